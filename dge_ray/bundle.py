@@ -1,0 +1,84 @@
+"""A bundle: K synthetic tables for people who may not see the real one (design: members' rows, schema, facts; no weights)."""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.sampling import draw_members
+from dge_ray.errors import InputError, nearest
+from dge_ray.folder import find_study, read_schema, read_study_config
+from dge_ray.storage import Folder
+
+KEYS = ["out", "volume", "members", "storage"]
+
+
+def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Write the first `volume` rows of each member of a study to `out`. Returns bundle.json's content and where it is.
+
+    Shards that the study already holds are read, not drawn again.
+
+    Raises:
+        InputError: an unknown or missing key, no such study, members that are not fitted, or a folder that is not empty.
+    """
+    for key in options:
+        if key not in KEYS:
+            raise InputError(key, "an unknown key", nearest(key, KEYS))
+    volume, members = _whole(options, "volume"), _whole(options, "members", optional=True)
+    if not isinstance(options.get("out"), str):
+        raise InputError("out", repr(options.get("out", "nothing")), "a folder or a pyarrow filesystem URI")
+    folder = find_study(study, str(options.get("storage", "./studies")))
+    config, schema = read_study_config(folder), read_schema(folder)
+    fitted = _fitted(folder)
+    if members is None:
+        members = fitted
+    if not 1 <= members <= fitted:
+        raise InputError("members", str(members), f"1 to the {fitted} fitted members of this study")
+    out = Folder.open(options["out"])
+    if out.list():
+        raise InputError("out", f"{out}, which is not empty", "an empty or absent folder")
+    out.check_writable()
+    assert config.shard_rows is not None  # resolved before the study's first member was fitted
+    spec = MemberSpec(
+        folder=folder,
+        schema=schema,
+        generator=config.generator.name,
+        settings=config.generator.settings,
+        seed=config.seed,
+        shard_rows=config.shard_rows,
+        run="",
+    )
+    draw_members(spec, out, members=members, volume=volume, say=say)
+    report = folder.read_json("report.json") if folder.exists("report.json") else {}
+    facts = {
+        "generator": config.generator.name,
+        "version": version("dge-ray"),
+        "members": members,
+        "rows_per_member": volume,
+        "real_rows": folder.read_json("members/000/member.json")["rows"],
+        "study": config.study,
+        "reflection_point": report.get("reflection_point"),
+        "privacy": "no formal privacy guarantee: the generators were fitted on the real rows without added noise",
+        "licence": "not stated",
+    }
+    out.write_bytes("schema.json", schema.to_json().encode())
+    out.write_json("bundle.json", facts)
+    return {**facts, "out": str(out)}
+
+
+def _whole(options: Mapping[str, Any], key: str, *, optional: bool = False) -> Any:
+    value = options.get(key)
+    if value is None and optional:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(key, repr(value) if value is not None else "nothing", "a whole number from 1")
+    return value
+
+
+def _fitted(folder: Folder) -> int:
+    count = 0
+    while folder.exists(f"members/{count:03d}/member.json"):
+        count += 1
+    if not count:
+        raise InputError("study", f"{folder} without a fitted member", "a study that `dge-ray tune` has fitted")
+    return count

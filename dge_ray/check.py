@@ -1,0 +1,95 @@
+"""What `dge-ray check` and `dge-ray ls` say: nothing here writes or trains."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dge_ray.config import StudyConfig, as_yaml
+from dge_ray.errors import InputError, nearest
+from dge_ray.folder import IDENTITY, resolved, study_folder
+from dge_ray.prepare import bill, prepare
+from dge_ray.storage import Folder
+
+
+def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, Any]:
+    """The resolved configuration, the schema in short, and the bill.
+
+    Raises:
+        InputError: whatever `tune` would refuse before training.
+    """
+    prepared = prepare(config, say)
+    Folder.open(config.storage)
+    schema = prepared.schema
+    return {
+        "config": resolved(prepared).model_dump(mode="json"),
+        "columns": {c.name: c.kind.value for c in schema.columns},
+        "target": schema.target,
+        "task": schema.task,
+        "rows": prepared.rows,
+        "bill": bill(prepared),
+        "exists": study_folder(config.storage, prepared.name).exists(IDENTITY),
+    }
+
+
+def lines(checked: Mapping[str, Any]) -> list[str]:
+    """`check_study`'s answer for people."""
+    costs, rows = checked["bill"], checked["rows"]
+    members = costs["members"]
+    at_most = "" if members != "auto" else f" at most {costs['at_most_members']}"
+    return [
+        *as_yaml(StudyConfig.model_validate(checked["config"])).splitlines(),
+        "",
+        f"target: {checked['target']} ({checked['task']}); "
+        + ", ".join(f"{kind} {sum(k == kind for k in checked['columns'].values())}" for kind in _kinds(checked)),
+        "rows: " + ", ".join(f"{part} {count:,}" for part, count in rows.items()),
+        f"members: {members}{at_most}; volumes: " + ", ".join(f"{m:,}" for m in costs["volumes"]),
+        f"at most {costs['generator_fits']} generator fits, {costs['downstream_fits']:,} downstream fits over "
+        f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "
+        f"(about {costs['bytes_estimated'] / 1e6:,.0f} MB on disk)",
+        "this study exists: tune goes on with it" if checked["exists"] else "this study is new",
+    ]
+
+
+def _kinds(checked: Mapping[str, Any]) -> list[str]:
+    return sorted(set(checked["columns"].values()))
+
+
+def inventory(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Studies in the storage, generators, learners, built-in tables."""
+    from dge_ray.downstream import learner_names
+    from dge_ray.generators.base import REGISTRY
+    from dge_ray.table import builtin_names
+
+    for key in options:
+        if key != "storage":
+            raise InputError(key, "an unknown key", nearest(key, ["storage"]))
+    storage = Folder.open(str(options.get("storage", "./studies")))
+    studies = []
+    for name in storage.list():
+        folder = storage / name
+        if folder.exists(IDENTITY):
+            studies.append({"study": name, "state": _state(folder)})
+    return {
+        "storage": str(storage),
+        "studies": studies,
+        "generators": sorted(REGISTRY),
+        "learners": learner_names(),
+        "tables": builtin_names(),
+    }
+
+
+def _state(folder: Folder) -> str:
+    if folder.exists("lock.json"):
+        return "running, or left without unlocking"
+    return "finished" if folder.exists("report.json") else "unfinished"
+
+
+def inventory_lines(found: Mapping[str, Any]) -> list[str]:
+    """`inventory`'s answer for people."""
+    studies = [f"  {s['study']}: {s['state']}" for s in found["studies"]] or ["  none"]
+    return [
+        f"studies in {found['storage']}:",
+        *studies,
+        "generators: " + ", ".join(found["generators"]),
+        "learners: " + ", ".join(found["learners"]) + ", or a scikit-learn estimator's dotted path",
+        "tables: " + ", ".join(found["tables"]) + ", openml:NAME",
+    ]

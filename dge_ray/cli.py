@@ -1,0 +1,132 @@
+"""The command line: `dge-ray tune | check | sample | report | ls`."""
+
+import json
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from dge_ray.errors import InputError, InputErrors, StudyError
+
+app = typer.Typer(
+    help="Deep generative ensembles on Ray: how many generators, how many synthetic rows, and can the answer be trusted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+KEYS = (
+    "Keys: study=NAME storage=DIR|URI seed=0 members=auto|8 ratios=0.5,1,2 generator=NAME learner=NAME target=COLUMN "
+    "split_column=COLUMN drop=a,b columns.NAME=KIND metric=NAME search=grid|optuna; dotted keys reach the rest "
+    "(generator.epochs=8). `dge-ray check SOURCE` prints every key with its value."
+)
+Source = Annotated[
+    str,
+    typer.Argument(help="A study YAML, a CSV or Parquet path or URI, a built-in table (breast_cancer), or openml:NAME."),
+]
+Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=KEYS)]
+StudyName = Annotated[str, typer.Argument(help="A study's folder, or its name under storage.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON object on standard output; progress on standard error.")
+]
+
+
+@app.command()
+def tune(source: Source, words: Words = None, as_json: AsJson = False) -> None:
+    """Fit the generators, map the error over K and m, find the reflection point, and report. Resumes what is there."""
+    from dge_ray.config import read_config
+    from dge_ray.study import run_study
+    from dge_ray.words import summary_lines
+
+    report = run_study(read_config(source, words or []))
+    _print(report, as_json, lambda: summary_lines(report))
+
+
+@app.command()
+def check(source: Source, words: Words = None, as_json: AsJson = False) -> None:
+    """Validate everything, print the resolved configuration and the bill. Writes and trains nothing."""
+    from dge_ray.check import check_study, lines
+    from dge_ray.config import read_config
+
+    checked = check_study(read_config(source, words or []), _say)
+    _print(checked, as_json, lambda: lines(checked))
+
+
+@app.command()
+def sample(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+    """Write a bundle of synthetic rows: out=DIR volume=N [members=K]."""
+    from dge_ray.bundle import write_bundle
+    from dge_ray.config import parse_words
+
+    made = write_bundle(study, parse_words(words or []), _say)
+    _print(made, as_json, lambda: [f"{made['members']} members of {made['rows_per_member']:,} rows in {made['out']}"])
+
+
+@app.command()
+def report(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+    """Rebuild report.html and the figures of a study from its files."""
+    from dge_ray.config import parse_words
+    from dge_ray.results import rebuild_report
+    from dge_ray.words import summary_lines
+
+    rebuilt, where = rebuild_report(study, parse_words(words or []))
+    _print(rebuilt, as_json, lambda: [*summary_lines(rebuilt), f"report: {where}"])
+
+
+@app.command()
+def ls(words: Words = None, as_json: AsJson = False) -> None:
+    """List the studies in the storage, and the generators, learners and built-in tables."""
+    from dge_ray.check import inventory, inventory_lines
+    from dge_ray.config import parse_words
+
+    found = inventory(parse_words(words or []))
+    _print(found, as_json, lambda: inventory_lines(found))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _print(value: Any, as_json: bool, as_lines: Callable[[], list[str]]) -> None:
+    print(json.dumps(value, allow_nan=False) if as_json else "\n".join(as_lines()))
+
+
+def main() -> None:
+    """Run the command line; every failure is plain lines and an exit code: 1 failed, 2 bad input, 130 interrupted."""
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(standalone_mode=False)
+    except (InputError, InputErrors) as error:
+        raise SystemExit(_fail(error, 2)) from None
+    except StudyError as error:
+        raise SystemExit(_fail(error, 1)) from None
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted; the same command goes on from here")
+        raise SystemExit(130) from None
+    except typer.Exit as leaving:
+        raise SystemExit(leaving.exit_code) from None
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's own usage errors
+            raise SystemExit(_fail(error.format_message(), 2)) from None
+        raise SystemExit(_fail(f"{type(error).__name__}: {error}", 1)) from None
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: object, code: int) -> int:
+    for line in str(message).splitlines():
+        _say(f"dge-ray: {line}")
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""What a study is asked to do: defaults, then a YAML file, then `key=value` words; every bad field told at once.
+
+Each field's `description` is what it takes, and is the text of its error message.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from dge_ray.errors import InputError, InputErrors, nearest
+
+DEFAULT_RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _listed(value: Any) -> Any:
+    """`a,b` on the command line is a list, as is a single value."""
+    if isinstance(value, str):
+        return [yaml.safe_load(part) for part in value.split(",") if part.strip()]
+    return list(value) if isinstance(value, Sequence) else [value]
+
+
+def _part(value: Any) -> Any:
+    """`generator=copula` is short for `generator.name=copula`; the other keys are its settings."""
+    if isinstance(value, str):
+        return {"name": value, "settings": {}}
+    if isinstance(value, Mapping) and "settings" not in value:
+        return {
+            **({"name": value["name"]} if "name" in value else {}),
+            "settings": {k: v for k, v in value.items() if k != "name"},
+        }
+    return value
+
+
+def _positive(ratios: tuple[float, ...]) -> tuple[float, ...]:
+    if not ratios or min(ratios) <= 0 or max(ratios) == float("inf"):
+        raise ValueError("not positive")
+    return tuple(sorted(set(ratios)))
+
+
+def _study_name(value: str) -> str:
+    if not STUDY_NAME.fullmatch(value):
+        raise ValueError("not a name")
+    return value
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Generator(Frozen):
+    """Which generator, and its settings (checked by the generator itself)."""
+
+    name: str = Field("autoregressive", description="a generator's name (`dge-ray ls` lists them)")
+    settings: dict[str, Any] = Field({}, description="settings as key: value")
+
+
+class Learner(Frozen):
+    """Which downstream model, and its settings (checked by the learner itself)."""
+
+    name: str = Field(
+        "boosting", description="a learner's name (`dge-ray ls` lists them) or an estimator's dotted path"
+    )
+    settings: dict[str, Any] = Field({}, description="settings as key: value")
+
+
+class Search(Frozen):
+    """How volumes are searched."""
+
+    name: Literal["grid", "optuna"] = Field("grid", description="grid or optuna")
+    trials: int = Field(
+        8, ge=1, le=1000, description="a whole number from 1 (optuna's trials, each one volume between the outer ratios)"
+    )
+    drop_hopeless: bool = Field(
+        False, description="true or false (stop volumes that cannot become the best one any more)"
+    )
+
+
+class StudyConfig(Frozen):
+    """One study. `study` and `target` are resolved once the table is known."""
+
+    source: str = Field(
+        description="a study YAML, a CSV or Parquet path or URI, a built-in table's name, or openml:NAME"
+    )
+    study: Annotated[str, AfterValidator(_study_name)] | None = Field(
+        None, description="a name of letters, digits, '.', '_' and '-'"
+    )
+    storage: str = Field("./studies", min_length=1, description="a folder or a pyarrow filesystem URI")
+    seed: int = Field(0, ge=0, lt=2**63, description="a whole number from 0")
+    members: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = Field(
+        "auto", description="auto or a whole number from 1"
+    )
+    max_members: int = Field(16, ge=4, le=10_000, description="a whole number from 4 (where members=auto stops)")
+    ratios: Annotated[tuple[float, ...], BeforeValidator(_listed), AfterValidator(_positive)] = Field(
+        DEFAULT_RATIOS, description="numbers above 0, as 0.5,1,2 (synthetic rows a member over real rows)"
+    )
+    generator: Annotated[Generator, BeforeValidator(_part)] = Field(
+        Generator(), description="a generator's name, or name and settings"
+    )
+    learner: Annotated[Learner, BeforeValidator(_part)] = Field(
+        Learner(), description="a learner's name, or name and settings"
+    )
+    search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
+        Search(), description="grid or optuna, or name, trials and drop_hopeless"
+    )
+    target: str | None = Field(None, description="a column's name")
+    split_column: str | None = Field(
+        None, description="the name of a column that holds train, test and, if you like, validation"
+    )
+    columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind")
+    drop: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field((), description="names of columns, as a,b")
+    drop_missing_target: bool = Field(False, description="true or false")
+    test_fraction: float = Field(0.2, gt=0, lt=0.9, description="a share above 0 and below 0.9")
+    validation_fraction: float = Field(0.15, gt=0, lt=0.9, description="a share above 0 and below 0.9")
+    stopping_fraction: float = Field(0.1, gt=0, lt=0.9, description="a share above 0 and below 0.9")
+    metric: str | None = Field(None, description="the metric that chooses the volume")
+    tolerance: float = Field(
+        0.005, gt=0, lt=1, description="a share of the risk above 0 and below 1: smaller gains are not worth it"
+    )
+    max_rows: int = Field(20_000_000, ge=1, description="a whole number from 1 (synthetic rows of the whole study)")
+    shard_rows: int | None = Field(None, ge=16, le=2**22, description="a whole number from 16")
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = Field(
+        "auto", description="auto or a whole number from 1 (downstream workers)"
+    )
+    gpus_per_member: Literal["auto"] | Annotated[float, Field(ge=0, le=64)] = Field(
+        "auto", description="auto, 0 for none, or a share such as 0.5"
+    )
+    tracking: bool = Field(True, description="true or false (MLflow)")
+
+
+def parse_words(words: Sequence[str]) -> dict[str, Any]:
+    """`key=value` words as a nested dict; values are read as YAML, dotted keys reach in.
+
+    Raises:
+        InputErrors: words that are not key=value.
+    """
+    nested: dict[str, Any] = {}
+    errors = []
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            errors.append(InputError(word, "a word without '='", "key=value"))
+            continue
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        # Column names may hold dots, so everything behind `columns.` is one name.
+        path = ["columns", key[len("columns.") :]] if key.startswith("columns.") else key.split(".")
+        _set(nested, path, value)
+    if errors:
+        raise InputErrors(errors)
+    return nested
+
+
+def _set(nested: dict[str, Any], path: list[str], value: Any) -> None:
+    for step in path[:-1]:
+        inner = nested.setdefault(step, {})
+        if not isinstance(inner, dict):  # generator=copula generator.shrink=0.1
+            inner = nested[step] = {"name": inner}
+        nested = inner
+    if isinstance(nested.get(path[-1]), dict) and not isinstance(value, dict):
+        nested[path[-1]]["name"] = value  # generator.epochs=8 generator=autoregressive
+    else:
+        nested[path[-1]] = value
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), str):
+            merged[key] = {"name": merged[key]}
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge(dict(merged[key]), value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def read_config(source: str, words: Sequence[str] = ()) -> StudyConfig:
+    """The configuration of a study from its source (a YAML or a table) and `key=value` words, the words on top.
+
+    Raises:
+        InputErrors: a line for every bad field.
+    """
+    over = parse_words(words)
+    if source.endswith((".yaml", ".yml")):
+        base = _read_yaml(Path(source))
+        base.setdefault("study", Path(source).stem)
+    else:
+        base = {"source": source}
+    merged = _merge(base, over)
+    merged.setdefault("study", source_name(str(merged.get("source", ""))))
+    return make_config(merged)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError("source", f"{str(path)!r}, which is not there", "a study YAML") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError("source", f"{str(path)!r}, which cannot be read ({first})", "a study YAML") from None
+    if not isinstance(raw, dict) or "source" not in raw:
+        raise InputError("source", f"{str(path)!r} without a `source`", "a study YAML with source: TABLE")
+    return raw
+
+
+def make_config(raw: Mapping[str, Any]) -> StudyConfig:
+    """A checked configuration from a nested mapping.
+
+    Raises:
+        InputErrors: a line for every bad field.
+    """
+    try:
+        return StudyConfig.model_validate(raw)
+    except ValidationError as error:
+        lines: dict[str, InputError] = {}
+        for fault in error.errors():
+            converted = _as_input_error(fault)
+            lines.setdefault(converted.field, converted)
+        raise InputErrors(list(lines.values())) from None
+
+
+def _as_input_error(fault: Any) -> InputError:
+    """One pydantic fault as the line that a user reads; union branches and list positions are folded into their field."""
+    model: type[BaseModel] = StudyConfig
+    path: list[str] = []
+    takes = ""
+    for step in fault["loc"]:
+        if not isinstance(step, str) or (path and step not in model.model_fields and takes and model is StudyConfig):
+            break
+        path.append(step)
+        if step not in model.model_fields:
+            known = sorted(model.model_fields)
+            return InputError(".".join(path), "an unknown key", nearest(step, known))
+        field = model.model_fields[step]
+        takes = field.description or ""
+        inner = {"generator": Generator, "learner": Learner, "search": Search}.get(step)
+        if inner is None:
+            break
+        model = inner
+    got = "nothing" if fault["type"] == "missing" else repr(fault["input"])
+    return InputError(".".join(path) or "configuration", got, takes)
+
+
+def source_name(source: str) -> str:
+    """A study name made of the source's name: the file's stem, or the table's name behind `openml:`."""
+    if source.startswith("openml:"):
+        stem = "openml-" + source.removeprefix("openml:")
+    else:
+        stem = PurePosixPath(source.rstrip("/").replace("\\", "/")).name
+        for suffix in (".gz", ".csv", ".parquet", ".pq"):
+            stem = stem.removesuffix(suffix)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")
+    return name[:100] or "study"
+
+
+def as_yaml(config: StudyConfig) -> str:
+    """The resolved configuration as YAML, in field order."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,149 @@
+"""A generator actor: owns one member's generator, its checkpoint and its shards."""
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from dge_ray.distributed.session import NAMESPACE, TINY
+from dge_ray.generators.base import Generator, generator_class, make_generator
+from dge_ray.seeds import Purpose, integer
+from dge_ray.storage import Folder
+from dge_ray.table.schema import TableSchema
+
+FIT_RETRIES = 3  # a fit that runs out of memory must not loop for ever
+
+
+@dataclass(frozen=True)
+class MemberSpec:
+    """What every process needs to know about a study's members. `run` names this run's actors."""
+
+    folder: Folder
+    schema: TableSchema
+    generator: str
+    settings: dict[str, Any]
+    seed: int
+    shard_rows: int
+    run: str
+
+    def member_folder(self, member: int) -> str:
+        return f"members/{member:03d}"
+
+    def shard_file(self, member: int, shard: int) -> str:
+        return f"shards/member={member:03d}/part-{shard:05d}.parquet"
+
+    def actor_name(self, member: int) -> str:
+        return f"{self.run}-generator-{member}"
+
+    def shards(self, volume: int) -> int:
+        """How many shards hold the first `volume` rows."""
+        return -(-volume // self.shard_rows)
+
+    def is_fitted(self, member: int) -> bool:
+        # member.json is written last: it says that everything before it is whole.
+        return self.folder.exists(f"{self.member_folder(member)}/member.json")
+
+    def missing_shards(self, member: int, volume: int) -> list[int]:
+        present = set(self.folder.list(f"shards/member={member:03d}"))
+        return [j for j in range(self.shards(volume)) if self.shard_file(member, j).rpartition("/")[2] not in present]
+
+
+class GeneratorActor:
+    """One member. Restarted by Ray after a crash, it goes on from its checkpoint; it alone writes its shards."""
+
+    def __init__(self, spec: MemberSpec, member: int, device: str, board: Any) -> None:
+        import torch
+
+        torch.set_num_threads(1)  # a process, a core: more threads fight over it, and change the order of sums
+        self.spec, self.member, self.device, self.board = spec, member, device, board
+        self._generator: Generator | None = None
+        self._sampling: dict[str, float] = {}
+
+    @ray.method(max_task_retries=FIT_RETRIES)
+    def fit(self, train: pa.Table, stopping: pa.Table) -> dict[str, Any]:
+        """Fit and save the generator, unless its checkpoint is there. Returns member.json's content."""
+        spec, folder = self.spec, self.spec.member_folder(self.member)
+        if spec.is_fitted(self.member):
+            return spec.folder.read_json(f"{folder}/member.json")
+        started, cpu = time.perf_counter(), time.process_time()
+        seed = integer(spec.seed, Purpose.FIT, member=self.member)
+        generator = make_generator(spec.generator, **spec.settings)
+        generator.fit(
+            train, spec.schema, seed=seed, device=self.device, stopping=stopping, progress=self._report_epoch
+        )
+        with spec.folder.uploading(f"{folder}/generator") as scratch:
+            generator.save(scratch)
+        record = {
+            "member": self.member,
+            "generator": spec.generator,
+            "seed": seed,
+            "rows": train.num_rows,
+            "device": self.device,
+            "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - cpu,
+            "loss": list(getattr(generator, "history", [])),
+        }
+        spec.folder.write_json(f"{folder}/member.json", record)
+        # The generator in memory and the one read back sample alike (the conformance suite holds it), so keep this one.
+        self._generator = generator
+        return record
+
+    def _report_epoch(self, record: dict[str, Any]) -> None:
+        self.board.epoch.remote(self.member, record)
+
+    def _loaded(self) -> Generator:
+        if self._generator is None:
+            spec = self.spec
+            with spec.folder.downloaded(f"{spec.member_folder(self.member)}/generator") as path:
+                self._generator = generator_class(spec.generator).load(path, device=self.device)
+        return self._generator
+
+    def shard(self, index: int) -> pa.Table:
+        """Shard `index`: read where it was written before, else drawn, written, and given back."""
+        spec, name = self.spec, self.spec.shard_file(self.member, index)
+        if spec.folder.exists(name):
+            return spec.folder.read_table(name)
+        cpu = time.process_time()
+        # Always a whole shard: sample(n) is no prefix of sample(n'), and a volume's end must not change its rows.
+        seed = integer(spec.seed, Purpose.SHARD, member=self.member, index=index)
+        table = self._loaded().sample(spec.shard_rows, seed=seed)
+        spec.folder.write_table(name, table)
+        self._note_sampling(index, time.process_time() - cpu)
+        self.board.drew.remote(self.member, index, table.num_rows)
+        return table
+
+    def draw(self, indices: list[int]) -> None:
+        """Write these shards, so that the actor is not needed for them any more."""
+        for index in indices:
+            self.shard(index)
+
+    def _note_sampling(self, index: int, cpu_seconds: float) -> None:
+        name = f"{self.spec.member_folder(self.member)}/sampling.json"
+        if not self._sampling and self.spec.folder.exists(name):
+            self._sampling = self.spec.folder.read_json(name)
+        self._sampling[str(index)] = cpu_seconds
+        self.spec.folder.write_json(name, self._sampling)
+
+    def process(self) -> int:
+        """This actor's process id."""
+        return os.getpid()
+
+
+def start_actor(spec: MemberSpec, member: int, *, gpus: float, board: Any) -> Any:
+    """A named generator actor. Shard calls are retried without end: each is a pure function and idempotent."""
+    return (
+        ray.remote(GeneratorActor)
+        .options(
+            name=spec.actor_name(member),
+            namespace=NAMESPACE,
+            num_cpus=TINY,
+            num_gpus=gpus,
+            max_restarts=-1,
+            max_task_retries=-1,
+            scheduling_strategy="SPREAD",
+        )
+        .remote(spec, member, "cuda" if gpus else "cpu", board)
+    )

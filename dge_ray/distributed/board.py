@@ -1,0 +1,182 @@
+"""The Board: which downstream fits are wanted, who does them, and what is done.
+
+`Ledger` is the plain state, without Ray; `Board` is the async actor around it. Nothing here is durable or needs to be:
+predictions are files, and a new Board is told what exists.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from dge_ray.errors import StudyError
+from dge_ray.predictions import Job
+
+
+class Ledger:
+    """Wanted, claimed, finished and dropped jobs; members that are ready to be read."""
+
+    def __init__(self) -> None:
+        self.wanted: set[Job] = set()
+        self.done: set[Job] = set()
+        self.dropped: set[int] = set()
+        self.ready: set[int] = set()
+        self.claims: dict[Job, int] = {}
+        self.sequence: list[Job] = []  # the order of cooperative fits, alike for every rank
+
+    def open_jobs(self) -> list[Job]:
+        """Jobs that can be started now, in a fixed order."""
+        return sorted(
+            job
+            for job in self.wanted - self.done - self.claims.keys()
+            if self.ready.issuperset(job.members) and not self.is_dropped(job)
+        )
+
+    def is_dropped(self, job: Job) -> bool:
+        return job.kind == "member" and job.volume in self.dropped
+
+    def claim(self, worker: int, member: int | None) -> Job | None:
+        """A job for a worker that has `member`'s rows at hand, or None if there is none now.
+
+        First the volumes of the member at hand, smallest first (each reads on where the last stopped); then a member
+        that nobody is at; then, so that no worker idles at the end, the largest job of anybody's member.
+        """
+        jobs = self.open_jobs()
+        if not jobs:
+            return None
+        at_hand = [j for j in jobs if j.members == [member]]
+        if at_hand:
+            chosen = min(at_hand, key=lambda j: (j.volume, j))
+        else:
+            busy = {m for job, owner in self.claims.items() if owner != worker for m in job.members}
+            # Fits over many members (concatenated) cost most: start them before everything else.
+            chosen = min(jobs, key=lambda j: (len(j.members) <= 1, not busy.isdisjoint(j.members), j.members, j.volume))
+            if not busy.isdisjoint(chosen.members):
+                chosen = max(jobs, key=lambda j: (j.rows, j))
+        self.claims[chosen] = worker
+        return chosen
+
+    def nth(self, index: int) -> Job | None:
+        """The `index`-th cooperative job: every rank asks for 0, 1, 2, ... and all get the same."""
+        if index == len(self.sequence):
+            job = self.claim(-1, self.sequence[-1].member if self.sequence else None)
+            if job is None:
+                return None
+            self.sequence.append(job)
+        return self.sequence[index]
+
+    def finish(self, job: Job) -> None:
+        self.done.add(job)
+        self.claims.pop(job, None)
+
+    def release(self, worker: int) -> None:
+        """Give back what a worker that started anew had claimed before it died."""
+        self.claims = {job: owner for job, owner in self.claims.items() if owner != worker}
+
+
+class Board:
+    """The async actor. Every waiting call wakes on every change and looks again."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.epochs: dict[int, dict[str, Any]] = {}
+        self.rows: Counter[int] = Counter()
+        self.cpu_seconds = 0.0
+        self.failure: str | None = None
+        self.closed = False
+        self._changed = asyncio.Event()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _until(self, condition: Any) -> Any:
+        while True:
+            if self.failure:
+                raise StudyError(self.failure)
+            if (value := condition()) is not None:
+                return value
+            await self._changed.wait()
+
+    async def want(self, jobs: Iterable[Job]) -> None:
+        self.ledger.wanted.update(jobs)
+        self._wake()
+
+    async def exist(self, jobs: Iterable[Job]) -> None:
+        """These jobs are on disk already."""
+        for job in jobs:
+            self.ledger.finish(job)
+        self._wake()
+
+    async def member_ready(self, member: int) -> None:
+        self.ledger.ready.add(member)
+        self._wake()
+
+    async def register(self, worker: int) -> None:
+        """A downstream worker starts, perhaps in place of one that died."""
+        self.ledger.release(worker)
+        if worker == 0:
+            self.ledger.release(-1)
+            self.ledger.sequence.clear()
+        self._wake()
+
+    async def next(self, worker: int, member: int | None) -> Job | None:
+        """The next job of a worker; None once the Board is closed."""
+        return await self._until(lambda: self.ledger.claim(worker, member) or (self.closed and "closed") or None)
+
+    async def nth(self, index: int) -> Job | str | None:
+        """The next job of a group of workers that do every fit together."""
+        return await self._until(lambda: self.ledger.nth(index) or (self.closed and "closed") or None)
+
+    async def finish(self, job: Job, cpu_seconds: float) -> None:
+        self.ledger.finish(job)
+        self.cpu_seconds += cpu_seconds
+        self._wake()
+
+    async def drop(self, volume: int) -> None:
+        """No more fits of this volume are worth it."""
+        self.ledger.dropped.add(volume)
+        self._wake()
+
+    async def wait(self, job: Job) -> bool:
+        """True once the job is done, False once its volume is dropped.
+
+        Raises:
+            StudyError: the study failed.
+        """
+
+        def state() -> bool | None:
+            if job in self.ledger.done:
+                return True
+            return False if self.ledger.is_dropped(job) else None
+
+        return await self._until(state)
+
+    async def fail(self, message: str) -> None:
+        """Tell everybody who waits that the study cannot go on. The first message stays."""
+        self.failure = self.failure or message
+        self._wake()
+
+    async def close(self) -> None:
+        self.closed = True
+        self._wake()
+
+    async def epoch(self, member: int, record: dict[str, Any]) -> None:
+        self.epochs[member] = record
+
+    async def drew(self, member: int, shard: int, rows: int) -> None:
+        self.rows[member] += rows
+
+    async def status(self) -> dict[str, Any]:
+        ledger = self.ledger
+        wanted = {job for job in ledger.wanted if not ledger.is_dropped(job)}
+        return {
+            "fits_done": len(ledger.done & wanted),
+            "fits_wanted": len(wanted),
+            "rows_done": sum(job.rows for job in ledger.done & wanted),
+            "rows_wanted": sum(job.rows for job in wanted),
+            "rows_drawn": sum(self.rows.values()),
+            "members_ready": len(ledger.ready),
+            "epochs": dict(self.epochs),
+            "failure": self.failure,
+        }

@@ -1,0 +1,223 @@
+"""Everything of one study that runs on Ray, started when the first missing thing is asked for."""
+
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import ray
+
+from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.board import Board
+from dge_ray.distributed.members import MemberPool
+from dge_ray.distributed.search import SearchSpec, search_volumes
+from dge_ray.distributed.session import TINY, Resources, ray_session
+from dge_ray.distributed.stream import configure_data
+from dge_ray.distributed.train import DownstreamRun, DownstreamSpec
+from dge_ray.errors import InputError, StudyError
+from dge_ray.predictions import Job, finished
+
+WORKER_SHARE = 0.9  # of the CPUs; the rest is for what takes a tiny share: actors, reads, trials, the Board
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a study asks of the cluster."""
+
+    workers: int | Literal["auto"] = "auto"
+    gpus_per_member: float | Literal["auto"] = "auto"
+
+    def on(self, resources: Resources) -> tuple[int, float, float]:
+        """Downstream workers, CPUs for each, and GPUs for each member, on this cluster.
+
+        Raises:
+            InputError: it cannot fit, now or later.
+        """
+        if resources.cpus <= 0:
+            raise InputError("cluster", "no CPUs", "at least 1 CPU on some node")
+        most = max(1, int(resources.cpus * 4))
+        workers = max(1, int(resources.cpus)) if self.workers == "auto" else self.workers
+        if workers > most:
+            raise InputError("workers", str(workers), f"at most {most} on this cluster's {resources.cpus:g} CPUs")
+        if self.gpus_per_member == "auto":
+            gpus = 0.0 if not resources.gpus else 0.25
+        else:
+            gpus = self.gpus_per_member
+        if gpus > resources.gpus:
+            raise InputError("gpus_per_member", f"{gpus:g}", f"at most the cluster's {resources.gpus:g} GPUs")
+        return workers, min(1.0, WORKER_SHARE * resources.cpus / workers), gpus
+
+
+class Engine:
+    """Members, downstream fits and the volume search of one study on Ray.
+
+    Args:
+        spec: what the downstream workers need; its `members.run` is set here.
+        tables: the generators' `train` and `stopping` rows.
+        real: encoded `train`, `validation`, `test` rows for the learners.
+        most_members: how many members the study may grow to.
+        on_status: called about twice a second with the Board's status.
+    """
+
+    def __init__(
+        self,
+        spec: DownstreamSpec,
+        *,
+        tables: dict[str, pa.Table],
+        real: dict[str, dict[str, np.ndarray]],
+        most_members: int,
+        demand: Demand,
+        on_status: Callable[[dict[str, Any]], None],
+    ) -> None:
+        run = uuid.uuid4().hex[:12]
+        self.spec = replace(spec, members=replace(spec.members, run=run))
+        self.tables, self.real, self.most_members = tables, real, most_members
+        self.demand, self.on_status = demand, on_status
+        self.resources: Resources | None = None
+        self._stack = ExitStack()
+        self._closing = threading.Event()
+
+    @property
+    def members(self) -> MemberSpec:
+        return self.spec.members
+
+    @property
+    def started(self) -> bool:
+        return self.resources is not None
+
+    def _start(self) -> None:
+        if self.started:
+            return
+        self.resources = self._stack.enter_context(ray_session())
+        workers, cpus, gpus = self.demand.on(self.resources)
+        self.scratch = tempfile.mkdtemp(prefix="dge-ray-")
+        self._stack.callback(shutil.rmtree, self.scratch, ignore_errors=True)
+        configure_data()
+        self.board = ray.remote(Board).options(num_cpus=TINY, max_concurrency=4096).remote()
+        self.downstream = DownstreamRun(
+            self.spec,
+            ray.put(self.real),
+            self.board,
+            members=self.most_members,
+            workers=workers,
+            cpus_per_worker=cpus,
+            scratch=self.scratch,
+        )
+        self.pool = MemberPool(
+            self.members,
+            self.tables["train"],
+            self.tables["stopping"],
+            self.board,
+            self.resources,
+            gpus_per_member=gpus,
+            volume=self.spec.volume,
+        )
+        threading.Thread(target=self._watch, name="status", daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self._closing.wait(POLL_SECONDS):
+            try:
+                self.on_status(ray.get(self.board.status.remote(), timeout=10))
+            except (ray.exceptions.RayError, TimeoutError):
+                continue
+
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        done = finished(self.members.folder, self.spec.label, jobs)
+        return [job for job in jobs if job not in done]
+
+    def _begin(self, jobs: Sequence[Job], members: int) -> list[Job]:
+        """Start what is needed for these jobs and tell the Board of those on disk; gives the missing ones."""
+        missing = self.missing(jobs)
+        if missing:
+            self._start()
+            self.pool.grow(members)
+            ray.get(self.board.exist.remote([job for job in jobs if job not in set(missing)]))
+        return missing
+
+    def run(self, jobs: Sequence[Job], *, members: int) -> None:
+        """Have these fits done, with members 0..members-1 fitted for them. Returns when they are.
+
+        Raises:
+            StudyError: something failed for good.
+        """
+        missing = self._begin(jobs, members)
+        if missing:
+            ray.get(self.board.want.remote(missing))
+            for job in missing:
+                if not ray.get(self.board.wait.remote(job)):
+                    raise StudyError(f"the fit {job.address} was dropped")
+
+    def search(
+        self,
+        search: SearchSpec,
+        truth: np.ndarray,
+        *,
+        searcher: str,
+        volumes: Sequence[int],
+        trials: int,
+        on_report: Callable[[int, int, float], None],
+    ) -> list[int]:
+        """Search the volumes with `search.members` members; gives the volumes looked at, ascending.
+
+        A grid whose fits are all on disk needs no Ray.
+        """
+        jobs = [Job("member", k, m) for m in volumes for k in range(search.members)]
+        if searcher == "grid" and not self.missing(jobs):
+            return sorted(volumes)
+        self._start()
+        self._begin(jobs, search.members)
+        self.pool.grow(search.members)
+        present = finished(self.members.folder, self.spec.label, self._on_disk(search.members))
+        ray.get(self.board.exist.remote(present))
+        return search_volumes(
+            search,
+            self.board,
+            truth,
+            searcher=searcher,
+            volumes=volumes,
+            trials=trials,
+            seed=self.members.seed,
+            scratch=self.scratch,
+            on_report=on_report,
+        )
+
+    def _on_disk(self, members: int) -> list[Job]:
+        """Member jobs whose files are there, whatever their volume: a searcher may propose any."""
+        prefix = f"{self.spec.label}-member-"
+        found = []
+        for name in self.members.folder.list("predictions"):
+            if name.startswith(prefix) and name.endswith(".parquet"):
+                member, volume, index = name[len(prefix) : -len(".parquet")].split("-")
+                if int(member) < members:
+                    found.append(Job("member", int(member), int(volume), int(index)))
+        return found
+
+    def drop(self, volume: int) -> None:
+        ray.get(self.board.drop.remote(volume))
+
+    def close(self, *, patience: float = 30.0) -> None:
+        """End the workers and actors, and Ray if it was started here."""
+        self._closing.set()
+        if not self.started:
+            return
+        try:
+            ray.get(self.board.close.remote(), timeout=patience)
+            self.downstream.join(timeout=patience)
+            self.pool.stop()
+        except (ray.exceptions.RayError, TimeoutError):
+            pass  # whatever is gone already needs no ending
+        finally:
+            self._stack.close()
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, kind: type | None, *_: Any) -> None:
+        self.close(patience=30.0 if kind is None else 2.0)

@@ -1,0 +1,131 @@
+"""The members of a study: fitted in parallel, in waves where they are more than the cluster holds at once."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from dge_ray.distributed.actors import MemberSpec, start_actor
+from dge_ray.distributed.session import Resources
+from dge_ray.errors import InputError
+
+LIVE_PER_CPU = 4  # fitted actors kept alive at once on CPUs: about 200 MB each
+
+
+def member_slots(resources: Resources, gpus_per_member: float) -> int:
+    """How many generator actors the cluster holds at once."""
+    if gpus_per_member:
+        return int(resources.gpus / gpus_per_member + 1e-9)
+    return max(1, int(resources.cpus * LIVE_PER_CPU))
+
+
+class MemberPool:
+    """Starts, fits, and ends generator actors, in a thread of the driver.
+
+    At most one fit a CPU runs at once (a fit is one thread). A fitted actor lives until its shards are on disk; where
+    others wait for its place, or it holds a GPU, it is told to draw them all at once.
+    """
+
+    def __init__(
+        self,
+        spec: MemberSpec,
+        train: pa.Table,
+        stopping: pa.Table,
+        board: Any,
+        resources: Resources,
+        *,
+        gpus_per_member: float,
+        volume: int,
+    ) -> None:
+        self.spec, self.board, self.volume = spec, board, volume
+        self.gpus = gpus_per_member
+        self.slots = member_slots(resources, gpus_per_member)
+        self.fits_at_once = self.slots if gpus_per_member else min(self.slots, max(1, int(resources.cpus)))
+        self._train, self._stopping = ray.put(train), ray.put(stopping)
+        self._waiting: list[int] = []
+        self._asked = 0
+        self._live: dict[int, Any] = {}
+        self._tasks: dict[Any, tuple[int, Callable[[int], None]]] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="members", daemon=True)
+        self._thread.start()
+
+    def grow(self, count: int) -> None:
+        """Ask for members 0..count-1; the Board learns of each one that is ready."""
+        with self._lock:
+            self._waiting.extend(range(self._asked, count))
+            self._asked = max(self._asked, count)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=10)
+        for actor in self._live.values():
+            ray.kill(actor)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self._start_waiting()
+                self._await_tasks()
+                self._end_drawn()
+        except Exception as error:  # a thread's death must reach those who wait for its members
+            if not self._stopped.is_set():
+                ray.get(self.board.fail.remote(f"the member pool failed: {type(error).__name__}: {error}"))
+
+    def _busy(self) -> set[int]:
+        return {member for member, _ in self._tasks.values()}
+
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._live) < self.slots:
+            member = self._waiting[0]
+            fitted = self.spec.is_fitted(member)
+            if not fitted and len(self._tasks) >= self.fits_at_once:
+                return
+            with self._lock:
+                self._waiting.pop(0)
+            if fitted and not self.spec.missing_shards(member, self.volume):
+                self._ready(member)  # all there: no actor is needed
+                continue
+            self._live[member] = actor = start_actor(self.spec, member, gpus=self.gpus, board=self.board)
+            if fitted:
+                self._ready(member)
+            else:
+                self._tasks[actor.fit.remote(self._train, self._stopping)] = (member, self._ready)
+
+    def _await_tasks(self) -> None:
+        if not self._tasks:
+            self._stopped.wait(0.1)
+            return
+        done, _ = ray.wait(list(self._tasks), timeout=0.2)
+        for task in done:
+            member, then = self._tasks.pop(task)
+            try:
+                ray.get(task)
+            except ray.exceptions.RayError as error:
+                cause = getattr(error, "cause", None) or error
+                if isinstance(cause, InputError):
+                    message = str(cause)
+                else:
+                    message = f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}"
+                ray.get(self.board.fail.remote(f"member {member} could not be fitted: {message}"))
+                continue
+            then(member)
+
+    def _ready(self, member: int) -> None:
+        ray.get(self.board.member_ready.remote(member))
+
+    def _end_drawn(self) -> None:
+        """End actors whose shards are all written; have others write theirs where their place is needed."""
+        busy = self._busy()
+        for member in [m for m in self._live if m not in busy]:
+            crowded = bool(self.gpus) or (bool(self._waiting) and len(self._live) >= self.slots)
+            missing = self.spec.missing_shards(member, self.volume)
+            if not missing:
+                ray.kill(self._live.pop(member))
+            elif crowded:
+                self._tasks[self._live[member].draw.remote(missing)] = (member, lambda _: None)
+                if not self.gpus:
+                    return

@@ -1,0 +1,111 @@
+"""The search over volumes: a Tune trial is a volume, its training iterations are K = 1, 2, ... members."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+import ray.tune
+from ray.tune.search import BasicVariantGenerator, Searcher
+
+from dge_ray.distributed.session import TINY
+from dge_ray.predictions import Job, read_predictions
+from dge_ray.seeds import Purpose, integer
+from dge_ray.stats.losses import metric_value
+from dge_ray.storage import Folder
+
+TRIALS_AT_ONCE = 32  # waiting trials cost a process each; a grid's volumes ask at once so that a member is read once
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """What a trial needs to read and score its volume's predictions."""
+
+    folder: Folder
+    label: str
+    members: int
+    width: int
+    metric: str
+    lower_is_better: bool
+
+
+def volume_trial(config: dict[str, Any], *, spec: SearchSpec, board: Any, truth: np.ndarray) -> None:
+    """Ask the Board for one volume; report the risk of the first K members on validation as they arrive."""
+    volume = int(config["volume"])
+    jobs = [Job("member", k, volume) for k in range(spec.members)]
+    ray.get(board.want.remote(jobs))
+    total = np.zeros((len(truth), spec.width))
+    for k, job in enumerate(jobs):
+        if not ray.get(board.wait.remote(job)):
+            return
+        total += read_predictions(spec.folder, spec.label, job, spec.width)["validation"]
+        risk = metric_value(spec.metric, total / (k + 1), truth)
+        ray.tune.report({"members": k + 1, "risk": risk, "volume": volume})
+
+
+class _OnReport(ray.tune.Callback):
+    """Hands each trial's report to the study, in the driver."""
+
+    def __init__(self, on_report: Callable[[int, int, float], None]) -> None:
+        self.on_report = on_report
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        if "risk" in result:
+            self.on_report(int(result["volume"]), int(result["members"]), float(result["risk"]))
+
+
+def search_volumes(
+    spec: SearchSpec,
+    board: Any,
+    truth: np.ndarray,
+    *,
+    searcher: str,
+    volumes: Sequence[int],
+    trials: int,
+    seed: int,
+    scratch: str,
+    on_report: Callable[[int, int, float], None],
+) -> list[int]:
+    """Run the search; gives the volumes it looked at, ascending.
+
+    `grid` takes every volume; `optuna` proposes `trials` volumes between the smallest and the largest, on a log scale,
+    one after the other, each judged at all K members.
+    """
+    space: dict[str, Any]
+    algorithm: Searcher | BasicVariantGenerator
+    if searcher == "grid":
+        space = {"volume": ray.tune.grid_search(list(volumes))}
+        algorithm, samples, at_once = BasicVariantGenerator(), 1, min(len(volumes), TRIALS_AT_ONCE)
+    else:
+        from ray.tune.search.optuna import OptunaSearch
+
+        space = {"volume": ray.tune.lograndint(min(volumes), max(volumes) + 1)}
+        # The ends first: status and interval need to know what lies there.
+        ends = [{"volume": min(volumes)}, {"volume": max(volumes)}]
+        algorithm = OptunaSearch(seed=integer(seed, Purpose.SEARCH, bits=31), points_to_evaluate=ends)
+        samples, at_once = trials, 1
+    trainable = ray.tune.with_resources(
+        ray.tune.with_parameters(volume_trial, spec=spec, board=board, truth=truth), {"CPU": TINY}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = ray.tune.Tuner(
+            trainable,
+            param_space=space,
+            tune_config=ray.tune.TuneConfig(
+                search_alg=algorithm,
+                num_samples=samples,
+                max_concurrent_trials=at_once,
+                reuse_actors=True,
+                metric="risk",
+                mode="min" if spec.lower_is_better else "max",
+            ),
+            run_config=ray.tune.RunConfig(
+                storage_path=scratch, name="volumes", verbose=0, callbacks=[_OnReport(on_report)]
+            ),
+        ).fit()
+    for error in results.errors:
+        raise error
+    return sorted({int(result.config["volume"]) for result in results if result.config})

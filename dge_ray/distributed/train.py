@@ -1,0 +1,252 @@
+"""The one Ray Train run of a study: workers pull downstream fits from the Board until it closes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.train
+
+# The only import of Ray Train's V2 package: DataParallelTrainer has no public name elsewhere.
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.stream import configure_data, member_dataset
+from dge_ray.downstream import Learner, make_learner
+from dge_ray.predictions import Job, write_predictions
+from dge_ray.seeds import NO_MEMBER, Purpose, integer
+from dge_ray.table import TableCodec
+
+Columns = dict[str, np.ndarray]
+
+WORKER_RESTARTS = 3
+KEPT_ROWS = 1 << 18  # a stream this short is kept in memory between epochs instead of being read again
+
+
+@dataclass(frozen=True)
+class DownstreamSpec:
+    """What a downstream worker needs to know. `real` holds the encoded rows of train, validation and test."""
+
+    members: MemberSpec
+    learner: str
+    settings: dict[str, Any]
+    label: str
+    volume: int  # the largest: what a member's Dataset holds
+    keep_models: bool = True
+
+
+def model_folder(label: str, job: Job) -> str:
+    """Where a member's fitted learner lies, below the study's folder."""
+    return f"models/{label}/volume={job.volume}/member={job.member:03d}"
+
+
+class MemberReader:
+    """Reads one member's Dataset once, as far as asked, and keeps what it read: the volumes are prefixes."""
+
+    def __init__(self, codec: TableCodec, stream: Callable[[int], Iterator[pa.Table]]) -> None:
+        self.codec, self.stream = codec, stream
+        self.member: int | None = None
+        self._blocks: Iterator[pa.Table] = iter(())
+        self._chunks: list[Columns] = []
+        self._rows = 0
+
+    def prefix(self, member: int, volume: int) -> Columns:
+        """The first `volume` rows of a member, encoded."""
+        if member != self.member:
+            self.member, self._chunks, self._rows = member, [], 0
+            self._blocks = self.stream(member)
+        while self._rows < volume:
+            block = next(self._blocks)
+            self._chunks.append(self.codec.encode(block))
+            self._rows += block.num_rows
+        names = self._chunks[0].keys()
+        whole = {name: np.concatenate([chunk[name] for chunk in self._chunks]) for name in names}
+        self._chunks = [whole]
+        return {name: values[:volume] for name, values in whole.items()}
+
+    def batches(self, member: int, volume: int) -> Iterator[Columns]:
+        """The same rows block by block, without keeping them unless they are few."""
+        if volume <= KEPT_ROWS:
+            yield self.prefix(member, volume)
+            return
+        left = volume
+        for block in self.stream(member):
+            columns = self.codec.encode(block.slice(0, left))
+            yield columns
+            left -= min(left, block.num_rows)
+            if not left:
+                return
+
+
+def learner_seed(seed: int, job: Job) -> int:
+    """The learner's seed: naive single is in naive ensemble (same member, index 0); the other baselines have their own."""
+    if job.kind in ("member", "ensemble"):
+        return integer(seed, Purpose.LEARNER, member=job.member, index=job.index, bits=31)
+    index = 1 if job.kind == "concatenated" else 0
+    return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=index, bits=31)
+
+
+def _dataset_stream(member: int) -> Iterator[pa.Table]:
+    shard = ray.train.get_dataset_shard(f"member_{member}")
+    yield from shard.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)  # type: ignore[misc]
+
+
+def downstream_worker(config: dict[str, Any]) -> None:
+    """What each Train worker runs."""
+    configure_data()
+    board = config["board"]
+    try:
+        worker = _Worker(config["spec"], ray.get(config["real"]), board)
+        worker.run()
+    except Exception as error:  # told to everybody who waits, in one line; a killed process is restarted by Train
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        ray.get(board.fail.remote(f"a downstream fit failed: {message}"))
+        raise
+
+
+class _Worker:
+    def __init__(self, spec: DownstreamSpec, real: dict[str, Columns], board: Any) -> None:
+        context = ray.train.get_context()
+        self.rank, self.world = context.get_world_rank(), context.get_world_size()
+        self.spec, self.real, self.board = spec, real, board
+        self.schema = spec.members.schema
+        self.reader = MemberReader(TableCodec(self.schema), _dataset_stream)
+        self.together = self._learner(0).streams and self.world > 1
+        ray.get(board.register.remote(self.rank))
+
+    def run(self) -> None:
+        done = 0
+        if self.together:
+            import torch.distributed
+
+            torch.distributed.barrier()  # after every rank registered: a restart must not see the old sequence
+        while True:
+            call = self.board.nth.remote(done) if self.together else self.board.next.remote(self.rank, self.reader.member)
+            job = ray.get(call)
+            if not isinstance(job, Job):
+                return
+            self._do(job)
+            done += 1
+
+    def _learner(self, seed: int) -> Learner:
+        return make_learner(self.spec.learner, self.spec.settings, self.schema, seed=seed)
+
+    def _do(self, job: Job) -> None:
+        started, cpu = time.perf_counter(), time.process_time()
+        learner = self._learner(learner_seed(self.spec.members.seed, job))
+        if learner.streams:
+            average = _sum_over_workers if self.together else None
+            part = (self.rank, self.world) if self.together else (0, 1)
+            learner.fit_stream(lambda: self._batches(job), self._rows(job), average=average, part=part)
+        else:
+            learner.fit(self._columns(job))
+        fit_cpu = time.process_time() - cpu
+        if not self.together or self.rank == 0:
+            self._keep(job, learner, {"cpu_seconds": fit_cpu, "seconds": time.perf_counter() - started})
+        if self.together:
+            import torch.distributed
+
+            torch.distributed.barrier()
+        if not self.together or self.rank == 0:
+            ray.get(self.board.finish.remote(job, fit_cpu))
+
+    def _keep(self, job: Job, learner: Learner, cost: dict[str, float]) -> None:
+        """Predictions last: their file says that the fit is finished."""
+        spec, folder = self.spec, self.spec.members.folder
+        values = {split: learner.predict(self.real[split]) for split in ("validation", "test")}
+        if job.kind == "member" and spec.keep_models:
+            with folder.uploading(model_folder(spec.label, job)) as scratch:
+                learner.save(scratch)
+        folder.write_json(f"costs/{spec.label}-{job.address}.json", cost)
+        write_predictions(folder, spec.label, job, values, self.schema.classes)
+
+    def _rows(self, job: Job) -> int:
+        return job.rows or len(next(iter(self.real["train"].values())))
+
+    def _columns(self, job: Job) -> Columns:
+        if job.kind == "real":
+            return self.real["train"]
+        if len(job.members) == 1:
+            return self.reader.prefix(job.member, job.volume)
+        parts = [self.reader.prefix(member, job.volume) for member in job.members]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _batches(self, job: Job) -> Iterator[Columns]:
+        if job.kind == "real":
+            yield self.real["train"]
+        for member in job.members:
+            yield from self.reader.batches(member, job.volume)
+
+
+def _sum_over_workers(gradients: list[Any]) -> None:
+    """All-reduce in place, as one flat tensor: a message a step, whatever the number of layers."""
+    import torch
+    import torch.distributed
+
+    flat = torch.cat([g.reshape(-1) for g in gradients])
+    torch.distributed.all_reduce(flat)
+    start = 0
+    for gradient in gradients:
+        gradient.copy_(flat[start : start + gradient.numel()].reshape(gradient.shape))
+        start += gradient.numel()
+
+
+class DownstreamRun:
+    """The Train run in a thread of the driver. If it fails, the Board tells everybody."""
+
+    def __init__(
+        self,
+        spec: DownstreamSpec,
+        real: Any,
+        board: Any,
+        *,
+        members: int,
+        workers: int,
+        cpus_per_worker: float,
+        scratch: str,
+    ) -> None:
+        self.board = board
+        streams = make_learner(spec.learner, spec.settings, spec.members.schema, seed=0).streams
+        backend: ray.train.BackendConfig | None = None
+        if streams and workers > 1:
+            from ray.train.torch import TorchConfig
+
+            backend = TorchConfig(backend="gloo")
+        self._trainer = DataParallelTrainer(
+            downstream_worker,
+            train_loop_config={"spec": spec, "real": real, "board": board},
+            backend_config=backend,
+            # Lazy: a member's rows flow only when a worker starts to read them.
+            datasets={f"member_{k}": member_dataset(spec.members, k, spec.volume) for k in range(members)},
+            dataset_config=ray.train.DataConfig(datasets_to_split=[]),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=workers, resources_per_worker={"CPU": cpus_per_worker}, placement_strategy="SPREAD"
+            ),
+            run_config=ray.train.RunConfig(
+                storage_path=scratch,
+                name="downstream",
+                failure_config=ray.train.FailureConfig(max_failures=WORKER_RESTARTS),
+            ),
+        )
+        self._thread = threading.Thread(target=self._run, name="ray-train", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._trainer.fit()
+        except Exception as error:  # whatever ended the run, those who wait for it must hear of it
+            message = str(error).splitlines()[0] if str(error) else type(error).__name__
+            self._tell(f"the downstream workers failed: {message}")
+
+    def _tell(self, message: str) -> None:
+        try:
+            ray.get(self.board.fail.remote(message))
+        except ray.exceptions.RayError:
+            return  # the Board is gone too: its own waiters have heard
+
+    def join(self, timeout: float) -> None:
+        self._thread.join(timeout)

@@ -1,0 +1,185 @@
+"""Learners by name, by dotted path, and what is wrong with a name or a setting."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, cast
+
+from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+
+from dge_ray.downstream.base import Learner
+from dge_ray.downstream.estimator import EstimatorLearner
+from dge_ray.downstream.preparing import BOOSTING
+from dge_ray.errors import InputError, nearest
+from dge_ray.table.schema import TableSchema
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named learner: its estimator for each task (None: not for that task), and defaults that differ from theirs."""
+
+    classifier: str | None
+    regressor: str | None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    classifier_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+LEARNERS: dict[str, Entry] = {
+    # early_stopping='auto' would switch itself on above 10,000 rows; without max_features the seed would be unused.
+    "boosting": Entry(
+        "sklearn.ensemble.HistGradientBoostingClassifier",
+        "sklearn.ensemble.HistGradientBoostingRegressor",
+        {"early_stopping": False, "max_features": 0.8},
+    ),
+    "linear": Entry(
+        "sklearn.linear_model.LogisticRegression",
+        "sklearn.linear_model.Ridge",
+        classifier_defaults={"max_iter": 500},
+    ),
+    "logistic": Entry("sklearn.linear_model.LogisticRegression", None, {"max_iter": 500}),
+    "ridge": Entry(None, "sklearn.linear_model.Ridge"),
+    "tree": Entry(
+        "sklearn.tree.DecisionTreeClassifier", "sklearn.tree.DecisionTreeRegressor", {"min_samples_leaf": 10}
+    ),
+    "forest": Entry(
+        "sklearn.ensemble.RandomForestClassifier", "sklearn.ensemble.RandomForestRegressor", {"min_samples_leaf": 2}
+    ),
+    "mlp": Entry("sklearn.neural_network.MLPClassifier", "sklearn.neural_network.MLPRegressor"),
+    "knn": Entry(
+        "sklearn.neighbors.KNeighborsClassifier", "sklearn.neighbors.KNeighborsRegressor", {"n_neighbors": 15}
+    ),
+    "svm": Entry("sklearn.svm.SVC", "sklearn.svm.SVR"),
+    "torch_mlp": Entry("dge_ray.downstream.torch_mlp.TorchMLP", "dge_ray.downstream.torch_mlp.TorchMLP"),
+}
+
+TAKES = "a learner's name or the dotted path of a scikit-learn estimator class"
+RESERVED = {
+    "random_state": "every fit has its own, made of the seed",
+    "categorical_features": "the table's schema says which columns are categories",
+}
+AUTO_STOPS = "early_stopping='auto' switches itself on above 10,000 rows, in the middle of the volumes; set it to false"
+
+
+def check_learner(name: str, settings: Mapping[str, Any], task: str) -> None:
+    """Whether `make_learner` will make this learner for this task; warns of settings that would mislead.
+
+    Raises:
+        InputError: no such learner, not one for this task, or a setting it does not have or take.
+    """
+    if name == "torch_mlp":
+        from dge_ray.downstream.torch_mlp import Settings
+
+        Settings.read(settings)
+        return
+    warn_of_auto_stopping(estimator_by_name(name, settings, task))
+
+
+def make_learner(name: str, settings: Mapping[str, Any], schema: TableSchema, *, seed: int) -> Learner:
+    """A fresh learner of a schema's target; `seed` gives all its randomness.
+
+    Raises:
+        InputError: as `check_learner`, or a schema without a target or without features.
+    """
+    if schema.task is None:
+        raise InputError("target", "none", "the name of the column to predict")
+    if not schema.features:
+        raise InputError("columns", "no column to predict from", "a table with at least one feature that varies")
+    if name == "torch_mlp":
+        from dge_ray.downstream.torch_mlp import Settings, TorchMLP
+
+        return TorchMLP(schema, Settings.read(settings), seed=seed)
+    return EstimatorLearner(estimator_by_name(name, settings, schema.task), schema, seed=seed)
+
+
+def warn_of_auto_stopping(estimator: BaseEstimator) -> None:
+    """One line for a histogram boosting whose early stopping depends on the number of rows."""
+    if isinstance(estimator, BOOSTING) and estimator.get_params()["early_stopping"] == "auto":
+        warnings.warn(f"{type(estimator).__name__}: {AUTO_STOPS}", UserWarning, stacklevel=3)
+
+
+def estimator_by_name(name: str, settings: Mapping[str, Any], task: str) -> BaseEstimator:
+    """An unfitted estimator for a task ("binary", "multiclass" or "regression").
+
+    Raises:
+        InputError: as `check_learner`.
+    """
+    path, defaults = name, {}
+    if name in LEARNERS:
+        entry = LEARNERS[name]
+        path = entry.regressor if task == "regression" else entry.classifier
+        if path is None:
+            other = "regression" if entry.classifier is None else "classification"
+            raise InputError("learner", f"'{name}' for {_words(task)}", f"'linear' here; '{name}' is for {other}")
+        defaults = {**entry.defaults, **({} if task == "regression" else entry.classifier_defaults)}
+    elif "." not in name:
+        raise InputError("learner", repr(name), f"{nearest(name, sorted(LEARNERS))}, or an estimator's dotted path")
+    estimator = _instance(_estimator_class(path), {**defaults, **settings}, settings)
+    if name == "svm" and task != "regression":
+        return CalibratedClassifierCV(estimator, ensemble=cast(Any, False))
+    if name in ("mlp", "svm") and task == "regression":  # both are tuned to a target of unit scale
+        return TransformedTargetRegressor(estimator, transformer=StandardScaler())
+    _check_task(name, estimator, task)
+    return estimator
+
+
+def _words(task: str) -> str:
+    return "regression" if task == "regression" else f"{task} classification"
+
+
+def _estimator_class(path: str) -> type[BaseEstimator]:
+    module, _, attribute = path.rpartition(".")
+    try:
+        cls = getattr(import_module(module), attribute)
+    except Exception as error:  # a user's module may fail in any way while it is imported
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError("learner", f"{path!r}, which cannot be imported ({reason})", TAKES) from None
+    if not isinstance(cls, type):
+        raise InputError("learner", f"{path!r}, which is a {type(cls).__name__} and not a class", TAKES)
+    if not (issubclass(cls, BaseEstimator) and hasattr(cls, "fit") and hasattr(cls, "predict")):
+        raise InputError("learner", f"{path!r}, which is not a scikit-learn estimator with fit and predict", TAKES)
+    return cls
+
+
+def _instance(cls: type[BaseEstimator], values: dict[str, Any], given: Mapping[str, Any]) -> BaseEstimator:
+    try:
+        estimator = cls(**{k: v for k, v in values.items() if k not in given})
+    except TypeError as error:
+        raise InputError("learner", f"{cls.__name__} ({error})", "an estimator whose arguments have defaults") from None
+    known = sorted(estimator.get_params(deep=False))
+    for setting, value in given.items():
+        if setting not in known:
+            raise InputError(f"learner.{setting}", "an unknown setting", nearest(setting, known))
+        if setting in RESERVED:
+            raise InputError(f"learner.{setting}", repr(value), f"nothing: {RESERVED[setting]}")
+        estimator.set_params(**{setting: value})
+        _check_value(estimator, setting, value)
+    return estimator
+
+
+def _check_value(estimator: BaseEstimator, setting: str, value: Any) -> None:
+    """Let scikit-learn judge a value now and not in the first fit; estimators of other makers judge it themselves."""
+    validate = getattr(estimator, "_validate_params", None)
+    if validate is None or not isinstance(getattr(type(estimator), "_parameter_constraints", None), dict):
+        return
+    try:
+        validate()
+    except ValueError as error:
+        text = str(error).partition(" must be ")[2].partition(". Got ")[0] or str(error)
+        raise InputError(f"learner.{setting}", repr(value), text) from None
+
+
+def _check_task(name: str, estimator: BaseEstimator, task: str) -> None:
+    wanted = "regressor" if task == "regression" else "classifier"
+    found = get_tags(estimator).estimator_type
+    if found != wanted:
+        kind = f"a {found}" if found in ("classifier", "regressor") else "neither a classifier nor a regressor"
+        raise InputError("learner", f"{name!r}, which is {kind}", f"a {wanted}: the task is {_words(task)}")
+    if wanted == "classifier" and not hasattr(estimator, "predict_proba"):
+        raise InputError(
+            "learner", f"{name!r}, which gives no probabilities", "a classifier with predict_proba (svm has one)"
+        )

@@ -1,0 +1,113 @@
+"""Any scikit-learn estimator as a learner."""
+
+import warnings
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import Pipeline
+
+from dge_ray.downstream.base import align, single
+from dge_ray.downstream.preparing import fill_empty, prepared, takes_missing
+from dge_ray.seeds import Purpose, integer
+from dge_ray.table.codec import Columns
+from dge_ray.table.features import feature_matrix, target_vector
+from dge_ray.table.schema import TableSchema
+
+
+def seed_estimator(estimator: BaseEstimator, seed: int) -> None:
+    """Give every `random_state` of an estimator, nested ones too, its own stream."""
+    names = [n for n in sorted(estimator.get_params(deep=True)) if n.split("__")[-1] == "random_state"]
+    seeds = {name: integer(seed, Purpose.LEARNER, index=i, bits=32) for i, name in enumerate(names)}
+    estimator.set_params(**seeds)
+
+
+class EstimatorLearner:
+    """An estimator and the encoding that it needs, fitted on one table in memory.
+
+    `model` is what was fitted: the estimator, or a pipeline that ends in it. It knows the classes that occurred as
+    0..P-1 (some estimators take nothing else); `present` holds their codes. A sample of one class fits nothing and
+    predicts that class.
+    """
+
+    streams = False
+
+    def __init__(self, estimator: BaseEstimator, schema: TableSchema, *, seed: int) -> None:
+        self.schema = schema
+        self._unfitted: Any = prepared(estimator, schema)
+        seed_estimator(self._unfitted, seed)
+        self.model = self._unfitted
+        self.present = np.empty(0, np.int64)
+
+    @property
+    def estimator(self) -> Any:
+        """The estimator without its encoding."""
+        return self.model[-1] if isinstance(self.model, Pipeline) else self.model
+
+    def fit(self, columns: Columns) -> Self:
+        """Fit on the rows in their order."""
+        self.model = cast(Any, clone(self._unfitted))
+        matrix, _ = feature_matrix(columns, self.schema)
+        target = target_vector(columns, self.schema)
+        if self.schema.task != "regression":
+            kept = _enough_of_its_class(target, 2 if isinstance(self.estimator, CalibratedClassifierCV) else 1)
+            self.present, target = np.unique(target[kept], return_inverse=True)
+            matrix = matrix[kept]
+            if len(self.present) == 1:
+                return self
+        _fit_to_size(self.estimator, target)
+        if takes_missing(self.estimator):
+            matrix = fill_empty(matrix)
+        with warnings.catch_warnings():
+            # What counts is the risk on real rows, and a grid of fits would repeat the same line over and over.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self.model.fit(matrix, target)
+        return self
+
+    def predict(self, columns: Columns) -> np.ndarray:
+        """float32 (n, C), or (n, 1) in regression."""
+        matrix, _ = feature_matrix(columns, self.schema)
+        if self.schema.task == "regression":
+            return single(self.model.predict(matrix))
+        alone = len(self.present) == 1
+        probabilities = np.ones((len(matrix), 1)) if alone else self.model.predict_proba(matrix)
+        return align(probabilities, self.present, len(self.schema.classes))
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted learner into a folder.
+
+        Raises:
+            StudyError: the model holds a type that is not on the allowlist.
+        """
+        from dge_ray.downstream.store import save_estimator
+
+        save_estimator(self.model, self.present, self.schema, folder)
+
+    @classmethod
+    def restored(cls, model: Any, present: np.ndarray, schema: TableSchema) -> Self:
+        """A fitted learner from its parts."""
+        learner = cls.__new__(cls)
+        learner.schema, learner.present = schema, present
+        learner.model = learner._unfitted = model
+        return learner
+
+
+def _enough_of_its_class(codes: np.ndarray, least: int) -> np.ndarray:
+    """bool (n,): the rows whose class has at least `least` rows; all rows if no class has."""
+    _, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    kept = counts[inverse] >= least
+    return kept if kept.any() else np.ones(len(codes), bool)
+
+
+def _fit_to_size(estimator: Any, target: np.ndarray) -> None:
+    """Lower what a small sample has too few rows for: folds of a calibration, neighbours."""
+    if isinstance(estimator, CalibratedClassifierCV):
+        folds = cast(Any, estimator.cv)
+        if folds is None or isinstance(folds, int):
+            estimator.set_params(cv=int(min(folds or 5, np.bincount(target).min())))
+    elif isinstance(estimator, KNeighborsClassifier | KNeighborsRegressor):
+        estimator.set_params(n_neighbors=min(estimator.n_neighbors, len(target)))

@@ -1,0 +1,232 @@
+"""An MLP that learns from a stream of rows, batch by batch, by one worker or several that average gradients."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import cross_entropy, mse_loss
+
+from dge_ray.downstream.base import align, single
+from dge_ray.downstream.mlp_parts import Network, Rows, Scale, blocks, encode, encode_features
+from dge_ray.downstream.store import describe, write_description
+from dge_ray.errors import InputError, StudyError, nearest
+from dge_ray.seeds import Purpose, integer, numpy_generator
+from dge_ray.table.codec import Columns
+from dge_ray.table.schema import TableSchema
+
+WEIGHTS = "model.safetensors"
+BLOCK_ROWS = 32_768  # held at once, and shuffled among themselves
+PREDICT_ROWS = 65_536
+MIN_BATCHES = 8  # a small sample is cut into at least this many minibatches an epoch, of at least MIN_BATCH rows
+MIN_BATCH = 16
+
+TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "hidden": ("widths of the hidden layers, as [128, 128]", lambda v: len(v) > 0 and all(_whole(w, 1) for w in v)),
+    "embedding": ("a whole number from 1", lambda v: _whole(v, 1)),
+    "dropout": ("a number from 0 and below 1", lambda v: _number(v) and 0 <= v < 1),
+    "learning_rate": ("a number above 0", lambda v: _number(v) and v > 0),
+    "weight_decay": ("a number from 0", lambda v: _number(v) and v >= 0),
+    "batch_size": ("a whole number from 1", lambda v: _whole(v, 1)),
+    "epochs": ("a whole number from 1, or null for as many as min_steps asks", lambda v: v is None or _whole(v, 1)),
+    "min_epochs": ("a whole number from 1", lambda v: _whole(v, 1)),
+    "min_steps": ("a whole number from 1", lambda v: _whole(v, 1)),
+}
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`batch_size` is that of all workers together. With `epochs` unset there are `min_epochs` passes over the rows, or
+    as many as make `min_steps` steps of the optimiser, so that small volumes are not undertrained."""
+
+    hidden: tuple[int, ...] = (128, 128)
+    embedding: int = 8
+    dropout: float = 0.1
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    batch_size: int = 512
+    epochs: int | None = None
+    min_epochs: int = 3
+    min_steps: int = 1500
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> Self:
+        """From a study's settings.
+
+        Raises:
+            InputError: an unknown setting, or a value out of its range.
+        """
+        known = sorted(field.name for field in fields(cls))
+        for name, value in raw.items():
+            if name not in known:
+                raise InputError(f"learner.{name}", "an unknown setting", nearest(name, known))
+            takes, holds = TAKES[name]
+            if (name == "hidden") != isinstance(value, list | tuple) or not holds(value):
+                raise InputError(f"learner.{name}", repr(value), takes)
+        return cls(**{**raw, **({"hidden": tuple(raw["hidden"])} if "hidden" in raw else {})})
+
+    def batch(self, rows: int) -> int:
+        """Rows in a minibatch, over all workers."""
+        return min(self.batch_size, max(MIN_BATCH, math.ceil(rows / MIN_BATCHES)))
+
+    def passes(self, rows: int) -> int:
+        """Passes over the rows."""
+        return self.epochs or max(self.min_epochs, math.ceil(self.min_steps / math.ceil(rows / self.batch(rows))))
+
+
+class TorchMLP:
+    """A multilayer perceptron on embedded categories and standardised numbers; cross-entropy, or squared error.
+
+    Rows come as a stream and are cut into blocks of about `BLOCK_ROWS`, shuffled by the seed within their block, and
+    cut into minibatches: what a minibatch holds depends on the rows' order alone, not on the stream's batches or the
+    number of workers. Means, spreads and medians are those of the first block. Worker r of W computes the gradient of
+    its share of each minibatch; after the sum over workers all take the same step, so W workers fit what one fits, up
+    to the order of sums. Runs on the CPU.
+    """
+
+    streams = True
+
+    def __init__(self, schema: TableSchema, settings: Settings | None = None, *, seed: int) -> None:
+        self.schema, self.settings, self.seed = schema, settings or Settings(), seed
+        self.network = Network.of(schema, embedding=self.settings.embedding, hidden=self.settings.hidden)
+        self.weights: torch.Tensor | None = None
+        self.scale: Scale | None = None
+
+    def fit(self, columns: Columns) -> Self:
+        """`fit_stream` on a table in memory, by one worker."""
+        return self.fit_stream(lambda: iter([columns]), len(next(iter(columns.values()))))
+
+    def fit_stream(
+        self,
+        batches: Callable[[], Iterator[Columns]],
+        rows: int,
+        *,
+        average: Callable[[list[torch.Tensor]], None] | None = None,
+        part: tuple[int, int] = (0, 1),
+    ) -> Self:
+        """Fit on the first `rows` rows of a stream.
+
+        Args:
+            batches: starts the stream afresh; it is read once where `rows` fit in one block, else once an epoch. Every
+                worker reads the same rows.
+            average: replaces tensors by their sum over workers, in place; the worker's share is weighted already.
+            part: (rank, workers).
+
+        Raises:
+            StudyError: the stream ends early.
+        """
+        settings, (rank, world) = self.settings, part
+        size, passes = settings.batch(rows), settings.passes(rows)
+        block_rows = size * max(1, BLOCK_ROWS // size)
+        shuffler = numpy_generator(self.seed, Purpose.LEARNER, index=0)
+        generator = torch.Generator().manual_seed(integer(self.seed, Purpose.LEARNER, index=1))
+        step = _Adam(self.network.initial(generator), settings, total=passes * math.ceil(rows / size))
+        held: list[Rows] = []
+        for _ in range(passes):
+            for block in held or self._encoded(batches, rows, block_rows):
+                if rows <= block_rows:
+                    held = [block]
+                order = torch.from_numpy(shuffler.permutation(len(block.target)))
+                for index in order.split(size):
+                    n = len(index)
+                    share = slice(n * rank // world, n * (rank + 1) // world)
+                    masks = [self._mask(n, width, generator)[share] for width in settings.hidden]
+                    gradient = self._gradient(step.weights, block.take(index[share]), masks, n)
+                    if average is not None:
+                        average([gradient])
+                    step(gradient)
+        self.weights = step.weights
+        return self
+
+    def _encoded(self, batches: Callable[[], Iterator[Columns]], rows: int, size: int) -> Iterator[Rows]:
+        first = True
+        for block in blocks(batches, rows, size):
+            if first:
+                self.scale, first = Scale.of(block, self.schema), False
+            assert self.scale is not None
+            yield encode(block, self.schema, self.scale)
+
+    def _mask(self, n: int, width: int, generator: torch.Generator) -> torch.Tensor:
+        """Dropout for a whole minibatch: every worker draws all of it and keeps its share."""
+        keep = 1.0 - self.settings.dropout
+        return (torch.rand((n, width), generator=generator) < keep).float() / keep
+
+    def _gradient(self, weights: torch.Tensor, rows: Rows, masks: list[torch.Tensor], n: int) -> torch.Tensor:
+        """This share's part of the gradient of the mean loss over the minibatch's `n` rows."""
+        leaf = weights.requires_grad_(True)
+        scores = self.network.forward(leaf, rows.codes, rows.numbers, masks)
+        if self.schema.task == "regression":
+            loss = mse_loss(scores[:, 0], rows.target, reduction="sum")
+        else:
+            loss = cross_entropy(scores, rows.target, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss / n, leaf)
+        weights.requires_grad_(False)
+        return gradient
+
+    @torch.no_grad()
+    def predict(self, columns: Columns) -> np.ndarray:
+        """float32 (n, C), or (n, 1) in regression."""
+        if self.weights is None or self.scale is None:
+            raise StudyError("torch_mlp: not fitted yet")
+        codes, numbers = encode_features(columns, self.schema, self.scale)
+        pairs = zip(codes.split(PREDICT_ROWS), numbers.split(PREDICT_ROWS), strict=True)
+        scores = torch.cat([self.network.forward(self.weights, c, x) for c, x in pairs])
+        if self.schema.task == "regression":
+            return single(scores[:, 0].double().numpy() * self.scale.spread[-1] + self.scale.centre[-1])
+        classes = len(self.schema.classes)
+        return align(scores.double().softmax(dim=1).numpy(), np.arange(classes), classes)
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted learner into a folder: safetensors and JSON."""
+        if self.weights is None or self.scale is None:
+            raise StudyError("torch_mlp: not fitted yet")
+        folder.mkdir(parents=True, exist_ok=True)
+        scale = {name: torch.from_numpy(np.array(values)) for name, values in asdict(self.scale).items()}
+        save_file({"weights": self.weights, **scale}, folder / WEIGHTS)
+        write_description(folder, describe("torch_mlp", self.schema, settings=asdict(self.settings), seed=self.seed))
+
+    @classmethod
+    def load(cls, folder: Path, description: Mapping[str, Any], schema: TableSchema) -> Self:
+        """The learner that `save` wrote."""
+        try:
+            learner = cls(schema, Settings.read(description["settings"]), seed=description["seed"])
+            tensors = load_file(folder / WEIGHTS)
+            learner.weights = tensors.pop("weights")
+            learner.scale = Scale(**{name: tensor.numpy() for name, tensor in tensors.items()})
+        except (OSError, SafetensorError, KeyError, TypeError, InputError) as error:
+            raise StudyError(f"{folder / WEIGHTS}: damaged ({type(error).__name__})") from None
+        if learner.weights.shape != (learner.network.size,):
+            raise StudyError(f"{folder / WEIGHTS}: the weights of another table or other settings")
+        return learner
+
+
+class _Adam:
+    """Adam with decoupled weight decay on one flat vector; the rate rises for a tenth of the steps, then falls to 0."""
+
+    def __init__(self, weights: torch.Tensor, settings: Settings, *, total: int) -> None:
+        self.weights, self.settings, self.total, self.done = weights, settings, total, 0
+        self.first, self.second = torch.zeros_like(weights), torch.zeros_like(weights)
+
+    def __call__(self, gradient: torch.Tensor) -> None:
+        self.done += 1
+        warm = max(1, self.total // 10)
+        falling = 0.5 * (1 + math.cos(math.pi * max(0, self.done - warm) / max(1, self.total - warm)))
+        rate = self.settings.learning_rate * min(self.done / warm, falling)
+        self.first.lerp_(gradient, 0.1)
+        self.second.lerp_(gradient.square(), 0.001)
+        mean = self.first / (1 - 0.9**self.done)
+        spread = (self.second / (1 - 0.999**self.done)).sqrt_().add_(1e-8)
+        self.weights.mul_(1 - rate * self.settings.weight_decay).addcdiv_(mean, spread, value=-rate)

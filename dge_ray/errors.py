@@ -1,0 +1,35 @@
+"""The two kinds of failure a user sees: the input is at fault (exit 2), or the study failed (exit 1). Each is one line."""
+
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """The input is at fault. One line: the field or column, what it got, what it takes."""
+
+    def __init__(self, field: str, got: str, takes: str) -> None:
+        self.field, self.got, self.takes = field, got, takes
+        super().__init__(f"{field}: got {got}; takes {takes}")
+
+    def __reduce__(self) -> tuple:  # exceptions cross process boundaries inside Ray
+        return type(self), (self.field, self.got, self.takes)
+
+
+class InputErrors(ValueError):
+    """Several faults in one input, a line each."""
+
+    def __init__(self, errors: list[InputError]) -> None:
+        self.errors = errors
+        super().__init__("\n".join(str(error) for error in errors))
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.errors,)
+
+
+class StudyError(RuntimeError):
+    """A study that cannot go on, told in one line."""
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`known` as text for an error message, with the nearest spelling of `name` behind it when there is one."""
+    close = get_close_matches(name, known, n=1)
+    return "one of " + ", ".join(known) + (f" (did you mean '{close[0]}'?)" if close else "")

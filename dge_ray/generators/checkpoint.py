@@ -1,0 +1,84 @@
+"""A generator's files: `generator.json` and `weights.safetensors`, which names its weights by their digest."""
+
+import hashlib
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from dge_ray.errors import InputError
+from dge_ray.table.schema import TableSchema
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a fitted generator is: its schema, settings, arrays, and other JSON values."""
+
+    name: str
+    schema: TableSchema
+    settings: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    extra: dict[str, Any]
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write the folder `path`. generator.json comes last, and says that the weights are whole."""
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.ascontiguousarray(value) for name, value in sorted(checkpoint.arrays.items())}
+    weights = save_arrays(arrays)
+    record = {
+        "format": VERSION,
+        "generator": checkpoint.name,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "settings": checkpoint.settings,
+        "extra": checkpoint.extra,
+        "schema": json.loads(checkpoint.schema.to_json()),
+    }
+    text = json.dumps(record, indent=1, allow_nan=False)
+    _write(path / "weights.safetensors", weights)
+    _write(path / "generator.json", text.encode())
+
+
+def read_checkpoint(path: Path, name: str) -> Checkpoint:
+    """Read the folder `path`.
+
+    Raises:
+        InputError: no checkpoint there, a damaged one, or one of another generator or format.
+    """
+    path = Path(path)
+    if not (path / "generator.json").is_file():
+        raise InputError("checkpoint", f"no generator.json in {path}", "a folder that a generator was saved to")
+    try:
+        record = json.loads((path / "generator.json").read_bytes())
+        if record["format"] != VERSION:
+            raise InputError("checkpoint", f"format {record['format']} in {path}", f"format {VERSION}")
+        if record["generator"] != name:
+            raise InputError("checkpoint", f"generator '{record['generator']}' in {path}", f"'{name}'")
+        weights = (path / "weights.safetensors").read_bytes()
+        if hashlib.sha256(weights).hexdigest() != record["weights_sha256"]:
+            raise InputError("checkpoint", f"weights that do not match generator.json in {path}", "an undamaged checkpoint")
+        schema = TableSchema.from_json(json.dumps(record["schema"]))
+        return Checkpoint(name, schema, record["settings"], load_arrays(weights), record["extra"])
+    except InputError:
+        raise
+    except Exception as error:  # any way in which a damaged file fails to parse
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError("checkpoint", f"a damaged checkpoint in {path} ({reason})", "an undamaged checkpoint") from error

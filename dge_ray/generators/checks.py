@@ -1,0 +1,75 @@
+"""What every generator refuses, said in the same words."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dge_ray.errors import InputError, nearest
+from dge_ray.generators.base import Unsupported
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.codec import Columns
+from dge_ray.table.schema import CODED, TableSchema
+
+MINIMUM_ROWS = 10
+
+
+def encode_training(table: pa.Table, schema: TableSchema, *, what: str = "table") -> Columns:
+    """The encoded training rows, checked.
+
+    Raises:
+        InputError: too few rows, nothing to model, a column that is absent, of another type or with values that the
+            schema has not, or a target that is absent or has nulls.
+    """
+    if table.num_rows < MINIMUM_ROWS and what == "table":
+        raise InputError(what, f"{table.num_rows} rows", f"at least {MINIMUM_ROWS}")
+    if table.num_rows == 0:
+        raise InputError(what, "no rows", "at least one")
+    if not schema.modelled:
+        raise InputError("schema", "only constants and identifiers", "at least one column to model")
+    if schema.target is not None:
+        if schema.target not in schema.names:
+            raise InputError("target", repr(schema.target), nearest(schema.target, schema.names))
+        if schema.target not in table.column_names:
+            raise InputError("target", f"no column '{schema.target}' in the {what}", nearest(schema.target, table.column_names))
+        if nulls := table.column(schema.target).null_count:
+            raise InputError("target", f"{nulls} nulls in '{schema.target}' of the {what}", "no nulls")
+    values = TableCodec(schema).encode(table)
+    for column in schema.modelled:
+        found = values[column.name]
+        lost = int((found < 0).sum() if column.kind in CODED else (found != found).sum())
+        nulls = _nulls(table.column(column.name))
+        if lost > nulls:
+            raise InputError(f"column '{column.name}'", f"{lost - nulls} values that the schema has not", "its categories")
+        if nulls and not column.missing:
+            raise InputError(f"column '{column.name}'", f"{nulls} nulls", "no nulls, by its schema")
+    return values
+
+
+def _nulls(column: pa.ChunkedArray) -> int:
+    nulls = column.null_count
+    if pa.types.is_floating(column.type):  # NaN is missing too
+        nulls += pc.sum(pc.is_nan(column)).as_py() or 0
+    return nulls
+
+
+def check_count(n: int) -> None:
+    """Raises InputError unless `n` rows can be drawn."""
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise InputError("n", repr(n), "a whole number of rows, at least 1")
+
+
+def not_fitted(name: str) -> InputError:
+    """The refusal of a generator that has neither been fitted nor loaded."""
+    return InputError("generator", f"an {name} generator that is not fitted", "fit(...) or load(...) first")
+
+
+def no_warm_start(name: str) -> Unsupported:
+    """The refusal of a generator that has no weights to start from."""
+    return Unsupported("warm_start", f"a checkpoint for {name}", "None: it is fitted in closed form")
+
+
+def check_setting(name: str, value: float, lowest: float, highest: float, *, whole: bool = False) -> None:
+    """Raises InputError unless the setting is a number in [lowest, highest], and whole where asked."""
+    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not number or not lowest <= value <= highest:
+        kind = "a whole number" if whole else "a number"
+        raise InputError(f"generator.{name}", repr(value), f"{kind} from {lowest:g} to {highest:g}")

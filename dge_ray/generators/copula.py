@@ -1,0 +1,200 @@
+"""A Gaussian copula over all columns, in closed form: cheap enough for tests, and the floor that a generator should beat.
+
+Each column is cut into ordered tokens (tokens.py); a row's latent normals, one a column, fall between thresholds that give
+each token its share. Correlations of the latents come from the columns' normal scores. What it cannot show: anything
+beyond pairwise, monotone dependence.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import ndtr, ndtri
+
+from dge_ray.generators.base import Progress, Unsupported
+from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from dge_ray.generators.checks import check_count, check_setting, encode_training, no_warm_start, not_fitted
+from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser
+from dge_ray.seeds import Purpose, numpy_generator
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.schema import TableSchema
+
+SMALLEST_EIGENVALUE = 1e-4
+BLOCK_ROWS = 16_384
+
+
+class Copula:
+    """Gaussian copula of mixed columns.
+
+    The closed form has no random start, so members would be copies of one another. Each fit therefore weights the rows at
+    random (the Bayesian bootstrap: exponential weights of mean one); the members' spread is that of the fit itself.
+
+    Args:
+        bins: the most tokens a measured column gets, beside its atoms.
+        resample: weight the rows at random. False: the plain fit, the same for every seed.
+    """
+
+    name = "copula"
+
+    def __init__(self, *, bins: int = 128, resample: bool = True) -> None:
+        check_setting("bins", bins, 2, 4096, whole=True)
+        self.bins, self.resample = bins, resample
+        self.history: list[dict[str, Any]] = []
+        self._schema: TableSchema | None = None
+
+    def fit(
+        self,
+        table: pa.Table,
+        schema: TableSchema,
+        *,
+        seed: int,
+        device: str = "cpu",
+        warm_start: Path | None = None,
+        stopping: pa.Table | None = None,
+        progress: Progress | None = None,
+    ) -> "Copula":
+        """Fit on all rows of `table`; `stopping`, `device` and `progress` have no use here.
+
+        Raises:
+            InputError: rows that do not match the schema, too few of them, or `warm_start`.
+        """
+        if warm_start is not None:
+            raise no_warm_start(self.name)
+        values = encode_training(table, schema)
+        n = table.num_rows
+        weights = numpy_generator(seed, Purpose.FIT).standard_exponential(n) if self.resample else np.ones(n)
+        weights /= weights.sum()
+        tokens = Discretiser.fit(schema.modelled, values, bins=self.bins)
+        encoded = tokens.encode(values)
+        lead = _target_scores(schema, encoded, weights)
+        scores = np.empty((len(encoded), n))
+        order, cuts = [], []
+        for j, (column, row) in enumerate(zip(tokens.columns.values(), encoded, strict=True)):
+            is_target = schema.modelled[j].name == schema.target
+            order.append(_token_order(column, row, None if is_target else lead, weights))
+            share = np.bincount(row, weights, minlength=column.size)[order[-1]]
+            upper = np.cumsum(share) / share.sum()
+            cuts.append(upper)
+            by_token = np.empty(column.size)
+            by_token[order[-1]] = _interval_means(upper)
+            scores[j] = by_token[row]
+        self._schema, self._tokens, self._order, self._cuts = schema, tokens, order, cuts
+        self._factor = np.linalg.cholesky(_latent_correlation(scores, weights))
+        return self
+
+    def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
+        """`n` rows; a pure function of the fit, n and seed.
+
+        Raises:
+            InputError: not fitted, n < 1, or conditions (it has none).
+        """
+        if self._schema is None:
+            raise not_fitted(self.name)
+        if given is not None:
+            raise Unsupported("given", "conditions", "None: the copula samples whole rows only")
+        check_count(n)
+        rng = numpy_generator(seed, Purpose.SHARD)
+        tokens = np.empty((len(self._cuts), n), dtype=np.int32)
+        place = np.empty((len(self._cuts), n))
+        for start in range(0, n, BLOCK_ROWS):
+            rows = slice(start, min(start + BLOCK_ROWS, n))
+            latent = self._factor @ rng.standard_normal((len(self._cuts), rows.stop - start))
+            uniform = ndtr(latent)
+            for j, (upper, order) in enumerate(zip(self._cuts, self._order, strict=True)):
+                rank = np.minimum(np.searchsorted(upper, uniform[j], side="right"), _last_token(upper))
+                lower = np.where(rank > 0, upper[rank - 1], 0.0)
+                tokens[j, rows] = order[rank]
+                place[j, rows] = np.clip((uniform[j] - lower) / (upper[rank] - lower), 0, np.nextafter(1, 0))
+        columns = {
+            name: column.decode(tokens[j], place[j]) for j, (name, column) in enumerate(self._tokens.columns.items())
+        }
+        return TableCodec(self._schema).decode(columns, seed=seed)
+
+    def save(self, path: Path) -> None:
+        """Write generator.json and weights.safetensors into the folder `path`."""
+        if self._schema is None:
+            raise not_fitted(self.name)
+        arrays, plain = self._tokens.state()
+        arrays["factor"] = self._factor
+        for j, (order, upper) in enumerate(zip(self._order, self._cuts, strict=True)):
+            arrays[f"order.{j}"], arrays[f"cuts.{j}"] = order, upper
+        settings = {"bins": self.bins, "resample": self.resample}
+        write_checkpoint(path, Checkpoint(self.name, self._schema, settings, arrays, {"tokens": plain}))
+
+    @classmethod
+    def load(cls, path: Path, *, device: str = "cpu") -> "Copula":
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: no checkpoint there, a damaged one, or one of another generator.
+        """
+        saved = read_checkpoint(path, cls.name)
+        copula = cls(**saved.settings)
+        copula._schema = saved.schema
+        copula._tokens = Discretiser.from_state(saved.arrays, saved.extra["tokens"])
+        copula._factor = saved.arrays["factor"]
+        columns = range(len(saved.schema.modelled))
+        copula._order = [saved.arrays[f"order.{j}"] for j in columns]
+        copula._cuts = [saved.arrays[f"cuts.{j}"] for j in columns]
+        return copula
+
+
+def _last_token(upper: np.ndarray) -> int:
+    return int(np.searchsorted(upper, upper[-1], side="left"))  # the last one that has rows
+
+
+def _interval_means(upper: np.ndarray) -> np.ndarray:
+    """E[z | z between two neighbouring thresholds] of a standard normal; `upper` are its distribution's values there."""
+    lower = np.concatenate([[0.0], upper[:-1]])
+    density = np.exp(-0.5 * ndtri(np.stack([lower, upper]).clip(1e-300, 1 - 1e-16)) ** 2) / np.sqrt(2 * np.pi)
+    density = np.where(np.stack([lower <= 0, upper >= 1]), 0.0, density)
+    share = upper - lower
+    return np.where(share > 0, (density[0] - density[1]) / np.where(share > 0, share, 1.0), 0.0)
+
+
+def _target_scores(schema: TableSchema, encoded: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+    """The target's mid-ranks (n,), by which other columns' categories are put in order."""
+    names = [c.name for c in schema.modelled]
+    if schema.target not in names:
+        return None
+    row = encoded[names.index(schema.target)]
+    share = np.bincount(row, weights)
+    return (np.cumsum(share) - share / 2)[row]
+
+
+def _token_order(
+    column: ColumnTokens, row: np.ndarray, lead: np.ndarray | None, weights: np.ndarray
+) -> np.ndarray:
+    """Which token comes at which rank, (size,).
+
+    Measured values rank by size, and missing lowest. Categories have no order of their own: they rank by the mean of the
+    target, so that what separates the classes survives. The target's own categories rank by code.
+    """
+    if not isinstance(column, Codes):
+        place = np.full(column.size, 0.5)
+        centre = column.decode(np.arange(column.size, dtype=np.int32), place)
+        return np.argsort(np.where(np.isnan(centre), -np.inf, centre), kind="stable")
+    if lead is None:
+        return np.arange(column.size)
+    share = np.bincount(row, weights, minlength=column.size)
+    total = np.bincount(row, weights * lead, minlength=column.size)
+    overall = float(weights @ lead)
+    return np.argsort((total + 1e-3 * overall) / (share + 1e-3), kind="stable")
+
+
+def _latent_correlation(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Correlation matrix (d, d) of the latents behind normal scores (d, n), positive definite.
+
+    Scores are means of the latent within a token, so cov(score_i, score_j) is about rho var(score_i) var(score_j):
+    dividing undoes what cutting into few tokens takes away from the correlation.
+    """
+    centred = scores - (scores @ weights)[:, None]
+    covariance = (centred * weights) @ centred.T
+    variance = np.maximum(np.diag(covariance), 1e-6)
+    correlation = np.clip(covariance / np.outer(variance, variance), -0.99, 0.99)
+    np.fill_diagonal(correlation, 1.0)
+    values, vectors = np.linalg.eigh(correlation)
+    repaired = (vectors * np.maximum(values, SMALLEST_EIGENVALUE)) @ vectors.T
+    scale = np.sqrt(np.diag(repaired))
+    return repaired / np.outer(scale, scale)

@@ -1,0 +1,162 @@
+"""The autoregressor over column tokens: column j's token given the tokens before it, exact and in closed form.
+
+Column 0 has only a bias: its marginal. Column j > 0 sees x_j, the embeddings of the tokens before it, through
+
+    h1 = relu(x_j A + a);  h2 = h1 + relu(h1 B + b);  token ~ softmax(h2 C + c)
+
+with weights of its own, so columns share nothing but the embeddings. Two things follow. The mask of the usual masked
+network is never multiplied out: column j's product has only the inputs that it sees. And once x is known, a column's loss
+and all its gradients can be finished before the next column starts, so `loss_and_gradients` works on one cache-sized
+column at a time, without an autograd graph (the tests hold it against autograd).
+
+All weights are views of one flat vector, as are their gradients: one optimiser call, one file entry, one average.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+BLOCK_ROWS = 4096  # rows at a time where no gradient is taken
+LANES = 16  # output widths are padded to this many: softmax over fewer is ten times slower a row (no vector fits)
+POOL_ROWS = 65_536
+NEVER = -1e4  # the logit of padding: its probability and gradient are exactly 0
+
+
+class Network:
+    """Weights of the autoregressor.
+
+    Args:
+        sizes: tokens a column, (d,).
+        hidden: width of a column's two hidden layers.
+        embedding: width of a column's embedding, cut to its number of tokens.
+
+    `weights[name]` and `gradients[name]` are views of `flat` and `flat_gradient`, both float32 (p,). Names: `j.embed`
+    (size, e) of all columns but the last; `j.A` (inputs, hidden), `j.a`, `j.B` (hidden, hidden), `j.b`, `j.C`
+    (hidden, padded size) of all columns but the first; `j.c` (padded size,) of all.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, hidden: int, embedding: int, device: str = "cpu") -> None:
+        self.sizes, self.hidden, self.device = list(sizes), hidden, torch.device(device)
+        widths = [min(embedding, size) for size in self.sizes]
+        self.starts = [sum(widths[:j]) for j in range(len(widths) + 1)]  # column j's embedding: starts[j]:starts[j + 1]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for j, size in enumerate(self.sizes):
+            padded = -(-size // LANES) * LANES
+            if j < len(self.sizes) - 1:
+                shapes[f"{j}.embed"] = (size, widths[j])
+            if j > 0:
+                shapes |= {f"{j}.A": (self.starts[j], hidden), f"{j}.a": (hidden,)}
+                shapes |= {f"{j}.B": (hidden, hidden), f"{j}.b": (hidden,), f"{j}.C": (hidden, padded)}
+            shapes[f"{j}.c"] = (padded,)
+        self.shapes = shapes
+        self.flat = torch.zeros(sum(math.prod(s) for s in shapes.values()), device=self.device)
+        self.flat_gradient = torch.zeros_like(self.flat)
+        self.weights = self._views(self.flat)
+        self.gradients = self._views(self.flat_gradient)
+
+    def _views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+        parts = flat.split([math.prod(shape) for shape in self.shapes.values()])
+        return {name: part.view(shape) for part, (name, shape) in zip(parts, self.shapes.items(), strict=True)}
+
+    def initialise(self, generator: torch.Generator, marginals: Sequence[torch.Tensor]) -> None:
+        """Random weights; the output biases start at the columns' log `marginals` (size,), so that training starts
+        from independent columns."""
+
+        def normal(name: str, scale: float) -> None:
+            draw = torch.randn(self.shapes[name], generator=generator)  # on the CPU: the same on every device
+            self.weights[name].copy_(draw * scale)
+
+        for j, marginal in enumerate(marginals):
+            if j < len(self.sizes) - 1:
+                normal(f"{j}.embed", 1.0)
+            if j > 0:
+                normal(f"{j}.A", (3 * self.starts[-1]) ** -0.5)
+                normal(f"{j}.B", self.hidden**-0.5)
+                normal(f"{j}.C", 0.02)
+            self.weights[f"{j}.c"].fill_(NEVER)[: self.sizes[j]] = torch.log(marginal)
+
+    def embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The inputs (n, e) of all columns, for tokens (d, n)."""
+        x = torch.empty(tokens.shape[1], self.starts[-2], device=self.device)
+        for j in range(len(self.sizes) - 1):
+            x[:, self.starts[j] : self.starts[j + 1]] = self.weights[f"{j}.embed"].index_select(0, tokens[j])
+        return x
+
+    def logits(self, j: int, x: torch.Tensor) -> torch.Tensor:
+        """Column j's logits (n, padded size) for inputs x (n, >= starts[j])."""
+        w = self.weights
+        if j == 0:
+            return w["0.c"].expand(len(x), -1)
+        h = torch.addmm(w[f"{j}.a"], x[:, : self.starts[j]], w[f"{j}.A"]).relu_()
+        h = h + torch.addmm(w[f"{j}.b"], h, w[f"{j}.B"]).relu_()
+        return torch.addmm(w[f"{j}.c"], h, w[f"{j}.C"])
+
+    def log_prob(self, tokens: torch.Tensor) -> torch.Tensor:
+        """log p(tokens) in nats, (n,) float64, for tokens (d, n)."""
+        total = torch.zeros(tokens.shape[1], dtype=torch.float64, device=self.device)
+        for start in range(0, tokens.shape[1], BLOCK_ROWS):
+            block = tokens[:, start : start + BLOCK_ROWS]
+            x = self.embed(block)
+            for j, column in enumerate(block):
+                log_p = torch.log_softmax(self.logits(j, x), 1).gather(1, column[:, None]).squeeze(1)
+                total[start : start + BLOCK_ROWS] += log_p
+        return total
+
+    def loss_and_gradients(self, tokens: torch.Tensor, dropout: "Dropout") -> float:
+        """Mean nats a row over the batch tokens (d, n); its gradients are left in `flat_gradient`."""
+        w, g, n = self.weights, self.gradients, tokens.shape[1]
+        x = self.embed(tokens)
+        dx = torch.zeros_like(x)
+        nats = torch.zeros(n, device=self.device)
+        for j, column in enumerate(tokens):
+            if j == 0:
+                dz = _cross_entropy(self.logits(0, x).clone(), column, nats)
+                torch.sum(dz, 0, out=g["0.c"])
+                continue
+            seen = x[:, : self.starts[j]]
+            first, second = dropout.masks(n)
+            h1 = torch.addmm(w[f"{j}.a"], seen, w[f"{j}.A"]).relu_().mul_(first)
+            r2 = torch.addmm(w[f"{j}.b"], h1, w[f"{j}.B"]).relu_()
+            h2 = torch.add(h1, r2).mul_(second)
+            dz = _cross_entropy(torch.addmm(w[f"{j}.c"], h2, w[f"{j}.C"]), column, nats)
+            torch.mm(h2.t(), dz, out=g[f"{j}.C"])
+            torch.sum(dz, 0, out=g[f"{j}.c"])
+            dh = torch.mm(dz, w[f"{j}.C"].t()).mul_(second)
+            dr = torch.ops.aten.threshold_backward(dh, r2, 0)
+            torch.mm(h1.t(), dr, out=g[f"{j}.B"])
+            torch.sum(dr, 0, out=g[f"{j}.b"])
+            dh.addmm_(dr, w[f"{j}.B"].t()).mul_(first)
+            dh = torch.ops.aten.threshold_backward(dh, h1, 0)
+            torch.mm(seen.t(), dh, out=g[f"{j}.A"])
+            torch.sum(dh, 0, out=g[f"{j}.a"])
+            dx[:, : self.starts[j]].addmm_(dh, w[f"{j}.A"].t())
+        for j in range(len(self.sizes) - 1):
+            g[f"{j}.embed"].zero_().index_add_(0, tokens[j], dx[:, self.starts[j] : self.starts[j + 1]])
+        return float(nats.mean())
+
+
+def _cross_entropy(logits: torch.Tensor, column: torch.Tensor, nats: torch.Tensor) -> torch.Tensor:
+    """Add -log p(token) to `nats` (n,) and return d(mean nats) / d logits (n, size)."""
+    p = torch.softmax(logits, 1)
+    at = column[:, None]
+    nats -= p.gather(1, at).squeeze(1).clamp_min_(1e-38).log_()
+    p.scatter_add_(1, at, p.new_full((1, 1), -1.0).expand(len(p), 1))
+    return p.div_(len(p))
+
+
+class Dropout:
+    """Dropout masks: windows at random places of a pool of random masks, with elements 0 or 1 / (1 - p).
+
+    Drawing every element of every step afresh costs a sixth of a fit; windows cost nothing.
+    """
+
+    def __init__(self, p: float, hidden: int, generator: torch.Generator, *, device: str = "cpu") -> None:
+        keep = torch.rand(POOL_ROWS, hidden, generator=generator) >= p
+        self.pool = (keep / (1 - p)).to(device)
+        self.generator = generator
+
+    def masks(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two masks (n, hidden), n <= POOL_ROWS."""
+        first, second = torch.randint(POOL_ROWS - n + 1, (2,), generator=self.generator).tolist()
+        return self.pool[first : first + n], self.pool[second : second + n]

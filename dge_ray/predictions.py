@@ -1,0 +1,134 @@
+"""Downstream fits by address, and the prediction tensor P[member, volume, row, class] on disk.
+
+A `Job` is one downstream fit. Its predictions are one Parquet file whose name is the job's address, so that what exists
+is known from a listing and nothing is done twice. Member fits lie in `predictions/` (the contract's columns), the fits of
+the baselines in `baselines/` (the same columns).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError
+from dge_ray.storage import Folder
+
+SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True, order=True)
+class Job:
+    """One downstream fit.
+
+    `member`: fit on the first `volume` rows of member `member`, learner seed 0. `ensemble`: the same rows, learner seed
+    `index` (naive ensemble). `concatenated`: the first `volume` rows of each of the members 0..`index`-1, one after the
+    other (naive concatenated). `real`: the real rows that the generators were fitted on.
+    """
+
+    kind: Literal["member", "ensemble", "concatenated", "real"]
+    member: int = 0
+    volume: int = 0
+    index: int = 0
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}-{self.member:04d}-{self.volume:010d}-{self.index:04d}"
+
+    @property
+    def members(self) -> list[int]:
+        """The members whose rows this fit reads."""
+        if self.kind == "real":
+            return []
+        return list(range(self.index)) if self.kind == "concatenated" else [self.member]
+
+    @property
+    def rows(self) -> int:
+        """Synthetic rows this fit is trained on."""
+        return self.volume * len(self.members)
+
+
+def learner_label(name: str, settings: Mapping[str, Any]) -> str:
+    """The `learner` column's value: the name, and a digest of the settings where there are any."""
+    if not settings:
+        return name
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+    return f"{name}-{digest[:8]}"
+
+
+def prediction_file(label: str, job: Job) -> str:
+    """Where a job's predictions lie, below the study's folder."""
+    return f"{'predictions' if job.kind == 'member' else 'baselines'}/{label}-{job.address}.parquet"
+
+
+def write_predictions(
+    folder: Folder, label: str, job: Job, values: Mapping[str, np.ndarray], classes: Sequence[Any]
+) -> None:
+    """Write one fit's predictions, atomically.
+
+    Shape: `values[split]` is (rows, classes), (rows, 1) in regression, float32.
+    """
+    names = [str(c) for c in classes] or [None]
+    parts = []
+    for split in SPLITS:
+        matrix = np.asarray(values[split], np.float32)
+        n, width = matrix.shape
+        class_codes = pa.array(np.tile(np.arange(width, dtype=np.int32), n), pa.int32())
+        parts.append(
+            pa.table(
+                {
+                    "member": pa.array(np.full(n * width, job.member, np.int32)),
+                    "volume": pa.array(np.full(n * width, job.volume, np.int64)),
+                    "learner": pa.array([label]).take(pa.array(np.zeros(n * width, np.int32))),
+                    "split": pa.array([split]).take(pa.array(np.zeros(n * width, np.int32))),
+                    "row": pa.array(np.repeat(np.arange(n, dtype=np.int32), width)),
+                    "class": pa.array(names, pa.string()).take(class_codes),
+                    "value": pa.array(matrix.ravel()),
+                }
+            )
+        )
+    folder.write_table(prediction_file(label, job), pa.concat_tables(parts))
+
+
+def read_predictions(folder: Folder, label: str, job: Job, width: int) -> dict[str, np.ndarray]:
+    """One fit's predictions per split, (rows, width) float32.
+
+    Raises:
+        InputError: the file is damaged or holds something else.
+    """
+    name = prediction_file(label, job)
+    table = folder.read_table(name)
+    values = {}
+    for split in SPLITS:
+        try:
+            part = table.filter(pa.compute.equal(table["split"], split))["value"].to_numpy()
+            values[split] = np.ascontiguousarray(part, np.float32).reshape(-1, width)
+        except (KeyError, ValueError):
+            raise InputError(f"{folder}/{name}", "other columns or rows", "a study's own file; delete it") from None
+    return values
+
+
+def finished(folder: Folder, label: str, jobs: Sequence[Job]) -> set[Job]:
+    """The jobs whose predictions are on disk."""
+    names = {f"{part}/{name}" for part in ("predictions", "baselines") for name in folder.list(part)}
+    return {job for job in jobs if prediction_file(label, job) in names}
+
+
+def tensor(
+    folder: Folder, label: str, *, members: int, volumes: Sequence[int], width: int, rows: Mapping[str, int]
+) -> dict[str, np.ndarray]:
+    """P per split: (members, volumes, rows, width) float32; a fit that was dropped is NaN."""
+    jobs = {(k, i): Job("member", k, m) for k in range(members) for i, m in enumerate(volumes)}
+    done = finished(folder, label, list(jobs.values()))
+    out = {split: np.full((members, len(volumes), rows[split], width), np.nan, np.float32) for split in SPLITS}
+    for (k, i), job in jobs.items():
+        if job in done:
+            for split, values in read_predictions(folder, label, job, width).items():
+                if values.shape[0] != rows[split]:
+                    name = prediction_file(label, job)
+                    raise InputError(f"{folder}/{name}", f"{values.shape[0]} rows of {split}", f"{rows[split]}; delete it")
+                out[split][k, i] = values
+    return out

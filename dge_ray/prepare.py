@@ -1,0 +1,213 @@
+"""From a configuration to checked tables: everything that can be wrong with the input is found here, before any work."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.config import StudyConfig
+from dge_ray.downstream import check_learner
+from dge_ray.errors import InputError
+from dge_ray.generators.base import make_generator
+from dge_ray.predictions import learner_label
+from dge_ray.stats.losses import check_metric, higher_is_better
+from dge_ray.table import (
+    Columns,
+    Split,
+    TableCodec,
+    TableSchema,
+    data_digest,
+    default_target,
+    drop_columns,
+    drop_missing_target,
+    infer_schema,
+    load_table,
+    split_table,
+    target_vector,
+)
+
+FEWEST_ROWS = 2  # of a volume: a learner needs more than one row
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study's input, checked: the configuration with nothing left open, the schema, and the real rows."""
+
+    config: StudyConfig
+    schema: TableSchema
+    split: Split
+    digest: str
+    metric: str
+    volumes: tuple[int, ...]
+    shard_rows: int
+    warnings: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Rows the generators are fitted on."""
+        return self.split.train.num_rows
+
+    @property
+    def name(self) -> str:
+        assert self.config.study is not None  # set by read_config
+        return self.config.study
+
+    @property
+    def label(self) -> str:
+        return learner_label(self.config.learner.name, self.config.learner.settings)
+
+    @property
+    def task(self) -> str:
+        assert self.schema.task is not None
+        return self.schema.task
+
+    @property
+    def width(self) -> int:
+        """Classes of the prediction tensor; 1 in regression."""
+        return len(self.schema.classes) or 1
+
+    @property
+    def lower_is_better(self) -> bool:
+        return not higher_is_better(self.metric)
+
+    @property
+    def most_members(self) -> int:
+        return self.config.max_members if self.config.members == "auto" else self.config.members
+
+    @property
+    def pilot_volume(self) -> int:
+        """The volume at which the number of members is decided: the one nearest to as many rows as there are real ones."""
+        return min(self.volumes, key=lambda m: (abs(np.log(m / self.n)), m))
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {part: getattr(self.split, part).num_rows for part in ("train", "stopping", "validation", "test")}
+
+    def encoded(self) -> dict[str, Columns]:
+        """The learners' rows: train (what the generators saw), validation, test."""
+        codec = TableCodec(self.schema)
+        return {part: codec.encode(getattr(self.split, part)) for part in ("train", "validation", "test")}
+
+    def truth(self, part: str) -> np.ndarray:
+        """The target of a part: int32 codes, or float64."""
+        return target_vector(TableCodec(self.schema).encode(getattr(self.split, part)), self.schema)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this study this study; members, ratios and learner may grow within it."""
+        config = self.config
+        schema = hashlib.sha256(self.schema.to_json().encode()).hexdigest()
+        return {
+            "data": self.digest,
+            "target": self.schema.target,
+            "schema": schema,
+            "split": [
+                config.split_column,
+                config.test_fraction,
+                config.validation_fraction,
+                config.stopping_fraction,
+            ],
+            "seed": config.seed,
+            "generator": config.generator.model_dump(mode="json"),
+            "shard_rows": self.shard_rows,
+        }
+
+
+def identity_digest(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) -> Prepared:
+    """Load, check and split.
+
+    Raises:
+        InputError: whatever is wrong with the configuration or the table, in one line.
+    """
+    make_generator(config.generator.name, **config.generator.settings)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        table, target = _read(config)
+        without_split = table.drop_columns([config.split_column]) if config.split_column else table
+        schema = infer_schema(without_split, target=target, overrides=config.columns)
+        assert schema.task is not None
+        check_learner(config.learner.name, config.learner.settings, schema.task)
+        split = split_table(
+            table,
+            schema,
+            seed=config.seed,
+            split_column=config.split_column,
+            test_fraction=config.test_fraction,
+            validation_fraction=config.validation_fraction,
+            stopping_fraction=config.stopping_fraction,
+        )
+    notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
+    for note in notes:
+        say(f"warning: {note}")
+    n = split.train.num_rows
+    volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * n)) for ratio in config.ratios}))
+    prepared = Prepared(
+        config=config.model_copy(update={"target": target}),
+        schema=schema,
+        split=split,
+        digest=data_digest(table),
+        metric=check_metric(config.metric, schema.task),
+        volumes=volumes,
+        shard_rows=config.shard_rows or default_shard_rows(n),
+        warnings=notes,
+    )
+    _check_size(prepared)
+    return prepared
+
+
+def _read(config: StudyConfig) -> tuple[pa.Table, str]:
+    table = load_table(config.source)
+    if config.drop:
+        table = drop_columns(table, config.drop)
+    if config.split_column is not None and config.split_column not in table.column_names:
+        from dge_ray.errors import nearest
+
+        raise InputError("split_column", repr(config.split_column), nearest(config.split_column, table.column_names))
+    target = config.target or default_target(config.source)
+    if target is None:
+        raise InputError("target", "nothing", "target=COLUMN with one of " + ", ".join(table.column_names[:30]))
+    if target == config.split_column:
+        raise InputError("split_column", f"{target!r}, the target", "another column")
+    if config.drop_missing_target:
+        table = drop_missing_target(table, target)
+    return table, target
+
+
+def default_shard_rows(n: int) -> int:
+    """A power of two near n, from 256 to 65,536: large enough to draw fast, small enough that a short volume wastes little."""
+    return int(min(65_536, max(256, 2 ** int(np.ceil(np.log2(max(n, 1)))))))
+
+
+def _check_size(prepared: Prepared) -> None:
+    rows = prepared.most_members * prepared.volumes[-1]
+    if rows > prepared.config.max_rows:
+        raise InputError(
+            "max_rows",
+            f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})",
+            f"at most {prepared.config.max_rows:,}; raise it with max_rows={rows}, or take fewer members or smaller ratios",
+        )
+
+
+def bill(prepared: Prepared) -> dict[str, Any]:
+    """What the study will cost at most, as `check` prints it."""
+    members, volumes = prepared.most_members, prepared.volumes
+    rows = members * volumes[-1]
+    fits = members * len(volumes)
+    return {
+        "generator_fits": members,
+        "downstream_fits": fits + (members - 1) + 2,
+        "downstream_rows": members * sum(volumes) + (2 * members - 1) * volumes[-1] + prepared.n,
+        "synthetic_rows": rows,
+        "bytes_estimated": rows * 6 * len(prepared.schema.columns),
+        "members": prepared.config.members,
+        "at_most_members": members,
+        "volumes": list(volumes),
+    }

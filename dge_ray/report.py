@@ -1,0 +1,294 @@
+"""report.html: one self-contained page from report.json and the figures. No script, no outside resource.
+
+Everything that comes from data or configuration is escaped. Writing the file is the caller's job.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from dge_ray.words import (
+    GLOSSARY,
+    METHODS,
+    NOTHING,
+    STATUS,
+    comparison,
+    direction,
+    duration,
+    finite,
+    interval_text,
+    label,
+    number,
+    ratio_text,
+    summary_lines,
+    train_rows,
+    verdict,
+)
+
+__all__ = ["render_html", "summary_lines", "verdict"]
+
+CAPTIONS = {
+    "error_by_volume": (
+        "Error against volume",
+        "Each line is an ensemble of K members; the shade is ±1.96 standard errors of a cell. Read the lowest point of "
+        "the darkest line: the vertical line marks it, the vertical band is its interval. Left is the validation split "
+        "on which the volume was chosen, right the test split, on which it is reported; the dashed line is the same "
+        "learner trained on the real rows.",
+    ),
+    "error_by_members": (
+        "Error against members",
+        "What more members bring at the chosen volume. For the Brier score and the squared error the law R(∞) + s²/K "
+        "is exact: the distance from the last point to the dotted line is all that more members could still gain.",
+    ),
+    "surface": (
+        "The surface",
+        "The error of every ensemble size K at every volume m on validation; yellow is better. The frame is the "
+        "reflection point's column. Hatched cells were given up early, because they could not become the best.",
+    ),
+    "test_comparison": (
+        "Test comparison",
+        "Points are values on the untouched test rows. A bar is the 95 % interval of the paired difference to DGE: "
+        "where it does not touch the vertical line, the method differs from DGE.",
+    ),
+}
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --paper: #fff; --card: #f5f6f8; --ink: #1c1f23; --soft: #5c6570; --line: #d9dde2; --mark: #0067a8;
+}
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #14171a; --card: #1e2327; --ink: #e8eaed; --soft: #a3acb5; --line: #343b42; --mark: #6db8ee; }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; max-width: 1120px; padding: 1.5rem clamp(.8rem, 3vw, 2rem) 4rem; overflow-wrap: anywhere;
+  background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
+}
+h1 { font-size: 1.55rem; line-height: 1.25; margin: .2rem 0; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
+.soft, figcaption, .card small, caption, dd { color: var(--soft); }
+.soft { margin: 0; }
+.verdict, .warn { background: var(--card); border-left: 4px solid var(--mark); border-radius: 4px; }
+.verdict { font-size: 1.12rem; margin: 1.1rem 0; padding: .9rem 1.1rem; }
+.warn { border-color: #d55e00; margin-top: .8rem; padding: .6rem 1.1rem; }
+.warn ul { margin: 0; padding-left: 1rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: .7rem; }
+.card { background: var(--card); border-radius: 8px; padding: .7rem .9rem; }
+.card b { display: block; font-size: 1.3rem; }
+.card span, .card small { display: block; font-size: .85rem; }
+figure { margin: 1.6rem 0; break-inside: avoid; }
+figure h3 { margin: 0 0 .4rem; font-size: 1.05rem; }
+figure img {
+  display: block; max-width: 100%; height: auto; padding: .5rem;
+  background: #fff; border: 1px solid var(--line); border-radius: 8px;
+}
+figcaption { font-size: .92rem; margin-top: .45rem; max-width: 80ch; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .93rem; min-width: 50%; overflow-wrap: normal; }
+caption { text-align: left; padding-bottom: .35rem; font-size: .92rem; }
+th, td { padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+tr.dge { font-weight: 600; }
+.better::before { content: "▲ "; }
+.worse::before { content: "▼ "; }
+.level::before { content: "= "; }
+pre { background: var(--card); padding: .8rem; border-radius: 8px; overflow-x: auto; font-size: .85rem; }
+summary { cursor: pointer; font-weight: 600; margin: .6rem 0; }
+dt { font-weight: 600; }
+dd { margin: 0 0 .5rem 0; }
+"""
+
+
+def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
+    """The page. `report` follows the contract of report.json; parts that are missing are left out of the page."""
+    study = f"{report.get('study', 'study')}"
+    body = [
+        f"<p class='soft'>dge_ray study</p><h1>{escape(study)}</h1>",
+        f"<p class='verdict'>{escape(verdict(report))}</p>",
+        _cards(report),
+        _warnings(report),
+        "<h2>Figures</h2>",
+        *(_figure(name, png) for name, png in figures.items()),
+        "<h2>Test metrics</h2>",
+        _test_table(report),
+        "<h2>Differences to DGE</h2>",
+        _difference_table(report),
+        "<h2>Reflection point</h2>",
+        _pairs(_reflection_rows(report)),
+        "<h2>Data</h2>",
+        _pairs(_data_rows(report)),
+        "<h2>Cost</h2>",
+        _pairs(_cost_rows(report)),
+        "<h2>Versions and configuration</h2>",
+        _pairs([("seed", number(report.get("seed"))), *(report.get("versions") or {}).items()]),
+        _details("Resolved configuration", report.get("config")),
+        _details("Columns", report.get("schema")),
+        _details("Law in the number of members", report.get("klaw")),
+        "<h2>Words</h2><dl>",
+        *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in GLOSSARY.items()),
+        "</dl>",
+    ]
+    return (
+        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
+        "<link rel='icon' href='data:,'>\n"  # else a browser asks the server for /favicon.ico and logs its absence
+        f"<title>{escape(study)} · dge_ray</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _warnings(report: Mapping) -> str:
+    items = "".join(f"<li>{escape(str(text))}</li>" for text in report.get("warnings") or [])
+    return f"<div class='warn'><ul>{items}</ul></div>" if items else ""
+
+
+def _cards(report: Mapping) -> str:
+    point, n = report.get("reflection_point") or {}, train_rows(report)
+    metric = str(report.get("metric", "risk"))
+    real = ((report.get("test") or {}).get("real") or {}).get(metric)
+    cards = [
+        (
+            "reflection point",
+            ratio_text(point.get("volume"), n),
+            f"{number(point.get('volume'))} rows a member; {interval_text(point.get('interval'))}",
+        ),
+        ("status", str(point.get("status", NOTHING)).replace("_", " "), STATUS.get(str(point.get("status")), "")),
+        ("members", number(point.get("members", report.get("members"))), f"{report.get('generator')} generators"),
+        (
+            f"test {label(metric)}",
+            number(point.get("risk")),
+            f"{interval_text(point.get('risk_interval'))}; {direction(metric)}",
+        ),
+        (f"real rows' {label(metric)}", number(real), f"{report.get('learner')} on {number(n)} real rows"),
+    ]
+    inner = "".join(
+        f"<div class='card'><span>{escape(title)}</span><b>{escape(value)}</b><small>{escape(note)}</small></div>"
+        for title, value, note in cards
+    )
+    return f"<div class='cards'>{inner}</div>"
+
+
+def _figure(name: str, png: bytes) -> str:
+    title, caption = CAPTIONS.get(name, (name.replace("_", " "), ""))
+    data = base64.b64encode(png).decode()
+    return (
+        f"<figure><h3>{escape(title)}</h3><img alt='{escape(title)}' src='data:image/png;base64,{data}'>"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _metrics(report: Mapping) -> list[str]:
+    """All metrics of the test table, the selection metric first."""
+    found: dict[str, None] = {}
+    for method in METHODS:
+        found.update(dict.fromkeys((report.get("test") or {}).get(method) or {}))
+    chosen = report.get("metric")
+    return sorted(found, key=lambda name: name != chosen)
+
+
+def _table(header: Sequence[str], rows: Iterable[str], caption: str = "") -> str:
+    cells = "".join(f"<th scope='col'{' class=n' if at else ''}>{escape(text)}</th>" for at, text in enumerate(header))
+    note = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return (
+        f"<div class='scroll'><table>{note}<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _test_table(report: Mapping) -> str:
+    metrics, test = _metrics(report), report.get("test") or {}
+    rows = []
+    for method, name in METHODS.items():
+        if test.get(method):
+            cells = "".join(f"<td class='n'>{escape(number(test[method].get(metric)))}</td>" for metric in metrics)
+            rows.append(f"<tr{' class=dge' if method == 'dge' else ''}><th scope='row'>{escape(name)}</th>{cells}</tr>")
+    if not rows:
+        return "<p class='soft'>No test metrics.</p>"
+    header = ["method", *(f"{label(metric)} {'↑' if 'higher' in direction(metric) else '↓'}" for metric in metrics)]
+    return _table(
+        header, rows, "On real rows that nothing was fitted or chosen on. ↑ higher is better, ↓ lower is better."
+    )
+
+
+def _difference_table(report: Mapping) -> str:
+    metrics, rows = _metrics(report), []
+    for method, name in METHODS.items():
+        cells, any_there = "", False
+        for metric in metrics:
+            found = comparison(report, method, metric)
+            any_there = any_there or found is not None
+            if found is None:
+                cells += f"<td class='n'>{NOTHING}</td>"
+                continue
+            word, (difference, lo, hi) = found
+            cells += (
+                f"<td class='n'><span class='{word}' title='DGE is {word}'>{number(difference, signed=True)}</span>"
+                f"<br><small>{interval_text((lo, hi), signed=True)}</small></td>"
+            )
+        if any_there:
+            rows.append(f"<tr><th scope='row'>{escape(name)}</th>{cells}</tr>")
+    if not rows:
+        return "<p class='soft'>No paired differences.</p>"
+    caption = (
+        "DGE minus the method on the same test rows, with its paired 95 % interval. ▲ DGE is better, ▼ DGE is worse, "
+        "= the interval holds 0. Beating naive single in a convex loss proves nothing: averaging never loses there."
+    )
+    return _table(["against", *(label(metric) for metric in metrics)], rows, caption)
+
+
+def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
+    lines = "".join(
+        f"<tr><th scope='row'>{escape(str(name))}</th><td>{escape(NOTHING if value is None else str(value))}</td></tr>"
+        for name, value in rows
+    )
+    return f"<div class='scroll'><table><tbody>{lines}</tbody></table></div>"
+
+
+def _reflection_rows(report: Mapping) -> list[tuple[str, str]]:
+    point, n = report.get("reflection_point") or {}, train_rows(report)
+    rows = [
+        ("volume", f"{number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)})"),
+        ("interval", interval_text(point.get("interval"))),
+        ("status", f"{point.get('status')}: {STATUS.get(str(point.get('status')), NOTHING)}"),
+        ("members", number(point.get("members", report.get("members")))),
+        ("risk on test", f"{number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})"),
+    ]
+    if finite(point.get("smallest_within_one_se")):
+        smallest = point["smallest_within_one_se"]
+        rows.append(
+            ("smallest volume within one paired standard error", f"{number(smallest)} ({ratio_text(smallest, n)})")
+        )
+    if point.get("advice"):
+        rows.append(("advice", str(point["advice"])))
+    volumes = report.get("volumes") or []
+    rows.append(("volumes tried", ", ".join(f"{number(v)} ({ratio_text(v, n)})" for v in volumes) or NOTHING))
+    return rows
+
+
+def _data_rows(report: Mapping) -> list[tuple[str, Any]]:
+    data = report.get("data") or {}
+    return [
+        *((f"{part} rows", number(count)) for part, count in (data.get("rows") or {}).items()),
+        ("target", data.get("target")),
+        ("task", data.get("task")),
+        ("SHA-256", data.get("sha256")),
+    ]
+
+
+def _cost_rows(report: Mapping) -> list[tuple[str, Any]]:
+    cost = report.get("cost") or {}
+    return [
+        ("synthetic rows generated", number(cost.get("rows_generated"))),
+        ("downstream fits", number(cost.get("downstream_fits"))),
+        *((f"CPU time, {name}", duration(seconds)) for name, seconds in (cost.get("cpu_seconds") or {}).items()),
+        ("wall time", duration(cost.get("wall_seconds"))),
+    ]
+
+
+def _details(title: str, content: Any) -> str:
+    if not content:
+        return ""
+    text = content if isinstance(content, str) else json.dumps(content, indent=2, default=str, ensure_ascii=False)
+    return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"

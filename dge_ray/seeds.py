@@ -1,0 +1,42 @@
+"""Addressed randomness: every stream is a pure function of (seed, member, purpose, index), never of call order.
+
+`sequence` is the only place a random stream is born. There is no global generator and no `seed + k`.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """What a stream is for. The numbers are part of a study's identity: append, never renumber."""
+
+    SPLIT = 0  # real rows into train, validation, test
+    STOPPING = 1  # the generator's early-stopping slice of train
+    FIT = 2  # a generator's weights and batches
+    SHARD = 3  # one shard of a member's rows; index = shard
+    LEARNER = 4  # one downstream fit; index = learner seed
+    SUBSETS = 5  # which members enter a subset average
+    INTERVAL = 6  # draws of a reflection-point or difference interval
+    SEARCH = 7  # the volume searcher
+    SUBSAMPLE = 8  # rows looked at where all would cost too much
+    SURROGATE = 9  # stand-ins for identifiers in synthetic rows; index = column
+
+
+NO_MEMBER = 2**32 - 1  # the address of streams that belong to the study, not to one member
+
+
+def sequence(seed: int, purpose: Purpose, *, member: int = NO_MEMBER, index: int = 0) -> np.random.SeedSequence:
+    """The seed sequence at an address."""
+    return np.random.SeedSequence(seed, spawn_key=(member, int(purpose), index))
+
+
+def integer(seed: int, purpose: Purpose, *, member: int = NO_MEMBER, index: int = 0, bits: int = 63) -> int:
+    """A `bits`-bit integer seed at an address, for libraries that take an int."""
+    state = sequence(seed, purpose, member=member, index=index).generate_state(1, np.uint64)[0]
+    return int(state) >> (64 - bits)
+
+
+def numpy_generator(seed: int, purpose: Purpose, *, member: int = NO_MEMBER, index: int = 0) -> np.random.Generator:
+    """A numpy generator at an address."""
+    return np.random.default_rng(sequence(seed, purpose, member=member, index=index))

@@ -1,0 +1,88 @@
+"""Area under the ROC curve, from ranks: its value, its row contributions, and a fast form for many ensembles at once.
+
+Ties count half. With more than two classes it is the macro mean of one class against the rest, over the classes that
+have at least one row and at least one row outside them. The row contributions are DeLong's structural components
+(DeLong, DeLong, Clarke-Pearson 1988), scaled so that one variance formula serves every metric.
+"""
+
+import numpy as np
+
+
+def scored_classes(truth: np.ndarray, classes: int) -> list[int]:
+    """The classes whose one-against-rest curve exists; for two classes the second stands for both.
+
+    >>> scored_classes(np.array([0, 0, 2, 1]), 4)
+    [0, 1, 2]
+    """
+    counts = np.bincount(truth, minlength=classes)
+    if classes == 2:
+        return [1] if counts.min() > 0 else []
+    return [c for c in range(classes) if 0 < counts[c] < len(truth)]
+
+
+def auc_contributions(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """AUC plus each row's influence on it, so that the mean over rows is the AUC exactly.
+
+    The variance of the mean agrees with DeLong's up to factors 1 + O(1 / rows of the rarer class).
+
+    Shape: (rows, classes), (rows,) -> (rows,); NaN everywhere if only one class is present.
+    """
+    classes = scored_classes(truth, probabilities.shape[1])
+    if not classes:
+        return np.full(len(truth), np.nan)
+    return np.mean([_binary_contributions(probabilities[:, c], truth == c) for c in classes], axis=0)
+
+
+def _binary_contributions(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    n, n_positive = len(score), int(positive.sum())
+    n_negative = n - n_positive
+    order = np.argsort(score, kind="stable")
+    ordered, flags = score[order], positive[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # groups of equal scores
+    group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, n]))
+    positives = np.add.reduceat(flags.astype(np.float64), starts)
+    negatives = np.diff(np.r_[starts, n]) - positives
+    negatives_below = np.cumsum(negatives) - 0.5 * negatives  # half of the ties
+    positives_above = n_positive - np.cumsum(positives) + 0.5 * positives
+    component = np.empty(n)
+    component[order] = np.where(flags, negatives_below[group] / n_negative, positives_above[group] / n_positive)
+    value = component[positive].mean()
+    share = np.where(positive, n / n_positive, n / n_negative)
+    return value + (component - value) * share
+
+
+def fast_auc(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """AUC of many predictions at once, with scores rounded to float32 (error below 1e-6 in practice).
+
+    The label rides in the lowest bit of the score's bit pattern, which orders non-negative floats as integers do: one
+    plain sort an ensemble, no index array.
+
+    Shape: (ensembles, classes, rows), (rows,) -> (ensembles,).
+    """
+    classes = scored_classes(truth, probabilities.shape[1])
+    if not classes:
+        return np.full(len(probabilities), np.nan)
+    return np.mean([_fast_binary(probabilities[:, c], truth == c) for c in classes], axis=0)
+
+
+def _fast_binary(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    n, n_positive = len(positive), int(positive.sum())
+    pairs = n_positive * (n - n_positive)
+    bits = np.ascontiguousarray(np.maximum(scores, 0.0), dtype=np.float32).view(np.uint32)
+    keys = np.sort((bits << np.uint32(1)) | positive.astype(np.uint32), axis=1)
+    flags = (keys & np.uint32(1)).astype(np.float64)
+    # a positive's place minus the positives before it = negatives at or below it (ties put negatives first)
+    above = flags @ np.arange(n, dtype=np.float64) - n_positive * (n_positive - 1) / 2
+    return (above - 0.5 * _tied_pairs(keys, flags)) / pairs
+
+
+def _tied_pairs(keys: np.ndarray, flags: np.ndarray) -> np.ndarray:
+    """Pairs (positive, negative) with equal scores, an ensemble."""
+    tied = np.zeros(len(keys))
+    # neighbours that differ in the label bit alone: only then does a tie cross the classes
+    for row in np.flatnonzero(((keys[:, 1:] ^ keys[:, :-1]) == 1).any(axis=1)):
+        scores = keys[row] >> np.uint32(1)
+        starts = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]])
+        positives = np.add.reduceat(flags[row], starts)
+        tied[row] = positives @ (np.diff(np.r_[starts, len(scores)]) - positives)
+    return tied

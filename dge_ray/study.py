@@ -1,0 +1,229 @@
+"""One study, from a table to its report."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dge_ray.config import StudyConfig
+from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.engine import Demand, Engine
+from dge_ray.distributed.search import SearchSpec
+from dge_ray.distributed.train import DownstreamSpec
+from dge_ray.folder import claim_folder, study_id
+from dge_ray.lock import study_lock
+from dge_ray.predictions import Job, tensor
+from dge_ray.prepare import Prepared, prepare
+from dge_ray.progress import Progress
+from dge_ray.results import assemble_report, choose, write_report
+from dge_ray.stats.klaw import gain_of_doubling
+from dge_ray.stats.losses import metric_value
+from dge_ray.stats.pruning import hopeless_volumes
+from dge_ray.storage import Folder
+from dge_ray.tracking import Tracker
+
+FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything
+
+
+def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str, Any]:
+    """Run a study, or go on with it where it was left. Returns report.json's content.
+
+    Raises:
+        InputError, InputErrors: the input is at fault; nothing was written over.
+        StudyError: the study cannot go on; what is finished stays.
+    """
+    progress = progress or Progress()
+    started = time.monotonic()
+    prepared = prepare(config, progress.say)
+    tracker = Tracker.open(prepared.name, study_id(prepared)) if config.tracking else None
+    folder = claim_folder(prepared)
+    with study_lock(folder, progress.say):
+        study = Study(prepared, folder, progress, tracker)
+        try:
+            report = study.run(started)
+        except BaseException as error:
+            if tracker is not None:
+                tracker.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        finally:
+            progress.end()
+    return report
+
+
+class Study:
+    """The steps of a study. Each asks the engine for what is missing and reads the rest from the folder."""
+
+    def __init__(self, prepared: Prepared, folder: Folder, progress: Progress, tracker: Tracker | None) -> None:
+        self.prepared, self.folder, self.progress, self.tracker = prepared, folder, progress, tracker
+        config = prepared.config
+        members = MemberSpec(
+            folder=folder,
+            schema=prepared.schema,
+            generator=config.generator.name,
+            settings=config.generator.settings,
+            seed=config.seed,
+            shard_rows=prepared.shard_rows,
+            run="",
+        )
+        self.downstream = DownstreamSpec(
+            members=members,
+            learner=config.learner.name,
+            settings=config.learner.settings,
+            label=prepared.label,
+            volume=prepared.volumes[-1],
+        )
+        self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
+
+    def run(self, started: float) -> dict[str, Any]:
+        prepared, config = self.prepared, self.prepared.config
+        self.progress.say(
+            f"study {prepared.name}: {prepared.n:,} rows to learn from, {prepared.rows['validation']:,} to choose on, "
+            f"{prepared.rows['test']:,} to report on"
+        )
+        if self.tracker is not None:
+            self._track_start(self.tracker)
+        demand = Demand(config.workers, config.gpus_per_member)
+        tables = {"train": prepared.split.train, "stopping": prepared.split.stopping}
+        with Engine(
+            self.downstream,
+            tables=tables,
+            real=prepared.encoded(),
+            most_members=prepared.most_members,
+            demand=demand,
+            on_status=self.progress.status,
+        ) as engine:
+            members = self.grow(engine)
+            volumes = self.search(engine, members)
+            predictions = self.predictions(members, volumes)
+            choice = choose(prepared, predictions["validation"], self.truth["validation"], volumes)
+            self.progress.say(
+                f"reflection point: {choice.volume:,} rows a member ({choice.volume / prepared.n:g}x), {choice.status}"
+            )
+            engine.run(baseline_jobs(members, choice.volume), members=members)
+            self.progress.say("reading the surface and the baselines on test")
+        report, surface = assemble_report(
+            prepared,
+            self.folder,
+            predictions,
+            self.truth,
+            choice,
+            volumes=volumes,
+            wall_seconds=time.monotonic() - started,
+        )
+        write_report(self.folder, report, surface)
+        if self.tracker is not None:
+            self._track_end(self.tracker, report, surface)
+        return report
+
+    def grow(self, engine: Engine) -> int:
+        """The number of members: as asked, or doubled at the pilot volume until doubling is not worth it.
+
+        It is worth it while the upper confidence bound of its gain in Brier score or squared error is above the
+        tolerance's share of the pilot's risk.
+        """
+        config, pilot = self.prepared.config, self.prepared.pilot_volume
+        if config.members != "auto":
+            self.progress.members = config.members
+            return config.members
+        members = min(FIRST_MEMBERS, config.max_members)
+        while True:
+            self.progress.members = members
+            engine.run([Job("member", k, pilot) for k in range(members)], members=members)
+            cell = self.predictions(members, [pilot])["validation"][:, 0]
+            truth = self.truth["validation"]
+            law = "rmse" if self.prepared.task == "regression" else "brier"
+            risk = metric_value(law, cell.mean(axis=0, dtype=np.float64), truth)
+            risk = risk**2 if law == "rmse" else risk
+            gain, upper = gain_of_doubling(cell)
+            enough = upper < config.tolerance * risk
+            self.progress.say(
+                f"{members} members at {pilot:,} rows: doubling them would take {gain / risk:.2%} "
+                f"(at most {upper / risk:.2%}) off the risk; "
+                + ("enough" if enough else "the limit (max_members)" if members >= config.max_members else "going on")
+            )
+            if enough or members >= config.max_members:
+                return members
+            members = min(2 * members, config.max_members)
+
+    def search(self, engine: Engine, members: int) -> list[int]:
+        """Have every volume's members fitted; gives the volumes."""
+        prepared, config = self.prepared, self.prepared.config
+        self.progress.members = members
+        spec = SearchSpec(
+            folder=self.folder,
+            label=prepared.label,
+            members=members,
+            width=prepared.width,
+            metric=prepared.metric,
+            lower_is_better=prepared.lower_is_better,
+        )
+        return engine.search(
+            spec,
+            self.truth["validation"],
+            searcher=config.search.name,
+            volumes=prepared.volumes,
+            trials=config.search.trials,
+            on_report=self._on_report(engine, members),
+        )
+
+    def _on_report(self, engine: Engine, members: int) -> Callable[[int, int, float], None]:
+        seen: dict[int, int] = {}
+        dropped: set[int] = set()
+
+        def on_report(volume: int, count: int, risk: float) -> None:
+            seen[volume] = count
+            if self.tracker is not None:
+                self.tracker.log_point(volume, count, {f"validation/{self.prepared.metric}": risk})
+            if self.prepared.config.search.drop_hopeless and len(seen) == len(self.prepared.volumes):
+                for hopeless in self._hopeless(min(seen.values()), members) - dropped:
+                    dropped.add(hopeless)
+                    seen.pop(hopeless)
+                    engine.drop(hopeless)
+                    self.progress.say(f"dropped {hopeless:,} rows a member: it cannot become the best any more")
+
+        return on_report
+
+    def _hopeless(self, count: int, members: int) -> set[int]:
+        """Volumes that, judged by their first `count` members, cannot be best at the full number of members."""
+        if count < FIRST_MEMBERS:
+            return set()
+        predictions = self.predictions(count, self.prepared.volumes)["validation"]
+        return hopeless_volumes(
+            predictions,
+            self.truth["validation"],
+            task=self.prepared.task,
+            volumes=self.prepared.volumes,
+            metric=self.prepared.metric,
+            target_members=members,
+        )
+
+    def predictions(self, members: int, volumes: Any) -> dict[str, np.ndarray]:
+        """P per split: (members, volumes, rows, classes)."""
+        return tensor(
+            self.folder,
+            self.prepared.label,
+            members=members,
+            volumes=volumes,
+            width=self.prepared.width,
+            rows=self.prepared.rows,
+        )
+
+    def _track_start(self, tracker: Tracker) -> None:
+        tracker.log_config(self.prepared.config.model_dump(mode="json"))
+        table = self.prepared.split.train
+        tracker.log_dataset(self.prepared.name, self.prepared.digest, sum(self.prepared.rows.values()), table.num_columns)
+
+    def _track_end(self, tracker: Tracker, report: dict[str, Any], surface: Any) -> None:
+        tracker.log_surface(surface)
+        tracker.log_report(report)
+        with self.folder.downloaded("") as path:
+            tracker.log_artifacts(Path(path), ["report.json", "report.html", "config.yaml", "surface.parquet", "figures"])
+        tracker.close("FINISHED")
+
+
+def baseline_jobs(members: int, volume: int) -> list[Job]:
+    """The fits behind the baselines at the chosen volume; naive ensemble's first is member 0's own."""
+    ensemble = [Job("ensemble", 0, volume, index) for index in range(1, members)]
+    return [*ensemble, Job("concatenated", 0, volume, members), Job("real")]

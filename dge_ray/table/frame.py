@@ -1,0 +1,55 @@
+"""pandas frames to Arrow tables and back with the frame's own dtypes."""
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from dge_ray.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def from_pandas(frame: "pd.DataFrame") -> pa.Table:
+    """The frame's columns as Arrow columns, names as text; the index is dropped, NaN becomes null.
+
+    Raises:
+        InputError: a column whose values have no one type.
+    """
+    names = [str(name) for name in frame.columns]
+    arrays = []
+    for i, name in enumerate(names):
+        try:
+            arrays.append(_chunked(pa.Array.from_pandas(frame.iloc[:, i])))
+        except (pa.ArrowException, TypeError):
+            takes = f"values of one type in a column; drop with drop=[{name}]"
+            raise InputError(f"column '{name}'", f"mixed values (dtype {frame.dtypes.iloc[i]})", takes) from None
+    return pa.Table.from_arrays(arrays, names=names)
+
+
+def to_pandas(table: pa.Table, dtypes: "pd.Series | None" = None) -> "pd.DataFrame":
+    """The table as a frame, with the dtypes and column labels of the frame that `from_pandas` was given.
+
+    `dtypes`: that frame's `.dtypes`, matched by position. A column keeps its natural dtype where its values do not fit
+    (nulls in a column of numpy integers).
+    """
+    import pandas as pd
+
+    frame = table.to_pandas()
+    if dtypes is None:
+        return frame
+    columns = [_as_dtype(frame.iloc[:, i], dtype) for i, dtype in enumerate(dtypes)]
+    result = pd.concat(columns, axis=1) if columns else frame
+    result.columns = dtypes.index
+    return result
+
+
+def _as_dtype(column: "pd.Series", dtype: object) -> "pd.Series":
+    try:
+        return column.astype(dtype)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return column
+
+
+def _chunked(values: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])

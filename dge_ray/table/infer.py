@@ -1,0 +1,264 @@
+"""Schema inference: each column's kind, categories, bounds and precision, from the real table and the user's word."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError, nearest
+from dge_ray.table.arrow_types import (
+    STEPS_PER_SECOND,
+    is_number,
+    is_string,
+    is_temporal,
+    measured,
+    plain,
+    to_json_scalars,
+    value_type,
+)
+from dge_ray.table.kernels import pc
+from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, Task
+from dge_ray.table.source import check_column_name, check_source
+
+MAX_LEVELS = 10_000  # categories of one column
+MAX_CLASSES_OF_INTEGER = 10  # a whole-valued target with more distinct values is a quantity
+MIN_IDENTIFIER_ROWS = 50
+STRING_IDENTIFIER_SHARE = 0.95  # distinct among the present values
+MAX_DECIMALS = 6
+_EXACT = 2.0**53  # whole numbers up to here are exact in a float64
+_NATURAL_SECONDS = (86_400, 3_600, 60, 1)
+_NATURAL_PARTS = (1_000, 1_000_000)  # milliseconds, microseconds
+_OVERRIDE_KEYS = ["kind", "minimum", "maximum", "decimals"]
+
+
+class IdentifierWarning(UserWarning):
+    """A column was taken for an identifier: a generator would memorise it."""
+
+
+def infer_schema(
+    table: pa.Table, *, target: str | None = None, overrides: Mapping[str, str | Mapping[str, Any]] | None = None
+) -> TableSchema:
+    """The table's schema.
+
+    Booleans, strings and dictionaries are categories (at most 10,000 levels); whole-valued numbers are integers,
+    whatever their storage; timestamps and dates are datetimes; one value without nulls is a constant; strings that
+    (nearly) all differ, and whole numbers that differ where chance would repeat some, are identifiers (with a
+    warning). The target is a class if it is a string, boolean or dictionary, or whole-valued with at most 10 distinct
+    values; otherwise it is a quantity. `overrides`: column to kind, or to a mapping with `kind`, `minimum` and `maximum`
+    (at least as wide as the data), `decimals`.
+
+    Raises:
+        InputError: the table, the target or an override is at fault.
+    """
+    check_source(table)
+    if target is not None:
+        check_column_name("target", target, table.column_names)
+        _check_target(plain(table[target]), target)
+    wanted = {name: _override(name, value, table.column_names) for name, value in (overrides or {}).items()}
+    columns = tuple(_column(name, table[name], name == target, wanted.get(name, {})) for name in table.column_names)
+    schema = TableSchema(columns, target, None if target is None else _task(columns, target))
+    if not schema.modelled:
+        raise InputError("table", "only constant and identifier columns", "at least one column that varies")
+    if target is not None and not schema.features:
+        raise InputError("table", f"no column but the target '{target}' that varies", "at least one feature")
+    return schema
+
+
+def _check_target(values: pa.ChunkedArray, target: str) -> None:
+    if values.null_count:
+        got = f"{values.null_count:,} missing of {len(values):,} values in '{target}'"
+        raise InputError("target", got, "no missing values; drop_missing_target=true drops those rows")
+    if len(pc.unique(values)) == 1:
+        got = f"'{target}', which is constant ({values[0].as_py()!r} in every row)"
+        raise InputError("target", got, "a column with at least two values")
+
+
+def _task(columns: tuple[Column, ...], target: str) -> Task:
+    column = next(c for c in columns if c.name == target)
+    if column.kind not in CODED:
+        return "regression"
+    return "binary" if len(column.categories) == 2 else "multiclass"
+
+
+def _override(name: str, value: str | Mapping[str, Any], known: list[str]) -> dict[str, Any]:
+    field = f"columns.{name}"
+    check_column_name(field, name, known)
+    if not isinstance(value, str | Mapping):
+        raise InputError(field, repr(value), "a kind: " + ", ".join(Kind))
+    settings = {"kind": value} if isinstance(value, str) else dict(value)
+    for key, setting in settings.items():
+        if key not in _OVERRIDE_KEYS:
+            raise InputError(f"{field}.{key}", "an unknown key", nearest(str(key), _OVERRIDE_KEYS))
+        if key == "kind":
+            if setting not in list(Kind):
+                raise InputError(field, repr(setting), nearest(str(setting), list(Kind)))
+        elif isinstance(setting, bool) or not isinstance(setting, int | float) or not np.isfinite(setting):
+            raise InputError(f"{field}.{key}", repr(setting), "a finite number")
+        elif key == "decimals" and not (isinstance(setting, int) and 0 <= setting <= MAX_DECIMALS):
+            raise InputError(f"{field}.{key}", repr(setting), f"a whole number from 0 to {MAX_DECIMALS}")
+    return settings
+
+
+def _column(name: str, column: pa.ChunkedArray, is_target: bool, settings: Mapping[str, Any]) -> Column:
+    values = plain(column)
+    dtype = value_type(column.type)
+    kind = Kind(settings["kind"]) if "kind" in settings else _kind(name, column, values, is_target)
+    if "kind" in settings:
+        _check_kind(name, kind, column, values, is_target)
+    described = Column(name, kind, str(column.type), missing=values.null_count > 0)
+    numbers = {key: settings[key] for key in _OVERRIDE_KEYS[1:] if key in settings}
+    if numbers and kind not in MEASURED:
+        raise InputError(f"columns.{name}.{next(iter(numbers))}", f"a {kind} column", "a numeric, integer or datetime")
+    if kind in MEASURED:
+        return _measured(described, values, dtype, numbers)
+    if kind is Kind.IDENTIFIER:
+        return described
+    return replace(described, categories=_categories(name, column, values))
+
+
+def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target: bool) -> Kind:
+    distinct = len(pc.unique(values.drop_null()))
+    if distinct == 1 and not values.null_count:
+        return Kind.CONSTANT
+    if pa.types.is_boolean(values.type):
+        return Kind.BOOLEAN
+    in_dictionary = isinstance(column.type, pa.DictionaryType)
+    if in_dictionary or is_string(values.type):
+        if not is_target and _all_differ(values, distinct):
+            if not in_dictionary:
+                _warn(name, distinct, Kind.CATEGORICAL)
+                return Kind.IDENTIFIER
+            _warn_dictionary(name, distinct)
+        return Kind.CATEGORICAL
+    if is_temporal(values.type):
+        return Kind.DATETIME
+    numbers = measured(values)
+    if not _whole(values.type, numbers):
+        return Kind.NUMERIC
+    if is_target:
+        return Kind.CATEGORICAL if distinct <= MAX_CLASSES_OF_INTEGER else Kind.INTEGER
+    if _all_differ(values, distinct) and _row_numbers(numbers) and not pa.types.is_decimal(values.type):
+        _warn(name, distinct, Kind.INTEGER)
+        return Kind.IDENTIFIER
+    return Kind.INTEGER
+
+
+def _whole(dtype: pa.DataType, numbers: np.ndarray) -> bool:
+    """Whether every value is a whole number. Floats beyond 2**53 are whole by storage: that says nothing of them."""
+    if pa.types.is_integer(dtype):
+        return True
+    present = numbers[~np.isnan(numbers)]
+    return bool(np.all(present == np.rint(present)) and np.abs(present).max() <= _EXACT)
+
+
+def _all_differ(values: pa.ChunkedArray, distinct: int) -> bool:
+    """Whether the values (of strings: nearly all, names repeat now and then) differ, in a table of some rows."""
+    share = STRING_IDENTIFIER_SHARE if is_string(values.type) else 1.0
+    return distinct >= MIN_IDENTIFIER_ROWS and distinct >= share * (len(values) - values.null_count)
+
+
+def _row_numbers(numbers: np.ndarray) -> bool:
+    """Whether n differing whole numbers lie so densely that chance (uniform over their span) would have repeated one.
+
+    That chance of no repeat is about exp(-n^2 / (2 span)); it must be under e^-10. Row numbers 1..n and keys drawn
+    from a moderate range pass, a quantity spread over a wide range does not.
+    """
+    present = numbers[~np.isnan(numbers)]
+    span = present.max() - present.min() + 1.0
+    return len(present) == len(numbers) and len(present) ** 2 / (2.0 * span) > 10.0
+
+
+def _warn(name: str, distinct: int, instead: Kind) -> None:
+    text = (
+        f"column '{name}': {distinct:,} values differ, so it is taken for an identifier (a generator would memorise "
+        f"it): not modelled, synthetic rows get surrogates; columns.{name}={instead} models it, drop=[{name}] drops it"
+    )
+    warnings.warn(text, IdentifierWarning, stacklevel=6)
+
+
+def _warn_dictionary(name: str, distinct: int) -> None:
+    text = f"column '{name}': all {distinct:,} categories differ and would be memorised; drop=[{name}] drops it"
+    warnings.warn(text, IdentifierWarning, stacklevel=6)
+
+
+def _check_kind(name: str, kind: Kind, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target: bool) -> None:
+    """Refuse an override that the column's values do not allow."""
+    distinct = len(pc.unique(values.drop_null()))
+    dtype = values.type
+    flat_number = is_number(dtype) and not isinstance(column.type, pa.DictionaryType)
+    refusals = {
+        Kind.NUMERIC: not flat_number and f"type {column.type}, no number",
+        Kind.INTEGER: (not flat_number and f"type {column.type}, no number")
+        or (flat_number and not _whole(dtype, measured(values)) and "values with decimals"),
+        Kind.BOOLEAN: distinct > 2 and f"{distinct:,} distinct values",
+        Kind.CATEGORICAL: False,
+        Kind.DATETIME: not is_temporal(dtype) and f"type {column.type}, neither timestamp nor date",
+        Kind.CONSTANT: (distinct > 1 or values.null_count > 0) and "values that differ",
+        Kind.IDENTIFIER: not (
+            is_string(column.type)
+            or (flat_number and not pa.types.is_decimal(dtype) and _whole(dtype, measured(values)))
+        )
+        and f"type {column.type}",
+    }
+    if is_target and kind not in CODED | MEASURED - {Kind.DATETIME}:
+        raise InputError(f"columns.{name}", f"{kind} for the target", "boolean, categorical, integer or numeric")
+    if reason := refusals[kind]:
+        takes = ", ".join(k for k in Kind if not refusals[k])
+        raise InputError(f"columns.{name}", f"{kind} for a column with {reason}", f"one of {takes}")
+
+
+def _categories(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray) -> tuple:
+    """Distinct values in code order: a dictionary's own order if it is ordered, else sorted (not by appearance)."""
+    distinct = pc.unique(values.drop_null())
+    if len(distinct) > MAX_LEVELS:
+        raise InputError(
+            f"column '{name}'",
+            f"{len(distinct):,} distinct values",
+            f"at most {MAX_LEVELS:,} categories; drop it with drop=[{name}] or set columns.{name}=identifier",
+        )
+    if isinstance(column.type, pa.DictionaryType) and column.type.ordered:
+        order = plain(pa.chunked_array([column.unify_dictionaries().chunk(0).dictionary]))
+        return to_json_scalars(order.filter(pc.is_in(order, value_set=distinct)))
+    return to_json_scalars(pa.chunked_array([distinct.take(pc.sort_indices(distinct))]))
+
+
+def _measured(column: Column, values: pa.ChunkedArray, dtype: pa.DataType, settings: Mapping[str, Any]) -> Column:
+    numbers = measured(values)
+    numbers = numbers[~np.isnan(numbers)]
+    low, high = float(numbers.min()), float(numbers.max())
+    minimum, maximum = settings.get("minimum", low), settings.get("maximum", high)
+    if minimum > low:
+        raise InputError(f"columns.{column.name}.minimum", f"{minimum:g}", f"at most the data's minimum {low:g}")
+    if maximum < high:
+        raise InputError(f"columns.{column.name}.maximum", f"{maximum:g}", f"at least the data's maximum {high:g}")
+    described = replace(column, minimum=float(minimum), maximum=float(maximum))
+    if column.kind is Kind.DATETIME:
+        return replace(described, decimals=0, step=_step(values, dtype))
+    if column.kind is Kind.INTEGER:
+        return replace(described, decimals=0)
+    return replace(described, decimals=settings.get("decimals", _decimals(numbers, dtype)))
+
+
+def _decimals(numbers: np.ndarray, dtype: pa.DataType) -> int | None:
+    """The fewest decimals, at most 6, that give every value back in its own type; None if there are none."""
+    storage = dtype.to_pandas_dtype() if pa.types.is_floating(dtype) else np.float64
+    stored = numbers.astype(storage)
+    with np.errstate(over="ignore", invalid="ignore"):  # values near the float64 maximum do not round: None
+        for decimals in range(MAX_DECIMALS + 1):
+            if np.array_equal(np.round(numbers, decimals).astype(storage), stored):
+                return decimals
+    return None
+
+
+def _step(values: pa.ChunkedArray, dtype: pa.DataType) -> int:
+    """The coarsest of day, hour, minute, second, ms, us that every value is a whole multiple of, in the type's unit."""
+    if pa.types.is_date32(dtype):
+        return 1
+    second = STEPS_PER_SECOND["ms" if pa.types.is_date64(dtype) else dtype.unit]
+    steps = [second * seconds for seconds in _NATURAL_SECONDS]
+    steps += [second // part for part in _NATURAL_PARTS if second >= part]
+    counted = values.drop_null().cast(pa.int64()).to_numpy()
+    return next((step for step in steps if np.all(counted % step == 0)), 1)

@@ -1,0 +1,141 @@
+"""Real tables from files, folders, file-system URIs, scikit-learn's built-in tables and OpenML."""
+
+import gzip
+import os
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+from pyarrow import csv, dataset, fs, parquet
+
+from dge_ray.errors import InputError, nearest
+from dge_ray.table.arrow_types import is_string, is_string_view
+from dge_ray.table.builtin import builtin_names, load_builtin
+from dge_ray.table.kernels import pc
+from dge_ray.table.openml import PREFIX, load_openml, openml_target
+
+FORMATS = "a .csv, .csv.gz or .parquet file, or a folder of .parquet files"
+_DELIMITERS = (";", "\t", "|")
+
+
+def load_table(source: str) -> pa.Table:
+    """The table that `source` names, as plain Arrow columns without metadata; NaN and empty strings are null.
+
+    `source`: a path or pyarrow file-system URI (`s3://bucket/t.parquet`) of a CSV or Parquet file or of a folder of
+    Parquet files, a built-in table's name, or `openml:NAME`, `openml:NAME@VERSION`, `openml:ID`.
+
+    Raises:
+        InputError: nothing there, an unknown format, or contents that cannot be read.
+    """
+    if source.startswith(PREFIX):
+        return _tidy(load_openml(source))
+    if source in builtin_names():
+        return _tidy(load_builtin(source))
+    filesystem, path = _locate(source)
+    info = filesystem.get_file_info(path)
+    if info.type is fs.FileType.NotFound:
+        known = (
+            f", or a built-in table: {nearest(source, builtin_names())}" if PurePosixPath(source).suffix == "" else ""
+        )
+        raise InputError("source", f"'{source}', which does not exist", FORMATS + known)
+    try:
+        if info.type is fs.FileType.Directory:
+            return _tidy(_read_folder(filesystem, path, source))
+        name = path.lower()
+        if not name.endswith((".csv", ".csv.gz", ".parquet")):
+            raise InputError("source", f"'{source}', an unknown format", FORMATS)
+        if info.size == 0:
+            raise InputError("source", f"'{source}', an empty file", FORMATS)
+        read = _read_parquet if name.endswith(".parquet") else _read_csv
+        return _tidy(read(filesystem, path, source))
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise InputError("source", f"'{source}', which cannot be read ({_first_line(error)})", FORMATS) from error
+
+
+def default_target(source: str) -> str | None:
+    """The column that a source itself calls its target: built-in tables and most OpenML tables have one."""
+    if source.startswith(PREFIX):
+        return openml_target(source)
+    return "target" if source in builtin_names() else None
+
+
+def _locate(source: str) -> tuple[fs.FileSystem, str]:
+    if "://" not in source:
+        return fs.LocalFileSystem(), os.path.abspath(Path(source).expanduser())
+    try:
+        return fs.FileSystem.from_uri(source)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        takes = "a path or a file-system URI: file://, s3://, gs://, hdfs://, abfs://"
+        raise InputError("source", f"'{source}' ({_first_line(error)})", takes) from error
+
+
+def _read_parquet(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
+    with filesystem.open_input_file(path) as file:
+        return parquet.ParquetFile(file).read()
+
+
+def _read_folder(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
+    """All .parquet files below a folder, in path order; key=value folder names become columns."""
+    found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+    files = sorted(i.path for i in found if i.is_file and i.path.lower().endswith(".parquet") and i.size)
+    if not files:
+        raise InputError("source", f"'{source}', a folder without .parquet files", FORMATS)
+    partitions = dataset.partitioning(flavor="hive")
+    tables = dataset.dataset(files, filesystem=filesystem, format="parquet", partitioning=partitions)
+    schemas = [fragment.physical_schema.remove_metadata() for fragment in tables.get_fragments()]
+    for file, schema in zip(files, schemas, strict=True):
+        repeated = [name for name, count in Counter(schema.names).items() if count > 1]
+        if repeated:
+            raise InputError(f"column '{repeated[0]}'", "a name that occurs more than once", "distinct column names")
+        if not schema.equals(schemas[0]):
+            names = [f"'{PurePosixPath(f).name}'" for f in (file, files[0])]
+            got = f"files with different columns or types ({names[0]} against {names[1]})"
+            raise InputError("source", f"'{source}', {got}", "Parquet files of one schema")
+    return tables.to_table()
+
+
+def _read_csv(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
+    """Types as pyarrow infers them from the whole file; an empty cell is null, in string columns too."""
+    # "NA", "null" and the like are missing in numbers, but may be words (Namibia) in strings.
+    convert = csv.ConvertOptions(strings_can_be_null=False)
+    with filesystem.open_input_stream(path) as stream:
+        table = csv.read_csv(stream, parse_options=_parse_options(filesystem, path), convert_options=convert)
+    for field in table.schema:
+        if pa.types.is_binary(field.type):
+            raise InputError("source", f"'{source}', column '{field.name}' is not UTF-8 text", "UTF-8 text")
+    return table
+
+
+def _parse_options(filesystem: fs.FileSystem, path: str) -> csv.ParseOptions:
+    with filesystem.open_input_stream(path, compression=None) as raw:
+        start = raw.read(1 << 16)
+    if path.lower().endswith(".gz"):
+        with filesystem.open_input_stream(path, compression=None) as raw, gzip.open(raw) as unpacked:
+            start = unpacked.read(1 << 16)
+    header = start.split(b"\n", 1)[0].decode("utf-8", "replace")
+    # A header without a comma and with another usual delimiter says what the file uses.
+    delimiter = next((d for d in _DELIMITERS if d in header), ",") if "," not in header else ","
+    return csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+
+
+def _tidy(table: pa.Table) -> pa.Table:
+    """The columns alone: no metadata, no stored pandas index, nothing marked non-null, NaN and '' as null."""
+    described = table.schema.pandas_metadata or {}
+    index = {i for i in described.get("index_columns", []) if isinstance(i, str) and i.startswith("__index_level_")}
+    kept = [i for i, name in enumerate(table.column_names) if name not in index]
+    columns = [_without_blanks(table.column(i)) for i in kept]
+    return pa.Table.from_arrays(columns, names=[table.column_names[i] for i in kept])
+
+
+def _without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_floating(column.type) and not pa.types.is_float16(column.type):
+        blank = pc.is_nan(column)
+    elif is_string(column.type) and not is_string_view(column.type):
+        blank = pc.equal(column, "")
+    else:
+        return column
+    return pc.if_else(blank, pa.scalar(None, column.type), column) if pc.any(blank).as_py() else column
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:200]

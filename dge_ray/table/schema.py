@@ -1,0 +1,101 @@
+"""What a table's columns are: the one description that loading, generating, learning and publishing share."""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Literal
+
+import pyarrow as pa
+
+from dge_ray.table.arrow_types import arrow_type
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Kind(StrEnum):
+    """How a column is modelled."""
+
+    NUMERIC = "numeric"  # real-valued
+    INTEGER = "integer"  # whole-valued, whatever its storage type
+    BOOLEAN = "boolean"
+    CATEGORICAL = "categorical"
+    DATETIME = "datetime"
+    CONSTANT = "constant"  # one value; reproduced, never a feature
+    IDENTIFIER = "identifier"  # all values differ; never modelled, synthetic rows get fresh surrogates
+
+
+CODED = frozenset({Kind.BOOLEAN, Kind.CATEGORICAL})  # int32 codes in the codec
+MEASURED = frozenset({Kind.NUMERIC, Kind.INTEGER, Kind.DATETIME})  # float64 in the codec
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    `type` is the Arrow type's name (as `str(pa.DataType)`), given back by synthetic tables. `categories` holds a coded
+    column's values in code order, as JSON scalars in the column's own type (temporal values as counts of the type's
+    unit, decimals as strings); for a constant column its single value. `minimum`, `maximum` bound a measured column, as
+    float64 (datetimes: counts of the type's unit). `decimals`: how many decimals its values have (None: more than 6).
+    `step`: the coarsest of day, hour, minute, second, ms, us that all values of a datetime are whole multiples of, as a
+    count of the type's unit. `missing`: nulls occur.
+    """
+
+    name: str
+    kind: Kind
+    type: str
+    missing: bool = False
+    categories: tuple = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    decimals: int | None = None
+    step: int = 1
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """The columns in table order, and which one is the target."""
+
+    columns: tuple[Column, ...]
+    target: str | None = None
+    task: Task | None = None
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def modelled(self) -> list[Column]:
+        """The columns a generator models: all but constants and identifiers."""
+        return [c for c in self.columns if c.kind in CODED or c.kind in MEASURED]
+
+    @property
+    def features(self) -> list[Column]:
+        """The modelled columns but the target."""
+        return [c for c in self.modelled if c.name != self.target]
+
+    @property
+    def classes(self) -> tuple:
+        """The target's classes in code order; empty in regression."""
+        return () if self.task == "regression" or self.target is None else self[self.target].categories
+
+    def __getitem__(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "TableSchema":
+        raw = json.loads(text)
+        columns = tuple(
+            Column(**{**c, "kind": Kind(c["kind"]), "categories": tuple(c["categories"])}) for c in raw["columns"]
+        )
+        return cls(columns, raw["target"], raw["task"])
+
+
+def arrow_schema(schema: TableSchema) -> pa.Schema:
+    """Names, order and exact types of the real table, which every synthetic table has too."""
+    return pa.schema([pa.field(column.name, arrow_type(column.type)) for column in schema.columns])

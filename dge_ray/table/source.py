@@ -1,0 +1,104 @@
+"""What a real table must be before anything is inferred from it, and the edits a user may ask for."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from dge_ray.errors import InputError, nearest
+from dge_ray.table.arrow_types import is_nested, is_supported, plain
+from dge_ray.table.kernels import pc
+
+TAKES_TYPES = "numbers, decimals, booleans, strings, dictionaries of these, dates or timestamps; drop with drop={names}"
+
+
+def check_source(table: pa.Table) -> None:
+    """Refuse a table that nothing can be learned from.
+
+    Raises:
+        InputError: duplicate column names, no or one column, no rows, a nested column, a type without a kind, a column
+            of missing values only, or infinities.
+    """
+    repeated = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if repeated:
+        raise InputError(_field(repeated), "a name that occurs more than once", "distinct column names")
+    if table.num_columns < 2:
+        raise InputError("table", _count(table.num_columns, "column"), "at least 2 columns")
+    if table.num_rows == 0:
+        raise InputError("table", "0 rows", "at least one row")
+    _check_types(table)
+    _refuse_columns(table, [n for n in table.column_names if table[n].null_count == table.num_rows])
+    # NaN counts as missing, so a column may still turn out empty once its values are looked at.
+    numbers = {n: plain(table[n]) for n in table.column_names if pa.types.is_floating(table[n].type)}
+    _refuse_columns(table, [name for name, column in numbers.items() if column.null_count == len(column)])
+    infinite = [name for name, column in numbers.items() if pc.any(pc.is_inf(column)).as_py()]
+    if infinite:
+        found = pc.sum(pc.is_inf(numbers[infinite[0]])).as_py()
+        raise InputError(
+            _field(infinite),
+            f"infinite values ({found:,} in '{infinite[0]}')",
+            f"finite values or nulls; drop with drop={_listed(infinite)}",
+        )
+
+
+def drop_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table without the named columns.
+
+    Raises:
+        InputError: no such column.
+    """
+    for name in names:
+        check_column_name("drop", name, table.column_names)
+    return table.drop_columns(list(dict.fromkeys(names)))
+
+
+def drop_missing_target(table: pa.Table, target: str) -> pa.Table:
+    """The rows whose target is not missing.
+
+    Raises:
+        InputError: no such column.
+    """
+    check_column_name("target", target, table.column_names)
+    values = plain(table[target])
+    return table.filter(pc.is_valid(values)) if values.null_count else table
+
+
+def check_column_name(field: str, name: str, known: list[str]) -> None:
+    """Refuse a name that is no column.
+
+    Raises:
+        InputError: with the nearest column name.
+    """
+    if name not in known:
+        raise InputError(field, f"'{name}', which is no column", nearest(name, known))
+
+
+def _check_types(table: pa.Table) -> None:
+    for field in table.schema:
+        if is_nested(field.type):
+            raise InputError(
+                _field([field.name]),
+                f"nested values ({field.type})",
+                f"flat columns: flatten it or drop with drop={_listed([field.name])}",
+            )
+        if not is_supported(field.type) and not pa.types.is_null(field.type):
+            takes = TAKES_TYPES.format(names=_listed([field.name]))
+            raise InputError(_field([field.name]), f"type {field.type}", takes)
+
+
+def _refuse_columns(table: pa.Table, empty: list[str]) -> None:
+    if empty:
+        got = f"only missing values in all {_count(table.num_rows, 'row')}"
+        raise InputError(_field(empty), got, f"at least one value; drop with drop={_listed(empty)}")
+
+
+def _field(names: list[str]) -> str:
+    return ("column " if len(names) == 1 else "columns ") + ", ".join(f"'{name}'" for name in names)
+
+
+def _listed(names: list[str]) -> str:
+    return "[" + ",".join(names) + "]"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")

@@ -1,0 +1,165 @@
+"""Real rows into train, stopping, validation and test: stratified at random, or by the user's column."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError, nearest
+from dge_ray.seeds import Purpose, numpy_generator
+from dge_ray.table.arrow_types import plain
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.kernels import pc
+from dge_ray.table.schema import TableSchema
+from dge_ray.table.source import check_column_name
+
+MIN_TRAIN_ROWS = 20
+MIN_ROWS = 5  # of validation and of test each
+STRATA = 10  # target-quantile groups in regression
+_LABELS = ["train", "validation", "test"]
+_TEST, _VALIDATION = 0, 1  # indices of the SPLIT streams
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row indices (int64, ascending) of the four parts. `train` holds the n rows that generators are fitted on."""
+
+    train: np.ndarray
+    stopping: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+    def parts(self) -> Iterator[tuple[str, np.ndarray]]:
+        yield from (("train", self.train), ("stopping", self.stopping))
+        yield from (("validation", self.validation), ("test", self.test))
+
+    def tables(self, table: pa.Table) -> dict[str, pa.Table]:
+        """The four parts of a table by name."""
+        return {name: table.take(pa.array(rows)) for name, rows in self.parts()}
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows each part has."""
+        return {name: len(rows) for name, rows in self.parts()}
+
+
+def take_split_column(table: pa.Table, name: str | None) -> tuple[pa.Table, np.ndarray | None]:
+    """The table without its split column, and that column's values, shape (rows,), for `split_table`.
+
+    Raises:
+        InputError: no such column, values other than train, validation and test, or no train or test rows.
+    """
+    if name is None:
+        return table, None
+    check_column_name("split_column", name, table.column_names)
+    values = plain(table[name])
+    counted = {str(v["values"].as_py()): v["counts"].as_py() for v in pc.value_counts(values)}
+    for value, count in counted.items():
+        if value not in _LABELS:
+            shown = "missing values" if value == "None" else f"the value '{value}'"
+            raise InputError(f"split_column '{name}'", f"{shown} in {count:,} rows", nearest(value, _LABELS))
+    for value in ("train", "test"):
+        if value not in counted:
+            raise InputError(f"split_column '{name}'", f"no row with '{value}'", "train and test, validation at will")
+    return table.drop_columns([name]), np.array(values.to_pylist(), dtype=str)
+
+
+def split_table(
+    table: pa.Table,
+    schema: TableSchema,
+    *,
+    seed: int,
+    labels: np.ndarray | None = None,
+    test_fraction: float = 0.2,
+    validation_fraction: float = 0.15,
+    stopping_fraction: float = 0.1,
+) -> Split:
+    """The split, a pure function of the table's target, the seed, the labels and the fractions.
+
+    Each fraction is of the rows left: test of all rows, validation of those not in test, stopping of those in neither.
+    Parts are stratified by class, or by target decile in regression; every class gets at least one row in every part.
+    `labels`: the split column's values, from `take_split_column`; validation is carved from train where it is absent.
+
+    Raises:
+        InputError: a fraction outside (0, 1), too few rows, or a class too rare to be in every part.
+    """
+    fractions = {"test": test_fraction, "validation": validation_fraction, "stopping": stopping_fraction}
+    for name, fraction in fractions.items():
+        if not 0.0 < fraction < 1.0:
+            raise InputError(f"{name}_fraction", repr(fraction), "a number between 0 and 1, such as 0.15")
+    strata = _strata(table, schema)
+    given: dict[str, np.ndarray] = {}
+    if labels is not None:
+        given = {name: np.flatnonzero(labels == name) for name in _LABELS}
+    given = {name: rows for name, rows in given.items() if len(rows)}
+    _check_classes(strata, schema, given)
+
+    left: np.ndarray = given["train"] if given else np.arange(table.num_rows)
+    classification = bool(schema.classes)
+    parts: dict[str, np.ndarray] = {}
+    for name, reserve, purpose, index in (
+        ("test", 3 - ("validation" in given), Purpose.SPLIT, _TEST),
+        ("validation", 2, Purpose.SPLIT, _VALIDATION),
+        ("stopping", 1, Purpose.STOPPING, 0),
+    ):
+        if name in given:
+            parts[name] = given[name]
+            continue
+        rng = numpy_generator(seed, purpose, index=index)
+        parts[name] = _carve(left, strata[left], fractions[name], reserve if classification else 0, rng)
+        left = np.setdiff1d(left, parts[name], assume_unique=True)
+    split = Split(train=left, **parts)
+    _check_rows(split, table.num_rows)
+    return split
+
+
+def _strata(table: pa.Table, schema: TableSchema) -> np.ndarray:
+    """The group of each row, shape (rows,): its class, its target decile, or one group without a target."""
+    if schema.target is None:
+        return np.zeros(table.num_rows, dtype=np.int64)
+    target = TableCodec(schema).encode(table, [schema.target])[schema.target]
+    if schema.classes:
+        return target.astype(np.int64)
+    ranks = np.argsort(np.argsort(target, kind="stable"), kind="stable")
+    return ranks * STRATA // max(len(target), 1)
+
+
+def _carve(rows: np.ndarray, strata: np.ndarray, fraction: float, reserve: int, rng: np.random.Generator) -> np.ndarray:
+    """About `fraction` of the rows, in proportion from each stratum (largest remainders).
+
+    `reserve`: rows that must stay of each stratum for the parts still to come; if any, each stratum gives at least one.
+    """
+    _, member, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    share = sizes * fraction
+    take = np.floor(share).astype(np.int64)
+    short = round(len(rows) * fraction) - int(take.sum())
+    take[np.argsort(take - share, kind="stable")[: max(short, 0)]] += 1
+    if reserve:
+        take = np.clip(take, 1, sizes - reserve)
+    # One permutation, then the first `take` of each stratum in it.
+    order = rng.permutation(len(rows))
+    order = order[np.argsort(member[order], kind="stable")]
+    position = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.sort(rows[order[position < np.repeat(take, sizes)]])
+
+
+def _check_classes(strata: np.ndarray, schema: TableSchema, given: dict[str, np.ndarray]) -> None:
+    """Every class needs a row in each part; train, stopping and what is not given are cut from the same rows."""
+    pools = [(name, rows, 1) for name, rows in given.items() if name != "train"]
+    pools.append(("train" if given else "", given.get("train", np.arange(len(strata))), 4 - len(pools)))
+    for name, rows, needed in pools:
+        counted = np.bincount(strata[rows], minlength=len(schema.classes))
+        for label, count in zip(schema.classes, counted, strict=False):
+            if count < needed:
+                where = f" among the '{name}' rows" if name else ""
+                takes = f"at least {needed} of each class, so that every part has one; merge or drop rare classes"
+                raise InputError(f"target '{schema.target}'", f"class {label!r} in {count} rows{where}", takes)
+
+
+def _check_rows(split: Split, total: int) -> None:
+    for name, least in (("train", MIN_TRAIN_ROWS), ("validation", MIN_ROWS), ("test", MIN_ROWS), ("stopping", 1)):
+        found = split.rows[name]
+        if found < least:
+            got = f"{total:,} rows, which leaves {found} for {name}"
+            raise InputError("table", got, f"enough rows for at least {least} in {name}")

@@ -1,0 +1,100 @@
+"""What a study writes down for tracking: parameters, metric points and masked text. No tracking library here.
+
+A point is (volume, key, value, step): volume is the child run's, None for the parent run; the step is the member count K.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from dge_ray.words import METHODS, finite
+
+MASK = "***"
+LONGEST_VALUE = 500  # what the oldest servers still take
+SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|CREDENTIAL", re.IGNORECASE)
+# greedy: a password may itself hold an '@'
+URI_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
+
+
+class Point(NamedTuple):
+    """One metric value. `latest`: a changed value at the same step is written again; otherwise the first one stays."""
+
+    volume: int | None
+    key: str
+    value: float
+    step: int
+    latest: bool = False
+
+
+def mask(text: str) -> str:
+    """`text` without user names and passwords in URIs, and without the values of secret environment variables."""
+    text = URI_USERINFO.sub(rf"\g<scheme>{MASK}@", text)
+    for name, value in os.environ.items():
+        if len(value) >= 6 and SECRET_NAME.search(name):  # shorter ones would blot out innocent text
+            text = text.replace(value, MASK)
+    return text
+
+
+def legal(key: str) -> str:
+    """A key that the tracking server takes: letters, digits and `_-. /` only, no relative path."""
+    return re.sub(r"[^\w\-. /]", "_", key, flags=re.ASCII).strip("/. ")[:250] or "_"
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A nested configuration as dotted keys and short, masked text; values beyond 500 characters are cut."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{name}.")
+            continue
+        plain = value if isinstance(value, str) else json.dumps(value, default=str)
+        flat[legal(name)] = cut(MASK if SECRET_NAME.search(str(key)) and value else mask(plain))
+    return flat
+
+
+def cut(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+
+
+def surface_points(surface: pa.Table, learner: str | None = None) -> Iterator[Point]:
+    """The cells of surface.parquet as `split/metric` over K; `learner` picks one where there are several."""
+    for row in surface.select(["learner", "members", "volume", "split", "metric", "value", "dropped"]).to_pylist():
+        if finite(row["value"]) and not row["dropped"] and learner in (None, row["learner"]):
+            key = legal(f"{row['split']}/{row['metric']}")
+            yield Point(row["volume"], key, float(row["value"]), row["members"], latest=True)
+
+
+def report_points(report: Mapping) -> Iterator[Point]:
+    """The parent run's numbers from report.json: reflection, test, differences and cost."""
+    found = report.get("reflection_point") or {}
+    members = found.get("members", report.get("members"))
+    step = int(members) if finite(members) else 0
+    lo, hi = found.get("interval") or (None, None)
+    risk_lo, risk_hi = found.get("risk_interval") or (None, None)
+    numbers: dict[str, Any] = {
+        **{f"reflection/{name}": found.get(name) for name in ("volume", "ratio", "risk", "smallest_within_one_se")},
+        "reflection/lo": lo,
+        "reflection/hi": hi,
+        "reflection/risk_lo": risk_lo,
+        "reflection/risk_hi": risk_hi,
+        "reflection/members": members,
+    }
+    for method in METHODS:
+        for metric, value in ((report.get("test") or {}).get(method) or {}).items():
+            numbers[f"test/{method}/{metric}"] = value
+        for metric, triple in ((report.get("test_differences") or {}).get(method) or {}).items():
+            ends = triple or (None, None, None)
+            numbers |= {
+                f"difference/{method}/{metric}{end}": v for end, v in zip(("", "_lo", "_hi"), ends, strict=True)
+            }
+    cost = report.get("cost") or {}
+    numbers |= {f"cost/{name}": cost.get(name) for name in ("rows_generated", "downstream_fits", "wall_seconds")}
+    numbers |= {f"cost/cpu_seconds/{name}": value for name, value in (cost.get("cpu_seconds") or {}).items()}
+    for key, value in numbers.items():
+        if finite(value):
+            yield Point(None, legal(key), float(value), step, latest=True)

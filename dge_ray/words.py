@@ -1,0 +1,190 @@
+"""How a report says things: number formats, metric labels, the verdict sentence, the terminal summary, the glossary."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
+
+METRIC_LABELS = {
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "rmse": "RMSE",
+    "mse": "mean squared error",
+    "mae": "MAE",
+    "r2": "R²",
+}
+HIGHER_IS_BETTER = frozenset({"auc", "accuracy", "macro_f1", "r2"})
+# Convex losses: the mean prediction is never worse than the members' mean loss, so beating `naive single` is no news.
+CONVEX = frozenset({"log_loss", "brier", "mse", "rmse", "mae"})
+METHODS = {  # in the order that tables and figures show them
+    "dge": "DGE",
+    "naive_single": "naive single",
+    "naive_ensemble": "naive ensemble",
+    "naive_concatenated": "naive concatenated",
+    "real": "real rows",
+}
+STATUS = {
+    "interior": "the error turns inside the volumes tried",
+    "plateau": "beyond it more rows bring nothing worth having: the curve is flat",
+    "not_reached": "the error still fell at the largest volume tried, so the reflection point lies beyond it",
+    "undecided": "the rows at hand cannot tell which volume is best",
+}
+GLOSSARY = {
+    "member": "one generator with its own weights and random streams, its synthetic rows, and the models trained "
+    "on them; K is their number",
+    "volume (m)": "synthetic rows per member",
+    "ratio": "volume divided by n, the real rows that the generators were fitted on",
+    "surface R(K, m)": "risk on real rows of the ensemble of K members at volume m",
+    "reflection point (m-hat)": "the volume at which the error is smallest, with its interval; interior, plateau, "
+    "not_reached or undecided",
+    "generational effect": "how the error changes with volume: it falls, then flattens or rises",
+    "validation": "real rows on which K and m are chosen",
+    "test": "real rows that are read once, for this report",
+    "DGE": "deep generative ensemble: one downstream model on each member's rows, predictions averaged",
+    "naive single": "the mean over the models trained on one member alone",
+    "naive ensemble": "as many learner seeds as members, all on the first member's rows",
+    "naive concatenated": "one model on all members' rows put together",
+    "real": "the learner trained on the same n real rows that the generators saw",
+    "interval": "95 %; paired: both sides are measured on the same rows, so what they share cancels out",
+}
+NOTHING = "–"
+
+
+def label(metric: str) -> str:
+    """A metric's name in prose; an unknown one is shown as it is."""
+    return METRIC_LABELS.get(metric, metric.replace("_", " "))
+
+
+def direction(metric: str) -> str:
+    return "higher is better" if metric in HIGHER_IS_BETTER else "lower is better"
+
+
+def finite(value: Any) -> TypeGuard[float]:
+    """True for a real, finite number; False for None, nan, text and truth values."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number(value: Any, *, signed: bool = False) -> str:
+    """A number for people: integers with thousands separators, others to 4 significant digits, a dash for nothing."""
+    if not finite(value):
+        return NOTHING
+    sign = "+" if signed else ""
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
+        return f"{int(value):{sign},d}"
+    if value == 0:
+        return f"{0:{sign}.0f}"
+    size = abs(value)
+    if size >= 1e6 or size < 1e-4:
+        return f"{value:{sign}.3g}"
+    return f"{value:{sign},.{max(0, 3 - math.floor(math.log10(size)))}f}" if size >= 1 else f"{value:{sign}.4f}"
+
+
+def ratio_text(volume: Any, n: Any) -> str:
+    """`volume` as a multiple of the n real rows, as `2x`."""
+    return f"{volume / n:.3g}x" if finite(volume) and finite(n) and n else NOTHING
+
+
+def interval_text(interval: Any, *, signed: bool = False) -> str:
+    """`lo to hi`, or a dash."""
+    if not isinstance(interval, Sequence) or isinstance(interval, str) or len(interval) != 2:
+        return NOTHING
+    if not any(finite(end) for end in interval):
+        return NOTHING
+    if interval[0] == interval[1]:
+        return f"{number(interval[0], signed=signed)} alone"
+    return f"{number(interval[0], signed=signed)} to {number(interval[1], signed=signed)}"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds as people say them."""
+    if not finite(seconds):
+        return NOTHING
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def train_rows(report: Mapping) -> Any:
+    """n: the real rows that the generators were fitted on, or None."""
+    return ((report.get("data") or {}).get("rows") or {}).get("train")
+
+
+def comparison(report: Mapping, method: str, metric: str) -> tuple[str, tuple[float, float, float]] | None:
+    """('better' | 'worse' | 'level', (difference dge - method, lo, hi)) on test; None where it is not known."""
+    triple = ((report.get("test_differences") or {}).get(method) or {}).get(metric)
+    if not isinstance(triple, Sequence) or len(triple) != 3 or not all(finite(value) for value in triple):
+        return None
+    difference, lo, hi = (float(value) for value in triple)
+    if lo <= 0 <= hi:
+        return "level", (difference, lo, hi)
+    gains = (difference > 0) == (metric in HIGHER_IS_BETTER)
+    return ("better" if gains else "worse"), (difference, lo, hi)
+
+
+def _compared(report: Mapping, metric: str) -> list[str]:
+    """The clauses of the verdict that set DGE against each baseline."""
+    names: dict[str, list[str]] = {"better": [], "worse": [], "level": []}
+    for method in ("real", "naive_ensemble", "naive_concatenated", "naive_single"):
+        found = comparison(report, method, metric)
+        if found and not (method == "naive_single" and metric in CONVEX):
+            names[found[0]].append(
+                "training on the real rows" if method == "real" else f"the {METHODS[method]} baseline"
+            )
+    clauses = {"better": "better than ", "level": "not clearly different from ", "worse": "worse than "}
+    return [clauses[word] + _listed(found) for word, found in names.items() if found]
+
+
+def _listed(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+
+
+def verdict(report: Mapping) -> str:
+    """The study's result in one plain sentence: where, how sure, with what risk, against what."""
+    point = report.get("reflection_point") or {}
+    metric, n = str(report.get("metric", "risk")), train_rows(report)
+    members = point.get("members", report.get("members"))
+    volume, interval = point.get("volume"), point.get("interval")
+    where = f"Use {number(members)} member{'' if members == 1 else 's'} with {number(volume)} synthetic rows each"
+    where += f" ({ratio_text(volume, n)} the {number(n)} real rows"
+    where += f"; interval {interval_text(interval)}" if interval_text(interval) != NOTHING else ""
+    where += "): " + STATUS.get(str(point.get("status")), f"status {point.get('status')}")
+    risk = f"on untouched test rows the {label(metric)} is {number(point.get('risk'))}"
+    if interval_text(point.get("risk_interval")) != NOTHING:
+        risk += f" ({interval_text(point['risk_interval'])})"
+    compared = _compared(report, metric)
+    return f"{where}; {risk}" + (f": {', '.join(compared)}." if compared else ".")
+
+
+def summary_lines(report: Mapping) -> list[str]:
+    """6 to 12 plain lines for the end of `tune` in a terminal."""
+    point, test = report.get("reflection_point") or {}, report.get("test") or {}
+    metric, n, cost = str(report.get("metric", "risk")), train_rows(report), report.get("cost") or {}
+    lines = [
+        f"study {report.get('study')}: {report.get('generator')} generator, {report.get('learner')} learner, "
+        f"{number(n)} real training rows",
+        f"reflection point: {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)}), "
+        f"interval {interval_text(point.get('interval'))}, {point.get('status')}",
+        f"meaning: {STATUS.get(str(point.get('status')), NOTHING)}",
+        f"members: {number(point.get('members', report.get('members')))}",
+        f"risk on test: {label(metric)} {number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})",
+    ]
+    for method in list(METHODS)[1:]:
+        value, found = (test.get(method) or {}).get(metric), comparison(report, method, metric)
+        if finite(value):
+            tail = f"; DGE is {found[0]}, {number(found[1][0], signed=True)} " if found else ""
+            tail += f"({interval_text(found[1][1:], signed=True)})" if found else ""
+            lines.append(f"{METHODS[method]}: {label(metric)} {number(value)}{tail}")
+    if point.get("advice"):
+        lines.append(f"advice: {point['advice']}")
+    lines.append(
+        f"cost: {number(cost.get('rows_generated'))} rows generated, "
+        f"{number(cost.get('downstream_fits'))} downstream fits, {duration(cost.get('wall_seconds'))} wall time"
+    )
+    warnings = report.get("warnings") or []
+    if warnings:
+        lines.append(f"warnings: {len(warnings)}, the first: {warnings[0]}")
+    return [" ".join(line.split()) for line in lines]

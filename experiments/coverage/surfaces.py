@@ -1,0 +1,71 @@
+"""Simulated surfaces whose true R(K, m) is known in closed form.
+
+Regression, with rows x = (x_1 .. x_16) of independent standard normals and truth y = noise of variance 1. Member k at
+volume m predicts
+
+    B_m . x  +  G_km . x  +  h_km(x)
+
+B_m is the bias of volume m, the same for every member (given one real table). G_km is the member's own error in the
+16 directions, h_km its roughness, a fresh number a row. Both have two parts, as members have in practice: what the
+learner gets wrong because it saw m synthetic rows only, a running mean over *nested* prefixes (covariance between
+volumes = the variance at the larger), and what the generator itself gets wrong, one draw a member for all volumes,
+which the learner follows the closer the more rows it sees. Rows are shared by all members and volumes. Hence
+
+    R(K, m) = 1 + |B_m|^2 + v(m) / K        (mean squared error)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RATIOS = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+VOLUMES = (RATIOS * 1000).astype(np.int64)
+DIRECTIONS = 16
+NAMES = ("sharp", "mild", "plateau", "edge")
+ROUGH = 0.4  # share of the members' variance that is roughness
+FLOOR = 0.1  # length of the bias common to all volumes (its square is 1 % of the noise)
+
+_STEP = np.log2(RATIOS)  # -2 .. 5
+_LENGTHS = {
+    # the part of |B_m| that changes with the volume, in the noise's standard deviations
+    "sharp": 0.17 * (_STEP - 1.0),
+    "mild": 0.06 * (_STEP - 1.0),
+    "plateau": 0.20 * 2.0 ** (-(_STEP + 2) / 2) + 0.01 * np.maximum(_STEP - 2, 0),
+    "edge": np.sqrt(0.03 * (6.0 - _STEP)),
+}
+_FIT = 0.15 / RATIOS**0.7  # a member's variance from its m rows; decreasing in m
+_FOLLOW = np.sqrt(0.06 * RATIOS / (1 + RATIOS))  # how far the learner follows the generator's own error
+
+
+@dataclass(frozen=True)
+class Surface:
+    """One of the four shapes."""
+
+    name: str
+
+    def risk(self, members: int) -> np.ndarray:
+        """The true mean squared error of `members` members at every volume. Shape: -> (8,)."""
+        return 1.0 + FLOOR**2 + _LENGTHS[self.name] ** 2 + (_FIT + _FOLLOW**2) / members
+
+    def best(self, members: int) -> int:
+        """Place of the true reflection point in VOLUMES."""
+        return int(np.argmin(self.risk(members)))
+
+    def draw(self, members: int, rows: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Fresh members and fresh rows: predictions (members, 8, rows, 1) and y (rows,)."""
+        count = len(RATIOS)
+        x = generator.standard_normal((rows, DIRECTIONS))
+        bias = np.zeros((count, DIRECTIONS))
+        bias[:, 0], bias[:, 1] = FLOOR, _LENGTHS[self.name]
+        own = _nested(generator, (members, DIRECTIONS)) * np.sqrt((1 - ROUGH) / DIRECTIONS)  # (8, K, J)
+        predictions = np.einsum("mkj,nj->kmn", bias[:, None] + own, x, optimize=True)
+        predictions += (_nested(generator, (members, rows)) * np.sqrt(ROUGH)).swapaxes(0, 1)
+        return predictions[..., None], generator.standard_normal(rows)
+
+
+def _nested(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Unit-scale member errors at the 8 volumes: variance _FIT + _FOLLOW^2. Shape: -> (8, *shape)."""
+    increments = np.sqrt(_FIT - np.r_[_FIT[1:], 0.0])  # from the largest volume back: independent increments
+    steps = generator.standard_normal((len(_FIT), *shape)) * increments[:, None, None]
+    fitted = np.cumsum(steps[::-1], axis=0)[::-1]
+    return fitted + _FOLLOW[:, None, None] * generator.standard_normal(shape)

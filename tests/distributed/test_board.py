@@ -1,0 +1,115 @@
+"""The Board's plain state: what is handed out, in which order, and what a lost worker gives back."""
+
+import asyncio
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dge_ray.distributed.board import Board, Ledger
+from dge_ray.errors import StudyError
+from dge_ray.predictions import Job
+
+
+def _ledger(members: int = 2, volumes: tuple[int, ...] = (10, 20, 40)) -> Ledger:
+    ledger = Ledger()
+    ledger.wanted = {Job("member", k, m) for k, m in product(range(members), volumes)}
+    ledger.ready = set(range(members))
+    return ledger
+
+
+def test_a_worker_reads_a_member_upwards_and_stays_with_it() -> None:
+    ledger = _ledger()
+    first = ledger.claim(0, None)
+    assert first == Job("member", 0, 10)
+    assert ledger.claim(1, None) == Job("member", 1, 10)  # not the member that worker 0 is at
+    ledger.finish(first)
+    assert ledger.claim(0, 0) == Job("member", 0, 20)
+
+
+def test_an_idle_worker_takes_the_largest_of_anothers_member() -> None:
+    ledger = _ledger(members=1)
+    ledger.claim(0, None)
+    assert ledger.claim(1, None) == Job("member", 0, 40)
+
+
+def test_members_that_are_not_fitted_wait() -> None:
+    ledger = _ledger()
+    ledger.ready = {1}
+    assert ledger.claim(0, None) == Job("member", 1, 10)
+    ledger.wanted = {Job("concatenated", 0, 10, 2)}
+    assert ledger.claim(1, None) is None
+    ledger.ready.add(0)
+    assert ledger.claim(1, None) == Job("concatenated", 0, 10, 2)
+
+
+def test_a_lost_worker_gives_back_its_claims() -> None:
+    ledger = _ledger(members=1, volumes=(10,))
+    job = ledger.claim(0, None)
+    assert ledger.claim(1, None) is None
+    ledger.release(0)
+    assert ledger.claim(1, None) == job
+
+
+def test_dropped_volumes_are_not_handed_out() -> None:
+    ledger = _ledger(members=1, volumes=(10, 20))
+    ledger.dropped.add(10)
+    assert ledger.claim(0, None) == Job("member", 0, 20)
+
+
+def test_every_rank_gets_the_same_sequence() -> None:
+    ledger = _ledger()
+    first = [ledger.nth(i) for i in range(6)]
+    assert sorted(j for j in first if j) == sorted(ledger.wanted)
+    assert [ledger.nth(i) for i in range(6)] == first
+    assert ledger.nth(6) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=60), st.integers(1, 4))
+def test_whatever_the_order_of_work_each_fit_is_done_once(steps: list[tuple[int, bool]], members: int) -> None:
+    """Workers claim, finish or die in any order; at the end everything was finished exactly once."""
+    ledger, holding, finished = _ledger(members), {}, []
+    for worker, dies in [*steps, *[(w, False) for w in (0, 1, 2)] * 40]:
+        job = holding.pop(worker, None)
+        if job is not None and dies:
+            ledger.release(worker)
+        elif job is not None:
+            ledger.finish(job)
+            finished.append(job)
+        else:
+            claimed = ledger.claim(worker, None)
+            if claimed is not None:
+                assert claimed not in holding.values()
+                holding[worker] = claimed
+    assert sorted(finished) == sorted(ledger.wanted)
+
+
+def test_waiters_hear_of_done_dropped_and_failed() -> None:
+    async def story() -> None:
+        board, a, b = Board(), Job("member", 0, 10), Job("member", 0, 20)
+        await board.want([a, b])
+        waits = [asyncio.create_task(board.wait(job)) for job in (a, b)]
+        await asyncio.sleep(0)
+        await board.finish(a, 1.0)
+        await board.drop(20)
+        assert await asyncio.gather(*waits) == [True, False]
+        waiting = asyncio.create_task(board.wait(Job("member", 9, 10)))
+        await asyncio.sleep(0)
+        await board.fail("the disk is full")
+        await board.fail("and so on")
+        with pytest.raises(StudyError, match="disk is full"):
+            await waiting
+
+    asyncio.run(story())
+
+
+def test_workers_are_sent_home_when_it_closes() -> None:
+    async def story() -> None:
+        board = Board()
+        waiting = asyncio.create_task(board.next(0, None))
+        await asyncio.sleep(0)
+        await board.close()
+        assert not isinstance(await waiting, Job)
+
+    asyncio.run(story())
