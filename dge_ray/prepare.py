@@ -18,7 +18,6 @@ from dge_ray.predictions import learner_label
 from dge_ray.stats.losses import check_metric, higher_is_better
 from dge_ray.table import (
     Columns,
-    Split,
     TableCodec,
     TableSchema,
     data_digest,
@@ -28,6 +27,7 @@ from dge_ray.table import (
     infer_schema,
     load_table,
     split_table,
+    take_split_column,
     target_vector,
 )
 
@@ -40,7 +40,7 @@ class Prepared:
 
     config: StudyConfig
     schema: TableSchema
-    split: Split
+    parts: dict[str, pa.Table]  # train (the n rows generators see), stopping, validation, test
     digest: str
     metric: str
     volumes: tuple[int, ...]
@@ -50,7 +50,7 @@ class Prepared:
     @property
     def n(self) -> int:
         """Rows the generators are fitted on."""
-        return self.split.train.num_rows
+        return self.parts["train"].num_rows
 
     @property
     def name(self) -> str:
@@ -86,16 +86,16 @@ class Prepared:
 
     @property
     def rows(self) -> dict[str, int]:
-        return {part: getattr(self.split, part).num_rows for part in ("train", "stopping", "validation", "test")}
+        return {name: table.num_rows for name, table in self.parts.items()}
 
     def encoded(self) -> dict[str, Columns]:
         """The learners' rows: train (what the generators saw), validation, test."""
         codec = TableCodec(self.schema)
-        return {part: codec.encode(getattr(self.split, part)) for part in ("train", "validation", "test")}
+        return {part: codec.encode(self.parts[part]) for part in ("train", "validation", "test")}
 
     def truth(self, part: str) -> np.ndarray:
         """The target of a part: int32 codes, or float64."""
-        return target_vector(TableCodec(self.schema).encode(getattr(self.split, part)), self.schema)
+        return target_vector(TableCodec(self.schema).encode(self.parts[part]), self.schema)
 
     def identity(self) -> dict[str, Any]:
         """What makes this study this study; members, ratios and learner may grow within it."""
@@ -130,16 +130,16 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     make_generator(config.generator.name, **config.generator.settings)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        table, target = _read(config)
-        without_split = table.drop_columns([config.split_column]) if config.split_column else table
-        schema = infer_schema(without_split, target=target, overrides=config.columns)
+        whole, target = _read(config)
+        table, labels = take_split_column(whole, config.split_column)
+        schema = infer_schema(table, target=target, overrides=config.columns)
         assert schema.task is not None
         check_learner(config.learner.name, config.learner.settings, schema.task)
         split = split_table(
             table,
             schema,
             seed=config.seed,
-            split_column=config.split_column,
+            labels=labels,
             test_fraction=config.test_fraction,
             validation_fraction=config.validation_fraction,
             stopping_fraction=config.stopping_fraction,
@@ -147,13 +147,14 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
     for note in notes:
         say(f"warning: {note}")
-    n = split.train.num_rows
+    parts = split.tables(table)
+    n = parts["train"].num_rows
     volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * n)) for ratio in config.ratios}))
     prepared = Prepared(
         config=config.model_copy(update={"target": target}),
         schema=schema,
-        split=split,
-        digest=data_digest(table),
+        parts=parts,
+        digest=data_digest(whole),
         metric=check_metric(config.metric, schema.task),
         volumes=volumes,
         shard_rows=config.shard_rows or default_shard_rows(n),
@@ -167,10 +168,6 @@ def _read(config: StudyConfig) -> tuple[pa.Table, str]:
     table = load_table(config.source)
     if config.drop:
         table = drop_columns(table, config.drop)
-    if config.split_column is not None and config.split_column not in table.column_names:
-        from dge_ray.errors import nearest
-
-        raise InputError("split_column", repr(config.split_column), nearest(config.split_column, table.column_names))
     target = config.target or default_target(config.source)
     if target is None:
         raise InputError("target", "nothing", "target=COLUMN with one of " + ", ".join(table.column_names[:30]))

@@ -17,7 +17,7 @@ from dge_ray.lock import study_lock
 from dge_ray.predictions import Job, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
-from dge_ray.results import assemble_report, choose, write_report
+from dge_ray.results import assemble_report, baseline_jobs, choose, write_report
 from dge_ray.stats.klaw import gain_of_doubling
 from dge_ray.stats.losses import metric_value
 from dge_ray.stats.pruning import hopeless_volumes
@@ -85,10 +85,9 @@ class Study:
         if self.tracker is not None:
             self._track_start(self.tracker)
         demand = Demand(config.workers, config.gpus_per_member)
-        tables = {"train": prepared.split.train, "stopping": prepared.split.stopping}
         with Engine(
             self.downstream,
-            tables=tables,
+            tables=prepared.parts,
             real=prepared.encoded(),
             most_members=prepared.most_members,
             demand=demand,
@@ -177,7 +176,7 @@ class Study:
             if self.tracker is not None:
                 self.tracker.log_point(volume, count, {f"validation/{self.prepared.metric}": risk})
             if self.prepared.config.search.drop_hopeless and len(seen) == len(self.prepared.volumes):
-                for hopeless in self._hopeless(min(seen.values()), members) - dropped:
+                for hopeless in set(self._hopeless(min(seen.values()), members)) - dropped:
                     dropped.add(hopeless)
                     seen.pop(hopeless)
                     engine.drop(hopeless)
@@ -185,10 +184,10 @@ class Study:
 
         return on_report
 
-    def _hopeless(self, count: int, members: int) -> set[int]:
+    def _hopeless(self, count: int, members: int) -> list[int]:
         """Volumes that, judged by their first `count` members, cannot be best at the full number of members."""
         if count < FIRST_MEMBERS:
-            return set()
+            return []
         predictions = self.predictions(count, self.prepared.volumes)["validation"]
         return hopeless_volumes(
             predictions,
@@ -212,7 +211,7 @@ class Study:
 
     def _track_start(self, tracker: Tracker) -> None:
         tracker.log_config(self.prepared.config.model_dump(mode="json"))
-        table = self.prepared.split.train
+        table = self.prepared.parts["train"]
         tracker.log_dataset(self.prepared.name, self.prepared.digest, sum(self.prepared.rows.values()), table.num_columns)
 
     def _track_end(self, tracker: Tracker, report: dict[str, Any], surface: Any) -> None:
@@ -221,9 +220,3 @@ class Study:
         with self.folder.downloaded("") as path:
             tracker.log_artifacts(Path(path), ["report.json", "report.html", "config.yaml", "surface.parquet", "figures"])
         tracker.close("FINISHED")
-
-
-def baseline_jobs(members: int, volume: int) -> list[Job]:
-    """The fits behind the baselines at the chosen volume; naive ensemble's first is member 0's own."""
-    ensemble = [Job("ensemble", 0, volume, index) for index in range(1, members)]
-    return [*ensemble, Job("concatenated", 0, volume, members), Job("real")]

@@ -1,14 +1,19 @@
 """What a study writes down for tracking: parameters, metric points and masked text. No tracking library here.
 
-A point is (volume, key, value, step): volume is the child run's, None for the parent run; the step is the member count K.
+A point is (volume, key, value, step): volume names the child run, None the parent run; the step is the member count K.
 """
 
+import hashlib
+import importlib.metadata
 import json
 import os
+import platform
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import pyarrow as pa
 
 from dge_ray.words import METHODS, finite
@@ -16,8 +21,9 @@ from dge_ray.words import METHODS, finite
 MASK = "***"
 LONGEST_VALUE = 500  # what the oldest servers still take
 SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|CREDENTIAL", re.IGNORECASE)
-# greedy: a password may itself hold an '@'
-URI_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
+# Greedy, because a password may itself hold '@', '/' and ':'; to mask too much does no harm.
+URI_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@")
+URI_QUERY = re.compile(r"([?&][\w.-]*(?:token|passw|secret|key|credential|signature)[\w.-]*=)[^&\s'\"]+", re.IGNORECASE)
 
 
 class Point(NamedTuple):
@@ -32,7 +38,7 @@ class Point(NamedTuple):
 
 def mask(text: str) -> str:
     """`text` without user names and passwords in URIs, and without the values of secret environment variables."""
-    text = URI_USERINFO.sub(rf"\g<scheme>{MASK}@", text)
+    text = URI_QUERY.sub(rf"\g<1>{MASK}", URI_USERINFO.sub(rf"\g<1>{MASK}@", text))
     for name, value in os.environ.items():
         if len(value) >= 6 and SECRET_NAME.search(name):  # shorter ones would blot out innocent text
             text = text.replace(value, MASK)
@@ -63,8 +69,8 @@ def cut(text: str) -> str:
 
 def surface_points(surface: pa.Table, learner: str | None = None) -> Iterator[Point]:
     """The cells of surface.parquet as `split/metric` over K; `learner` picks one where there are several."""
-    for row in surface.select(["learner", "members", "volume", "split", "metric", "value", "dropped"]).to_pylist():
-        if finite(row["value"]) and not row["dropped"] and learner in (None, row["learner"]):
+    for row in surface.select(["learner", "members", "volume", "split", "metric", "value"]).to_pylist():
+        if finite(row["value"]) and learner in (None, row["learner"]):
             key = legal(f"{row['split']}/{row['metric']}")
             yield Point(row["volume"], key, float(row["value"]), row["members"], latest=True)
 
@@ -98,3 +104,36 @@ def report_points(report: Mapping) -> Iterator[Point]:
     for key, value in numbers.items():
         if finite(value):
             yield Point(None, legal(key), float(value), step, latest=True)
+
+
+def versions() -> dict[str, str]:
+    names = {"dge_ray": "dge-ray", "ray": "ray", "torch": "torch", "mlflow": "mlflow"}
+    versions = {name: _version(distribution) for name, distribution in names.items()}
+    return {"python": platform.python_version()} | {name: text for name, text in versions.items() if text}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def requirements() -> list[str]:
+    """What scoring needs, pinned to what is installed here; MLflow would otherwise import the model to find out."""
+    names = ["dge-ray", "mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops", "torch"]
+    versions = {name: _version(name) for name in names}
+    return [f"{name}=={version.split('+')[0]}" if version else name for name, version in versions.items()]
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with categorical columns as the values they hold: MLflow's types know no categories."""
+    coded = {name: frame[name].astype(frame[name].cat.categories.dtype) for name in frame.select_dtypes("category")}
+    return frame.assign(**coded)
+
+
+def folder_digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -51,6 +51,9 @@ class _OnReport(ray.tune.Callback):
     def __init__(self, on_report: Callable[[int, int, float], None]) -> None:
         self.on_report = on_report
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks into its scratch; this one belongs to the driver's live objects
+
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         if "risk" in result:
             self.on_report(int(result["volume"]), int(result["members"]), float(result["risk"]))

@@ -1,7 +1,15 @@
 """Learners: the downstream models that are trained on synthetic rows and judged on real ones."""
 
 from dge_ray.downstream.base import Learner, StreamingLearner, align
-from dge_ray.downstream.catalogue import LEARNERS, check_learner, make_learner
+from dge_ray.downstream.catalogue import check_learner, learner_names, make_learner
 from dge_ray.downstream.store import load_learner
 
-__all__ = ["LEARNERS", "Learner", "StreamingLearner", "align", "check_learner", "load_learner", "make_learner"]
+__all__ = [
+    "Learner",
+    "StreamingLearner",
+    "align",
+    "check_learner",
+    "learner_names",
+    "load_learner",
+    "make_learner",
+]

@@ -65,6 +65,11 @@ RESERVED = {
 AUTO_STOPS = "early_stopping='auto' switches itself on above 10,000 rows, in the middle of the volumes; set it to false"
 
 
+def learner_names() -> list[str]:
+    """The names that `make_learner` knows; it takes dotted paths besides."""
+    return sorted(LEARNERS)
+
+
 def check_learner(name: str, settings: Mapping[str, Any], task: str) -> None:
     """Whether `make_learner` will make this learner for this task; warns of settings that would mislead.
 
@@ -117,7 +122,7 @@ def estimator_by_name(name: str, settings: Mapping[str, Any], task: str) -> Base
             raise InputError("learner", f"'{name}' for {_words(task)}", f"'linear' here; '{name}' is for {other}")
         defaults = {**entry.defaults, **({} if task == "regression" else entry.classifier_defaults)}
     elif "." not in name:
-        raise InputError("learner", repr(name), f"{nearest(name, sorted(LEARNERS))}, or an estimator's dotted path")
+        raise InputError("learner", repr(name), f"{nearest(name, learner_names())}, or an estimator's dotted path")
     estimator = _instance(_estimator_class(path), {**defaults, **settings}, settings)
     if name == "svm" and task != "regression":
         return CalibratedClassifierCV(estimator, ensemble=cast(Any, False))

@@ -97,17 +97,19 @@ class EstimatorLearner:
 
 
 def _enough_of_its_class(codes: np.ndarray, least: int) -> np.ndarray:
-    """bool (n,): the rows whose class has at least `least` rows; all rows if no class has."""
+    """bool (n,): the rows whose class has at least `least` rows; where no class has, the first row."""
     _, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
     kept = counts[inverse] >= least
-    return kept if kept.any() else np.ones(len(codes), bool)
+    return kept if kept.any() else np.arange(len(codes)) == 0
 
 
 def _fit_to_size(estimator: Any, target: np.ndarray) -> None:
     """Lower what a small sample has too few rows for: folds of a calibration, neighbours."""
     if isinstance(estimator, CalibratedClassifierCV):
-        folds = cast(Any, estimator.cv)
+        folds: Any = estimator.get_params(deep=False)["cv"]
         if folds is None or isinstance(folds, int):
-            estimator.set_params(cv=int(min(folds or 5, np.bincount(target).min())))
+            fewest = int(np.bincount(target).min())
+            estimator.set_params(cv=min(5 if folds is None else folds, fewest))
     elif isinstance(estimator, KNeighborsClassifier | KNeighborsRegressor):
-        estimator.set_params(n_neighbors=min(estimator.n_neighbors, len(target)))
+        neighbours: int = estimator.get_params(deep=False)["n_neighbors"]
+        estimator.set_params(n_neighbors=min(neighbours, len(target)))

@@ -54,13 +54,13 @@ class Settings:
 
     hidden: tuple[int, ...] = (128, 128)
     embedding: int = 8
-    dropout: float = 0.1
+    dropout: float = 0.2
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     batch_size: int = 512
     epochs: int | None = None
-    min_epochs: int = 3
-    min_steps: int = 1500
+    min_epochs: int = 4
+    min_steps: int = 500
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Self:

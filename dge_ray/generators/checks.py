@@ -1,44 +1,47 @@
 """What every generator refuses, said in the same words."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.base import Unsupported
-from dge_ray.table.codec import TableCodec
-from dge_ray.table.codec import Columns
+from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.schema import CODED, TableSchema
 
 MINIMUM_ROWS = 10
 
 
-def encode_training(table: pa.Table, schema: TableSchema, *, what: str = "table") -> Columns:
-    """The encoded training rows, checked.
+def encode_training(table: pa.Table, schema: TableSchema) -> Columns:
+    """The encoded training rows, checked: `encode_rows`, and enough of them."""
+    if table.num_rows < MINIMUM_ROWS:
+        raise InputError("table", f"{table.num_rows} rows", f"at least {MINIMUM_ROWS}")
+    return encode_rows(table, schema)
+
+
+def encode_rows(table: pa.Table, schema: TableSchema) -> Columns:
+    """The encoded rows, checked against the schema.
 
     Raises:
-        InputError: too few rows, nothing to model, a column that is absent, of another type or with values that the
-            schema has not, or a target that is absent or has nulls.
+        InputError: nothing to model, a column that is absent, of another type or with values that the schema has not, or
+            a target that is absent or has nulls.
     """
-    if table.num_rows < MINIMUM_ROWS and what == "table":
-        raise InputError(what, f"{table.num_rows} rows", f"at least {MINIMUM_ROWS}")
-    if table.num_rows == 0:
-        raise InputError(what, "no rows", "at least one")
     if not schema.modelled:
         raise InputError("schema", "only constants and identifiers", "at least one column to model")
     if schema.target is not None:
         if schema.target not in schema.names:
             raise InputError("target", repr(schema.target), nearest(schema.target, schema.names))
         if schema.target not in table.column_names:
-            raise InputError("target", f"no column '{schema.target}' in the {what}", nearest(schema.target, table.column_names))
-        if nulls := table.column(schema.target).null_count:
-            raise InputError("target", f"{nulls} nulls in '{schema.target}' of the {what}", "no nulls")
+            raise InputError("target", f"no column '{schema.target}'", nearest(schema.target, table.column_names))
+        if nulls := _nulls(table.column(schema.target)):
+            raise InputError("target", f"{nulls} nulls in '{schema.target}'", "no nulls")
     values = TableCodec(schema).encode(table)
     for column in schema.modelled:
         found = values[column.name]
-        lost = int((found < 0).sum() if column.kind in CODED else (found != found).sum())
-        nulls = _nulls(table.column(column.name))
+        lost = int((found < 0).sum() if column.kind in CODED else np.isnan(found).sum())
+        nulls = _nulls(table.column(column.name)) if lost else 0
         if lost > nulls:
-            raise InputError(f"column '{column.name}'", f"{lost - nulls} values that the schema has not", "its categories")
+            raise InputError(f"column '{column.name}'", f"{lost - nulls} values not in its schema", "its categories")
         if nulls and not column.missing:
             raise InputError(f"column '{column.name}'", f"{nulls} nulls", "no nulls, by its schema")
     return values
@@ -65,6 +68,17 @@ def not_fitted(name: str) -> InputError:
 def no_warm_start(name: str) -> Unsupported:
     """The refusal of a generator that has no weights to start from."""
     return Unsupported("warm_start", f"a checkpoint for {name}", "None: it is fitted in closed form")
+
+
+def check_device(device: str) -> None:
+    """Raises InputError unless torch can compute on `device` here."""
+    import torch
+
+    kind = device.partition(":")[0]
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError("device", repr(device), "'cpu': no GPU is at hand here")
+    if kind not in ("cpu", "cuda"):
+        raise InputError("device", repr(device), "'cpu', 'cuda' or 'cuda:INDEX'")
 
 
 def check_setting(name: str, value: float, lowest: float, highest: float, *, whole: bool = False) -> None:

@@ -74,9 +74,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def pair_errors(
-    real: Mapping[str, np.ndarray], synthetic: Mapping[str, np.ndarray]
-) -> dict[tuple[str, str], float]:
+def pair_errors(real: Mapping[str, np.ndarray], synthetic: Mapping[str, np.ndarray]) -> dict[tuple[str, str], float]:
     """Each pair's error: |difference of Pearson correlations| / 2 where both are measured, else the total variation of
     the contingency tables, measured columns cut at the real deciles."""
     names = list(real)

@@ -73,7 +73,7 @@ def brier(p: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def zero_one(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """1 where the likeliest class (the first of equals) is wrong, else 0. Shape: (..., rows, classes) -> (..., rows)."""
+    """1 where the likeliest class (the first of equals) is wrong. Shape: (..., rows, classes) -> (..., rows)."""
     return (p.argmax(axis=-1) != y).astype(np.float64)
 
 
@@ -95,7 +95,7 @@ def rmse_contributions(squared: np.ndarray) -> np.ndarray:
 
 
 def r2_contributions(squared: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """R2 and its row influences from squared errors; NaN if y is constant. Shape: (..., rows), (rows,) -> (..., rows)."""
+    """R2 and its row influences from squared errors; NaN if y is constant. Shape: (..., rows) -> (..., rows)."""
     spread = (y - y.mean()) ** 2
     variance = spread.mean()
     if variance == 0:

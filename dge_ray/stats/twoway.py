@@ -15,6 +15,7 @@ All are covariance matrices over B statistics at once (volumes, say), which shar
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln
 from scipy.stats import t as student
 
 
@@ -34,11 +35,22 @@ class TwoWay:
         members = float(weights @ self.members @ weights)
         return rows, max(members - float(weights @ self.interaction @ weights), members - rows, 0.0)
 
+    def deviation(self, weights: np.ndarray) -> float:
+        """Square root of a contrast's estimated variance, for t statistics; over rows alone with a single member."""
+        return float(np.sqrt(sum(self.parts(weights))))
+
     def error(self, weights: np.ndarray) -> float:
-        """Standard error of a contrast over new members and new rows; NaN with a single member."""
+        """Standard error of a contrast over new members and new rows, for reading; NaN with a single member.
+
+        `deviation` divided by c4 of its degrees of freedom: the root of an unbiased variance is too small on average
+        (by 8 % with 4 members and no row variance), and this one is right on average.
+        """
         if self.n_members < 2:
             return float("nan")
-        return float(np.sqrt(sum(self.parts(weights))))
+        freedom = self.freedom(weights)
+        return self.deviation(weights) / float(
+            np.sqrt(2 / freedom) * np.exp(gammaln((freedom + 1) / 2) - gammaln(freedom / 2))
+        )
 
     def error_rows(self, weights: np.ndarray) -> float:
         """Standard error of a contrast over new rows, members as they are."""
@@ -53,8 +65,7 @@ class TwoWay:
 
     def half_width(self, weights: np.ndarray, level: float) -> float:
         """Half of the two-sided t interval of a contrast; over rows alone with a single member."""
-        error = self.error_rows(weights) if self.n_members < 2 else self.error(weights)
-        return float(student.ppf(0.5 + level / 2, self.freedom(weights))) * error
+        return float(student.ppf(0.5 + level / 2, self.freedom(weights))) * self.deviation(weights)
 
     def added_by_members(self) -> np.ndarray:
         """What members add to the row covariance, (B, B): members - interaction, made positive semi-definite."""

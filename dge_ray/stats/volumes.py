@@ -31,16 +31,10 @@ class VolumeRisks:
         weights[b] -= 1.0
         return weights
 
-    def paired_errors(self) -> np.ndarray:
-        """Standard errors of R(a) - R(b), members and rows; rows alone with one member. Shape: (V, V)."""
+    def paired_deviations(self) -> np.ndarray:
+        """Deviations of R(a) - R(b), paired on members and rows. Shape: -> (V, V)."""
         count = len(self.risks)
-        errors = np.zeros((count, count))
-        for a in range(count):
-            for b in range(a):
-                weights = self.contrast(a, b)
-                one = self.spread.error_rows(weights) if self.n_members == 1 else self.spread.error(weights)
-                errors[a, b] = errors[b, a] = one
-        return errors
+        return np.array([[self.spread.deviation(self.contrast(a, b)) for b in range(count)] for a in range(count)])
 
     def draws(self, count: int, *, seed: int) -> np.ndarray:
         """Draws of the estimation error of all risks jointly. Shape: -> (count, V).

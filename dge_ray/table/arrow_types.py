@@ -61,7 +61,9 @@ def is_nested(dtype: pa.DataType) -> bool:
 
 
 def is_supported(dtype: pa.DataType) -> bool:
-    """Whether a column may have this type."""
+    """Whether a column may have this type. (Arrow cannot unpack a dictionary of string views.)"""
+    if isinstance(dtype, pa.DictionaryType) and is_string_view(dtype.value_type):
+        return False
     dtype = value_type(dtype)
     return pa.types.is_boolean(dtype) or is_number(dtype) or is_string(dtype) or is_temporal(dtype)
 

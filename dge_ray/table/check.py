@@ -48,9 +48,9 @@ def _faults(column: Column, values: pa.ChunkedArray) -> list[str]:
 def _number_faults(column: Column, numbers: np.ndarray) -> list[str]:
     faults = []
     if column.minimum is not None and (numbers < column.minimum).any():
-        faults.append(f"{numbers.min()!r} below its minimum {column.minimum!r}")
+        faults.append(f"{float(numbers.min())!r} below its minimum {column.minimum!r}")
     if column.maximum is not None and (numbers > column.maximum).any():
-        faults.append(f"{numbers.max()!r} above its maximum {column.maximum!r}")
+        faults.append(f"{float(numbers.max())!r} above its maximum {column.maximum!r}")
     if column.kind is not Kind.NUMERIC:
         if (numbers != np.rint(numbers / column.step) * column.step).any():
             faults.append(f"values that are no multiples of {column.step}")

@@ -13,6 +13,7 @@ from dge_ray.table.arrow_types import (
     from_counts,
     from_json_scalars,
     is_string,
+    is_string_view,
     is_temporal,
     measured,
     plain,
@@ -104,6 +105,8 @@ class TableCodec:
         values = self._values[column.name]
         if isinstance(dtype, pa.DictionaryType):
             return pa.DictionaryArray.from_arrays(indices.cast(dtype.index_type), values, ordered=dtype.ordered)
+        if is_string_view(dtype):  # Arrow cannot take from a view
+            return values.cast(pa.large_string()).take(indices).cast(dtype)
         return values.take(indices)
 
 

@@ -20,7 +20,7 @@ def from_pandas(frame: "pd.DataFrame") -> pa.Table:
     arrays = []
     for i, name in enumerate(names):
         try:
-            arrays.append(_chunked(pa.Array.from_pandas(frame.iloc[:, i])))
+            arrays.append(_column(frame.iloc[:, i]))
         except (pa.ArrowException, TypeError):
             takes = f"values of one type in a column; drop with drop=[{name}]"
             raise InputError(f"column '{name}'", f"mixed values (dtype {frame.dtypes.iloc[i]})", takes) from None
@@ -51,5 +51,12 @@ def _as_dtype(column: "pd.Series", dtype: object) -> "pd.Series":
         return column
 
 
-def _chunked(values: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+def _column(series: "pd.Series") -> pa.ChunkedArray:
+    import pandas as pd
+
+    dtype = series.dtype
+    if isinstance(dtype, pd.DatetimeTZDtype):  # by way of UTC: Arrow's own conversion of zoned columns is deprecated
+        instants = pa.Array.from_pandas(series.dt.tz_convert(None)).cast(pa.timestamp(dtype.unit, "UTC"))
+        return pa.chunked_array([instants.cast(pa.timestamp(dtype.unit, dtype.tz))])
+    values = pa.Array.from_pandas(series)
     return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])

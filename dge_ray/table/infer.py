@@ -47,8 +47,8 @@ def infer_schema(
     whatever their storage; timestamps and dates are datetimes; one value without nulls is a constant; strings that
     (nearly) all differ, and whole numbers that differ where chance would repeat some, are identifiers (with a
     warning). The target is a class if it is a string, boolean or dictionary, or whole-valued with at most 10 distinct
-    values; otherwise it is a quantity. `overrides`: column to kind, or to a mapping with `kind`, `minimum` and `maximum`
-    (at least as wide as the data), `decimals`.
+    values; otherwise it is a quantity. `overrides`: column to kind, or to a mapping with `kind`, `decimals`, `minimum`
+    and `maximum` (at least as wide as the data).
 
     Raises:
         InputError: the table, the target or an override is at fault.

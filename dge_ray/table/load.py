@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
-from pyarrow import csv, dataset, fs, parquet
+from pyarrow import csv, fs, parquet
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.table.arrow_types import is_string, is_string_view
@@ -76,22 +76,25 @@ def _read_parquet(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table
 
 def _read_folder(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
     """All .parquet files below a folder, in path order; key=value folder names become columns."""
+    from pyarrow import dataset  # imports pandas
+
     found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
     files = sorted(i.path for i in found if i.is_file and i.path.lower().endswith(".parquet") and i.size)
     if not files:
         raise InputError("source", f"'{source}', a folder without .parquet files", FORMATS)
-    partitions = dataset.partitioning(flavor="hive")
-    tables = dataset.dataset(files, filesystem=filesystem, format="parquet", partitioning=partitions)
-    schemas = [fragment.physical_schema.remove_metadata() for fragment in tables.get_fragments()]
-    for file, schema in zip(files, schemas, strict=True):
+    first = None
+    for file in files:
+        with filesystem.open_input_file(file) as opened:
+            schema = parquet.read_schema(opened).remove_metadata()
         repeated = [name for name, count in Counter(schema.names).items() if count > 1]
         if repeated:
             raise InputError(f"column '{repeated[0]}'", "a name that occurs more than once", "distinct column names")
-        if not schema.equals(schemas[0]):
-            names = [f"'{PurePosixPath(f).name}'" for f in (file, files[0])]
-            got = f"files with different columns or types ({names[0]} against {names[1]})"
-            raise InputError("source", f"'{source}', {got}", "Parquet files of one schema")
-    return tables.to_table()
+        first = first or schema
+        if not schema.equals(first):
+            names = f"'{PurePosixPath(file).name}' against '{PurePosixPath(files[0]).name}'"
+            raise InputError("source", f"'{source}', files with different columns or types ({names})", "one schema")
+    partitions = dataset.partitioning(flavor="hive")
+    return dataset.dataset(files, filesystem=filesystem, format="parquet", partitioning=partitions).to_table()
 
 
 def _read_csv(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:

@@ -26,8 +26,8 @@ def openml_target(source: str) -> str | None:
     Raises:
         InputError: as `load_openml`.
     """
-    names = _fetch(source).target_names
-    return names[0] if len(names) == 1 else None
+    named = _fetch(source).details.get("default_target_attribute")
+    return named if named and "," not in named else None
 
 
 def _fetch(source: str) -> Any:
@@ -35,7 +35,8 @@ def _fetch(source: str) -> Any:
 
     asked = _question(source)
     try:
-        return fetch_openml(**asked, as_frame=True, parser="auto")
+        # No target: sklearn refuses targets with missing values, which here may be dropped.
+        return fetch_openml(**asked, target_column=None, as_frame=True, parser="auto")
     # sklearn's OpenMLError and "no such dataset" are ValueErrors; a network that is down is an OSError.
     except (ValueError, OSError) as error:
         reason = str(error).strip().split("\n", 1)[0][:200]

@@ -23,7 +23,8 @@ def check_source(table: pa.Table) -> None:
     if repeated:
         raise InputError(_field(repeated), "a name that occurs more than once", "distinct column names")
     if table.num_columns < 2:
-        raise InputError("table", _count(table.num_columns, "column"), "at least 2 columns")
+        got = f"{table.num_columns} column" + ("" if table.num_columns == 1 else "s")
+        raise InputError("table", got, "at least 2 columns")
     if table.num_rows == 0:
         raise InputError("table", "0 rows", "at least one row")
     _check_types(table)
@@ -88,7 +89,7 @@ def _check_types(table: pa.Table) -> None:
 
 def _refuse_columns(table: pa.Table, empty: list[str]) -> None:
     if empty:
-        got = f"only missing values in all {_count(table.num_rows, 'row')}"
+        got = f"only missing values in all {counted_rows(table.num_rows)}"
         raise InputError(_field(empty), got, f"at least one value; drop with drop={_listed(empty)}")
 
 
@@ -100,5 +101,6 @@ def _listed(names: list[str]) -> str:
     return "[" + ",".join(names) + "]"
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+def counted_rows(n: int) -> str:
+    """A number of rows as text: `1 row`, `1,234 rows`."""
+    return f"{n:,} row" + ("" if n == 1 else "s")

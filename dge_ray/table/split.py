@@ -12,7 +12,7 @@ from dge_ray.table.arrow_types import plain
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.kernels import pc
 from dge_ray.table.schema import TableSchema
-from dge_ray.table.source import check_column_name
+from dge_ray.table.source import check_column_name, counted_rows
 
 MIN_TRAIN_ROWS = 20
 MIN_ROWS = 5  # of validation and of test each
@@ -58,7 +58,7 @@ def take_split_column(table: pa.Table, name: str | None) -> tuple[pa.Table, np.n
     for value, count in counted.items():
         if value not in _LABELS:
             shown = "missing values" if value == "None" else f"the value '{value}'"
-            raise InputError(f"split_column '{name}'", f"{shown} in {count:,} rows", nearest(value, _LABELS))
+            raise InputError(f"split_column '{name}'", f"{shown} in {counted_rows(count)}", nearest(value, _LABELS))
     for value in ("train", "test"):
         if value not in counted:
             raise InputError(f"split_column '{name}'", f"no row with '{value}'", "train and test, validation at will")
@@ -91,6 +91,8 @@ def split_table(
     strata = _strata(table, schema)
     given: dict[str, np.ndarray] = {}
     if labels is not None:
+        if len(labels) != table.num_rows or not np.isin(labels, _LABELS).all():
+            raise ValueError("labels are not those of this table's split column")
         given = {name: np.flatnonzero(labels == name) for name in _LABELS}
     given = {name: rows for name, rows in given.items() if len(rows)}
     _check_classes(strata, schema, given)
@@ -154,7 +156,7 @@ def _check_classes(strata: np.ndarray, schema: TableSchema, given: dict[str, np.
             if count < needed:
                 where = f" among the '{name}' rows" if name else ""
                 takes = f"at least {needed} of each class, so that every part has one; merge or drop rare classes"
-                raise InputError(f"target '{schema.target}'", f"class {label!r} in {count} rows{where}", takes)
+                raise InputError(f"target '{schema.target}'", f"class {label!r} in {counted_rows(count)}{where}", takes)
 
 
 def _check_rows(split: Split, total: int) -> None:

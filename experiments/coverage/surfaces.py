@@ -28,7 +28,7 @@ FLOOR = 0.1  # length of the bias common to all volumes (its square is 1 % of th
 _STEP = np.log2(RATIOS)  # -2 .. 5
 _LENGTHS = {
     # the part of |B_m| that changes with the volume, in the noise's standard deviations
-    "sharp": 0.17 * (_STEP - 1.0),
+    "sharp": 0.20 * (_STEP - 1.0),
     "mild": 0.06 * (_STEP - 1.0),
     "plateau": 0.20 * 2.0 ** (-(_STEP + 2) / 2) + 0.01 * np.maximum(_STEP - 2, 0),
     "edge": np.sqrt(0.03 * (6.0 - _STEP)),

@@ -1,0 +1,215 @@
+"""What a study found: the choice on validation, the report on test, and the files that hold them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError, nearest
+from dge_ray.figures import draw
+from dge_ray.folder import find_study, resolved, versions
+from dge_ray.predictions import Job, finished, read_predictions
+from dge_ray.prepare import Prepared
+from dge_ray.report import render_html
+from dge_ray.stats.combine import ensemble_mean
+from dge_ray.stats.compare import metrics_of, naive_single, naive_single_difference, paired_difference
+from dge_ray.stats.losses import METRICS
+from dge_ray.stats.reflection import ReflectionPoint, reflection_point, risk_interval
+from dge_ray.stats.surface import estimate_surface
+from dge_ray.storage import Folder
+
+SURFACE = pa.schema(
+    [
+        ("learner", pa.string()),
+        ("members", pa.int32()),
+        ("volume", pa.int64()),
+        ("split", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("se", pa.float64()),
+        ("se_rows", pa.float64()),
+        ("dropped", pa.bool_()),
+    ]
+)
+
+
+def baseline_jobs(members: int, volume: int) -> list[Job]:
+    """The fits behind the baselines at the chosen volume; naive ensemble's first is member 0's own."""
+    ensemble = [Job("ensemble", 0, volume, index) for index in range(1, members)]
+    return [*ensemble, Job("concatenated", 0, volume, members), Job("real")]
+
+
+def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volumes: Sequence[int]) -> ReflectionPoint:
+    """The reflection point on validation. Shape: `validation` (members, volumes, rows, classes)."""
+    config = prepared.config
+    return reflection_point(
+        validation,
+        truth,
+        task=prepared.task,
+        volumes=volumes,
+        metric=prepared.metric,
+        tolerance=config.tolerance,
+        seed=config.seed,
+    )
+
+
+def assemble_report(
+    prepared: Prepared,
+    folder: Folder,
+    predictions: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray],
+    choice: ReflectionPoint,
+    *,
+    volumes: Sequence[int],
+    wall_seconds: float,
+) -> tuple[dict[str, Any], pa.Table]:
+    """report.json's content and the surface, from the predictions on disk."""
+    members = len(predictions["test"])
+    at_choice = predictions["test"][:, choice.index]
+    surface = surface_table(prepared, predictions, truth, volumes)
+    test, differences = _test(prepared, folder, at_choice, truth["test"], choice.volume)
+    risk, lo, hi = risk_interval(at_choice, truth["test"], task=prepared.task, metric=prepared.metric)
+    config = resolved(prepared)
+    report = {
+        "study": prepared.name,
+        "seed": config.seed,
+        "versions": versions(),
+        "data": {
+            "rows": prepared.rows,
+            "target": prepared.schema.target,
+            "task": prepared.schema.task,
+            "sha256": prepared.digest,
+            "columns": {column.name: column.kind.value for column in prepared.schema.columns},
+        },
+        "generator": config.generator.name,
+        "learner": prepared.label,
+        "metric": prepared.metric,
+        "members": members,
+        "volumes": list(volumes),
+        "reflection_point": {
+            "volume": choice.volume,
+            "ratio": choice.volume / prepared.n,
+            "interval": list(choice.interval),
+            "status": choice.status,
+            "members": members,
+            "risk": risk,
+            "risk_interval": [lo, hi],
+            "smallest_within_one_se": choice.smallest_within_one_se,
+            "candidates": list(choice.candidates),
+            "rows_needed": choice.rows_needed,
+            "members_needed": choice.members_needed,
+            "advice": choice.advice,
+        },
+        "test": test,
+        "test_differences": differences,
+        "cost": _cost(prepared, folder, members, volumes, choice.volume, wall_seconds),
+        "warnings": list(prepared.warnings),
+        "config": config.model_dump(mode="json"),
+    }
+    return _finite(report), surface
+
+
+def surface_table(
+    prepared: Prepared, predictions: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], volumes: Sequence[int]
+) -> pa.Table:
+    """The surface R(K, m) of every metric on both splits, as surface.parquet holds it."""
+    rows: list[dict[str, Any]] = []
+    for split, tensor in predictions.items():
+        cells = estimate_surface(
+            tensor, truth[split], task=prepared.task, volumes=volumes, seed=prepared.config.seed
+        )
+        rows += [{"learner": prepared.label, "split": split, **asdict(cell)} for cell in cells]
+    return pa.Table.from_pylist(rows, schema=SURFACE)
+
+
+def _test(
+    prepared: Prepared, folder: Folder, members: np.ndarray, truth: np.ndarray, volume: int
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, list[float]]]]:
+    """Metrics of the ensemble and its baselines on test, and the ensemble's paired differences to each."""
+    task = prepared.task
+    dge = ensemble_mean(members)
+    jobs = baseline_jobs(len(members), volume)
+    fitted = {job: read_predictions(folder, prepared.label, job, prepared.width)["test"] for job in jobs}
+    ensemble = [members[0], *(values for job, values in fitted.items() if job.kind == "ensemble")]
+    others = {
+        "naive_ensemble": ensemble_mean(np.stack(ensemble)),
+        "naive_concatenated": next(values for job, values in fitted.items() if job.kind == "concatenated"),
+        "real": fitted[Job("real")],
+    }
+    test = {"dge": metrics_of(dge, truth, task=task), "naive_single": naive_single(members, truth, task=task)}
+    test |= {name: metrics_of(values, truth, task=task) for name, values in others.items()}
+    names = METRICS["regression" if task == "regression" else "classification"]
+    single = {metric: list(naive_single_difference(members, truth, metric, task=task)) for metric in names}
+    paired = {
+        name: {metric: list(paired_difference(dge, values, truth, metric, task=task)) for metric in names}
+        for name, values in others.items()
+    }
+    return test, {"naive_single": single, **paired}
+
+
+def _cost(
+    prepared: Prepared, folder: Folder, members: int, volumes: Sequence[int], volume: int, wall_seconds: float
+) -> dict[str, Any]:
+    jobs = [Job("member", k, m) for k in range(members) for m in volumes] + baseline_jobs(members, volume)
+    done = finished(folder, prepared.label, jobs)
+    learned = sum(_cpu(folder, f"costs/{prepared.label}-{job.address}.json") for job in done)
+    drawn = [f"members/{k:03d}/sampling.json" for k in range(members)]
+    sampling = sum(sum(folder.read_json(name).values()) for name in drawn if folder.exists(name))
+    return {
+        "rows_generated": sum(max((j.volume for j in done if j.members == [k]), default=0) for k in range(members)),
+        "downstream_fits": len(done),
+        "cpu_seconds": {
+            "generators": sum(_cpu(folder, f"members/{k:03d}/member.json") for k in range(members)),
+            "sampling": sampling,
+            "downstream": learned,
+        },
+        "wall_seconds": wall_seconds,
+    }
+
+
+def _cpu(folder: Folder, name: str) -> float:
+    return float(folder.read_json(name)["cpu_seconds"]) if folder.exists(name) else 0.0
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a number that does not exist is null."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
+    """report.json, surface.parquet, figures/ and report.html."""
+    folder.write_table("surface.parquet", surface)
+    folder.write_json("report.json", report)
+    _write_page(folder, report, surface)
+
+
+def _write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
+    figures = draw(report, surface)
+    for name, png in figures.items():
+        folder.write_bytes(f"figures/{name}.png", png)
+    folder.write_bytes("report.html", render_html(report, figures).encode())
+
+
+def rebuild_report(study: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Redraw a study's figures and page from report.json and surface.parquet; gives the report and the page's place.
+
+    Raises:
+        InputError: no such study, or one that has no report yet.
+    """
+    for key in options:
+        if key != "storage":
+            raise InputError(key, "an unknown key", nearest(key, ["storage"]))
+    folder = find_study(study, str(options.get("storage", "./studies")))
+    if not folder.exists("report.json") or not folder.exists("surface.parquet"):
+        raise InputError("study", f"{folder} without a report", "a finished study; `dge-ray tune` finishes it")
+    report = folder.read_json("report.json")
+    _write_page(folder, report, folder.read_table("surface.parquet"))
+    return report, f"{folder}/report.html"

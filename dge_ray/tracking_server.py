@@ -1,0 +1,109 @@
+"""How a study talks to its tracking server: a URI checked at once, a deadline, quiet calls, failures in a few words."""
+
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dge_ray.errors import InputError
+from dge_ray.tracked import mask
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+ANSWER_SECONDS = 10  # how long a server may take to answer before a study starts
+FIELD, TAKES = (
+    "MLFLOW_TRACKING_URI",
+    "the URI of an MLflow server that answers, or of a database such as " + DEFAULT_URI,
+)
+ENVIRONMENT = {  # for the length of a call, and only where the user has not said otherwise
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # MLflow's own 7 retries would hold the study for 4 minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(ANSWER_SECONDS - 2),
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",  # would run pip against a package index
+    "MLFLOW_UV_AUTO_DETECT": "false",  # would run uv on whatever lies in the working directory
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """MLflow quiet, without retries and without calls home, for the length of the block and for no longer."""
+    unset = [name for name in ENVIRONMENT if name not in os.environ]
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "alembic.runtime.migration")]
+    levels = [logger.level for logger in loggers]
+    os.environ.update({name: ENVIRONMENT[name] for name in unset})
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # hints to those who write MLflow models, and MLflow's own deprecations
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for name in unset:
+            os.environ.pop(name, None)
+
+
+def check_uri(uri: str) -> str:
+    """The URI, a SQLite file's made absolute; refuses what MLflow only refuses later, or with a page of text.
+
+    Raises:
+        InputError: a folder, no host, or a database file that cannot be there.
+    """
+    if uri.startswith("databricks"):
+        return uri
+    scheme = urlsplit(uri).scheme if "://" in uri or uri.startswith("file:") else ""
+    if scheme in ("", "file") and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() not in ("true", "1"):
+        raise InputError(FIELD, f"{mask(uri)!r}, a folder, which MLflow 3 no longer writes to", TAKES)
+    if scheme in ("http", "https") and not urlsplit(uri).hostname:
+        raise InputError(FIELD, f"{mask(uri)!r}, which names no host", TAKES)
+    if scheme == "sqlite" and uri.startswith("sqlite:///"):
+        # MLflow remembers databases by their URI: a relative one would be the first working folder's for ever.
+        path = Path(uri.removeprefix("sqlite:///")).absolute()
+        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+            raise InputError(FIELD, f"{mask(uri)!r}, whose folder is not there or not writable", TAKES)
+        return f"sqlite:///{path}"
+    return uri
+
+
+def within(seconds: float, uri: str, ask: Callable[[], Any]) -> Any:
+    """`ask()`, or an InputError once it fails or takes too long; a SQLite file is given the time its set-up takes."""
+    answer: list[Any] = []
+    failure: list[Exception] = []
+
+    def run() -> None:
+        try:
+            answer.append(ask())
+        except Exception as error:
+            failure.append(error)
+
+    # A daemon: a server that takes the connection and stays silent must not keep the process alive.
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(None if uri.startswith("sqlite") else seconds)
+    if answer:
+        return answer[0]
+    if failure and isinstance(failure[0], InputError):
+        raise failure[0]
+    why = reason(failure[0]) if failure else f"no answer within {seconds:.0f} s"
+    raise InputError(FIELD, f"{mask(uri)!r}, which does not answer as an MLflow server ({why})", TAKES)
+
+
+def reason(error: BaseException) -> str:
+    """Why a request failed, in a few masked words."""
+    text = str(error)
+    for sign, words in {
+        "refused": "connection refused",
+        "timed out": "no answer in time",
+        "resolve": "unknown host",
+        "Name or service not known": "unknown host",
+    }.items():
+        if sign in text:
+            return words
+    return mask(" ".join(text.split()) or type(error).__name__)[:200]
