@@ -55,7 +55,7 @@ def _kinds(checked: Mapping[str, Any]) -> list[str]:
 
 def inventory(options: Mapping[str, Any]) -> dict[str, Any]:
     """Studies in the storage, generators, learners, built-in tables."""
-    from dge_ray.downstream import LEARNERS
+    from dge_ray.downstream import learner_names
     from dge_ray.generators.base import REGISTRY
     from dge_ray.table import builtin_names
 
@@ -72,7 +72,7 @@ def inventory(options: Mapping[str, Any]) -> dict[str, Any]:
         "storage": str(storage),
         "studies": studies,
         "generators": sorted(REGISTRY),
-        "learners": sorted(LEARNERS),
+        "learners": learner_names(),
         "tables": builtin_names(),
     }
 

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import Annotated, Any
 
 import typer
@@ -93,7 +95,8 @@ def _say(line: str) -> None:
 
 
 def _print(value: Any, as_json: bool, as_lines: Callable[[], list[str]]) -> None:
-    print(json.dumps(value, allow_nan=False) if as_json else "\n".join(as_lines()))
+    text = json.dumps(value, allow_nan=False) if as_json else "\n".join(as_lines())
+    print(text, file=sys.__stdout__, flush=True)
 
 
 def main() -> None:
@@ -102,7 +105,12 @@ def main() -> None:
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(standalone_mode=False)
+        if {"--help", "-h"}.isdisjoint(sys.argv[1:]) and sys.argv[1:]:
+            # Ray prints notes of its own to standard output, which belongs to the answer alone.
+            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+                app(standalone_mode=False)
+        else:
+            app(standalone_mode=False)
     except (InputError, InputErrors) as error:
         raise SystemExit(_fail(error, 2)) from None
     except StudyError as error:

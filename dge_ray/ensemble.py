@@ -82,7 +82,8 @@ class _Ensemble(BaseEstimator):
             raise InputError("member", repr(member), f"a member's number, 0 to {len(self.members_) - 1}")
         rows = to_pandas(self.members_[member].rows(int(n)), self._dtypes)
         target = self._labels(rows.iloc[:, -1].to_numpy())
-        return rows.iloc[:, :-1].assign(**{rows.columns[-1]: pd.Series(target, dtype=self._target_dtype)})
+        rows[rows.columns[-1]] = pd.Series(target, dtype=self._target_dtype)
+        return rows
 
     def _labels(self, target: np.ndarray) -> np.ndarray:
         """The target's own values from what stands in the table."""
@@ -109,7 +110,7 @@ class _Ensemble(BaseEstimator):
             raise InputError("X", f"n_samples = {len(frame)}", f"at least {FEWEST_ROWS} rows")
         self._check_settings()
         label = _target_label(y, [str(name) for name in frame.columns])
-        self._target_dtype = getattr(y, "dtype", None) if isinstance(y, pd.Series) else target.dtype
+        self._target_dtype = y.dtype if isinstance(y, pd.Series) else None
         full = pd.concat([frame, pd.Series(target, name=label)], axis=1)
         self._dtypes = full.dtypes
         table = from_pandas(full)
@@ -190,7 +191,10 @@ class DGEClassifier(ClassifierMixin, _Ensemble):
     """
 
     def __sklearn_tags__(self) -> Any:
-        return super().__sklearn_tags__()
+        tags = super().__sklearn_tags__()
+        # It is as good as its generator, and no generator is good on every 200 rows: copulas know no three blobs.
+        tags.classifier_tags.poor_score = True
+        return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit generators and estimators.
@@ -213,7 +217,8 @@ class DGEClassifier(ClassifierMixin, _Ensemble):
 
         Shape: (K, n, C), classes in the order of `classes_`.
         """
-        return super().predict_members(X)[:, :, self._order]
+        predictions = super().predict_members(X)
+        return predictions[:, :, self._order]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The mean over members of their probabilities: float64 (n, C), classes in the order of `classes_`."""
@@ -222,7 +227,8 @@ class DGEClassifier(ClassifierMixin, _Ensemble):
 
     def predict(self, X: Any) -> np.ndarray:
         """The class with the largest mean probability, (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def _labels(self, target: np.ndarray) -> np.ndarray:
         return self.classes_[target.astype(np.int64)]
@@ -230,6 +236,11 @@ class DGEClassifier(ClassifierMixin, _Ensemble):
 
 class DGERegressor(RegressorMixin, _Ensemble):
     """A deep generative ensemble for regression: as `DGEClassifier`, with predictions averaged."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True  # for the same reason
+        return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit generators and estimators.

@@ -148,17 +148,16 @@ def surface_map(report: Mapping, surface: pa.Table) -> Figure | None:
     high, wide = cells.value.shape
     figure = Figure(figsize=(min(max(2.6 + 0.86 * wide, 6.2), 13), min(2.1 + 0.36 * high, 8)), layout="constrained")
     ax = figure.subplots()
-    shades = colormaps["cividis" if metric in HIGHER_IS_BETTER else "cividis_r"].copy()
-    shades.set_bad("#eeeeee")
+    shades = colormaps["cividis" if metric in HIGHER_IS_BETTER else "cividis_r"].with_extremes(bad="#eeeeee")
     norm = _norm(cells.value, higher=metric in HIGHER_IS_BETTER)
     image = ax.imshow(np.ma.masked_invalid(cells.value), origin="lower", aspect="auto", cmap=shades, norm=norm)
     for row, column in np.ndindex(high, wide):
         value = cells.value[row, column]
         if cells.dropped[row, column]:
-            ax.add_patch(
-                Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="#9a9a9a", linewidth=0)
-            )
-        elif np.isfinite(value) and wide <= 12:
+            colour = "#ffffffa0" if np.isfinite(value) else "#8a8a8aa0"
+            box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor=colour, linewidth=0)
+            ax.add_patch(box)
+        if np.isfinite(value) and wide <= 12:
             red, green, blue, _ = shades(image.norm(value))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             ax.text(

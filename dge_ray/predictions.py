@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
+from dge_ray.table.kernels import pc
 
 SPLITS = ("validation", "test")
 
@@ -64,6 +65,11 @@ def prediction_file(label: str, job: Job) -> str:
     return f"{'predictions' if job.kind == 'member' else 'baselines'}/{label}-{job.address}.parquet"
 
 
+def model_folder(label: str, job: Job) -> str:
+    """Where a member's fitted learner lies, below the study's folder."""
+    return f"models/{label}/volume={job.volume}/member={job.member:03d}"
+
+
 def write_predictions(
     folder: Folder, label: str, job: Job, values: Mapping[str, np.ndarray], classes: Sequence[Any]
 ) -> None:
@@ -104,7 +110,7 @@ def read_predictions(folder: Folder, label: str, job: Job, width: int) -> dict[s
     values = {}
     for split in SPLITS:
         try:
-            part = table.filter(pa.compute.equal(table["split"], split))["value"].to_numpy()
+            part = table.filter(pc.equal(table["split"], split))["value"].to_numpy()
             values[split] = np.ascontiguousarray(part, np.float32).reshape(-1, width)
         except (KeyError, ValueError):
             raise InputError(f"{folder}/{name}", "other columns or rows", "a study's own file; delete it") from None

@@ -45,7 +45,7 @@ CAPTIONS = {
     "surface": (
         "The surface",
         "The error of every ensemble size K at every volume m on validation; yellow is better. The frame is the "
-        "reflection point's column. Hatched cells were given up early, because they could not become the best.",
+        "reflection point's column. Hatched volumes were given up early, because they could not become the best.",
     ),
     "test_comparison": (
         "Test comparison",
@@ -124,7 +124,7 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         "<h2>Versions and configuration</h2>",
         _pairs([("seed", number(report.get("seed"))), *(report.get("versions") or {}).items()]),
         _details("Resolved configuration", report.get("config")),
-        _details("Columns", report.get("schema")),
+        _details("Columns", report.get("schema") or (report.get("data") or {}).get("columns")),
         _details("Law in the number of members", report.get("klaw")),
         "<h2>Words</h2><dl>",
         *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in GLOSSARY.items()),
@@ -260,6 +260,12 @@ def _reflection_rows(report: Mapping) -> list[tuple[str, str]]:
         rows.append(
             ("smallest volume within one paired standard error", f"{number(smallest)} ({ratio_text(smallest, n)})")
         )
+    for key, name in (
+        ("rows_needed", "validation rows that would decide"),
+        ("members_needed", "members that would decide"),
+    ):
+        if finite(point.get(key)):
+            rows.append((name, number(point[key])))
     if point.get("advice"):
         rows.append(("advice", str(point["advice"])))
     volumes = report.get("volumes") or []

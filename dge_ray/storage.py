@@ -124,16 +124,12 @@ class Folder:
                 raise
             raise InputError(f"{self}/{name}", "a damaged file", "Parquet; delete it to have it made again") from None
 
-    @contextmanager
-    def uploading(self, name: str) -> Iterator[Path]:
-        """A local scratch folder whose files are copied to `name` at the end, each one atomically."""
-        with tempfile.TemporaryDirectory() as scratch:
-            yield Path(scratch)
-            for file in sorted(Path(scratch).rglob("*")):
-                if file.is_file():
-                    relative = file.relative_to(scratch).as_posix()
-                    with open(file, "rb") as source, self._writing(f"{name}/{relative}") as sink:
-                        shutil.copyfileobj(source, sink, 1 << 20)
+    def upload(self, source: Path, name: str) -> None:
+        """Copy the files below a local folder to `name`, each one atomically."""
+        for file in sorted(source.rglob("*")):
+            if file.is_file():
+                with open(file, "rb") as data, self._writing(f"{name}/{file.relative_to(source).as_posix()}") as sink:
+                    shutil.copyfileobj(data, sink, 1 << 20)
 
     @contextmanager
     def downloaded(self, name: str) -> Iterator[Path]:

@@ -1,5 +1,7 @@
 """One study, from a table to its report."""
 
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,17 +16,21 @@ from dge_ray.distributed.search import SearchSpec
 from dge_ray.distributed.train import DownstreamSpec
 from dge_ray.folder import claim_folder, study_id
 from dge_ray.lock import study_lock
-from dge_ray.predictions import Job, tensor
+from dge_ray.predictions import Job, model_folder, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
 from dge_ray.results import assemble_report, baseline_jobs, choose, write_report
 from dge_ray.stats.klaw import gain_of_doubling
 from dge_ray.stats.losses import metric_value
 from dge_ray.stats.pruning import hopeless_volumes
+from dge_ray.scoring import FittedEnsemble
 from dge_ray.storage import Folder
+from dge_ray.table import to_pandas
 from dge_ray.tracking import Tracker
 
 FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything
+
+EXAMPLE_ROWS = 5
 
 
 def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str, Any]:
@@ -174,7 +180,7 @@ class Study:
         def on_report(volume: int, count: int, risk: float) -> None:
             seen[volume] = count
             if self.tracker is not None:
-                self.tracker.log_point(volume, count, {f"validation/{self.prepared.metric}": risk})
+                self.tracker.log_point(volume, count, {f"running/{self.prepared.metric}": risk})
             if self.prepared.config.search.drop_hopeless and len(seen) == len(self.prepared.volumes):
                 for hopeless in set(self._hopeless(min(seen.values()), members)) - dropped:
                     dropped.add(hopeless)
@@ -219,4 +225,25 @@ class Study:
         tracker.log_report(report)
         with self.folder.downloaded("") as path:
             tracker.log_artifacts(Path(path), ["report.json", "report.html", "config.yaml", "surface.parquet", "figures"])
+            tracker.flush()
+        self._track_model(tracker, report)
         tracker.close("FINISHED")
+
+    def _track_model(self, tracker: Tracker, report: dict[str, Any]) -> None:
+        """Log the ensemble at the reflection point, with a few synthetic rows as its example: no real row leaves."""
+        volume, members = report["reflection_point"]["volume"], report["members"]
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch)
+            for k in range(members):
+                name = model_folder(self.prepared.label, Job("member", k, volume))
+                if not self.folder.exists(name):
+                    self.progress.say("the ensemble is not logged as a model: its learners are too large, or need pickle")
+                    return
+                with self.folder.downloaded(name) as source:
+                    shutil.copytree(source, path / f"member={k:03d}")
+            (path / "schema.json").write_text(self.prepared.schema.to_json())
+            rows = self.folder.read_table(self.downstream.members.shard_file(0, 0)).slice(0, EXAMPLE_ROWS)
+            features = [column.name for column in self.prepared.schema.features]
+            example = to_pandas(rows.select(features))
+            tracker.log_model(path, example, FittedEnsemble(path).predict(example))
+            tracker.flush()

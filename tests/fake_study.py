@@ -44,17 +44,17 @@ def surface(
     dropped: tuple[int, ...] = (),
     learner: str = "HistGradientBoosting",
 ) -> pa.Table:
-    """Cells for every K in 1..members and volume; `dropped` volumes stop at half the members."""
+    """Cells for every K in 1..members and volume; `dropped` volumes stop at half the members and say so."""
     rows = []
     for ratio in ratios:
         volume = round(ratio * n)
         for split, offset in (("validation", 1.0), ("test", 1.012)):
             for metric in METRICS[task]:
-                for k in range(1, members + 1):
-                    gone = volume in dropped and k > members // 2
-                    value = None if gone else risk(metric, k, ratio) * offset
-                    se = None if gone else 0.006 * LEVELS[metric] * (1 + 1 / k)
-                    rows.append((learner, k, volume, split, metric, value, se, None if gone else 0.8 * se, gone))
+                gone = volume in dropped
+                for k in range(1, (members // 2 if gone else members) + 1):
+                    se = 0.006 * LEVELS[metric] * (1 + 1 / k)
+                    value = risk(metric, k, ratio) * offset
+                    rows.append((learner, k, volume, split, metric, value, se, 0.8 * se, gone))
     return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SURFACE_SCHEMA)
 
 

@@ -66,8 +66,8 @@ def test_unwritable_storage_is_refused(tmp_path: Path) -> None:
 
 def test_scratch_folders_are_copied_and_read_back(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path)
-    with folder.uploading("m/generator") as scratch:
-        (scratch / "sub").mkdir()
-        (scratch / "sub" / "w.bin").write_bytes(b"1")
+    (tmp_path / "scratch" / "sub").mkdir(parents=True)
+    (tmp_path / "scratch" / "sub" / "w.bin").write_bytes(b"1")
+    folder.upload(tmp_path / "scratch", "m/generator")
     with folder.downloaded("m/generator") as path:
         assert (path / "sub" / "w.bin").read_bytes() == b"1"

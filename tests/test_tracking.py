@@ -354,6 +354,8 @@ def server(folder: Path, empty_database: bytes) -> Iterator[dict]:
 def test_a_server_that_dies_mid_study(folder: Path, server: dict, caplog: pytest.LogCaptureFixture):
     (folder / "out").mkdir()
     (folder / "out" / "report.json").write_text("{}")
+    _, table = make_ensemble(folder / "ensemble", "regression")
+    features = table.drop_columns(["answer"]).to_pandas().head()
     tracker = Tracker.open("adult", "abc", uri=server["uri"])
     tracker.log_point(10, 1, {"loss": 1.0})
     _kill(server["process"])
@@ -364,7 +366,8 @@ def test_a_server_that_dies_mid_study(folder: Path, server: dict, caplog: pytest
                 tracker.log_point(volume, members, {"loss": 1 / members})
         tracker.log_config({"members": 3})
         tracker.log_artifacts(folder / "out")
-        assert tracker.flush() == 6
+        tracker.log_model(folder / "ensemble", features, pd.DataFrame({"prediction": np.zeros(5)}))
+        assert tracker.flush() == 7
     assert time.monotonic() - began < 5 and len(caplog.records) == 1
     server["process"] = _serve(folder, server["port"])
     assert tracker.close() == 0
@@ -374,6 +377,8 @@ def test_a_server_that_dies_mid_study(folder: Path, server: dict, caplog: pytest
     assert history(server["uri"], found["volume=20"], "loss") == [(2, 0.5), (3, 1 / 3)]
     assert found["adult"].data.params == {"members": "3"} and found["adult"].info.status == "FINISHED"
     assert [file.path for file in client(server["uri"]).list_artifacts(tracker.run_id)] == ["report.json"]
+    [model] = client(server["uri"]).search_logged_models([tracker.experiment_id])
+    assert str(model.status) == "READY" and model.source_run_id == tracker.run_id
 
 
 def make_ensemble(folder: Path, task: str) -> tuple[TableSchema, pa.Table]:

@@ -1,8 +1,10 @@
 """A generator actor: owns one member's generator, its checkpoint and its shards."""
 
 import os
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -38,6 +40,10 @@ class MemberSpec:
     def actor_name(self, member: int) -> str:
         return f"{self.run}-generator-{member}"
 
+    @property
+    def board_name(self) -> str:
+        return f"{self.run}-board"
+
     def shards(self, volume: int) -> int:
         """How many shards hold the first `volume` rows."""
         return -(-volume // self.shard_rows)
@@ -54,11 +60,13 @@ class MemberSpec:
 class GeneratorActor:
     """One member. Restarted by Ray after a crash, it goes on from its checkpoint; it alone writes its shards."""
 
-    def __init__(self, spec: MemberSpec, member: int, device: str, board: Any) -> None:
+    def __init__(self, spec: MemberSpec, member: int, device: str) -> None:
         import torch
 
         torch.set_num_threads(1)  # a process, a core: more threads fight over it, and change the order of sums
-        self.spec, self.member, self.device, self.board = spec, member, device, board
+        self.spec, self.member, self.device = spec, member, device
+        # By name: a handle among the arguments would tie this actor's restart to an object that may be gone.
+        self.board: Any = ray.get_actor(spec.board_name, namespace=NAMESPACE)
         self._generator: Generator | None = None
         self._sampling: dict[str, float] = {}
 
@@ -74,8 +82,9 @@ class GeneratorActor:
         generator.fit(
             train, spec.schema, seed=seed, device=self.device, stopping=stopping, progress=self._report_epoch
         )
-        with spec.folder.uploading(f"{folder}/generator") as scratch:
-            generator.save(scratch)
+        with tempfile.TemporaryDirectory() as scratch:
+            generator.save(Path(scratch))
+            spec.folder.upload(Path(scratch), f"{folder}/generator")
         record = {
             "member": self.member,
             "generator": spec.generator,
@@ -132,7 +141,7 @@ class GeneratorActor:
         return os.getpid()
 
 
-def start_actor(spec: MemberSpec, member: int, *, gpus: float, board: Any) -> Any:
+def start_actor(spec: MemberSpec, member: int, *, gpus: float) -> Any:
     """A named generator actor. Shard calls are retried without end: each is a pure function and idempotent."""
     return (
         ray.remote(GeneratorActor)
@@ -145,5 +154,5 @@ def start_actor(spec: MemberSpec, member: int, *, gpus: float, board: Any) -> An
             max_task_retries=-1,
             scheduling_strategy="SPREAD",
         )
-        .remote(spec, member, "cuda" if gpus else "cpu", board)
+        .remote(spec, member, "cuda" if gpus else "cpu")
     )

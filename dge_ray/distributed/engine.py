@@ -17,7 +17,7 @@ from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.members import MemberPool
 from dge_ray.distributed.search import SearchSpec, search_volumes
-from dge_ray.distributed.session import TINY, Resources, ray_session
+from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ray_session
 from dge_ray.distributed.stream import configure_data
 from dge_ray.distributed.train import DownstreamRun, DownstreamSpec
 from dge_ray.errors import InputError, StudyError
@@ -100,7 +100,11 @@ class Engine:
         self.scratch = tempfile.mkdtemp(prefix="dge-ray-")
         self._stack.callback(shutil.rmtree, self.scratch, ignore_errors=True)
         configure_data()
-        self.board = ray.remote(Board).options(num_cpus=TINY, max_concurrency=4096).remote()
+        self.board = (
+            ray.remote(Board)
+            .options(name=self.members.board_name, namespace=NAMESPACE, num_cpus=TINY, max_concurrency=4096)
+            .remote()
+        )
         self.downstream = DownstreamRun(
             self.spec,
             ray.put(self.real),

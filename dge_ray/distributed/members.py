@@ -89,7 +89,7 @@ class MemberPool:
             if fitted and not self.spec.missing_shards(member, self.volume):
                 self._ready(member)  # all there: no actor is needed
                 continue
-            self._live[member] = actor = start_actor(self.spec, member, gpus=self.gpus, board=self.board)
+            self._live[member] = actor = start_actor(self.spec, member, gpus=self.gpus)
             if fitted:
                 self._ready(member)
             else:

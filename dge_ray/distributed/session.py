@@ -22,8 +22,6 @@ LOCAL_SETTINGS = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_maximum_startup_concurrency": "16",
     "OMP_NUM_THREADS": "1",
 }
 

@@ -1,9 +1,12 @@
 """The one Ray Train run of a study: workers pull downstream fits from the Board until it closes."""
 
+import logging
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +20,18 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.stream import configure_data, member_dataset
 from dge_ray.downstream import Learner, make_learner
-from dge_ray.predictions import Job, write_predictions
+from dge_ray.errors import StudyError
+from dge_ray.predictions import Job, model_folder, write_predictions
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
+from dge_ray.storage import Folder
 from dge_ray.table import TableCodec
 
 Columns = dict[str, np.ndarray]
 
+logger = logging.getLogger(__name__)
+
 WORKER_RESTARTS = 3
+LARGEST_MODEL = 64 << 20  # bytes of one fitted learner
 KEPT_ROWS = 1 << 18  # a stream this short is kept in memory between epochs instead of being read again
 
 
@@ -36,12 +44,6 @@ class DownstreamSpec:
     settings: dict[str, Any]
     label: str
     volume: int  # the largest: what a member's Dataset holds
-    keep_models: bool = True
-
-
-def model_folder(label: str, job: Job) -> str:
-    """Where a member's fitted learner lies, below the study's folder."""
-    return f"models/{label}/volume={job.volume}/member={job.member:03d}"
 
 
 class MemberReader:
@@ -158,9 +160,8 @@ class _Worker:
         """Predictions last: their file says that the fit is finished."""
         spec, folder = self.spec, self.spec.members.folder
         values = {split: learner.predict(self.real[split]) for split in ("validation", "test")}
-        if job.kind == "member" and spec.keep_models:
-            with folder.uploading(model_folder(spec.label, job)) as scratch:
-                learner.save(scratch)
+        if job.kind == "member":
+            _keep_model(folder, spec.label, job, learner)
         folder.write_json(f"costs/{spec.label}-{job.address}.json", cost)
         write_predictions(folder, spec.label, job, values, self.schema.classes)
 
@@ -180,6 +181,19 @@ class _Worker:
             yield self.real["train"]
         for member in job.members:
             yield from self.reader.batches(member, job.volume)
+
+
+def _keep_model(folder: Folder, label: str, job: Job, learner: Learner) -> None:
+    """Keep a fitted learner, for the ensemble that is logged at the end. One that is huge, or that only a pickle could
+    hold, is not kept: the predictions are what a study needs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            learner.save(Path(scratch))
+        except StudyError as error:
+            logger.info("member %d, volume %d: %s", job.member, job.volume, error)
+            return
+        if sum(file.stat().st_size for file in Path(scratch).rglob("*")) <= LARGEST_MODEL:
+            folder.upload(Path(scratch), model_folder(label, job))
 
 
 def _sum_over_workers(gradients: list[Any]) -> None:

@@ -111,7 +111,9 @@ class Autoregressive:
         heldout = heldout[:, (heldout >= 0).all(axis=0)]  # a category that no row was fitted on tells epochs not apart
         network = self._network(discretiser, device)
         if source is None:
-            network.initialise(stream(seed, WEIGHTS), [_marginal(*p) for p in zip(encoded, network.sizes, strict=True)])
+            marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
+            import os
+            network.initialise(stream(seed, WEIGHTS), marginals, discretiser_ranks(discretiser) if os.environ.get('RANKS','1')=='1' else None)
         else:
             network.flat.copy_(torch.from_numpy(source.arrays["weights"]))
         self.history = train(
@@ -242,3 +244,14 @@ def _cut_stopping(values: Columns, n: int, seed: int) -> tuple[Columns, Columns]
     order = numpy_generator(seed, Purpose.STOPPING).permutation(n)
     keep = np.sort(order[cut:])
     return {k: v[keep] for k, v in values.items()}, {k: v[order[:cut]] for k, v in values.items()}
+
+
+def discretiser_ranks(d):
+    from dge_ray.generators.tokens import Codes
+    out=[]
+    for col in d.columns.values():
+        if isinstance(col,Codes): out.append(None); continue
+        c=col.decode(np.arange(col.size,dtype=np.int32),np.full(col.size,.5))
+        known=~np.isnan(c); r=np.full(col.size,np.nan); r[known]=(np.argsort(np.argsort(c[known]))+.5)/known.sum()
+        out.append(torch.from_numpy(r).float())
+    return out

@@ -20,6 +20,9 @@ import torch
 BLOCK_ROWS = 4096  # rows at a time where no gradient is taken
 LANES = 16  # output widths are padded to this many: softmax over fewer is ten times slower a row (no vector fits)
 POOL_ROWS = 65_536
+import os
+FREQUENCIES = int(os.environ.get('FREQ','16'))
+SMOOTHNESS = float(os.environ.get('SMOOTH','0.5'))
 NEVER = -1e4  # the logit of padding: its probability and gradient are exactly 0
 
 
@@ -59,17 +62,37 @@ class Network:
         parts = flat.split([math.prod(shape) for shape in self.shapes.values()])
         return {name: part.view(shape) for part, (name, shape) in zip(parts, self.shapes.items(), strict=True)}
 
-    def initialise(self, generator: torch.Generator, marginals: Sequence[torch.Tensor]) -> None:
-        """Random weights; the output biases start at the columns' log `marginals` (size,), so that training starts
-        from independent columns."""
+    def initialise(
+        self,
+        generator: torch.Generator,
+        marginals: Sequence[torch.Tensor],
+        ranks: Sequence[torch.Tensor | None] | None = None,
+    ) -> None:
+        """Random weights.
+
+        The output biases start at the columns' log `marginals` (size,), so that training starts from independent columns.
+        `ranks`: for each column the places (size,) in [0, 1] of its ordered tokens (nan: a token without a place), None
+        where tokens have no order. Their embeddings start as random smooth functions of the place, so that what is learnt
+        of a value holds for its neighbours.
+        """
 
         def normal(name: str, scale: float) -> None:
             draw = torch.randn(self.shapes[name], generator=generator)  # on the CPU: the same on every device
             self.weights[name].copy_(draw * scale)
 
+        def smooth(name: str, rank: torch.Tensor) -> None:
+            frequency = torch.arange(1, FREQUENCIES + 1)
+            waves = torch.cos(math.pi * rank[:, None] * frequency) / frequency**SMOOTHNESS  # (size, frequencies)
+            waves *= (2 / (frequency ** (-2.0 * SMOOTHNESS)).sum()) ** 0.5  # variance one a unit
+            draw = waves @ torch.randn(FREQUENCIES, self.shapes[name][1], generator=generator)
+            placed = ~rank.isnan()
+            self.weights[name][placed] = draw[placed].to(self.device)
+
         for j, marginal in enumerate(marginals):
             if j < len(self.sizes) - 1:
                 normal(f"{j}.embed", 1.0)
+                if ranks is not None and ranks[j] is not None:
+                    smooth(f"{j}.embed", ranks[j])
             if j > 0:
                 normal(f"{j}.A", (3 * self.starts[-1]) ** -0.5)
                 normal(f"{j}.B", self.hidden**-0.5)

@@ -12,6 +12,7 @@ from dge_ray.table.arrow_types import (
     arrow_type,
     from_counts,
     from_json_scalars,
+    is_number,
     is_string,
     is_string_view,
     is_temporal,
@@ -21,7 +22,7 @@ from dge_ray.table.arrow_types import (
     value_type,
 )
 from dge_ray.table.kernels import pc
-from dge_ray.table.schema import CODED, Column, Kind, TableSchema, arrow_schema
+from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema
 
 Columns: TypeAlias = dict[str, np.ndarray]
 """A table's modelled columns, each of shape (n,): int32 codes into the schema's categories for coded kinds (-1: missing
@@ -85,10 +86,10 @@ class TableCodec:
             raise InputError(f"column '{column.name}'", got, nearest(column.name, table.column_names))
         values = table.column(found[0])
         dtype = arrow_type(column.type)
-        if values.type == dtype or value_type(values.type) == value_type(dtype):
+        if value_type(values.type) == value_type(dtype) or (column.kind in MEASURED and _measures(values.type, dtype)):
             return values
         try:
-            return values.cast(value_type(dtype))
+            return plain(values).cast(value_type(dtype))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InputError(f"column '{column.name}'", f"type {values.type}", f"type {dtype}") from error
 
@@ -108,6 +109,11 @@ class TableCodec:
         if is_string_view(dtype):  # Arrow cannot take from a view
             return values.cast(pa.large_string()).take(indices).cast(dtype)
         return values.take(indices)
+
+
+def _measures(found: pa.DataType, expected: pa.DataType) -> bool:
+    """Whether one number type can stand for another: a table with nulls often has floats where the real one had not."""
+    return is_number(found) and is_number(expected)
 
 
 def _decode_measured(column: Column, dtype: pa.DataType, values: np.ndarray) -> pa.Array:

@@ -23,7 +23,9 @@ def from_pandas(frame: "pd.DataFrame") -> pa.Table:
             arrays.append(_column(frame.iloc[:, i]))
         except (pa.ArrowException, TypeError):
             takes = f"values of one type in a column; drop with drop=[{name}]"
-            raise InputError(f"column '{name}'", f"mixed values (dtype {frame.dtypes.iloc[i]})", takes) from None
+            raise InputError(
+                f"column '{name}'", f"values of mixed or unknown type (dtype {frame.dtypes.iloc[i]})", takes
+            ) from None
     return pa.Table.from_arrays(arrays, names=names)
 
 

@@ -17,6 +17,7 @@ from dge_ray.table.arrow_types import (
     measured,
     plain,
     to_json_scalars,
+    type_bounds,
     value_type,
 )
 from dge_ray.table.kernels import pc
@@ -234,7 +235,10 @@ def _measured(column: Column, values: pa.ChunkedArray, dtype: pa.DataType, setti
         raise InputError(f"columns.{column.name}.minimum", f"{minimum:g}", f"at most the data's minimum {low:g}")
     if maximum < high:
         raise InputError(f"columns.{column.name}.maximum", f"{maximum:g}", f"at least the data's maximum {high:g}")
-    described = replace(column, minimum=float(minimum), maximum=float(maximum))
+    # An int64 near its end rounds to a float64 outside the type.
+    least, most = type_bounds(dtype)
+    minimum, maximum = float(minimum), float(maximum)
+    described = replace(column, minimum=min(max(minimum, least), most), maximum=min(max(maximum, least), most))
     if column.kind is Kind.DATETIME:
         return replace(described, decimals=0, step=_step(values, dtype))
     if column.kind is Kind.INTEGER:

@@ -1,6 +1,5 @@
 """Real tables from files, folders, file-system URIs, scikit-learn's built-in tables and OpenML."""
 
-import gzip
 import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -48,7 +47,7 @@ def load_table(source: str) -> pa.Table:
             raise InputError("source", f"'{source}', an empty file", FORMATS)
         read = _read_parquet if name.endswith(".parquet") else _read_csv
         return _tidy(read(filesystem, path, source))
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError("source", f"'{source}', which cannot be read ({_first_line(error)})", FORMATS) from error
 
 
@@ -101,20 +100,18 @@ def _read_csv(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
     """Types as pyarrow infers them from the whole file; an empty cell is null, in string columns too."""
     # "NA", "null" and the like are missing in numbers, but may be words (Namibia) in strings.
     convert = csv.ConvertOptions(strings_can_be_null=False)
-    with filesystem.open_input_stream(path) as stream:
-        table = csv.read_csv(stream, parse_options=_parse_options(filesystem, path), convert_options=convert)
+    compression = "gzip" if path.lower().endswith(".gz") else None
+    with filesystem.open_input_stream(path, compression=compression) as stream:
+        options = _parse_options(stream.read(1 << 16))
+    with filesystem.open_input_stream(path, compression=compression) as stream:
+        table = csv.read_csv(stream, parse_options=options, convert_options=convert)
     for field in table.schema:
         if pa.types.is_binary(field.type):
             raise InputError("source", f"'{source}', column '{field.name}' is not UTF-8 text", "UTF-8 text")
     return table
 
 
-def _parse_options(filesystem: fs.FileSystem, path: str) -> csv.ParseOptions:
-    with filesystem.open_input_stream(path, compression=None) as raw:
-        start = raw.read(1 << 16)
-    if path.lower().endswith(".gz"):
-        with filesystem.open_input_stream(path, compression=None) as raw, gzip.open(raw) as unpacked:
-            start = unpacked.read(1 << 16)
+def _parse_options(start: bytes) -> csv.ParseOptions:
     header = start.split(b"\n", 1)[0].decode("utf-8", "replace")
     # A header without a comma and with another usual delimiter says what the file uses.
     delimiter = next((d for d in _DELIMITERS if d in header), ",") if "," not in header else ","

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.table.arrow_types import is_nested, is_supported, plain
+from dge_ray.table.arrow_types import is_nested, is_supported, plain, value_type
 from dge_ray.table.kernels import pc
 
 TAKES_TYPES = "numbers, decimals, booleans, strings, dictionaries of these, dates or timestamps; drop with drop={names}"
@@ -29,9 +29,10 @@ def check_source(table: pa.Table) -> None:
         raise InputError("table", "0 rows", "at least one row")
     _check_types(table)
     _refuse_columns(table, [n for n in table.column_names if table[n].null_count == table.num_rows])
-    # NaN counts as missing, so a column may still turn out empty once its values are looked at.
-    numbers = {n: plain(table[n]) for n in table.column_names if pa.types.is_floating(table[n].type)}
-    _refuse_columns(table, [name for name, column in numbers.items() if column.null_count == len(column)])
+    # NaN and a dictionary's null count as missing, so a column may turn out empty once its values are looked at.
+    hidden = {f.name: plain(table[f.name]) for f in table.schema if value_type(f.type) != f.type or _floating(f.type)}
+    _refuse_columns(table, [name for name, column in hidden.items() if column.null_count == len(column)])
+    numbers = {name: column for name, column in hidden.items() if _floating(column.type)}
     infinite = [name for name, column in numbers.items() if pc.any(pc.is_inf(column)).as_py()]
     if infinite:
         found = pc.sum(pc.is_inf(numbers[infinite[0]])).as_py()
@@ -74,12 +75,16 @@ def check_column_name(field: str, name: str, known: list[str]) -> None:
         raise InputError(field, f"'{name}', which is no column", nearest(name, known))
 
 
+def _floating(dtype: pa.DataType) -> bool:
+    return pa.types.is_floating(dtype)
+
+
 def _check_types(table: pa.Table) -> None:
     for field in table.schema:
         if is_nested(field.type):
             raise InputError(
                 _field([field.name]),
-                f"nested values ({field.type})",
+                f"nested values ({str(field.type)[:80]})",
                 f"flat columns: flatten it or drop with drop={_listed([field.name])}",
             )
         if not is_supported(field.type) and not pa.types.is_null(field.type):

@@ -46,7 +46,9 @@ def test_torch_mlp_is_about_as_good_as_scikit_learns_on_a_regression() -> None:
     table = TableSchema((*measured, Column("y", Kind.NUMERIC, "double", minimum=0.0, maximum=3e3)), "y", "regression")
     train, test = rows_of(columns, np.arange(1000)), rows_of(columns, np.arange(1000, 1500))
     got = r2_score(test["y"], make_learner("torch_mlp", {}, table, seed=0).fit(train).predict(test)[:, 0])
-    other = make_pipeline(StandardScaler(), MLPRegressor(max_iter=300, random_state=0)).fit(x[:1000], y[:1000])
+    other = make_pipeline(StandardScaler(), MLPRegressor(max_iter=300, tol=1e-2, random_state=0)).fit(
+        x[:1000], y[:1000]
+    )
     # 500 rows: R2 of about 0.9 has a standard error of about 0.01.
     assert got > r2_score(y[1000:], other.predict(x[1000:])) - 0.04
 

@@ -67,7 +67,9 @@ def test_a_class_that_is_absent_is_left_out() -> None:
 
 
 def test_certain_and_wrong_is_clipped_not_infinite() -> None:
-    assert metric_value("log_loss", np.array([[1.0, 0.0]] * 2), np.array([1, 1])) == pytest.approx(-np.log(1e-7), rel=1e-6)
+    assert metric_value("log_loss", np.array([[1.0, 0.0]] * 2), np.array([1, 1])) == pytest.approx(
+        -np.log(1e-7), rel=1e-6
+    )
 
 
 @settings(max_examples=60, deadline=None)

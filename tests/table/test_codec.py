@@ -164,6 +164,21 @@ def test_codes_follow_the_schema_and_unseen_values_are_missing() -> None:
     assert list(codec.encode(table.select(["x"]), ["x"])) == ["x"]
 
 
+def test_numbers_of_another_type_are_read_as_they_are() -> None:
+    codec = TableCodec(infer_schema(pa.table({"n": [1, 2, 3], "k": pa.array([3, 4, 5]).dictionary_encode()})))
+    encoded = codec.encode(pa.table({"n": [1.5, float("nan"), None], "k": [3.0, float("nan"), 5.0]}))
+    np.testing.assert_array_equal(encoded["n"], [1.5, np.nan, np.nan])
+    assert encoded["k"].tolist() == [0, -1, 2]
+
+
+@pytest.mark.parametrize("dtype", [pa.int64(), pa.uint64()], ids=str)
+def test_whole_numbers_at_the_end_of_their_type_stay_in_it(dtype: pa.DataType) -> None:
+    top = int(np.iinfo(dtype.to_pandas_dtype()).max)
+    table = pa.table({"n": pa.array([top, 0, top - 5], dtype), "x": [1, 2, 3]})
+    again = round_trip(table)["n"].to_pylist()
+    assert again[1] == 0 and all(top - 4096 < value <= top for value in (again[0], again[2]))
+
+
 def test_encode_says_which_column_is_at_fault() -> None:
     codec = TableCodec(infer_schema(pa.table({"colour": ["b", "a"], "x": [1.5, 2.5]})))
     with pytest.raises(InputError, match=r"column 'x': got no such column"):

@@ -24,14 +24,14 @@ CSV = "a,b,c\n1,x,0.5\n2,,\n3,z,2.25\n"
 def test_every_format_gives_the_same_table(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(CSV)
     (tmp_path / "semicolons.csv").write_text(CSV.replace(",", ";"))
-    (tmp_path / "t.CSV.gz").write_bytes(gzip.compress(CSV.encode()))
+    (tmp_path / "t.CSV.GZ").write_bytes(gzip.compress(CSV.encode()))
     pq.write_table(TABLE, tmp_path / "t.parquet")
     folder = tmp_path / "folder"
     (folder / "sub").mkdir(parents=True)
     pq.write_table(TABLE.slice(0, 1), folder / "part-0.parquet")
     pq.write_table(TABLE.slice(1), folder / "sub" / "part-1.parquet")
     (folder / "_SUCCESS").touch()
-    sources = [tmp_path / name for name in ("t.csv", "semicolons.csv", "t.CSV.gz", "t.parquet", "folder")]
+    sources = [tmp_path / name for name in ("t.csv", "semicolons.csv", "t.CSV.GZ", "t.parquet", "folder")]
     for source in [*map(str, sources), *(path.as_uri() for path in sources)]:
         table = load_table(source)
         assert table.equals(TABLE), source

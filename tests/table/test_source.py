@@ -12,6 +12,7 @@ from dge_ray.table import drop_columns, drop_missing_target, infer_schema
 
 OK = [1, 2, 3]
 NAN, INF = float("nan"), float("inf")
+NULL_IN_DICTIONARY = pa.DictionaryArray.from_arrays(pa.array([0, 0, 0]), pa.array([None, "x"]))
 
 
 def table_of(**columns: Any) -> pa.Table:
@@ -37,6 +38,8 @@ def table_of(**columns: Any) -> pa.Table:
             None,
             r"columns 'b', 'c': got only missing values .*drop=\[b,c\]",
         ),
+        (table_of(a=OK, b=NULL_IN_DICTIONARY), None, r"column 'b': got only missing values"),
+        (table_of(a=OK, b=pa.array([1.0, INF, INF]).dictionary_encode()), None, r"column 'b': got infinite values"),
         (table_of(a=OK, b=[1.0, INF, -INF]), None, r"column 'b': got infinite values \(2 in 'b'\); .*drop=\[b\]"),
         (table_of(a=[1, 1, 1], b=["x"] * 3), None, r"table: got only constant and identifier columns"),
         (table_of(a=[1, 1, 1], y=["x", "y", "x"]), "y", r"table: got no column but the target 'y' that varies"),

@@ -1,0 +1,159 @@
+"""What Ray costs and what it brings, in four parts.
+
+usage: overhead.py [parts=study,fixed,rate,stream] [members=16] [rows=10000000] [--json FILE]
+
+study   Adult study on Ray against the plain single-process loop: wall time, one thread a process.
+fixed   a study with next to no work: its wall time is the fixed cost; 12 volumes against 2 give the cost of a volume
+        beyond its fits.
+rate    rows per second of a generator in a plain loop against the same rows through Ray Data, shards written.
+stream  10 million rows streamed with the object store capped at 1 GB: is memory flat?
+"""
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from measure import SHARED, Tree, finish, words
+from plain import draw, fit_member, plain_study
+
+from dge_ray.config import read_config
+from dge_ray.prepare import Prepared, prepare
+from dge_ray.storage import Folder
+from dge_ray.study import run_study
+
+ADULT = [str(SHARED / "adult.parquet"), ["target=income", "split_column=split"]]
+
+
+def main(argv: list[str]) -> None:
+    _, options, file = words(argv, parts="study,fixed,rate,stream", members=16, rows=10_000_000)
+    torch.set_num_threads(1)
+    todo = {"study": study, "fixed": fixed, "rate": rate, "stream": stream}
+    finish([{"benchmark": f"overhead.{part}", **todo[part](options)} for part in str(options["parts"]).split(",")], file)
+
+
+def study(options: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as storage:
+        asked = [*ADULT[1], f"members={options['members']}", "ratios=0.5,1,2,4,8", f"storage={storage}", "tracking=false"]
+        config = read_config(ADULT[0], asked)
+        started = time.perf_counter()
+        with Tree() as tree:
+            report = run_study(config)
+        wall = time.perf_counter() - started
+        prepared = prepare(config)
+        chosen = report["reflection_point"]["volume"]
+    started, cpu = time.perf_counter(), time.process_time()
+    plain_study(prepared, options["members"], prepared.volumes, baselines_at=chosen)
+    loop = time.perf_counter() - started
+    return {
+        "members": options["members"],
+        "ray_wall_s": round(wall, 1),
+        "ray_cpu_s": round(tree.cpu_seconds, 1),
+        "loop_wall_s": round(loop, 1),
+        "loop_cpu_s": round(time.process_time() - cpu, 1),
+        "ratio_wall": round(wall / loop, 3),
+    }
+
+
+def fixed(options: dict[str, Any]) -> dict[str, Any]:
+    walls, fits = {}, {}
+    for count in (2, 12):
+        ratios = ",".join(str(1 + i / 10) for i in range(count))
+        with tempfile.TemporaryDirectory() as storage:
+            asked = ["generator=copula", "members=1", f"ratios={ratios}", "learner=linear", f"storage={storage}"]
+            started = time.perf_counter()
+            report = run_study(read_config("breast_cancer", [*asked, "tracking=false"]))
+            walls[count] = time.perf_counter() - started
+            fits[count] = report["cost"]["cpu_seconds"]["downstream"]
+    volume = (walls[12] - walls[2] - (fits[12] - fits[2])) / 10
+    return {"fixed_wall_s": round(walls[2], 1), "volume_wall_s": round(volume, 2)}
+
+
+def rate(options: dict[str, Any]) -> dict[str, Any]:
+    """One member, one generator process: the plain loop and the stream both write nothing but shards."""
+    prepared = _adult()
+    generator = fit_member(prepared, 0)
+    volume = 8 * prepared.shard_rows
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Folder.open(scratch)
+        spec = _spec(prepared, folder, generator)
+        draw(prepared, generator, 0, prepared.shard_rows)
+        started = time.perf_counter()
+        for j in range(8):
+            folder.write_table(f"plain/{j}.parquet", draw(prepared, generator, 0, prepared.shard_rows))
+        raw = volume / (time.perf_counter() - started)
+        streamed, _ = _stream(spec, volume, None)
+    return {
+        "raw_rows_per_s": round(raw),
+        "stream_rows_per_s": round(streamed),
+        "ratio": round(streamed / raw, 3),
+    }
+
+
+def stream(options: dict[str, Any]) -> dict[str, Any]:
+    prepared = _adult()
+    with tempfile.TemporaryDirectory() as scratch:
+        spec = _spec(prepared, Folder.open(scratch), fit_member(prepared, 0))
+        with Tree(every=1.0) as tree:
+            per_second, _ = _stream(spec, int(options["rows"]), 1 << 30)
+    readings = [max(largest.values()) for largest in tree.memory]
+    warm = readings[len(readings) // 4 :]
+    third = len(warm) // 3
+    return {
+        "rows": options["rows"],
+        "rows_per_s": round(per_second),
+        "object_store_gib": 1.0,
+        "largest_process_mib_early": round(max(warm[:third])),
+        "largest_process_mib_late": round(max(warm[-third:])),
+        "growth_mib": round(max(warm[-third:]) - max(warm[:third])),
+    }
+
+
+def _adult() -> Prepared:
+    return prepare(read_config(ADULT[0], [*ADULT[1], "members=1"]))
+
+
+def _spec(prepared: Prepared, folder: Folder, generator: Any) -> Any:
+    from dge_ray.distributed.actors import MemberSpec
+
+    spec = MemberSpec(
+        folder, prepared.schema, prepared.config.generator.name, {}, prepared.config.seed, prepared.shard_rows, "bench"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        generator.save(Path(scratch))
+        folder.upload(Path(scratch), f"{spec.member_folder(0)}/generator")
+    folder.write_json(f"{spec.member_folder(0)}/member.json", {})
+    return spec
+
+
+def _stream(spec: Any, volume: int, store: int | None) -> tuple[float, int]:
+    """Rows per second from a warm actor through Ray Data to a consumer that only counts."""
+    import ray
+
+    from dge_ray.distributed.actors import start_actor
+    from dge_ray.distributed.board import Board
+    from dge_ray.distributed.session import NAMESPACE, TINY, ray_session
+    from dge_ray.distributed.stream import member_dataset
+
+    with ray_session(object_store_memory=store):
+        board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
+        actor = start_actor(spec, 0, gpus=0)
+        ray.get(actor.shard.remote(volume // spec.shard_rows + 9))  # loads the weights, warms the kernels
+        _count(member_dataset(spec, 0, spec.shard_rows))  # Ray Data's own first start is the study's fixed cost
+        shutil.rmtree(Path(spec.folder.path) / "shards")
+        started = time.perf_counter()
+        rows = _count(member_dataset(spec, 0, volume))
+        seconds = time.perf_counter() - started
+        del board
+    return rows / seconds, rows
+
+
+def _count(dataset: Any) -> int:
+    return sum(block.num_rows for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,82 @@
+"""The same study without Ray: one process, one thread, one loop. What the benchmarks measure the framework against."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.distributed.train import learner_seed
+from dge_ray.downstream import make_learner
+from dge_ray.generators.base import Generator, make_generator
+from dge_ray.predictions import Job
+from dge_ray.prepare import Prepared
+from dge_ray.results import baseline_jobs
+from dge_ray.seeds import Purpose, integer
+from dge_ray.table import Columns, TableCodec
+
+
+def fit_member(prepared: Prepared, k: int) -> Generator:
+    """Member k's generator, as a GeneratorActor fits it."""
+    generator = make_generator(prepared.config.generator.name, **prepared.config.generator.settings)
+    seed = integer(prepared.config.seed, Purpose.FIT, member=k)
+    return generator.fit(prepared.parts["train"], prepared.schema, seed=seed, stopping=prepared.parts["stopping"])
+
+
+def draw(prepared: Prepared, generator: Generator, k: int, volume: int) -> pa.Table:
+    """The first `volume` rows of member k: whole shards, cut."""
+    shards = []
+    for j in range(-(-volume // prepared.shard_rows)):
+        seed = integer(prepared.config.seed, Purpose.SHARD, member=k, index=j)
+        shards.append(generator.sample(prepared.shard_rows, seed=seed))
+    return pa.concat_tables(shards).slice(0, volume)
+
+
+def fit_learner(prepared: Prepared, job: Job, rows: Columns, real: dict[str, Columns]) -> dict[str, np.ndarray]:
+    """One downstream fit's predictions of validation and test."""
+    config = prepared.config
+    learner = make_learner(
+        config.learner.name,
+        config.learner.settings,
+        prepared.schema,
+        seed=learner_seed(config.seed, job),
+    ).fit(rows)
+    return {split: learner.predict(real[split]) for split in ("validation", "test")}
+
+
+def cut(rows: Columns, volume: int) -> Columns:
+    return {name: values[:volume] for name, values in rows.items()}
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def plain_study(
+    prepared: Prepared, members: int, volumes: Sequence[int], *, baselines_at: int | None = None
+) -> dict[Job, dict[str, np.ndarray]]:
+    """Every member fitted, drawn once, learned from at every volume; the baselines at one volume."""
+    codec, real = TableCodec(prepared.schema), prepared.encoded()
+    predictions = {}
+    kept: list[Columns] = []
+    for k in range(members):
+        rows = codec.encode(draw(prepared, fit_member(prepared, k), k, max(volumes)))
+        for job in _member_jobs(k, volumes):
+            predictions[job] = fit_learner(prepared, job, cut(rows, job.volume), real)
+        kept.append(cut(rows, baselines_at or 0))
+    for job in baseline_jobs(members, baselines_at) if baselines_at else []:
+        if job.kind == "real":
+            rows = real["train"]
+        else:
+            rows = joined([kept[k] for k in job.members])
+        predictions[job] = fit_learner(prepared, job, rows, real)
+    return predictions
+
+
+def _member_jobs(k: int, volumes: Iterable[int]) -> list[Job]:
+    return [Job("member", k, volume) for volume in volumes]
+
+
+def cpu_and_wall() -> tuple[float, float]:
+    """This process's CPU seconds and the clock."""
+    return time.process_time(), time.perf_counter()

@@ -1,0 +1,111 @@
+"""A member's stream: against the generator called directly, shard by shard, in one process."""
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import ray
+
+from dge_ray.config import read_config
+from dge_ray.distributed.actors import MemberSpec, start_actor
+from dge_ray.distributed.board import Board
+from dge_ray.distributed.session import NAMESPACE, TINY, map_members
+from dge_ray.distributed.stream import member_dataset
+from dge_ray.generators.base import make_generator
+from dge_ray.prepare import prepare
+from dge_ray.seeds import Purpose, integer
+from dge_ray.storage import Folder
+from dge_ray.table import check_table
+
+SHARD = 256
+
+
+@pytest.fixture
+def spec(cluster: object, tmp_path: Path) -> MemberSpec:
+    """Member 0 of a study, fitted and saved, and a Board for its actor."""
+    prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
+    spec = MemberSpec(Folder.open(tmp_path), prepared.schema, "copula", {}, 0, SHARD, f"run-{tmp_path.name}")
+    seed = integer(0, Purpose.FIT, member=0)
+    generator = make_generator("copula").fit(prepared.parts["train"], prepared.schema, seed=seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        generator.save(Path(scratch))
+        spec.folder.upload(Path(scratch), "members/000/generator")
+    spec.folder.write_json("members/000/member.json", {"rows": prepared.n})
+    return spec
+
+
+@pytest.fixture
+def board(spec: MemberSpec) -> object:
+    return ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
+
+
+def _direct(spec: MemberSpec, shards: int) -> pa.Table:
+    from dge_ray.generators.base import generator_class
+
+    generator = generator_class("copula").load(Path(spec.folder.path) / "members/000/generator")
+    return pa.concat_tables(
+        generator.sample(SHARD, seed=integer(0, Purpose.SHARD, member=0, index=j)) for j in range(shards)
+    )
+
+
+def _streamed(spec: MemberSpec, volume: int) -> pa.Table:
+    dataset = member_dataset(spec, 0, volume)
+    return pa.concat_tables(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
+
+
+def test_rows_are_the_generators_whole_shards_in_order(spec: MemberSpec, board: object) -> None:
+    actor = start_actor(spec, 0, gpus=0)
+    first = _streamed(spec, 5 * SHARD - 100)
+    assert first.equals(_direct(spec, 5))
+    assert check_table(first, spec.schema) == []
+    ray.kill(actor)
+    assert _streamed(spec, 5 * SHARD).equals(first)  # from the files: nobody is left to draw them
+    assert sorted(spec.folder.list("shards/member=000")) == [f"part-{j:05d}.parquet" for j in range(5)]
+
+
+def test_a_killed_actor_gives_the_same_rows(spec: MemberSpec, board: object) -> None:
+    actor = start_actor(spec, 0, gpus=0)
+    process = ray.get(actor.process.remote())
+    blocks = iter(member_dataset(spec, 0, 12 * SHARD).iter_batches(batch_size=None, batch_format="pyarrow"))
+    parts = [next(blocks)]
+    os.kill(process, signal.SIGKILL)
+    parts += list(blocks)
+    assert ray.get(actor.process.remote()) != process
+    assert pa.concat_tables(parts).equals(_direct(spec, 12))
+    ray.kill(actor)
+
+
+def test_a_stalled_consumer_stops_the_generator(spec: MemberSpec, board: object) -> None:
+    """Back-pressure: with 400 shards to draw and one consumed, only what fits the reads in flight may be drawn ahead."""
+    import time
+
+    from ray.data import DataContext
+
+    actor = start_actor(spec, 0, gpus=0)
+    limits = DataContext.get_current().execution_options.resource_limits
+    DataContext.get_current().execution_options.resource_limits = limits.copy(object_store_memory=20 * 120_000)
+    try:
+        blocks = iter(member_dataset(spec, 0, 400 * SHARD).iter_batches(batch_size=None, batch_format="pyarrow"))
+        next(blocks)
+        time.sleep(3)
+        drawn = len(spec.folder.list("shards/member=000"))
+        assert drawn < 200
+    finally:
+        DataContext.get_current().execution_options.resource_limits = limits
+    ray.kill(actor)
+
+
+def test_members_are_mapped_in_order(cluster: object) -> None:
+    assert map_members(lambda k: k * k, 3) == [0, 1, 4]
+
+
+def test_a_shard_does_not_depend_on_what_was_drawn_before(spec: MemberSpec, board: object) -> None:
+    actor = start_actor(spec, 0, gpus=0)
+    third = ray.get(actor.shard.remote(3))
+    assert third.equals(_direct(spec, 4).slice(3 * SHARD))
+    assert not np.array_equal(third[0].to_numpy(), _direct(spec, 1)[0].to_numpy())
+    ray.kill(actor)
