@@ -55,8 +55,9 @@ def gain_of_doubling(predictions: ArrayLike, *, level: float = 0.95) -> tuple[fl
     """What going from K to 2K members takes off the Brier score or the mean squared error, with an upper bound.
 
     The gain is mean s2 / (2K). Its upper bound treats mean s2 as a sum of scaled chi-squares: Gaussian members that
-    differ in d effective directions over the rows give (K - 1) d degrees of freedom, and d is estimated without bias
-    in its two parts from the members' Gram matrix. Few directions (members that err alike on all rows) make the
+    differ in d effective directions over the rows give (K - 1) d degrees of freedom. d is estimated from the members'
+    Gram matrix (without bias in its two parts), and taken a little lower because its estimate is noisy: its second
+    part at the .4 quantile, which simulation over 1 to 400 directions found to hold at .94 to .96 for 4 members. Few directions (members that err alike on all rows) make the
     bound wide, as they should. What other rows would change is added in quadrature on the log scale.
 
     Args:
@@ -74,7 +75,10 @@ def gain_of_doubling(predictions: ArrayLike, *, level: float = 0.95) -> tuple[fl
     s2 = float(by_row.mean())
     if s2 == 0:
         return 0.0, 0.0
-    freedom = (k - 1) * effective_directions(members)
+    # the directions are few or many only up to the Gram matrix's own noise, about V (V + 1) / 2 - 1 squares at V = K - 1
+    squares = (k - 1) * k / 2 - 1
+    caution = squares / float(chi2.ppf(0.4, squares))
+    freedom = (k - 1) * max(effective_directions(members) / caution, 1.0)
     over_members = np.log(freedom / chi2.ppf(1 - level, freedom))
     over_rows = norm.ppf(level) * float(by_row.std(ddof=1)) / np.sqrt(len(by_row)) / s2
     return s2 / (2 * k), s2 * float(np.exp(np.hypot(over_members, over_rows))) / (2 * k)

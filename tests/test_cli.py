@@ -1,0 +1,216 @@
+"""The command line: every kind of bad input against the one line and exit code 2 that it must give, nothing written.
+
+In process, for speed: `main` is what the console script calls. The main path itself is run in tests/test_study.py.
+"""
+
+import json
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dge_ray.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+RNG = np.random.default_rng(0)
+N = 120
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Call the command line in an empty folder; gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dge-ray", *words])
+        monkeypatch.setattr(sys, "__stdout__", sys.stdout)
+        code = 0
+        try:
+            main()
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return call
+
+
+def _frame(**more: object) -> pd.DataFrame:
+    base = {"x": RNG.normal(size=N), "c": RNG.choice(list("abc"), N), "y": RNG.choice(["no", "yes"], N)}
+    return pd.DataFrame({**base, **more})
+
+
+def _refused(answer: tuple[int, str, str], *parts: str) -> None:
+    code, out, err = answer
+    lines = err.strip().splitlines()
+    assert (code, out) == (2, ""), err
+    assert len(lines) == 1, err
+    assert "Traceback" not in err and lines[0].startswith("dge-ray: ")
+    for part in parts:
+        assert part in lines[0], lines[0]
+
+
+def _table(frame: pd.DataFrame | pa.Table, name: str = "t.parquet") -> str:
+    table = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table, name)
+    return name
+
+
+BAD_TABLES: dict[str, tuple[Callable[[], pd.DataFrame | pa.Table], tuple[str, ...]]] = {
+    "empty": (lambda: _frame().head(0), ("0 rows",)),
+    "one column": (lambda: _frame()[["y"]], ("1 column", "at least 2")),
+    "duplicate names": (
+        lambda: pa.table([pa.array([1, 2]), pa.array([1, 2]), pa.array(["a", "b"])], names=["x", "x", "y"]),
+        ("'x'", "distinct"),
+    ),
+    "nested": (lambda: _frame(n=[[1]] * N), ("'n'", "drop=")),
+    "infinite": (lambda: _frame(i=[np.inf] * 3 + [0.0] * (N - 3)), ("'i'", "3")),
+    "all missing": (lambda: _frame(m=pd.array([None] * N, dtype="Float64")), ("'m'", "drop=")),
+    "target constant": (lambda: _frame(y="no"), ("y", "constant")),
+    "target with nulls": (lambda: _frame(y=[None] * 7 + ["no", "yes"] * 56 + ["no"]), ("7", "drop_missing_target=true")),
+    "rare class": (lambda: _frame(y=["rare"] + ["no", "yes"] * 59 + ["no"]), ("rare", "1")),
+    "too few rows": (lambda: _frame().head(12), ("rows",)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_bad_tables(run: Run, case: str, tmp_path: Path) -> None:
+    make, parts = BAD_TABLES[case]
+    _refused(run("tune", _table(make()), "target=y"), *parts)
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+BAD_WORDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
+    "no members": (["members=0"], ("members", "0", "auto")),
+    "negative ratio": (["ratios=-1,2"], ("ratios", "-1,2")),
+    "zero ratio": (["ratios=0"], ("ratios", "above 0")),
+    "unknown key": (["membrs=4"], ("membrs", "did you mean 'members'")),
+    "unknown inner key": (["search.nam=grid"], ("search.nam", "did you mean 'name'")),
+    "ill-typed key": (["seed=often"], ("seed", "'often'", "whole number")),
+    "no word": (["target"], ("target", "key=value")),
+    "target absent": (["target=yy"], ("target", "'yy'", "'y'")),
+    "no target": (["target=null"], ("target", "x, c, y")),
+    "unknown generator": (["generator=copla"], ("generator", "did you mean 'copula'")),
+    "unknown generator setting": (["generator=copula", "generator.epoch=2"], ("generator.epoch", "unknown setting")),
+    "unknown learner": (["learner=bosting"], ("learner", "boosting")),
+    "a function, no estimator": (["learner=sklearn.base.clone"], ("learner", "sklearn.base.clone")),
+    "not importable": (["learner=sklearn.nowhere.Thing"], ("learner", "sklearn.nowhere.Thing")),
+    "a regressor for classes": (["learner=sklearn.linear_model.Ridge"], ("learner",)),
+    "learner setting": (["learner.depth=3"], ("learner.depth",)),
+    "unknown metric": (["metric=auk"], ("metric", "auc")),
+    "unknown kind": (["columns.x=numerc"], ("x", "numeric")),
+    "unknown dropped column": (["drop=zz"], ("drop", "'zz'")),
+    "unknown split column": (["split_column=part"], ("split_column", "'part'")),
+    "too many rows": (["ratios=1e6"], ("max_rows", "raise it")),
+    "storage is a file": (["storage=t.parquet"], ("storage",)),
+    "unknown filesystem": (["storage=pigeon://loft"], ("storage", "pigeon")),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WORDS)
+def test_bad_words(run: Run, case: str, tmp_path: Path) -> None:
+    words, parts = BAD_WORDS[case]
+    given = [] if any(word.startswith("target") for word in words) else ["target=y"]
+    _refused(run("tune", _table(_frame()), *given, "tracking=false", *words), *parts)
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        ("no/such.parquet", ("no/such.parquet",)),
+        ("t.xlsx", ("t.xlsx", "csv")),
+        ("breast_cancr", ("breast_cancr", "breast_cancer")),
+        ("no.yaml", ("no.yaml", "not there")),
+    ],
+)
+def test_bad_sources(run: Run, source: str, parts: tuple[str, ...]) -> None:
+    Path("t.xlsx").write_bytes(b"PK")
+    _refused(run("tune", source, "target=y"), *parts)
+
+
+def test_a_tracking_server_that_does_not_answer_is_told_before_training(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    _refused(run("tune", _table(_frame()), "target=y"), "MLFLOW_TRACKING_URI", str(port))
+    assert not (tmp_path / "studies").exists()
+
+
+def _identity(tmp_path: Path, **changes: object) -> None:
+    """A study folder as `tune` leaves it before anything is fitted."""
+    from dge_ray.config import read_config
+    from dge_ray.folder import claim_folder
+    from dge_ray.prepare import prepare
+
+    claim_folder(prepare(read_config("t.parquet", ["target=y"])))
+
+
+def test_the_same_name_with_another_configuration_is_refused(run: Run, tmp_path: Path) -> None:
+    table = _table(_frame())
+    _identity(tmp_path)
+    before = (tmp_path / "studies/t/config.yaml").read_text()
+    for word, field in (("seed=1", "seed"), ("generator.epochs=3", "generator"), ("shard_rows=999", "shard_rows")):
+        _refused(run("tune", table, "target=y", "tracking=false", word), "study", "'t'", field, "study=NAME")
+    assert (tmp_path / "studies/t/config.yaml").read_text() == before
+
+
+def test_a_damaged_study_is_refused(run: Run, tmp_path: Path) -> None:
+    table = _table(_frame())
+    _identity(tmp_path)
+    (tmp_path / "studies/t/identity.json").write_text("{")
+    _refused(run("tune", table, "target=y", "tracking=false"), "identity.json", "damaged")
+    (tmp_path / "studies/t/identity.json").unlink()
+    _refused(run("tune", table, "target=y", "tracking=false"), "no study", "study=NAME")
+
+
+def test_check_prints_the_configuration_and_the_bill(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("check", _table(_frame()), "target=y", "members=3", "ratios=1,2")
+    assert code == 0
+    assert "members: 3" in out and "3 generator fits, 10 downstream fits" in out and "this study is new" in out
+    code, out, _ = run("check", "t.parquet", "target=y", "members=3", "ratios=1,2", "--json")
+    checked = json.loads(out)
+    n = checked["rows"]["train"]
+    assert checked["bill"]["synthetic_rows"] == 3 * 2 * n
+    assert checked["config"]["target"] == "y"
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_ls_lists_what_there_is(run: Run, tmp_path: Path) -> None:
+    _table(_frame())
+    _identity(tmp_path)
+    code, out, _ = run("ls", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["studies"] == [{"study": "t", "state": "unfinished"}]
+    assert "copula" in found["generators"] and "boosting" in found["learners"] and "iris" in found["tables"]
+    assert "unfinished" in run("ls")[1]
+    _refused(run("ls", "stor=x"), "stor", "storage")
+
+
+def test_report_and_sample_name_what_is_missing(run: Run, tmp_path: Path) -> None:
+    _refused(run("report", "nothing"), "study", "'nothing'")
+    _table(_frame())
+    _identity(tmp_path)
+    _refused(run("report", "t"), "without a report")
+    _refused(run("sample", "t", "volume=10"), "out", "nothing")
+    _refused(run("sample", "t", "out=b", "volume=0"), "volume", "0")
+    _refused(run("sample", "t", "out=b", "volume=10"), "without a fitted member")
+    _refused(run("sample", "t", "out=b", "volumes=10"), "volumes", "did you mean 'volume'")
+
+
+def test_usage_errors_and_help(run: Run) -> None:
+    assert run("tune")[0] == 2
+    code, out, _ = run("tune", "--help")
+    assert code == 0 and "SOURCE" in out.upper()
+    assert run("nonsense")[0] == 2
