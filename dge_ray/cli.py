@@ -29,13 +29,13 @@ KEYS = (
 )
 Source = Annotated[
     str,
-    typer.Argument(help="A study YAML, a CSV or Parquet path or URI, a built-in table (breast_cancer), or openml:NAME."),
+    typer.Argument(
+        help="A study YAML, a CSV or Parquet path or URI, a built-in table (breast_cancer), or openml:NAME."
+    ),
 ]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=KEYS)]
 StudyName = Annotated[str, typer.Argument(help="A study's folder, or its name under storage.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON object on standard output; progress on standard error.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output; progress on standard error.")]
 
 
 @app.command()

@@ -73,7 +73,10 @@ class Search(Frozen):
 
     name: Literal["grid", "optuna"] = Field("grid", description="grid or optuna")
     trials: int = Field(
-        8, ge=1, le=1000, description="a whole number from 1 (optuna's trials, each one volume between the outer ratios)"
+        8,
+        ge=1,
+        le=1000,
+        description="a whole number from 1 (optuna's trials, each one volume between the outer ratios)",
     )
     drop_hopeless: bool = Field(
         False, description="true or false (stop volumes that cannot become the best one any more)"

@@ -135,6 +135,8 @@ def tensor(
             for split, values in read_predictions(folder, label, job, width).items():
                 if values.shape[0] != rows[split]:
                     name = prediction_file(label, job)
-                    raise InputError(f"{folder}/{name}", f"{values.shape[0]} rows of {split}", f"{rows[split]}; delete it")
+                    raise InputError(
+                        f"{folder}/{name}", f"{values.shape[0]} rows of {split}", f"{rows[split]}; delete it"
+                    )
                 out[split][k, i] = values
     return out

@@ -15,6 +15,7 @@ from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
 from dge_ray.generators.base import make_generator
 from dge_ray.predictions import learner_label
+from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
 from dge_ray.table import (
     Columns,
@@ -176,11 +177,6 @@ def _read(config: StudyConfig) -> tuple[pa.Table, str]:
     if config.drop_missing_target:
         table = drop_missing_target(table, target)
     return table, target
-
-
-def default_shard_rows(n: int) -> int:
-    """A power of two near n, from 256 to 65,536: large enough to draw fast, small enough that a short volume wastes little."""
-    return int(min(65_536, max(256, 2 ** int(np.ceil(np.log2(max(n, 1)))))))
 
 
 def _check_size(prepared: Prepared) -> None:

@@ -117,9 +117,7 @@ def surface_table(
     """The surface R(K, m) of every metric on both splits, as surface.parquet holds it."""
     rows: list[dict[str, Any]] = []
     for split, tensor in predictions.items():
-        cells = estimate_surface(
-            tensor, truth[split], task=prepared.task, volumes=volumes, seed=prepared.config.seed
-        )
+        cells = estimate_surface(tensor, truth[split], task=prepared.task, volumes=volumes, seed=prepared.config.seed)
         rows += [{"learner": prepared.label, "split": split, **asdict(cell)} for cell in cells]
     return pa.Table.from_pylist(rows, schema=SURFACE)
 

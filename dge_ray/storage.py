@@ -139,7 +139,10 @@ class Folder:
             return
         with tempfile.TemporaryDirectory() as scratch:
             pafs.copy_files(
-                self._at(name), scratch, source_filesystem=self.filesystem, destination_filesystem=pafs.LocalFileSystem()
+                self._at(name),
+                scratch,
+                source_filesystem=self.filesystem,
+                destination_filesystem=pafs.LocalFileSystem(),
             )
             yield Path(scratch)
 

@@ -218,13 +218,17 @@ class Study:
     def _track_start(self, tracker: Tracker) -> None:
         tracker.log_config(self.prepared.config.model_dump(mode="json"))
         table = self.prepared.parts["train"]
-        tracker.log_dataset(self.prepared.name, self.prepared.digest, sum(self.prepared.rows.values()), table.num_columns)
+        tracker.log_dataset(
+            self.prepared.name, self.prepared.digest, sum(self.prepared.rows.values()), table.num_columns
+        )
 
     def _track_end(self, tracker: Tracker, report: dict[str, Any], surface: Any) -> None:
         tracker.log_surface(surface)
         tracker.log_report(report)
         with self.folder.downloaded("") as path:
-            tracker.log_artifacts(Path(path), ["report.json", "report.html", "config.yaml", "surface.parquet", "figures"])
+            tracker.log_artifacts(
+                Path(path), ["report.json", "report.html", "config.yaml", "surface.parquet", "figures"]
+            )
             tracker.flush()
         self._track_model(tracker, report)
         tracker.close("FINISHED")
@@ -237,7 +241,9 @@ class Study:
             for k in range(members):
                 name = model_folder(self.prepared.label, Job("member", k, volume))
                 if not self.folder.exists(name):
-                    self.progress.say("the ensemble is not logged as a model: its learners are too large, or need pickle")
+                    self.progress.say(
+                        "the ensemble is not logged as a model: its learners are too large, or need pickle"
+                    )
                     return
                 with self.folder.downloaded(name) as source:
                     shutil.copytree(source, path / f"member={k:03d}")

@@ -74,7 +74,10 @@ BAD_TABLES: dict[str, tuple[Callable[[], pd.DataFrame | pa.Table], tuple[str, ..
     "infinite": (lambda: _frame(i=[np.inf] * 3 + [0.0] * (N - 3)), ("'i'", "3")),
     "all missing": (lambda: _frame(m=pd.array([None] * N, dtype="Float64")), ("'m'", "drop=")),
     "target constant": (lambda: _frame(y="no"), ("y", "constant")),
-    "target with nulls": (lambda: _frame(y=[None] * 7 + ["no", "yes"] * 56 + ["no"]), ("7", "drop_missing_target=true")),
+    "target with nulls": (
+        lambda: _frame(y=[None] * 7 + ["no", "yes"] * 56 + ["no"]),
+        ("7", "drop_missing_target=true"),
+    ),
     "rare class": (lambda: _frame(y=["rare"] + ["no", "yes"] * 59 + ["no"]), ("rare", "1")),
     "too few rows": (lambda: _frame().head(12), ("rows",)),
 }

@@ -13,6 +13,7 @@ import ray
 from dge_ray.distributed.session import NAMESPACE, TINY
 from dge_ray.generators.base import Generator, generator_class, make_generator
 from dge_ray.seeds import Purpose, integer
+from dge_ray.shards import draw_shard
 from dge_ray.storage import Folder
 from dge_ray.table.schema import TableSchema
 
@@ -79,9 +80,7 @@ class GeneratorActor:
         started, cpu = time.perf_counter(), time.process_time()
         seed = integer(spec.seed, Purpose.FIT, member=self.member)
         generator = make_generator(spec.generator, **spec.settings)
-        generator.fit(
-            train, spec.schema, seed=seed, device=self.device, stopping=stopping, progress=self._report_epoch
-        )
+        generator.fit(train, spec.schema, seed=seed, device=self.device, stopping=stopping, progress=self._report_epoch)
         with tempfile.TemporaryDirectory() as scratch:
             generator.save(Path(scratch))
             spec.folder.upload(Path(scratch), f"{folder}/generator")
@@ -117,8 +116,8 @@ class GeneratorActor:
             return spec.folder.read_table(name)
         cpu = time.process_time()
         # Always a whole shard: sample(n) is no prefix of sample(n'), and a volume's end must not change its rows.
-        seed = integer(spec.seed, Purpose.SHARD, member=self.member, index=index)
-        table = self._loaded().sample(spec.shard_rows, seed=seed)
+        generator = self._loaded()
+        table = draw_shard(generator, index, shard_rows=spec.shard_rows, seed=spec.seed, member=self.member)
         spec.folder.write_table(name, table)
         self._note_sampling(index, time.process_time() - cpu)
         self.board.drew.remote(self.member, index, table.num_rows)

@@ -8,7 +8,7 @@ import ray
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.session import ray_session
 from dge_ray.generators.base import generator_class
-from dge_ray.seeds import Purpose, integer
+from dge_ray.shards import draw_shard
 from dge_ray.storage import Folder
 
 
@@ -19,7 +19,9 @@ def draw_members(spec: MemberSpec, out: Folder, *, members: int, volume: int, sa
         # Tasks of several shards, so that loading a generator is paid once for many.
         per_task = max(1, -(-spec.shards(volume) // 4))
         starts = range(0, spec.shards(volume), per_task)
-        left = [write.remote(spec, out, k, list(range(a, a + per_task)), volume) for k in range(members) for a in starts]
+        left = [
+            write.remote(spec, out, k, list(range(a, a + per_task)), volume) for k in range(members) for a in starts
+        ]
         total, rows = len(left), 0
         while left:
             done, left = ray.wait(left, num_returns=1)
@@ -44,9 +46,7 @@ def _write_shards(spec: MemberSpec, out: Folder, member: int, shards: list[int],
             if generator is None:
                 with spec.folder.downloaded(f"{spec.member_folder(member)}/generator") as path:
                     generator = generator_class(spec.generator).load(path)
-            table = generator.sample(
-                spec.shard_rows, seed=integer(spec.seed, Purpose.SHARD, member=member, index=shard)
-            )
+            table = draw_shard(generator, shard, shard_rows=spec.shard_rows, seed=spec.seed, member=member)
         out.write_table(f"member={member:03d}/part-{shard:05d}.parquet", table.slice(0, rows))
         written += rows
     return written

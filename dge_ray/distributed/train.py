@@ -19,7 +19,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.stream import configure_data, member_dataset
-from dge_ray.downstream import Learner, make_learner
+from dge_ray.downstream import Learner, StreamingLearner, make_learner
 from dge_ray.errors import StudyError
 from dge_ray.predictions import Job, model_folder, write_predictions
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
@@ -127,7 +127,9 @@ class _Worker:
 
             torch.distributed.barrier()  # after every rank registered: a restart must not see the old sequence
         while True:
-            call = self.board.nth.remote(done) if self.together else self.board.next.remote(self.rank, self.reader.member)
+            call = (
+                self.board.nth.remote(done) if self.together else self.board.next.remote(self.rank, self.reader.member)
+            )
             job = ray.get(call)
             if not isinstance(job, Job):
                 return
@@ -140,7 +142,7 @@ class _Worker:
     def _do(self, job: Job) -> None:
         started, cpu = time.perf_counter(), time.process_time()
         learner = self._learner(learner_seed(self.spec.members.seed, job))
-        if learner.streams:
+        if isinstance(learner, StreamingLearner):
             average = _sum_over_workers if self.together else None
             part = (self.rank, self.world) if self.together else (0, 1)
             learner.fit_stream(lambda: self._batches(job), self._rows(job), average=average, part=part)

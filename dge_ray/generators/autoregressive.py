@@ -113,7 +113,12 @@ class Autoregressive:
         if source is None:
             marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
             import os
-            network.initialise(stream(seed, WEIGHTS), marginals, discretiser_ranks(discretiser) if os.environ.get('RANKS','1')=='1' else None)
+
+            network.initialise(
+                stream(seed, WEIGHTS),
+                marginals,
+                discretiser_ranks(discretiser) if os.environ.get("RANKS", "1") == "1" else None,
+            )
         else:
             network.flat.copy_(torch.from_numpy(source.arrays["weights"]))
         self.history = train(
@@ -248,10 +253,15 @@ def _cut_stopping(values: Columns, n: int, seed: int) -> tuple[Columns, Columns]
 
 def discretiser_ranks(d):
     from dge_ray.generators.tokens import Codes
-    out=[]
+
+    out = []
     for col in d.columns.values():
-        if isinstance(col,Codes): out.append(None); continue
-        c=col.decode(np.arange(col.size,dtype=np.int32),np.full(col.size,.5))
-        known=~np.isnan(c); r=np.full(col.size,np.nan); r[known]=(np.argsort(np.argsort(c[known]))+.5)/known.sum()
+        if isinstance(col, Codes):
+            out.append(None)
+            continue
+        c = col.decode(np.arange(col.size, dtype=np.int32), np.full(col.size, 0.5))
+        known = ~np.isnan(c)
+        r = np.full(col.size, np.nan)
+        r[known] = (np.argsort(np.argsort(c[known])) + 0.5) / known.sum()
         out.append(torch.from_numpy(r).float())
     return out

@@ -74,11 +74,15 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
             raise InputError("checkpoint", f"generator '{record['generator']}' in {path}", f"'{name}'")
         weights = (path / "weights.safetensors").read_bytes()
         if hashlib.sha256(weights).hexdigest() != record["weights_sha256"]:
-            raise InputError("checkpoint", f"weights that do not match generator.json in {path}", "an undamaged checkpoint")
+            raise InputError(
+                "checkpoint", f"weights that do not match generator.json in {path}", "an undamaged checkpoint"
+            )
         schema = TableSchema.from_json(json.dumps(record["schema"]))
         return Checkpoint(name, schema, record["settings"], load_arrays(weights), record["extra"])
     except InputError:
         raise
     except Exception as error:  # any way in which a damaged file fails to parse
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError("checkpoint", f"a damaged checkpoint in {path} ({reason})", "an undamaged checkpoint") from error
+        raise InputError(
+            "checkpoint", f"a damaged checkpoint in {path} ({reason})", "an undamaged checkpoint"
+        ) from error

@@ -163,9 +163,7 @@ def _target_scores(schema: TableSchema, encoded: np.ndarray, weights: np.ndarray
     return (np.cumsum(share) - share / 2)[row]
 
 
-def _token_order(
-    column: ColumnTokens, row: np.ndarray, lead: np.ndarray | None, weights: np.ndarray
-) -> np.ndarray:
+def _token_order(column: ColumnTokens, row: np.ndarray, lead: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
     """Which token comes at which rank, (size,).
 
     Measured values rank by size, and missing lowest. Categories have no order of their own: they rank by the mean of the

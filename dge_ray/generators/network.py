@@ -21,8 +21,9 @@ BLOCK_ROWS = 4096  # rows at a time where no gradient is taken
 LANES = 16  # output widths are padded to this many: softmax over fewer is ten times slower a row (no vector fits)
 POOL_ROWS = 65_536
 import os
-FREQUENCIES = int(os.environ.get('FREQ','16'))
-SMOOTHNESS = float(os.environ.get('SMOOTH','0.5'))
+
+FREQUENCIES = int(os.environ.get("FREQ", "16"))
+SMOOTHNESS = float(os.environ.get("SMOOTH", "0.5"))
 NEVER = -1e4  # the logit of padding: its probability and gradient are exactly 0
 
 

@@ -27,9 +27,7 @@ class Sampler:
         network, tables = self.network, []
         for j in range(1, len(network.sizes)):
             layer = network.weights[f"{j}.A"]
-            parts = [
-                network.weights[f"{i}.embed"] @ layer[network.starts[i] : network.starts[i + 1]] for i in range(j)
-            ]
+            parts = [network.weights[f"{i}.embed"] @ layer[network.starts[i] : network.starts[i + 1]] for i in range(j)]
             parts[0] = parts[0] + network.weights[f"{j}.a"]  # column 0 has exactly one token in every row
             tables.append(torch.cat(parts))
         return tables

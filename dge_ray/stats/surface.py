@@ -126,7 +126,7 @@ def _from_ends(metric: str, ends: _Ends, size: int, y: np.ndarray) -> tuple[floa
     value = float(weights @ ends.full.mean(axis=1))
     se, se_rows = ends.spread.error(weights), ends.spread.error_rows(weights)
     if metric == "rmse":
-        root = np.sqrt(value)
+        root = float(np.sqrt(value))
         return (root, se / (2 * root), se_rows / (2 * root)) if root > 0 else (0.0, 0.0, 0.0)
     if metric == "r2":
         return _r2(weights @ ends.full, y, se, se_rows)

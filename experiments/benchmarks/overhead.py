@@ -32,12 +32,20 @@ def main(argv: list[str]) -> None:
     _, options, file = words(argv, parts="study,fixed,rate,stream", members=16, rows=10_000_000)
     torch.set_num_threads(1)
     todo = {"study": study, "fixed": fixed, "rate": rate, "stream": stream}
-    finish([{"benchmark": f"overhead.{part}", **todo[part](options)} for part in str(options["parts"]).split(",")], file)
+    finish(
+        [{"benchmark": f"overhead.{part}", **todo[part](options)} for part in str(options["parts"]).split(",")], file
+    )
 
 
 def study(options: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as storage:
-        asked = [*ADULT[1], f"members={options['members']}", "ratios=0.5,1,2,4,8", f"storage={storage}", "tracking=false"]
+        asked = [
+            *ADULT[1],
+            f"members={options['members']}",
+            "ratios=0.5,1,2,4,8",
+            f"storage={storage}",
+            "tracking=false",
+        ]
         config = read_config(ADULT[0], asked)
         started = time.perf_counter()
         with Tree() as tree:

@@ -1,6 +1,5 @@
 """The same study without Ray: one process, one thread, one loop. What the benchmarks measure the framework against."""
 
-import time
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from dge_ray.predictions import Job
 from dge_ray.prepare import Prepared
 from dge_ray.results import baseline_jobs
 from dge_ray.seeds import Purpose, integer
+from dge_ray.shards import draw_rows
 from dge_ray.table import Columns, TableCodec
 
 
@@ -24,12 +24,8 @@ def fit_member(prepared: Prepared, k: int) -> Generator:
 
 
 def draw(prepared: Prepared, generator: Generator, k: int, volume: int) -> pa.Table:
-    """The first `volume` rows of member k: whole shards, cut."""
-    shards = []
-    for j in range(-(-volume // prepared.shard_rows)):
-        seed = integer(prepared.config.seed, Purpose.SHARD, member=k, index=j)
-        shards.append(generator.sample(prepared.shard_rows, seed=seed))
-    return pa.concat_tables(shards).slice(0, volume)
+    """The first `volume` rows of member k."""
+    return draw_rows(generator, volume, shard_rows=prepared.shard_rows, seed=prepared.config.seed, member=k)
 
 
 def fit_learner(prepared: Prepared, job: Job, rows: Columns, real: dict[str, Columns]) -> dict[str, np.ndarray]:
@@ -75,8 +71,3 @@ def plain_study(
 
 def _member_jobs(k: int, volumes: Iterable[int]) -> list[Job]:
     return [Job("member", k, volume) for volume in volumes]
-
-
-def cpu_and_wall() -> tuple[float, float]:
-    """This process's CPU seconds and the clock."""
-    return time.process_time(), time.perf_counter()

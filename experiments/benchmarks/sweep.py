@@ -24,7 +24,9 @@ from dge_ray.table import TableCodec
 
 
 def main(argv: list[str]) -> None:
-    defaults = dict(target=None, split_column=None, volumes="0.5,1,2,4,8", members="1,2,4,8", generator="autoregressive")
+    defaults = dict(
+        target=None, split_column=None, volumes="0.5,1,2,4,8", members="1,2,4,8", generator="autoregressive"
+    )
     positional, options, file = words(argv, **defaults)
     if positional:
         source = positional[0]

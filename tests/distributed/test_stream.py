@@ -47,9 +47,8 @@ def _direct(spec: MemberSpec, shards: int) -> pa.Table:
     from dge_ray.generators.base import generator_class
 
     generator = generator_class("copula").load(Path(spec.folder.path) / "members/000/generator")
-    return pa.concat_tables(
-        generator.sample(SHARD, seed=integer(0, Purpose.SHARD, member=0, index=j)) for j in range(shards)
-    )
+    draws = [integer(0, Purpose.SHARD, member=0, index=j) for j in range(shards)]
+    return pa.concat_tables(generator.sample(SHARD, seed=seed) for seed in draws)
 
 
 def _streamed(spec: MemberSpec, volume: int) -> pa.Table:

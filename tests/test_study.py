@@ -1,0 +1,242 @@
+"""The main path, run for real: Ray, Train, Tune, Data, MLflow on SQLite.
+
+Checked against the contract's files and columns, against the same study done in one plain loop (bit for bit), and
+against itself after a `kill -9`. One study of breast_cancer with the copula serves most tests: a start costs seconds.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dge_ray.config import read_config
+from dge_ray.predictions import Job, prediction_file, read_predictions
+from dge_ray.prepare import Prepared, prepare
+from dge_ray.storage import Folder
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks"))
+
+WORDS = ["breast_cancer", "generator=copula", "members=3", "ratios=0.5,1,2"]
+FITS = 3 * 3 + 2 + 1 + 1  # members x volumes, naive ensemble's other seeds, concatenated, real
+
+
+def _tune(folder: Path, *words: str, wait: bool = True) -> subprocess.Popen[str]:
+    """`dge-ray tune --json` in `folder`, in a process group of its own."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dge_ray.cli", "tune", *WORDS, *words, "--json"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    if wait:
+        out, err = process.communicate(timeout=280)
+        assert process.returncode == 0, err
+        process.answer = json.loads(out)  # type: ignore[attr-defined]
+    return process
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which the study has run to its end, with two downstream workers."""
+    folder = tmp_path_factory.mktemp("done")
+    _tune(folder, "workers=2")
+    yield folder
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(read_config(WORDS[0], WORDS[1:]))
+
+
+def _study(folder: Path) -> Folder:
+    return Folder.open(folder / "studies" / "breast_cancer")
+
+
+def _report(folder: Path) -> dict:
+    return _study(folder).read_json("report.json")
+
+
+def test_report_is_the_contract(done: Path, prepared: Prepared) -> None:
+    report = _report(done)
+    assert set(report["versions"]) >= {"dge_ray", "ray", "torch", "mlflow", "python"}
+    assert report["data"]["rows"] == prepared.rows and report["data"]["task"] == "binary"
+    assert (report["generator"], report["learner"], report["metric"]) == ("copula", "boosting", "log_loss")
+    assert report["members"] == 3 and report["volumes"] == list(prepared.volumes)
+    point = report["reflection_point"]
+    assert point["volume"] in prepared.volumes and point["ratio"] == pytest.approx(point["volume"] / prepared.n)
+    assert point["status"] in {"interior", "plateau", "not_reached", "undecided"}
+    assert point["interval"][0] <= point["volume"] <= point["interval"][1]
+    assert point["risk_interval"][0] < point["risk"] < point["risk_interval"][1]
+    methods = {"dge", "naive_single", "naive_ensemble", "naive_concatenated", "real"}
+    assert set(report["test"]) == methods and set(report["test_differences"]) == methods - {"dge"}
+    assert set(report["test"]["dge"]) == {"log_loss", "auc", "brier", "accuracy", "macro_f1"}
+    assert point["risk"] == pytest.approx(report["test"]["dge"]["log_loss"])
+    assert report["cost"]["downstream_fits"] == FITS
+    assert report["cost"]["rows_generated"] == 3 * 2 * prepared.n
+    assert all(seconds > 0 for seconds in report["cost"]["cpu_seconds"].values())
+
+
+def test_files_are_the_contract(done: Path, prepared: Prepared) -> None:
+    folder = _study(done)
+    surface = folder.read_table("surface.parquet")
+    assert [(f.name, str(f.type)) for f in surface.schema] == [
+        ("learner", "string"),
+        ("members", "int32"),
+        ("volume", "int64"),
+        ("split", "string"),
+        ("metric", "string"),
+        ("value", "double"),
+        ("se", "double"),
+        ("se_rows", "double"),
+        ("dropped", "bool"),
+    ]
+    assert surface.num_rows == 3 * 3 * 5 * 2  # members x volumes x metrics x splits
+    record = folder.read_json("members/001/member.json")
+    assert record["rows"] == prepared.n and record["cpu_seconds"] > 0
+    assert len(folder.list("predictions")) == 9
+    assert {name.rpartition(".")[2] for name in folder.list("figures")} == {"png"}
+    assert not folder.exists("lock.json")
+    assert read_config(str(done / "studies/breast_cancer/config.yaml")).members == 3
+    text = (done / "studies/breast_cancer/report.html").read_text()
+    assert text.startswith("<!") and "base64" in text
+
+
+def test_predictions_are_the_plain_loops(done: Path, prepared: Prepared) -> None:
+    """Two workers, actors, streams and shards on disk give the bits that one process gives with none of them."""
+    from plain import plain_study
+
+    volume = _report(done)["reflection_point"]["volume"]
+    for job, mine in plain_study(prepared, 3, prepared.volumes, baselines_at=volume).items():
+        kept = read_predictions(_study(done), "boosting", job, 2)
+        assert all(np.array_equal(mine[split], kept[split]) for split in mine), job
+
+
+def test_mlflow_holds_it_all(done: Path, prepared: Prepared) -> None:
+    import mlflow
+    import pandas as pd
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{done / 'mlflow.db'}"
+    client = MlflowClient(uri)
+    runs = client.search_runs([client.get_experiment_by_name("dge_ray").experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert len(parents) == 1 and len(children) == len(prepared.volumes)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    history = client.get_metric_history(children[0].info.run_id, "test/log_loss")
+    assert sorted(metric.step for metric in history) == [1, 2, 3]
+    assert {file.path for file in client.list_artifacts(parents[0].info.run_id)} >= {"report.json", "report.html"}
+    assert parents[0].inputs.dataset_inputs[0].dataset.digest
+    mlflow.set_tracking_uri(uri)
+    model = mlflow.pyfunc.load_model(f"runs:/{parents[0].info.run_id}/model")
+    test = prepared.parts["test"].drop_columns(["target"]).to_pandas()
+    answer = model.predict(test)
+    assert isinstance(answer, pd.DataFrame)
+    mean = np.mean(
+        [
+            read_predictions(
+                _study(done), "boosting", Job("member", k, _report(done)["reflection_point"]["volume"]), 2
+            )["test"]
+            for k in range(3)
+        ],
+        axis=0,
+        dtype=np.float64,
+    )
+    assert np.allclose(answer["proba_malignant"], mean[:, 1], atol=1e-7)
+
+
+def test_a_second_run_redoes_nothing(done: Path) -> None:
+    folder = done / "studies" / "breast_cancer"
+
+    def stamps() -> dict[str, int]:
+        kept = ("members", "shards", "predictions", "baselines", "models")
+        return {str(p): p.stat().st_mtime_ns for part in kept for p in (folder / part).rglob("*") if p.is_file()}
+
+    before, first = stamps(), _report(done)
+    process = _tune(done)
+    assert stamps() == before
+    again = process.answer  # type: ignore[attr-defined]
+    assert again["reflection_point"] == first["reflection_point"] and again["test"] == first["test"]
+
+
+def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
+    """kill -9 of the driver once fits have begun; the same command ends with the same bits, and redoes nothing finished.
+
+    With one worker where the undisturbed study had two: that makes no difference either.
+    """
+    process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
+    there = tmp_path / "studies" / "breast_cancer" / "predictions"
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not (there.exists() and len(list(there.glob("*.parquet"))) >= 2):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    study = tmp_path / "studies" / "breast_cancer"
+    assert not (study / "report.json").exists()
+    finished = {str(p): p.stat().st_mtime_ns for p in study.rglob("*.parquet")} | {
+        str(p): p.stat().st_mtime_ns for p in study.rglob("member.json")
+    }
+    assert len(finished) >= 4
+    _tune(tmp_path, "workers=1", "tracking=false")
+    assert all(Path(p).stat().st_mtime_ns == stamp for p, stamp in finished.items())
+    mine, other = _study(tmp_path), _study(done)
+    for part in ("predictions", "baselines"):
+        assert mine.list(part) == other.list(part)
+        for name in mine.list(part):
+            assert mine.read_bytes(f"{part}/{name}") == other.read_bytes(f"{part}/{name}"), name
+    for name in mine.list("shards/member=000"):
+        assert mine.read_bytes(f"shards/member=000/{name}") == other.read_bytes(f"shards/member=000/{name}")
+
+
+def test_a_bundle_holds_the_members_rows_and_no_more(done: Path, prepared: Prepared, tmp_path: Path) -> None:
+    from dge_ray.bundle import write_bundle
+    from dge_ray.table import TableSchema, check_table
+
+    out, volume = tmp_path / "bundle", 2 * prepared.n + 700  # beyond what the study has drawn
+    made = write_bundle(
+        str(done / "studies" / "breast_cancer"), {"out": str(out), "volume": volume, "members": 2}, print
+    )
+    assert made["members"] == 2
+    assert sorted(p.name for p in out.iterdir()) == ["bundle.json", "member=000", "member=001", "schema.json"]
+    schema = TableSchema.from_json((out / "schema.json").read_text())
+    parts = [pq.ParquetFile(p).read() for p in sorted((out / "member=001").iterdir())]
+    assert sum(part.num_rows for part in parts) == volume
+    assert all(check_table(part, schema) == [] for part in parts)
+    first = _study(done).read_table("shards/member=001/part-00000.parquet")
+    assert parts[0].equals(first)
+    facts = json.loads((out / "bundle.json").read_text())
+    assert facts["rows_per_member"] == volume and facts["real_rows"] == prepared.n
+
+
+def test_report_is_rebuilt_from_the_files(done: Path) -> None:
+    from dge_ray.results import rebuild_report
+
+    page = done / "studies" / "breast_cancer" / "report.html"
+    before = page.read_bytes()
+    page.unlink()
+    rebuild_report("breast_cancer", {"storage": str(done / "studies")})
+    assert page.read_bytes() == before
+
+
+def test_damaged_predictions_are_named(done: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(done / "studies", tmp_path / "studies")
+    name = prediction_file("boosting", Job("member", 1, prepare(read_config(WORDS[0], WORDS[1:])).volumes[0]))
+    (tmp_path / "studies" / "breast_cancer" / name).write_bytes(b"PAR1")
+    process = _tune(tmp_path, "tracking=false", wait=False)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert name in err and "damaged" in err.strip().splitlines()[-1]
