@@ -1,4 +1,4 @@
-"""A fitted ensemble as an MLflow model from code: MLflow copies this file into the model and runs it to load the model."""
+"""A fitted ensemble as an MLflow model from code: MLflow copies this file into the model and runs it to load it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A bundle: K synthetic tables for people who may not see the real one (design: members' rows, schema, facts; no weights)."""
+"""A bundle: K synthetic tables for people who may not see the real one: rows, schema and facts, no weights."""
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -19,7 +19,7 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     Shards that the study already holds are read, not drawn again.
 
     Raises:
-        InputError: an unknown or missing key, no such study, members that are not fitted, or a folder that is not empty.
+        InputError: an unknown or missing key, no such study, members not fitted, or a folder that is not empty.
     """
     for key in options:
         if key not in KEYS:

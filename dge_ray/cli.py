@@ -15,12 +15,15 @@ import typer
 from dge_ray.errors import InputError, InputErrors, StudyError
 
 app = typer.Typer(
-    help="Deep generative ensembles on Ray: how many generators, how many synthetic rows, and can the answer be trusted.",
+    help="Deep generative ensembles on Ray: how many generators, how many synthetic rows, can it be trusted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+# Click's error for bad usage; typer keeps it in different places by version, but always as this base.
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 
 KEYS = (
     "Keys: study=NAME storage=DIR|URI seed=0 members=auto|8 ratios=0.5,1,2 generator=NAME learner=NAME target=COLUMN "
@@ -120,9 +123,11 @@ def main() -> None:
         raise SystemExit(130) from None
     except typer.Exit as leaving:
         raise SystemExit(leaving.exit_code) from None
-    except Exception as error:
-        if hasattr(error, "format_message"):  # click's own usage errors
-            raise SystemExit(_fail(error.format_message(), 2)) from None
+    except USAGE_ERROR as error:
+        raise SystemExit(_fail(error.format_message(), 2)) from None
+    except Exception as error:  # what nobody foresaw is still one line; the traceback is for those who ask
+        if os.environ.get("DGE_RAY_TRACEBACK"):
+            raise
         raise SystemExit(_fail(f"{type(error).__name__}: {error}", 1)) from None
 
 

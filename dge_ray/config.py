@@ -55,23 +55,23 @@ class Frozen(BaseModel):
 class Generator(Frozen):
     """Which generator, and its settings (checked by the generator itself)."""
 
-    name: str = Field("autoregressive", description="a generator's name (`dge-ray ls` lists them)")
-    settings: dict[str, Any] = Field({}, description="settings as key: value")
+    name: str = Field(default="autoregressive", description="a generator's name (`dge-ray ls` lists them)")
+    settings: dict[str, Any] = Field(default={}, description="settings as key: value")
 
 
 class Learner(Frozen):
     """Which downstream model, and its settings (checked by the learner itself)."""
 
     name: str = Field(
-        "boosting", description="a learner's name (`dge-ray ls` lists them) or an estimator's dotted path"
+        default="boosting", description="a learner's name (`dge-ray ls` lists them) or an estimator's dotted path"
     )
-    settings: dict[str, Any] = Field({}, description="settings as key: value")
+    settings: dict[str, Any] = Field(default={}, description="settings as key: value")
 
 
 class Search(Frozen):
     """How volumes are searched."""
 
-    name: Literal["grid", "optuna"] = Field("grid", description="grid or optuna")
+    name: Literal["grid", "optuna"] = Field(default="grid", description="grid or optuna")
     trials: int = Field(
         8,
         ge=1,
@@ -79,7 +79,7 @@ class Search(Frozen):
         description="a whole number from 1 (optuna's trials, each one volume between the outer ratios)",
     )
     drop_hopeless: bool = Field(
-        False, description="true or false (stop volumes that cannot become the best one any more)"
+        default=False, description="true or false (stop volumes that cannot become the best one any more)"
     )
 
 
@@ -102,13 +102,13 @@ class StudyConfig(Frozen):
         DEFAULT_RATIOS, description="numbers above 0, as 0.5,1,2 (synthetic rows a member over real rows)"
     )
     generator: Annotated[Generator, BeforeValidator(_part)] = Field(
-        Generator(), description="a generator's name, or name and settings"
+        default_factory=Generator, description="a generator's name, or name and settings"
     )
     learner: Annotated[Learner, BeforeValidator(_part)] = Field(
-        Learner(), description="a learner's name, or name and settings"
+        default_factory=Learner, description="a learner's name, or name and settings"
     )
     search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
-        Search(), description="grid or optuna, or name, trials and drop_hopeless"
+        default_factory=lambda: Search(), description="grid or optuna, or name, trials and drop_hopeless"
     )
     target: str | None = Field(None, description="a column's name")
     split_column: str | None = Field(
@@ -231,7 +231,7 @@ def make_config(raw: Mapping[str, Any]) -> StudyConfig:
 
 
 def _as_input_error(fault: Any) -> InputError:
-    """One pydantic fault as the line that a user reads; union branches and list positions are folded into their field."""
+    """One pydantic fault as the line that a user reads; union branches and list positions belong to their field."""
     model: type[BaseModel] = StudyConfig
     path: list[str] = []
     takes = ""

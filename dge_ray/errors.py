@@ -1,4 +1,4 @@
-"""The two kinds of failure a user sees: the input is at fault (exit 2), or the study failed (exit 1). Each is one line."""
+"""The two kinds of failure a user sees: the input is at fault (exit 2), or the study failed (exit 1). A line each."""
 
 from difflib import get_close_matches
 

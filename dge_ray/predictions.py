@@ -1,8 +1,8 @@
 """Downstream fits by address, and the prediction tensor P[member, volume, row, class] on disk.
 
-A `Job` is one downstream fit. Its predictions are one Parquet file whose name is the job's address, so that what exists
-is known from a listing and nothing is done twice. Member fits lie in `predictions/` (the contract's columns), the fits of
-the baselines in `baselines/` (the same columns).
+A `Job` is one downstream fit. Its predictions are one Parquet file whose name is the job's address, so that what
+exists is known from a listing and nothing is done twice. Member fits lie in `predictions/`, the baselines' fits in
+`baselines/`, with the same columns.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""From a configuration to checked tables: everything that can be wrong with the input is found here, before any work."""
+"""From a configuration to checked tables: whatever can be wrong with the input is found here, before any work."""
 
 import hashlib
 import json
@@ -82,7 +82,7 @@ class Prepared:
 
     @property
     def pilot_volume(self) -> int:
-        """The volume at which the number of members is decided: the one nearest to as many rows as there are real ones."""
+        """The volume at which the number of members is decided: the one nearest to n."""
         return min(self.volumes, key=lambda m: (abs(np.log(m / self.n)), m))
 
     @property
@@ -185,7 +185,7 @@ def _check_size(prepared: Prepared) -> None:
         raise InputError(
             "max_rows",
             f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})",
-            f"at most {prepared.config.max_rows:,}; raise it with max_rows={rows}, or take fewer members or smaller ratios",
+            f"at most {prepared.config.max_rows:,}; raise it with max_rows={rows}, or take fewer members or ratios",
         )
 
 

@@ -1,4 +1,4 @@
-"""A fitted ensemble on disk, applied to a frame: a folder with schema.json and `member=000/`, ..., a saved learner each."""
+"""A fitted ensemble applied to a frame: a folder with schema.json and `member=000/`, ..., a saved learner each."""
 
 from pathlib import Path
 

@@ -20,10 +20,10 @@ from dge_ray.predictions import Job, model_folder, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
 from dge_ray.results import assemble_report, baseline_jobs, choose, write_report
+from dge_ray.scoring import FittedEnsemble
 from dge_ray.stats.klaw import gain_of_doubling
 from dge_ray.stats.losses import metric_value
 from dge_ray.stats.pruning import hopeless_volumes
-from dge_ray.scoring import FittedEnsemble
 from dge_ray.storage import Folder
 from dge_ray.table import to_pandas
 from dge_ray.tracking import Tracker

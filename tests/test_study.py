@@ -172,7 +172,7 @@ def test_a_second_run_redoes_nothing(done: Path) -> None:
 
 
 def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
-    """kill -9 of the driver once fits have begun; the same command ends with the same bits, and redoes nothing finished.
+    """kill -9 of the driver once fits have begun; the same command ends with the same bits, nothing finished redone.
 
     With one worker where the undisturbed study had two: that makes no difference either.
     """

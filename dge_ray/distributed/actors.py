@@ -106,7 +106,9 @@ class GeneratorActor:
         if self._generator is None:
             spec = self.spec
             with spec.folder.downloaded(f"{spec.member_folder(self.member)}/generator") as path:
-                self._generator = generator_class(spec.generator).load(path, device=self.device)
+                generator: Generator = generator_class(spec.generator).load(path, device=self.device)
+            self._generator = generator
+            return generator
         return self._generator
 
     def shard(self, index: int) -> pa.Table:

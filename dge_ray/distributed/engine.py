@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import ray
+from ray.exceptions import RayError
 
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
@@ -46,10 +47,8 @@ class Demand:
         workers = max(1, int(resources.cpus)) if self.workers == "auto" else self.workers
         if workers > most:
             raise InputError("workers", str(workers), f"at most {most} on this cluster's {resources.cpus:g} CPUs")
-        if self.gpus_per_member == "auto":
-            gpus = 0.0 if not resources.gpus else 0.25
-        else:
-            gpus = self.gpus_per_member
+        shared = 0.25 if resources.gpus else 0.0  # a member of the default size uses a small part of a GPU
+        gpus = shared if self.gpus_per_member == "auto" else self.gpus_per_member
         if gpus > resources.gpus:
             raise InputError("gpus_per_member", f"{gpus:g}", f"at most the cluster's {resources.gpus:g} GPUs")
         return workers, min(1.0, WORKER_SHARE * resources.cpus / workers), gpus
@@ -129,7 +128,7 @@ class Engine:
         while not self._closing.wait(POLL_SECONDS):
             try:
                 self.on_status(ray.get(self.board.status.remote(), timeout=10))
-            except (ray.exceptions.RayError, TimeoutError):
+            except (RayError, TimeoutError):
                 continue
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
@@ -215,7 +214,7 @@ class Engine:
             ray.get(self.board.close.remote(), timeout=patience)
             self.downstream.join(timeout=patience)
             self.pool.stop()
-        except (ray.exceptions.RayError, TimeoutError):
+        except (RayError, TimeoutError):
             pass  # whatever is gone already needs no ending
         finally:
             self._stack.close()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import ray
+from ray.exceptions import RayError
 
 from dge_ray.distributed.actors import MemberSpec, start_actor
 from dge_ray.distributed.session import Resources
@@ -104,7 +105,7 @@ class MemberPool:
             member, then = self._tasks.pop(task)
             try:
                 ray.get(task)
-            except ray.exceptions.RayError as error:
+            except RayError as error:
                 cause = getattr(error, "cause", None) or error
                 if isinstance(cause, InputError):
                     message = str(cause)

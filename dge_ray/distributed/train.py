@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 import ray.train
+from ray.exceptions import RayError
 
 # The only import of Ray Train's V2 package: DataParallelTrainer has no public name elsewhere.
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
@@ -85,7 +86,7 @@ class MemberReader:
 
 
 def learner_seed(seed: int, job: Job) -> int:
-    """The learner's seed: naive single is in naive ensemble (same member, index 0); the other baselines have their own."""
+    """The learner's seed: naive single is in naive ensemble (same member, index 0); the others have their own."""
     if job.kind in ("member", "ensemble"):
         return integer(seed, Purpose.LEARNER, member=job.member, index=job.index, bits=31)
     index = 1 if job.kind == "concatenated" else 0
@@ -261,7 +262,7 @@ class DownstreamRun:
     def _tell(self, message: str) -> None:
         try:
             ray.get(self.board.fail.remote(message))
-        except ray.exceptions.RayError:
+        except RayError:
             return  # the Board is gone too: its own waiters have heard
 
     def join(self, timeout: float) -> None:

@@ -16,7 +16,7 @@ from dge_ray.errors import InputError
 from dge_ray.generators.base import Progress
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from dge_ray.generators.checks import check_count, check_device, encode_rows, encode_training, not_fitted
-from dge_ray.generators.conditions import encode_given
+from dge_ray.generators.conditions import encode_given, with_given
 from dge_ray.generators.network import Network
 from dge_ray.generators.sampling import Sampler
 from dge_ray.generators.tokens import Discretiser
@@ -37,7 +37,7 @@ class Autoregressive:
         bins: the most tokens a measured column gets, beside its atoms.
         hidden: width of a column's hidden layers.
         embedding: width of a column's embedding.
-        epochs: passes over the rows; None: 8, or as many as make 450 steps.
+        epochs: the most passes over the rows; None: 12, or as many as make 900 steps.
         batch_size: rows a step; None: rows / 64, between 32 and 512.
         lr: the highest learning rate of the one-cycle schedule.
         dropout: share of hidden units dropped while fitting.
@@ -112,13 +112,8 @@ class Autoregressive:
         network = self._network(discretiser, device)
         if source is None:
             marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
-            import os
-
-            network.initialise(
-                stream(seed, WEIGHTS),
-                marginals,
-                discretiser_ranks(discretiser) if os.environ.get("RANKS", "1") == "1" else None,
-            )
+            ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
+            network.initialise(stream(seed, WEIGHTS), marginals, ranks)
         else:
             network.flat.copy_(torch.from_numpy(source.arrays["weights"]))
         self.history = train(
@@ -135,9 +130,9 @@ class Autoregressive:
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.
 
-        `given`: the leading columns of `n` rows (in table order; constants and identifiers may be among them). They come
-        back as they are, and the other columns are drawn from their exact conditional law. A measured value counts as the
-        bin or nearest value that was fitted.
+        `given`: the leading columns of `n` rows (in table order; constants and identifiers may be among them). They
+        come back as they are, and the other columns are drawn from their exact conditional law. A measured value counts
+        as the bin or the nearest value that was fitted.
 
         Raises:
             InputError: not fitted, n < 1, or conditions that are not leading columns of n rows with known values.
@@ -151,10 +146,7 @@ class Autoregressive:
             tokens = state.sampler.draw(n, generator, None if known is None else torch.from_numpy(known))
         rng = numpy_generator(seed, Purpose.SHARD, index=PLACES)
         rows = codec.decode(state.discretiser.decode(tokens.cpu().numpy(), rng), seed=seed)
-        for name in [] if given is None else given.column_names:
-            field = rows.schema.field(name)
-            rows = rows.set_column(rows.schema.get_field_index(name), field, given.column(name).cast(field.type))
-        return rows
+        return rows if given is None else with_given(rows, given)
 
     def log_prob(self, table: pa.Table) -> np.ndarray:
         """log p(row) in nats, (n,) float64: exact, and -inf outside the support.
@@ -249,19 +241,3 @@ def _cut_stopping(values: Columns, n: int, seed: int) -> tuple[Columns, Columns]
     order = numpy_generator(seed, Purpose.STOPPING).permutation(n)
     keep = np.sort(order[cut:])
     return {k: v[keep] for k, v in values.items()}, {k: v[order[:cut]] for k, v in values.items()}
-
-
-def discretiser_ranks(d):
-    from dge_ray.generators.tokens import Codes
-
-    out = []
-    for col in d.columns.values():
-        if isinstance(col, Codes):
-            out.append(None)
-            continue
-        c = col.decode(np.arange(col.size, dtype=np.int32), np.full(col.size, 0.5))
-        known = ~np.isnan(c)
-        r = np.full(col.size, np.nan)
-        r[known] = (np.argsort(np.argsort(c[known])) + 0.5) / known.sum()
-        out.append(torch.from_numpy(r).float())
-    return out

@@ -10,7 +10,6 @@ import pyarrow as pa
 from dge_ray.errors import InputError, nearest
 from dge_ray.table.schema import TableSchema
 
-
 Progress = Callable[[dict[str, Any]], None]
 """Called after each epoch with that epoch's record: at least `epoch`, `epochs`, `train`, `heldout` and `seconds`."""
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.base import Unsupported
@@ -23,8 +22,8 @@ def encode_rows(table: pa.Table, schema: TableSchema) -> Columns:
     """The encoded rows, checked against the schema.
 
     Raises:
-        InputError: nothing to model, a column that is absent, of another type or with values that the schema has not, or
-            a target that is absent or has nulls.
+        InputError: nothing to model, a column that is absent, of another type or with values that the schema has not,
+            or a target that is absent or has nulls.
     """
     if not schema.modelled:
         raise InputError("schema", "only constants and identifiers", "at least one column to model")
@@ -50,7 +49,7 @@ def encode_rows(table: pa.Table, schema: TableSchema) -> Columns:
 def _nulls(column: pa.ChunkedArray) -> int:
     nulls = column.null_count
     if pa.types.is_floating(column.type):  # NaN is missing too
-        nulls += pc.sum(pc.is_nan(column)).as_py() or 0
+        nulls += int(np.isnan(column.drop_null().to_numpy()).sum())
     return nulls
 
 

@@ -34,3 +34,11 @@ def encode_given(given: pa.Table, n: int, schema: TableSchema, discretiser: Disc
         return np.empty((0, n), dtype=np.int32)
     values = encode_rows(given, part)
     return np.stack([discretiser.columns[name].encode(values[name]) for name in wanted])
+
+
+def with_given(rows: pa.Table, given: pa.Table) -> pa.Table:
+    """The rows with the given columns as they were given, in the rows' types."""
+    for name in given.column_names:
+        field = rows.schema.field(name)
+        rows = rows.set_column(rows.schema.get_field_index(name), field, given.column(name).cast(field.type))
+    return rows

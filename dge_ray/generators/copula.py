@@ -1,8 +1,8 @@
-"""A Gaussian copula over all columns, in closed form: cheap enough for tests, and the floor that a generator should beat.
+"""A Gaussian copula over all columns, in closed form: cheap enough for tests, and the floor a generator should beat.
 
-Each column is cut into ordered tokens (tokens.py); a row's latent normals, one a column, fall between thresholds that give
-each token its share. Correlations of the latents come from the columns' normal scores. What it cannot show: anything
-beyond pairwise, monotone dependence.
+Each column is cut into ordered tokens (tokens.py); a row's latent normals, one a column, fall between thresholds that
+give each token its share. Correlations of the latents come from the columns' normal scores. What it cannot show:
+anything beyond pairwise, monotone dependence.
 """
 
 from pathlib import Path
@@ -27,8 +27,8 @@ BLOCK_ROWS = 16_384
 class Copula:
     """Gaussian copula of mixed columns.
 
-    The closed form has no random start, so members would be copies of one another. Each fit therefore weights the rows at
-    random (the Bayesian bootstrap: exponential weights of mean one); the members' spread is that of the fit itself.
+    The closed form has no random start, so members would be copies of one another. Each fit therefore weights the rows
+    at random (the Bayesian bootstrap: exponential weights of mean one): members spread as fits to resampled rows would.
 
     Args:
         bins: the most tokens a measured column gets, beside its atoms.
@@ -145,7 +145,7 @@ def _last_token(upper: np.ndarray) -> int:
 
 
 def _interval_means(upper: np.ndarray) -> np.ndarray:
-    """E[z | z between two neighbouring thresholds] of a standard normal; `upper` are its distribution's values there."""
+    """E[z | z between two neighbouring thresholds] of a standard normal whose distribution is `upper` there."""
     lower = np.concatenate([[0.0], upper[:-1]])
     density = np.exp(-0.5 * ndtri(np.stack([lower, upper]).clip(1e-300, 1 - 1e-16)) ** 2) / np.sqrt(2 * np.pi)
     density = np.where(np.stack([lower <= 0, upper >= 1]), 0.0, density)
@@ -166,12 +166,11 @@ def _target_scores(schema: TableSchema, encoded: np.ndarray, weights: np.ndarray
 def _token_order(column: ColumnTokens, row: np.ndarray, lead: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
     """Which token comes at which rank, (size,).
 
-    Measured values rank by size, and missing lowest. Categories have no order of their own: they rank by the mean of the
-    target, so that what separates the classes survives. The target's own categories rank by code.
+    Measured values rank by size, and missing lowest. Categories have no order of their own: they rank by the mean of
+    the target, so that what separates the classes survives. The target's own categories rank by code.
     """
     if not isinstance(column, Codes):
-        place = np.full(column.size, 0.5)
-        centre = column.decode(np.arange(column.size, dtype=np.int32), place)
+        centre = column.centres()
         return np.argsort(np.where(np.isnan(centre), -np.inf, centre), kind="stable")
     if lead is None:
         return np.arange(column.size)

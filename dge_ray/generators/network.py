@@ -5,9 +5,9 @@ Column 0 has only a bias: its marginal. Column j > 0 sees x_j, the embeddings of
     h1 = relu(x_j A + a);  h2 = h1 + relu(h1 B + b);  token ~ softmax(h2 C + c)
 
 with weights of its own, so columns share nothing but the embeddings. Two things follow. The mask of the usual masked
-network is never multiplied out: column j's product has only the inputs that it sees. And once x is known, a column's loss
-and all its gradients can be finished before the next column starts, so `loss_and_gradients` works on one cache-sized
-column at a time, without an autograd graph (the tests hold it against autograd).
+network is never multiplied out: column j's product has only the inputs that it sees. And once x is known, a column's
+loss and all its gradients can be finished before the next column starts, so `loss_and_gradients` works on one
+cache-sized column at a time, without an autograd graph (the tests hold it against autograd).
 
 All weights are views of one flat vector, as are their gradients: one optimiser call, one file entry, one average.
 """
@@ -19,11 +19,8 @@ import torch
 
 BLOCK_ROWS = 4096  # rows at a time where no gradient is taken
 LANES = 16  # output widths are padded to this many: softmax over fewer is ten times slower a row (no vector fits)
-POOL_ROWS = 65_536
-import os
-
-FREQUENCIES = int(os.environ.get("FREQ", "16"))
-SMOOTHNESS = float(os.environ.get("SMOOTH", "0.5"))
+POOL_ROWS = 65_536  # rows of random dropout masks to take windows of
+FREQUENCIES = 16  # waves of an ordered column's first embedding, the k-th with an amplitude of 1/k
 NEVER = -1e4  # the logit of padding: its probability and gradient are exactly 0
 
 
@@ -67,14 +64,14 @@ class Network:
         self,
         generator: torch.Generator,
         marginals: Sequence[torch.Tensor],
-        ranks: Sequence[torch.Tensor | None] | None = None,
+        ranks: Sequence[torch.Tensor | None],
     ) -> None:
         """Random weights.
 
-        The output biases start at the columns' log `marginals` (size,), so that training starts from independent columns.
-        `ranks`: for each column the places (size,) in [0, 1] of its ordered tokens (nan: a token without a place), None
-        where tokens have no order. Their embeddings start as random smooth functions of the place, so that what is learnt
-        of a value holds for its neighbours.
+        The output biases start at the columns' log `marginals` (size,), so that training starts from independent
+        columns. `ranks`: for each column the places (size,) in [0, 1] of its ordered tokens (nan: a token without a
+        place), None where tokens have no order. Their embeddings start as random smooth functions of the place, so that
+        what is learnt of a value holds for its neighbours (California housing: TSTR R2 .772 to .804 in the same time).
         """
 
         def normal(name: str, scale: float) -> None:
@@ -82,18 +79,18 @@ class Network:
             self.weights[name].copy_(draw * scale)
 
         def smooth(name: str, rank: torch.Tensor) -> None:
-            frequency = torch.arange(1, FREQUENCIES + 1)
-            waves = torch.cos(math.pi * rank[:, None] * frequency) / frequency**SMOOTHNESS  # (size, frequencies)
-            waves *= (2 / (frequency ** (-2.0 * SMOOTHNESS)).sum()) ** 0.5  # variance one a unit
+            k = torch.arange(1, FREQUENCIES + 1)
+            waves = torch.cos(math.pi * rank[:, None] * k) / k  # (size, frequencies)
+            waves *= (2 / (1 / k**2).sum()) ** 0.5  # variance one a unit
             draw = waves @ torch.randn(FREQUENCIES, self.shapes[name][1], generator=generator)
             placed = ~rank.isnan()
-            self.weights[name][placed] = draw[placed].to(self.device)
+            self.weights[name][placed.to(self.device)] = draw[placed].to(self.device)
 
-        for j, marginal in enumerate(marginals):
+        for j, (marginal, rank) in enumerate(zip(marginals, ranks, strict=True)):
             if j < len(self.sizes) - 1:
                 normal(f"{j}.embed", 1.0)
-                if ranks is not None and ranks[j] is not None:
-                    smooth(f"{j}.embed", ranks[j])
+                if rank is not None:
+                    smooth(f"{j}.embed", rank)
             if j > 0:
                 normal(f"{j}.A", (3 * self.starts[-1]) ** -0.5)
                 normal(f"{j}.B", self.hidden**-0.5)

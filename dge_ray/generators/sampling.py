@@ -1,7 +1,8 @@
 """Drawing tokens from the autoregressor, column by column in cache-sized blocks of rows.
 
-A row costs about one product of hidden x hidden and one of hidden x size a column. The first layer costs next to nothing:
-an input is one of few embeddings, so A's part of each is looked up in a table made beforehand, and summed (`embedding_bag`).
+A row costs about one product of hidden x hidden and one of hidden x size a column. The first layer costs next to
+nothing: an input is one of few embeddings, so A's part of each is looked up in a table made beforehand, and summed
+(`embedding_bag`).
 """
 
 import torch
@@ -51,7 +52,7 @@ class Sampler:
 
     def _fill(self, block: torch.Tensor, known: int, uniform: torch.Tensor) -> None:
         """Draw columns `known` and on of `block` (d, rows) by inverting each row's distribution function."""
-        network, rows = self.network, block.shape[1]
+        network = self.network
         inputs = self._inputs(block, known)
         for j in range(known, len(block)):
             size = network.sizes[j]

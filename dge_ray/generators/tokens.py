@@ -1,9 +1,9 @@
 """Columns as tokens: a small set of symbols a column, and exact densities of values within a symbol.
 
-A coded column's tokens are its codes. A measured column with few values has a token a value. Other measured columns have
-a token an atom (a value that many rows share, such as a gain of 0) and quantile bins for the rest; within a bin, values
-follow the finer quantiles of the training rows, so that wide outer bins do not flatten heavy tails. Missing is the last
-token of a column that has missing values.
+A coded column's tokens are its codes. A measured column with few values has a token a value. Other measured columns
+have a token an atom (a value that many rows share, such as a gain of 0) and quantile bins for the rest; within a bin,
+values follow the finer quantiles of the training rows, so that wide outer bins do not flatten heavy tails. Missing is
+the last token of a column that has missing values.
 """
 
 from dataclasses import dataclass
@@ -67,6 +67,10 @@ class Values:
         """Values (n,) float64 of tokens (n,)."""
         return np.append(self.values, np.nan)[tokens]
 
+    def centres(self) -> np.ndarray:
+        """A value for each token (size,); nan for missing."""
+        return self.decode(np.arange(self.size, dtype=np.int32))
+
     def log_density(self, values: np.ndarray) -> np.ndarray:
         """log p(value | its token), (n,): 0 for the values themselves, -inf for any other."""
         at = np.clip(np.searchsorted(self.values, values), 0, len(self.values) - 1)
@@ -78,7 +82,7 @@ class Values:
 class Bins:
     """The tokens of a measured column with many values: atoms, then quantile bins, then missing.
 
-    A lattice column (whole numbers, or a fixed number of decimals) has the values step * k; a value's cell is [k, k + 1).
+    A lattice column (whole numbers, or a fixed number of decimals) has values step * k; a value's cell is [k, k + 1).
     In a continuous column (step 0) the value is its own coordinate. `edges` (c + 1,) are coordinates in increasing
     order and `knots` (c + 1,) the places of these edges on the axis of bins, where bin b is [b, b + 1); between edges
     both are linear, which makes the density within a bin the constant slope of a cell.
@@ -121,13 +125,14 @@ class Bins:
         if place is None:
             raise ValueError("bins need places")
         coordinates = np.interp(tokens - float(len(self.atoms)) + place, self.knots, self.edges)
-        if self.step:
-            values = np.minimum(np.floor(coordinates), self.edges[-1] - 1) * self.step
-        else:
-            values = coordinates
+        values = np.minimum(np.floor(coordinates), self.edges[-1] - 1) * self.step if self.step else coordinates
         if len(self.atoms):
             values = np.where(tokens < len(self.atoms), self.atoms[np.minimum(tokens, len(self.atoms) - 1)], values)
         return np.where(tokens == self.size - 1, np.nan, values) if self.missing else values
+
+    def centres(self) -> np.ndarray:
+        """A value for each token (size,), a bin's median; nan for missing."""
+        return self.decode(np.arange(self.size, dtype=np.int32), np.full(self.size, 0.5))
 
     def log_density(self, values: np.ndarray) -> np.ndarray:
         """log p(value | its token), (n,): a probability on a lattice and for atoms, a density elsewhere."""
@@ -215,6 +220,21 @@ class Discretiser:
     def sizes(self) -> list[int]:
         return [tokens.size for tokens in self.columns.values()]
 
+    def ranks(self) -> list[np.ndarray | None]:
+        """Each measured column's tokens (size,) by the order of their values, as places in [0, 1]; nan for missing.
+
+        None for coded columns, whose tokens have no order.
+        """
+        ranks: list[np.ndarray | None] = []
+        for tokens in self.columns.values():
+            if isinstance(tokens, Codes):
+                ranks.append(None)
+                continue
+            centres = tokens.centres()
+            place = (np.argsort(np.argsort(centres)) + 0.5) / np.count_nonzero(~np.isnan(centres))
+            ranks.append(np.where(np.isnan(centres), np.nan, place))  # nan sorts last, so it shifts no other place
+        return ranks
+
     def encode(self, values: Columns) -> np.ndarray:
         """Tokens (d, n) int32 of n encoded rows; -1 where a column cannot hold the value."""
         return np.stack([tokens.encode(values[name]) for name, tokens in self.columns.items()])
@@ -229,7 +249,7 @@ class Discretiser:
 
     def log_density(self, values: Columns) -> np.ndarray:
         """log p(row | its tokens), (n,) float64."""
-        return sum((tokens.log_density(values[name]) for name, tokens in self.columns.items()), start=np.float64(0))
+        return np.sum([tokens.log_density(values[name]) for name, tokens in self.columns.items()], axis=0)
 
     def state(self) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
         """Arrays by name, and JSON values by column, from which `from_state` makes the same discretiser."""

@@ -46,13 +46,13 @@ def batch_size_for(rows: int) -> int:
     return int(min(512, max(32, 2 ** round(math.log2(max(rows, 1) / 64)))))
 
 
-def epochs_for(rows: int, batch_size: int, *, least_epochs: int = 8, least_steps: int = 450) -> int:
+def epochs_for(rows: int, batch_size: int, *, least_epochs: int = 12, least_steps: int = 900) -> int:
     """Enough passes for `least_steps` steps, at least `least_epochs`."""
     return max(least_epochs, math.ceil(least_steps / max(1, rows // batch_size)))
 
 
 def one_cycle(step: int, steps: int, warmup: float) -> float:
-    """The rate at a step as a share of the highest: a cosine up from 1/25 over `warmup` of the steps, a cosine down to 0.
+    """A step's rate as a share of the highest: a cosine up from 1/25 over `warmup` of the steps, then one down to 0.
 
     Source: Smith & Topin 2018, super-convergence; the shape is that of torch's OneCycleLR.
     """
@@ -76,7 +76,11 @@ def train(
     seed: int,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Fit the network to tokens (d, n), and leave the weights of the epoch that was best on `heldout` (d, r) in it.
+    """Fit the network to tokens (d, n).
+
+    What counts is the moving average of the weights over about an epoch: it is what is looked at on `heldout` (d, r),
+    and the average after the best epoch is what is left in the network. (The weights of one step in mid-schedule are
+    noisy: stopping on them cost .3 % of shape error on Adult.)
 
     Returns a record an epoch: `epoch`, `epochs` (planned), `train` and `heldout` (mean nats a row, token probabilities
     only; train with dropout and over the epoch as it went), `seconds` since the start.
@@ -84,42 +88,49 @@ def train(
     started = time.perf_counter()
     n = tokens.shape[1]
     batch_size = min(plan.batch_size, n)
-    steps = plan.epochs * (n // batch_size)
+    steps_per_epoch = n // batch_size
     dropout = Dropout(plan.dropout, network.hidden, stream(seed, MASKS), device=str(network.device))
     order = stream(seed, ORDER)
     network.flat.grad = network.flat_gradient
     optimizer = torch.optim.AdamW([network.flat], lr=plan.lr, weight_decay=plan.weight_decay, fused=True)
+    average, best_average = network.flat.clone(), network.flat.clone()
     history: list[dict[str, Any]] = []
-    best, best_epoch, best_flat, step = math.inf, 0, network.flat.clone(), 0
+    best, best_epoch, step = math.inf, 0, 0
     for epoch in range(1, plan.epochs + 1):
-        nats = []
+        nats = 0.0
         for batch in _batches(tokens, batch_size, order):
-            optimizer.param_groups[0]["lr"] = plan.lr * one_cycle(step, steps, plan.warmup)
-            nats.append(network.loss_and_gradients(batch, dropout))
+            optimizer.param_groups[0]["lr"] = plan.lr * one_cycle(step, plan.epochs * steps_per_epoch, plan.warmup)
+            nats += network.loss_and_gradients(batch, dropout)
             optimizer.step()
             step += 1
-        record = {"epoch": epoch, "epochs": plan.epochs, "train": sum(nats) / len(nats), "heldout": None}
-        if heldout is not None:
-            record["heldout"] = -float(network.log_prob(heldout).mean())
+            average.lerp_(network.flat, max(1 / step, 1 / steps_per_epoch))
+        score = None if heldout is None else _nats_of(network, average, heldout)
+        record = {"epoch": epoch, "epochs": plan.epochs, "train": nats / steps_per_epoch, "heldout": score}
         record["seconds"] = time.perf_counter() - started
         history.append(record)
         if progress is not None:
             progress(record)
-        if heldout is None:
-            continue
-        if record["heldout"] < best:
-            best, best_epoch = record["heldout"], epoch
-            best_flat.copy_(network.flat)
+        if score is None or score < best:
+            best, best_epoch = math.inf if score is None else score, epoch
+            best_average.copy_(average)
         elif epoch - best_epoch >= plan.patience:
             break
-    if heldout is not None:
-        network.flat.copy_(best_flat)
     network.flat.grad = None
+    network.flat.copy_(best_average)
     return history
 
 
+def _nats_of(network: Network, flat: torch.Tensor, tokens: torch.Tensor) -> float:
+    """Mean nats a row of tokens (d, r) under the weights `flat`; the network keeps its own."""
+    current = network.flat.clone()
+    network.flat.copy_(flat)
+    nats = -float(network.log_prob(tokens).mean())
+    network.flat.copy_(current)
+    return nats
+
+
 def _batches(tokens: torch.Tensor, batch_size: int, order: torch.Generator) -> Iterator[torch.Tensor]:
-    """The columns' tokens of whole batches (d, batch_size) int64 in a random order; the last, smaller one is left out."""
+    """Tokens (d, batch_size) int64 of whole batches in a random order; the last, smaller one is left out."""
     n = tokens.shape[1]
     rows = torch.randperm(n, generator=order).to(tokens.device)
     for start in range(0, n - batch_size + 1, batch_size):

@@ -1,8 +1,7 @@
 """How far synthetic columns and pairs of columns are from real ones: shape error and trend error, in [0, 1].
 
 Arguments are columns by name: integer codes for categories (-1: missing, a level of its own), floats for measured
-values (nan: missing). Definitions as in the benchmark tables of the README: 0 is identical, and real held-out rows against
-real training rows give the noise floor.
+values (nan: missing). 0 is identical; real held-out rows against real training rows give the noise floor.
 """
 
 from collections.abc import Mapping

@@ -61,10 +61,7 @@ def plain_study(
             predictions[job] = fit_learner(prepared, job, cut(rows, job.volume), real)
         kept.append(cut(rows, baselines_at or 0))
     for job in baseline_jobs(members, baselines_at) if baselines_at else []:
-        if job.kind == "real":
-            rows = real["train"]
-        else:
-            rows = joined([kept[k] for k in job.members])
+        rows = real["train"] if job.kind == "real" else joined([kept[k] for k in job.members])
         predictions[job] = fit_learner(prepared, job, rows, real)
     return predictions
 

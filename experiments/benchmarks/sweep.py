@@ -1,6 +1,6 @@
 """The study against the same grid done cell by cell, each cell (K, m) fitting and sampling afresh.
 
-usage: sweep.py [SOURCE] [target=...] [split_column=...] [volumes=0.5,1,2,4,8] [members=1,2,4,8] [generator=...] [--json FILE]
+usage: sweep.py [SOURCE] [target=...] [split_column=...] [volumes=0.5,1,2,4,8] [members=1,2,4,8] [--json FILE]
 
 Both with the same seeds; the predictions must be the same bits. CPU-seconds: the study's with everything that Ray
 uses (its whole process tree); the cells' of one plain process, which has no overhead at all.

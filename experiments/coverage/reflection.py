@@ -4,9 +4,10 @@
 
 16 cells: sharp, mild, plateau, edge; 4 and 8 members; 300 and 3,000 rows. Each replicate draws fresh members and fresh
 rows (see `surfaces`), and calls `reflection_point` and `estimate_surface` as a study does. A row of the output is a
-cell: share of replicates whose interval holds the true reflection point, mean width in volumes of the grid, share of
-each status, and mean `se` over the standard deviation of the estimated R(K, m) across replicates (mean, least and
-greatest over the 8 volumes, at all members and over every ensemble size). About 10 CPU-minutes at 1,000 replicates.
+cell: share of replicates whose interval holds the true reflection point, mean width in volumes of the grid, the same of
+the candidates (volumes not rejected as best), share of each status, and mean `se` over the standard deviation of the
+estimated R(K, m) across replicates (mean, least and greatest over the 8 volumes, at all members and over every ensemble
+size). About 10 CPU-minutes at 1,000 replicates.
 """
 
 import json
@@ -30,7 +31,7 @@ def simulate(name: str, members: int, rows: int, replicates: int, seed: int) -> 
     surface = Surface(name)
     best = surface.best(members)
     places = {int(volume): place for place, volume in enumerate(VOLUMES)}
-    covered, widths, hits, statuses = [], [], [], Counter()
+    covered, widths, kept, candidates, hits, statuses = [], [], [], [], [], Counter()
     values, errors = [], []  # (replicates, 8 volumes, K sizes)
     for replicate in range(replicates):
         address = np.random.SeedSequence(seed, spawn_key=(NAMES.index(name), members, rows, replicate))
@@ -39,6 +40,8 @@ def simulate(name: str, members: int, rows: int, replicates: int, seed: int) -> 
         low, high = (places[volume] for volume in point.interval)
         covered.append(low <= best <= high)
         widths.append(high - low + 1)
+        kept.append(int(VOLUMES[best]) in point.candidates)
+        candidates.append(len(point.candidates))
         hits.append(point.index == best)
         statuses[point.status] += 1
         cells = estimate_surface(predictions, y, task="regression", volumes=VOLUMES, metrics=["rmse"])
@@ -53,6 +56,8 @@ def simulate(name: str, members: int, rows: int, replicates: int, seed: int) -> 
         "replicates": replicates,
         "coverage": float(np.mean(covered)),
         "width": float(np.mean(widths)),
+        "candidates_coverage": float(np.mean(kept)),
+        "candidates_number": float(np.mean(candidates)),
         "hit": float(np.mean(hits)),
         "status": {status: statuses[status] / replicates for status in STATUSES},
         "se_over_sd": float(last.mean()),
@@ -79,7 +84,8 @@ def markdown(row: dict) -> str:
     low, high = row["se_over_sd_range"]
     return (
         f"| {row['surface']} | {row['members']} | {row['rows']} | {row['coverage']:.3f} | {row['width']:.2f} | "
-        f"{row['hit']:.2f} | {share} | {row['se_over_sd']:.3f} ({low:.2f}-{high:.2f}) |"
+        f"{row['candidates_coverage']:.3f} | {row['candidates_number']:.2f} | {row['hit']:.2f} | "
+        f"{share} | {row['se_over_sd']:.3f} ({low:.2f}-{high:.2f}) |"
     )
 
 

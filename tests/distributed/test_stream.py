@@ -79,7 +79,7 @@ def test_a_killed_actor_gives_the_same_rows(spec: MemberSpec, board: object) -> 
 
 
 def test_a_stalled_consumer_stops_the_generator(spec: MemberSpec, board: object) -> None:
-    """Back-pressure: with 400 shards to draw and one consumed, only what fits the reads in flight may be drawn ahead."""
+    """Back-pressure: of 400 shards with one consumed, only what fits the reads in flight may be drawn ahead."""
     import time
 
     from ray.data import DataContext
