@@ -73,7 +73,7 @@ class Search(Frozen):
 
     name: Literal["grid", "optuna"] = Field(default="grid", description="grid or optuna")
     trials: int = Field(
-        8,
+        default=8,
         ge=1,
         le=1000,
         description="a whole number from 1 (optuna's trials, each one volume between the outer ratios)",

@@ -12,8 +12,8 @@ import numpy as np
 from dge_ray.config import StudyConfig
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.engine import Demand, Engine
-from dge_ray.distributed.search import SearchSpec
 from dge_ray.distributed.train import DownstreamSpec
+from dge_ray.distributed.trial import SearchSpec
 from dge_ray.folder import claim_folder, study_id
 from dge_ray.lock import study_lock
 from dge_ray.predictions import Job, model_folder, tensor

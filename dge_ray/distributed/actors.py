@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from dge_ray.distributed.session import NAMESPACE, TINY
+from dge_ray.distributed.session import NAMESPACE, TINY, one_thread
 from dge_ray.generators.base import Generator, generator_class, make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.shards import draw_shard
@@ -62,9 +62,6 @@ class GeneratorActor:
     """One member. Restarted by Ray after a crash, it goes on from its checkpoint; it alone writes its shards."""
 
     def __init__(self, spec: MemberSpec, member: int, device: str) -> None:
-        import torch
-
-        torch.set_num_threads(1)  # a process, a core: more threads fight over it, and change the order of sums
         self.spec, self.member, self.device = spec, member, device
         # By name: a handle among the arguments would tie this actor's restart to an object that may be gone.
         self.board: Any = ray.get_actor(spec.board_name, namespace=NAMESPACE)
@@ -80,6 +77,7 @@ class GeneratorActor:
         started, cpu = time.perf_counter(), time.process_time()
         seed = integer(spec.seed, Purpose.FIT, member=self.member)
         generator = make_generator(spec.generator, **spec.settings)
+        one_thread()
         generator.fit(train, spec.schema, seed=seed, device=self.device, stopping=stopping, progress=self._report_epoch)
         with tempfile.TemporaryDirectory() as scratch:
             generator.save(Path(scratch))
@@ -105,8 +103,10 @@ class GeneratorActor:
     def _loaded(self) -> Generator:
         if self._generator is None:
             spec = self.spec
+            cls = generator_class(spec.generator)
+            one_thread()
             with spec.folder.downloaded(f"{spec.member_folder(self.member)}/generator") as path:
-                generator: Generator = generator_class(spec.generator).load(path, device=self.device)
+                generator: Generator = cls.load(path, device=self.device)
             self._generator = generator
             return generator
         return self._generator

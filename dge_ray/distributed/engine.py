@@ -17,10 +17,11 @@ from ray.exceptions import RayError
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.members import MemberPool
-from dge_ray.distributed.search import SearchSpec, search_volumes
+from dge_ray.distributed.search import search_volumes
 from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ray_session
 from dge_ray.distributed.stream import configure_data
 from dge_ray.distributed.train import DownstreamRun, DownstreamSpec
+from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import InputError, StudyError
 from dge_ray.predictions import Job, finished
 
@@ -179,6 +180,8 @@ class Engine:
         self.pool.grow(search.members)
         present = finished(self.members.folder, self.spec.label, self._on_disk(search.members))
         ray.get(self.board.exist.remote(present))
+        if searcher == "grid":
+            ray.get(self.board.want.remote(jobs))  # the fits need not wait for the trials' processes to start
         return search_volumes(
             search,
             self.board,

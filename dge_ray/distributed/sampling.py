@@ -6,7 +6,7 @@ from typing import Any
 import ray
 
 from dge_ray.distributed.actors import MemberSpec
-from dge_ray.distributed.session import ray_session
+from dge_ray.distributed.session import one_thread, ray_session
 from dge_ray.generators.base import generator_class
 from dge_ray.shards import draw_shard
 from dge_ray.storage import Folder
@@ -30,9 +30,6 @@ def draw_members(spec: MemberSpec, out: Folder, *, members: int, volume: int, sa
 
 
 def _write_shards(spec: MemberSpec, out: Folder, member: int, shards: list[int], volume: int) -> int:
-    import torch
-
-    torch.set_num_threads(1)
     generator: Any = None
     written = 0
     for shard in shards:
@@ -44,8 +41,10 @@ def _write_shards(spec: MemberSpec, out: Folder, member: int, shards: list[int],
             table = spec.folder.read_table(kept)
         else:
             if generator is None:
+                cls = generator_class(spec.generator)
+                one_thread()
                 with spec.folder.downloaded(f"{spec.member_folder(member)}/generator") as path:
-                    generator = generator_class(spec.generator).load(path)
+                    generator = cls.load(path)
             table = draw_shard(generator, shard, shard_rows=spec.shard_rows, seed=spec.seed, member=member)
         out.write_table(f"member={member:03d}/part-{shard:05d}.parquet", table.slice(0, rows))
         written += rows

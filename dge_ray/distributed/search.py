@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,38 +10,10 @@ import ray.tune
 from ray.tune.search import BasicVariantGenerator, Searcher
 
 from dge_ray.distributed.session import TINY
-from dge_ray.predictions import Job, read_predictions
+from dge_ray.distributed.trial import SearchSpec, volume_trial
 from dge_ray.seeds import Purpose, integer
-from dge_ray.stats.losses import metric_value
-from dge_ray.storage import Folder
 
 TRIALS_AT_ONCE = 32  # waiting trials cost a process each; a grid's volumes ask at once so that a member is read once
-
-
-@dataclass(frozen=True)
-class SearchSpec:
-    """What a trial needs to read and score its volume's predictions."""
-
-    folder: Folder
-    label: str
-    members: int
-    width: int
-    metric: str
-    lower_is_better: bool
-
-
-def volume_trial(config: dict[str, Any], *, spec: SearchSpec, board: Any, truth: np.ndarray) -> None:
-    """Ask the Board for one volume; report the risk of the first K members on validation as they arrive."""
-    volume = int(config["volume"])
-    jobs = [Job("member", k, volume) for k in range(spec.members)]
-    ray.get(board.want.remote(jobs))
-    total = np.zeros((len(truth), spec.width))
-    for k, job in enumerate(jobs):
-        if not ray.get(board.wait.remote(job)):
-            return
-        total += read_predictions(spec.folder, spec.label, job, spec.width)["validation"]
-        risk = metric_value(spec.metric, total / (k + 1), truth)
-        ray.tune.report({"members": k + 1, "risk": risk, "volume": volume})
 
 
 class _OnReport(ray.tune.Callback):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ TINY = 0.001
 # What a short study on one machine needs (each is a default a user can override in the environment):
 # Train polls its workers every 2 s, which costs up to 9 s at the end of a run, and asks the dashboard, which is off.
 LOCAL_SETTINGS = {
-    "RAY_preload_python_modules": "torch",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
@@ -83,13 +83,18 @@ def map_members(function: Callable[[int], Any], count: int) -> list[Any]:
     import ray
 
     with ray_session():
-        remote = ray.remote(num_cpus=1, max_retries=3)(_one_thread)
+        remote = ray.remote(num_cpus=1, max_retries=3)(_alone)
         shared = ray.put(function)
         return ray.get([remote.remote(shared, k) for k in range(count)])
 
 
-def _one_thread(function: Callable[[int], Any], k: int) -> Any:
-    import torch
-
-    torch.set_num_threads(1)
+def _alone(function: Callable[[int], Any], k: int) -> Any:
+    one_thread()
     return function(k)
+
+
+def one_thread() -> None:
+    """One torch thread in this process, where torch is loaded. A process, a core: more threads fight over it, and
+    another number of threads is another order of sums."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -9,6 +9,7 @@ import ray.data
 from ray.data import DataContext, Datasource
 from ray.data.block import BlockMetadata
 from ray.data.datasource import ReadTask
+from ray.exceptions import RayActorError
 
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.session import NAMESPACE, TINY
@@ -56,8 +57,15 @@ class _Read:
         if self.spec.folder.exists(name):
             yield self.spec.folder.read_table(name)
             return
-        actor: Any = ray.get_actor(self.spec.actor_name(self.member), namespace=NAMESPACE)
-        yield ray.get(actor.shard.remote(self.shard))
+        try:
+            actor: Any = ray.get_actor(self.spec.actor_name(self.member), namespace=NAMESPACE)
+            table = ray.get(actor.shard.remote(self.shard))
+        except (RayActorError, ValueError):
+            # An actor is ended once its shards are on disk, perhaps between writing this one and answering.
+            if not self.spec.folder.exists(name):
+                raise
+            table = self.spec.folder.read_table(name)
+        yield table
 
 
 def configure_data() -> None:

@@ -22,7 +22,7 @@ from dge_ray.generators.sampling import Sampler
 from dge_ray.generators.tokens import Discretiser
 from dge_ray.generators.training import WEIGHTS, Plan, batch_size_for, check_settings, epochs_for, stream, train
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.table.codec import Columns, TableCodec
+from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
 
 STOPPING_SHARE = 0.1
@@ -98,17 +98,16 @@ class Autoregressive:
         """
         check_device(device)
         values = encode_training(table, schema)
-        if stopping is None:
-            values, stopping_values = _cut_stopping(values, table.num_rows, seed)
-        else:
-            stopping_values = encode_rows(stopping, schema)
         source = None if warm_start is None else self._warm_source(warm_start, schema)
         if source is None:
             discretiser = Discretiser.fit(schema.modelled, values, bins=self.settings["bins"])
         else:
             discretiser = Discretiser.from_state(source.arrays, source.extra["tokens"])
-        encoded, heldout = discretiser.encode(values), discretiser.encode(stopping_values)
-        heldout = heldout[:, (heldout >= 0).all(axis=0)]  # a category that no row was fitted on tells epochs not apart
+        encoded = discretiser.encode(values)
+        if stopping is None:
+            encoded, heldout = _cut_stopping(encoded, seed)
+        else:
+            heldout = discretiser.encode(encode_rows(stopping, schema))
         network = self._network(discretiser, device)
         if source is None:
             marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
@@ -235,9 +234,9 @@ def _marginal(row: np.ndarray, size: int) -> torch.Tensor:
     return torch.from_numpy(counts / counts.sum()).float()
 
 
-def _cut_stopping(values: Columns, n: int, seed: int) -> tuple[Columns, Columns]:
-    """Encoded rows into those to fit on and those to stop on."""
+def _cut_stopping(tokens: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens (d, n) into those to fit on and those to stop on."""
+    n = tokens.shape[1]
     cut = min(MOST_STOPPING_ROWS, max(1, round(STOPPING_SHARE * n)))
     order = numpy_generator(seed, Purpose.STOPPING).permutation(n)
-    keep = np.sort(order[cut:])
-    return {k: v[keep] for k, v in values.items()}, {k: v[order[:cut]] for k, v in values.items()}
+    return tokens[:, np.sort(order[cut:])], tokens[:, order[:cut]]

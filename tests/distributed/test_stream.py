@@ -3,6 +3,8 @@
 import os
 import signal
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +82,6 @@ def test_a_killed_actor_gives_the_same_rows(spec: MemberSpec, board: object) -> 
 
 def test_a_stalled_consumer_stops_the_generator(spec: MemberSpec, board: object) -> None:
     """Back-pressure: of 400 shards with one consumed, only what fits the reads in flight may be drawn ahead."""
-    import time
-
     from ray.data import DataContext
 
     actor = start_actor(spec, 0, gpus=0)
@@ -96,6 +96,38 @@ def test_a_stalled_consumer_stops_the_generator(spec: MemberSpec, board: object)
     finally:
         DataContext.get_current().execution_options.resource_limits = limits
     ray.kill(actor)
+
+
+def test_an_actor_that_ends_before_it_answers_loses_nothing(spec: MemberSpec) -> None:
+    """Killed between writing a shard and answering: the reader finds the file."""
+
+    class WritesAndHangs:  # in here, so that it travels to its process by value
+        def __init__(self, spec: MemberSpec, table: pa.Table) -> None:
+            self.spec, self.table = spec, table
+
+        def shard(self, index: int) -> None:
+            import time
+
+            self.spec.folder.write_table(self.spec.shard_file(0, index), self.table)
+            time.sleep(60)
+
+    table = _direct(spec, 1)
+    actor = (
+        ray.remote(WritesAndHangs)
+        .options(name=spec.actor_name(0), namespace=NAMESPACE, num_cpus=TINY)
+        .remote(spec, table)
+    )
+
+    def end_it() -> None:
+        while not spec.folder.exists(spec.shard_file(0, 0)):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        ray.kill(actor)
+
+    ending = threading.Thread(target=end_it)
+    ending.start()
+    assert _streamed(spec, SHARD).equals(table)
+    ending.join()
 
 
 def test_members_are_mapped_in_order(cluster: object) -> None:

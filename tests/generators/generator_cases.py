@@ -1,0 +1,56 @@
+"""Tables that the generators' tests share: every column kind, and a tiny table whose cells can be listed."""
+
+import datetime
+import itertools
+import warnings
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.table import TableSchema, infer_schema
+
+SMALL = {"autoregressive": {"epochs": 3, "hidden": 16, "bins": 16}, "copula": {}}  # settings that fit in a blink
+
+
+def mixed_table(n: int = 400, seed: int = 0) -> pa.Table:
+    """Every kind of column, with missing values, an atom, a constant and an identifier, and a dependence to learn."""
+    rng = np.random.default_rng(seed)
+    label = rng.random(n) < 0.4
+    income = np.where(rng.random(n) < 0.3, 0.0, np.exp(rng.normal(size=n) + label))
+    colour = np.array(["red", "green", "blue"])[np.where(label, 0, rng.integers(0, 3, n))]
+    start = datetime.datetime(2020, 1, 1)
+    return pa.table(
+        {
+            "key": [f"id-{i}-{seed}" for i in range(n)],
+            "income": pa.array(income, mask=rng.random(n) < 0.1),
+            "age": pa.array(rng.integers(18, 90, n), pa.int16()),
+            "price": np.round(rng.gamma(2.0, 10.0, n), 2),
+            "flag": pa.array(rng.random(n) < 0.5, mask=rng.random(n) < 0.05),
+            "colour": pa.array(colour, mask=rng.random(n) < 0.05).dictionary_encode(),
+            "day": pa.array([start + datetime.timedelta(days=int(d)) for d in rng.integers(0, 900, n)]),
+            "unit": ["kg"] * n,
+            "label": np.where(label, "yes", "no"),
+        }
+    )
+
+
+def mixed_schema(table: pa.Table) -> TableSchema:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the identifier's warning is not what is tested here
+        return infer_schema(table, target="label")
+
+
+def tiny_table(n: int = 3_000, seed: int = 0) -> pa.Table:
+    """Three categorical columns of 2, 3 and 3 levels, the last one missing in places: 2 x 3 x 4 cells."""
+    rng = np.random.default_rng(seed)
+    a = rng.integers(0, 2, n)
+    b = (a + (rng.random(n) < 0.3) * rng.integers(0, 3, n)) % 3
+    c = (b + (rng.random(n) < 0.5) * rng.integers(0, 3, n)) % 3
+    names = np.array(["x", "y", "z"])
+    return pa.table({"a": names[a], "b": names[b], "c": pa.array(names[c], mask=rng.random(n) < 0.1)})
+
+
+def tiny_cells() -> pa.Table:
+    """Every possible row of `tiny_table`, 24 rows."""
+    rows = list(itertools.product(["x", "y"], ["x", "y", "z"], ["x", "y", "z", None]))
+    return pa.table({name: [row[i] for row in rows] for i, name in enumerate("abc")})

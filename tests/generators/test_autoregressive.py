@@ -1,0 +1,232 @@
+"""The autoregressive generator: exact likelihoods by brute force and quadrature, conditions, early stopping."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from generator_cases import SMALL, mixed_schema, mixed_table, tiny_cells, tiny_table
+
+from dge_ray.errors import InputError
+from dge_ray.generators.autoregressive import Autoregressive
+from dge_ray.generators.base import Unsupported
+from dge_ray.table import TableSchema, infer_schema
+
+TINY = tiny_table()
+TINY_SCHEMA = infer_schema(TINY)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Autoregressive:
+    return Autoregressive(epochs=6).fit(TINY, TINY_SCHEMA, seed=0)
+
+
+@pytest.fixture(scope="module")
+def mixed() -> tuple[Autoregressive, pa.Table, TableSchema]:
+    table = mixed_table()
+    schema = mixed_schema(table)
+    return Autoregressive(**SMALL["autoregressive"]).fit(table, schema, seed=0), table, schema
+
+
+def counts_by_cell(rows: pa.Table) -> np.ndarray:
+    index = {tuple(row.values()): i for i, row in enumerate(tiny_cells().to_pylist())}
+    return np.bincount([index[tuple(row.values())] for row in rows.to_pylist()], minlength=24)
+
+
+def test_log_prob_sums_to_one_over_all_cells(tiny: Autoregressive) -> None:
+    log_p = tiny.log_prob(tiny_cells())
+    assert log_p.dtype == np.float64 and log_p.shape == (24,)
+    assert abs(np.exp(log_p).sum() - 1) < 1e-5  # float32 logits
+
+
+def test_sampled_frequencies_agree_with_log_prob(tiny: Autoregressive) -> None:
+    """Chi-square over 24 cells of 50,000 rows: 23 expected, sd 6.8; bound at 5 sd. (No cell expects under 5 rows.)"""
+    n = 50_000
+    expected = n * np.exp(tiny.log_prob(tiny_cells()))
+    assert expected.min() > 5
+    observed = counts_by_cell(tiny.sample(n, seed=0))
+    assert ((observed - expected) ** 2 / expected).sum() < 57
+
+
+def test_fitted_law_is_close_to_the_tables(tiny: Autoregressive) -> None:
+    """Total variation between the fitted law and the 3,000 rows' shares; sampling noise alone is about .03 here."""
+    share = counts_by_cell(TINY) / TINY.num_rows
+    assert np.abs(np.exp(tiny.log_prob(tiny_cells())) - share).sum() / 2 < 0.08
+
+
+@pytest.mark.parametrize("leading", [1, 2])
+def test_conditional_sampling_is_exact(tiny: Autoregressive, leading: int) -> None:
+    """Against log_prob's own conditionals: chi-square over at most 12 cells, 11 + 5 sd (4.7) = 35."""
+    n = 20_000
+    row = tiny_cells().slice(5, 1).select(list("abc")[:leading])
+    given = pa.concat_tables([row] * n)
+    drawn = tiny.sample(n, seed=3, given=given)
+    assert drawn.select(given.column_names).equals(given.combine_chunks())
+    inside = np.array([all(c[k] == row[k][0].as_py() for k in row.column_names) for c in tiny_cells().to_pylist()])
+    p = np.where(inside, np.exp(tiny.log_prob(tiny_cells())), 0)
+    expected = n * p[inside] / p.sum()
+    observed = counts_by_cell(drawn)
+    assert observed[~inside].sum() == 0
+    assert ((observed[inside] - expected) ** 2 / expected).sum() < 35
+
+
+def test_all_columns_given_come_back(mixed: tuple[Autoregressive, pa.Table, TableSchema]) -> None:
+    generator, table, _ = mixed
+    assert generator.sample(50, seed=0, given=table.slice(0, 50)).equals(table.slice(0, 50).combine_chunks())
+
+
+def test_leading_columns_of_every_kind_are_kept(mixed: tuple[Autoregressive, pa.Table, TableSchema]) -> None:
+    generator, table, _ = mixed
+    for leading in range(1, table.num_columns):
+        given = table.slice(0, 30).select(table.column_names[:leading])
+        rows = generator.sample(30, seed=0, given=given)
+        assert rows.schema.equals(table.schema)
+        assert rows.select(given.column_names).equals(given.combine_chunks())
+
+
+def test_conditions_that_cannot_be_met_are_refused(tiny: Autoregressive) -> None:
+    ten = TINY.slice(0, 10)
+    with pytest.raises(Unsupported, match="'b' without 'a'"):
+        tiny.sample(10, seed=0, given=ten.select(["b"]))
+    with pytest.raises(InputError, match="10 rows"):
+        tiny.sample(11, seed=0, given=ten.select(["a"]))
+    with pytest.raises(InputError, match="'d'"):
+        tiny.sample(10, seed=0, given=pa.table({"d": ["x"] * 10}))
+    with pytest.raises(InputError, match="'a'"):
+        tiny.sample(10, seed=0, given=pa.table({"a": ["purple"] * 10}))
+    with pytest.raises(InputError, match=r"'a'.*nulls"):
+        tiny.sample(10, seed=0, given=pa.table({"a": pa.array([None] * 10, pa.string())}))
+
+
+def test_numeric_density_integrates_to_one() -> None:
+    """p(label, x) summed over the label and integrated over x by the midpoint rule on 400,001 points.
+
+    The density is constant on some 300 cells, so the rule errs only in the points next to their edges: under 300 x
+    (step x density jump), about 1e-3. The atom at 0 and missing are added as the point masses they are.
+    """
+    rng = np.random.default_rng(0)
+    n = 4_000
+    label = rng.random(n) < 0.5
+    x = rng.normal(size=n) + 2 * label
+    x[:400] = 0.0
+    table = pa.table({"x": pa.array(x, mask=rng.random(n) < 0.1), "label": np.where(label, "yes", "no")})
+    schema = infer_schema(table, target="label")
+    generator = Autoregressive(epochs=3, bins=32).fit(table, schema, seed=0)
+    grid = np.linspace(x.min(), x.max(), 400_002)
+    middles = (grid[1:] + grid[:-1]) / 2
+    total = 0.0
+    for value in ("yes", "no"):
+        density = np.exp(generator.log_prob(pa.table({"x": middles, "label": [value] * len(middles)})))
+        points = pa.table({"x": pa.array([0.0, None], pa.float64()), "label": [value] * 2})
+        total += density.sum() * (grid[1] - grid[0]) + np.exp(generator.log_prob(points)).sum()
+    assert abs(total - 1) < 2e-3
+
+
+def test_log_prob_is_minus_infinity_outside_the_support(mixed: tuple[Autoregressive, pa.Table, TableSchema]) -> None:
+    generator, table, _ = mixed
+    assert np.isfinite(generator.log_prob(table)).all()
+    one = table.slice(0, 1)
+    for index, name, value in ((3, "price", 1e9), (8, "label", "perhaps")):
+        changed = one.set_column(index, name, pa.array([value]))
+        assert np.isneginf(generator.log_prob(changed)).all()
+
+
+def test_own_samples_are_in_the_support(mixed: tuple[Autoregressive, pa.Table, TableSchema]) -> None:
+    generator, _, _ = mixed
+    assert np.isfinite(generator.log_prob(generator.sample(2_000, seed=0))).all()
+
+
+def test_early_stopping_keeps_the_best_weights() -> None:
+    """Independent noise, a wide network, no dropout: the held-out likelihood gets worse, and the fit must go back."""
+    rng = np.random.default_rng(0)
+    table = pa.table({name: rng.integers(0, 8, 300).astype(str) for name in "abcde"})
+    stopping = pa.table({name: rng.integers(0, 8, 300).astype(str) for name in "abcde"})
+    schema = infer_schema(table)
+    heard: list[dict] = []
+    generator = Autoregressive(dropout=0.0, hidden=128, epochs=60, patience=3, lr=1e-2, weight_decay=0.0)
+    generator.fit(table, schema, seed=0, stopping=stopping, progress=heard.append)
+    assert heard == generator.history
+    assert len(heard) < 60
+    heldout = [record["heldout"] for record in heard]
+    assert len(heldout) - 1 - int(np.argmin(heldout)) == 3
+    assert heldout[-1] > min(heldout)
+    assert heard[-1]["train"] < heard[0]["train"]
+    # the weights that are left have the best epoch's likelihood, to float32
+    assert abs(-generator.log_prob(stopping).mean() - min(heldout)) < 1e-4
+    for record in heard:
+        assert set(record) == {"epoch", "epochs", "train", "heldout", "seconds"}
+
+
+def test_a_stopping_slice_is_cut_from_the_table_when_none_is_given(tiny: Autoregressive) -> None:
+    assert all(record["heldout"] > 0 for record in tiny.history)
+
+
+def test_stopping_rows_with_unseen_categories_are_left_out() -> None:
+    table = tiny_table(300)
+    schema = infer_schema(pa.concat_tables([table, pa.table({"a": ["new"], "b": ["x"], "c": ["x"]})]))
+    generator = Autoregressive(epochs=2).fit(table, schema, seed=0, stopping=tiny_table(50, seed=1))
+    assert np.isfinite([record["heldout"] for record in generator.history]).all()
+
+
+def test_initial_weights_differ_between_members() -> None:
+    """One step at a rate too small to change a float32: what is saved is the start."""
+    starts = []
+    for seed in range(3):
+        generator = Autoregressive(epochs=1, batch_size=200, lr=1e-8, weight_decay=0.0).fit(
+            TINY.slice(0, 200), TINY_SCHEMA, seed=seed, stopping=TINY.slice(200, 100)
+        )
+        starts.append(generator._state().network.weights["1.A"].clone().numpy())
+    for i in range(3):
+        for j in range(i):
+            assert np.abs(starts[i] - starts[j]).max() > 0.05
+
+
+def test_warm_start_begins_where_the_checkpoint_ended(tiny: Autoregressive, tmp_path: Path) -> None:
+    tiny.save(tmp_path)
+    stopping = tiny_table(500, seed=7)
+    cold = Autoregressive(epochs=1, lr=1e-6).fit(TINY, TINY_SCHEMA, seed=1, stopping=stopping)
+    warm = Autoregressive(epochs=1, lr=1e-6).fit(TINY, TINY_SCHEMA, seed=1, stopping=stopping, warm_start=tmp_path)
+    fitted = -tiny.log_prob(stopping).mean()
+    assert abs(warm.history[-1]["heldout"] - fitted) < 0.01 < cold.history[-1]["heldout"] - fitted
+
+
+def test_warm_start_refuses_what_does_not_fit(tiny: Autoregressive, tmp_path: Path) -> None:
+    tiny.save(tmp_path)
+    other = tiny_table(300).drop_columns(["c"])
+    with pytest.raises(InputError, match="another schema"):
+        Autoregressive().fit(other, infer_schema(other), seed=0, warm_start=tmp_path)
+    with pytest.raises(InputError, match="hidden=64"):
+        Autoregressive(hidden=32).fit(TINY, TINY_SCHEMA, seed=0, warm_start=tmp_path)
+    with pytest.raises(InputError, match="checkpoint"):
+        Autoregressive().fit(TINY, TINY_SCHEMA, seed=0, warm_start=tmp_path / "absent")
+
+
+@pytest.mark.parametrize("device", ["cude", "tpu", ""])
+def test_an_unknown_device_is_refused(device: str) -> None:
+    with pytest.raises(InputError, match=r"^device"):
+        Autoregressive().fit(TINY, TINY_SCHEMA, seed=0, device=device)
+
+
+def test_thousands_of_categories() -> None:
+    """5,000 levels in one column, and the column after it depends on them."""
+    rng = np.random.default_rng(0)
+    level = rng.integers(0, 5_000, 6_000)
+    table = pa.table({"level": [f"v{i}" for i in level], "parity": np.where(level % 2, "odd", "even")})
+    schema = infer_schema(table, target="parity", overrides={"level": "categorical"})
+    generator = Autoregressive(epochs=1, hidden=16).fit(table, schema, seed=0)
+    rows = generator.sample(2_000, seed=0)
+    assert len(set(rows["level"].to_pylist())) > 500
+
+
+@pytest.mark.gpu
+def test_cpu_and_gpu_agree(tiny: Autoregressive, tmp_path: Path) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    tiny.save(tmp_path)
+    gpu = Autoregressive.load(tmp_path, device="cuda")
+    np.testing.assert_allclose(gpu.log_prob(tiny_cells()), tiny.log_prob(tiny_cells()), atol=1e-3)
+    assert gpu.sample(1_000, seed=0).equals(gpu.sample(1_000, seed=0))
+    trained = Autoregressive(epochs=2).fit(TINY, TINY_SCHEMA, seed=0, device="cuda")
+    assert abs(np.exp(trained.log_prob(tiny_cells())).sum() - 1) < 1e-4

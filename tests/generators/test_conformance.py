@@ -1,0 +1,248 @@
+"""What every registered generator promises, checked against the Protocol's words and the schema's own checker."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from generator_cases import SMALL, mixed_schema, mixed_table, tiny_table
+from safetensors.numpy import load_file
+
+from dge_ray.errors import InputError
+from dge_ray.generators.base import REGISTRY, Generator, Unsupported, generator_class, make_generator
+from dge_ray.table import TableCodec, check_table, infer_schema
+
+TABLE = mixed_table()
+SCHEMA = mixed_schema(TABLE)
+FITTED: dict[tuple[str, int], Any] = {}
+
+pytestmark = pytest.mark.parametrize("name", sorted(REGISTRY))
+
+
+def fitted(name: str, seed: int = 0) -> Any:
+    """Fits are shared between tests: none of them changes a fitted generator."""
+    if (name, seed) not in FITTED:
+        FITTED[name, seed] = make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=seed)
+    return FITTED[name, seed]
+
+
+def test_satisfies_the_protocol(name: str) -> None:
+    generator = fitted(name)
+    assert isinstance(generator, Generator)
+    assert generator.name == name
+    assert isinstance(generator.history, list)
+
+
+def test_keeps_the_schema(name: str) -> None:
+    rows = fitted(name).sample(1_000, seed=1)
+    assert rows.num_rows == 1_000
+    assert rows.schema.equals(TABLE.schema)
+    assert check_table(rows, SCHEMA) == []
+    # Missing values, levels and the atom at 0 come back: with 1,000 rows each is expected 50 times or more.
+    assert rows["income"].null_count > 0 and rows["flag"].null_count > 0 and rows["colour"].null_count > 0
+    assert set(rows["label"].to_pylist()) == {"yes", "no"}
+    assert (rows["income"].drop_null().to_numpy() == 0).mean() > 0.1
+    assert set(rows["unit"].to_pylist()) == {"kg"}
+
+
+def test_fit_returns_self(name: str) -> None:
+    generator = make_generator(name, **SMALL[name])
+    assert generator.fit(TABLE.slice(0, 60), SCHEMA, seed=0) is generator
+
+
+@pytest.mark.parametrize("n", [1, 7, 2_500])
+def test_same_seed_same_rows_other_seed_other_rows(name: str, n: int) -> None:
+    generator = fitted(name)
+    first = generator.sample(n, seed=5)
+    generator.sample(3, seed=9)  # what was drawn in between must not matter
+    assert first.num_rows == n
+    assert generator.sample(n, seed=5).equals(first)
+    assert not generator.sample(n, seed=6).equals(first)
+
+
+def test_two_fits_with_one_seed_are_the_same_whatever_happens_between(name: str) -> None:
+    first = make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=0)
+    np.random.default_rng().random()
+    make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=3)
+    second = make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=0)
+    assert first.sample(500, seed=1).equals(second.sample(500, seed=1))
+
+
+def test_global_generators_are_left_alone(name: str) -> None:
+    import torch
+
+    torch.manual_seed(1)
+    np.random.seed(1)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
+    make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=0).sample(10, seed=0)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # type: ignore[index]
+
+
+def test_members_differ_in_weights_and_rows(name: str, tmp_path: Path) -> None:
+    """Pairwise over four members, at the same sampling seed: an ensemble of copies is an ensemble of one.
+
+    Members in a study also draw with seeds of their own. Here they share one, and fits as small as these are still near
+    to independent columns, which gives many equal rows; copies would give nothing else.
+    """
+    weights, rows = [], []
+    for seed in range(4):
+        generator = fitted(name, seed)
+        generator.save(tmp_path / str(seed))
+        arrays = load_file(tmp_path / str(seed) / "weights.safetensors")
+        weights.append(arrays["weights"] if "weights" in arrays else arrays["factor"])
+        rows.append(generator.sample(500, seed=1).drop_columns(["key"]))
+    for i in range(4):
+        for j in range(i):
+            same_shape = weights[i].shape == weights[j].shape
+            assert not same_shape or np.abs(weights[i] - weights[j]).max() > 1e-4
+            same = np.mean([a == b for a, b in zip(rows[i].to_pylist(), rows[j].to_pylist(), strict=True)])
+            assert same < 0.75
+
+
+def test_save_and_load_give_bit_identical_rows(name: str, tmp_path: Path) -> None:
+    generator = fitted(name)
+    generator.save(tmp_path / "member")
+    loaded = generator_class(name).load(tmp_path / "member", device="cpu")
+    assert loaded.sample(2_000, seed=4).equals(generator.sample(2_000, seed=4))
+    assert loaded.history == generator.history
+    loaded.save(tmp_path / "again")
+    for file in ("generator.json", "weights.safetensors"):
+        assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "member" / file).read_bytes()
+
+
+def test_files_are_safetensors_and_json_only(name: str, tmp_path: Path) -> None:
+    fitted(name).save(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["generator.json", "weights.safetensors"]
+    assert json.loads((tmp_path / "generator.json").read_text())["generator"] == name
+    load_file(tmp_path / "weights.safetensors")
+
+
+def test_saved_files_do_not_hold_the_rows(name: str, tmp_path: Path) -> None:
+    """The identifier's values are nowhere in the files; continuous values not as a whole."""
+    fitted(name).save(tmp_path)
+    saved = b"".join(p.read_bytes() for p in tmp_path.iterdir())
+    assert b"id-17-0" not in saved
+    kept = sum(v.tobytes() in saved for v in TABLE["income"].drop_null().to_numpy() if v > 0)
+    assert kept < 0.5 * TABLE.num_rows
+
+
+def test_refuses_to_sample_or_save_unfitted(name: str, tmp_path: Path) -> None:
+    generator = make_generator(name)
+    with pytest.raises(InputError, match="not fitted"):
+        generator.sample(10, seed=0)
+    with pytest.raises(InputError, match="not fitted"):
+        generator.save(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, True])
+def test_refuses_a_bad_count(name: str, n: Any) -> None:
+    with pytest.raises(InputError, match=r"^n: got"):
+        fitted(name).sample(n, seed=0)
+
+
+def test_refuses_rows_that_do_not_match_the_schema(name: str) -> None:
+    generator = make_generator(name, **SMALL[name])
+    with pytest.raises(InputError, match="'age'"):
+        generator.fit(TABLE.drop_columns(["age"]), SCHEMA, seed=0)
+    with pytest.raises(InputError, match="'age'"):
+        changed = TABLE.set_column(2, "age", pa.array(["old"] * TABLE.num_rows))
+        generator.fit(changed, SCHEMA, seed=0)
+    with pytest.raises(InputError, match="'colour'"):
+        changed = TABLE.set_column(5, "colour", pa.array(["ultraviolet"] * TABLE.num_rows))
+        generator.fit(changed, SCHEMA, seed=0)
+    with pytest.raises(InputError, match=r"'age'.*nulls"):
+        changed = TABLE.set_column(2, "age", pa.array([None, *TABLE["age"].to_pylist()[1:]], pa.int16()))
+        generator.fit(changed, SCHEMA, seed=0)
+
+
+def test_refuses_an_absent_target_and_one_with_nulls(name: str) -> None:
+    generator = make_generator(name, **SMALL[name])
+    with pytest.raises(InputError, match=r"target.*'label'"):
+        generator.fit(TABLE.drop_columns(["label"]), SCHEMA, seed=0)
+    nulls = pa.array([None, None, *TABLE["label"].to_pylist()[2:]])
+    with pytest.raises(InputError, match="2 nulls"):
+        generator.fit(TABLE.set_column(8, "label", nulls), SCHEMA, seed=0)
+
+
+def test_refuses_too_few_rows(name: str) -> None:
+    with pytest.raises(InputError, match="3 rows"):
+        make_generator(name).fit(TABLE.slice(0, 3), SCHEMA, seed=0)
+
+
+def test_refuses_conditions_it_cannot_meet(name: str) -> None:
+    given = TABLE.slice(0, 5).select(["colour"])
+    with pytest.raises(Unsupported, match="given"):
+        fitted(name).sample(5, seed=0, given=given)
+
+
+def test_refuses_a_damaged_checkpoint(name: str, tmp_path: Path) -> None:
+    cls = generator_class(name)
+    with pytest.raises(InputError, match="checkpoint"):
+        cls.load(tmp_path / "absent")
+    fitted(name).save(tmp_path)
+    weights = (tmp_path / "weights.safetensors").read_bytes()
+    middle = len(weights) // 2
+    flipped = weights[:middle] + bytes([weights[middle] ^ 1]) + weights[middle + 1 :]
+    for damaged in (weights[:-10], flipped, b""):
+        (tmp_path / "weights.safetensors").write_bytes(damaged)
+        with pytest.raises(InputError, match="do not match"):
+            cls.load(tmp_path)
+    (tmp_path / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match="damaged"):
+        cls.load(tmp_path)
+    fitted(name).save(tmp_path)
+    record = (tmp_path / "generator.json").read_text()
+    for damaged_text in (record[:200], record.replace('"format": 1', '"format": 99'), "[]"):
+        (tmp_path / "generator.json").write_text(damaged_text)
+        with pytest.raises(InputError, match="checkpoint"):
+            cls.load(tmp_path)
+
+
+def test_refuses_another_generators_checkpoint(name: str, tmp_path: Path) -> None:
+    other = next(n for n in sorted(REGISTRY) if n != name)
+    fitted(other).save(tmp_path)
+    with pytest.raises(InputError, match=other):
+        generator_class(name).load(tmp_path)
+
+
+def test_refuses_an_unknown_setting_and_a_bad_value(name: str) -> None:
+    with pytest.raises(InputError, match="did you mean 'bins'"):
+        make_generator(name, bin=3)
+    with pytest.raises(InputError, match=r"generator\.bins"):
+        make_generator(name, bins=0)
+    with pytest.raises(InputError, match=r"generator\.bins"):
+        make_generator(name, bins="many")
+
+
+def test_fits_on_ten_rows_and_on_a_single_column(name: str) -> None:
+    few = make_generator(name, **SMALL[name]).fit(TABLE.slice(0, 10), SCHEMA, seed=0).sample(20, seed=0)
+    assert check_table(few, SCHEMA) == []
+    column = tiny_table(200).select(["c"])
+    schema = infer_schema(pa.table({"b": tiny_table(200)["b"], "c": column["c"]}))
+    one = type(schema)((schema["c"],))
+    rows = make_generator(name, **SMALL[name]).fit(column, one, seed=0).sample(50, seed=0)
+    assert check_table(rows, one) == []
+
+
+def test_learns_marginals_and_the_dependence_on_the_target(name: str) -> None:
+    """The share of 'yes' and of red among 'yes' (about 1 in the data, 1/3 among 'no').
+
+    The label's share has a standard error of .5 / sqrt(4000) = .008 from sampling and .025 from the fitted rows; 4 of
+    both together are .1. The dependence is required in direction and size only: these fits are tiny.
+    """
+    settings = {} if name == "copula" else {"hidden": 32}
+    rows = make_generator(name, **settings).fit(TABLE, SCHEMA, seed=0).sample(4_000, seed=0)
+    yes = np.array([value == "yes" for value in rows["label"].to_pylist()])
+    red = np.array([value == "red" for value in rows["colour"].to_pylist()])
+    assert abs(yes.mean() - np.mean([v == "yes" for v in TABLE["label"].to_pylist()])) < 0.1
+    assert red[yes].mean() - red[~yes].mean() > 0.25
+
+
+def test_decoding_then_encoding_stays_within_the_fitted_categories(name: str) -> None:
+    rows = fitted(name).sample(500, seed=2)
+    encoded = TableCodec(SCHEMA).encode(rows)
+    assert encoded["label"].min() >= 0
