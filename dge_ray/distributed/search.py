@@ -30,6 +30,22 @@ class _OnReport(ray.tune.Callback):
             self.on_report(int(result["volume"]), int(result["members"]), float(result["risk"]))
 
 
+class _EnoughVolumes(ray.tune.Stopper):
+    """Ends a search after so many *different* volumes: a searcher may propose one twice, which costs it nothing."""
+
+    def __init__(self, volumes: int, members: int) -> None:
+        self.volumes, self.members = volumes, members
+        self._seen: set[int] = set()
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        if result.get("members") == self.members:
+            self._seen.add(int(result["volume"]))
+        return False
+
+    def stop_all(self) -> bool:
+        return len(self._seen) >= self.volumes
+
+
 def search_volumes(
     spec: SearchSpec,
     board: Any,
@@ -44,14 +60,15 @@ def search_volumes(
 ) -> list[int]:
     """Run the search; gives the volumes it looked at, ascending.
 
-    `grid` takes every volume; `optuna` proposes `trials` volumes between the smallest and the largest, on a log scale,
-    one after the other, each judged at all K members.
+    `grid` takes every volume; `optuna` proposes up to `trials` different volumes between the smallest and the largest,
+    both among them, on a log scale, one after the other, each judged at all K members.
     """
     space: dict[str, Any]
     algorithm: Searcher | BasicVariantGenerator
     if searcher == "grid":
         space = {"volume": ray.tune.grid_search(list(volumes))}
         algorithm, samples, at_once = BasicVariantGenerator(), 1, min(len(volumes), TRIALS_AT_ONCE)
+        stop = None
     else:
         from ray.tune.search.optuna import OptunaSearch
 
@@ -59,7 +76,8 @@ def search_volumes(
         # The ends first: status and interval need to know what lies there.
         ends = [{"volume": min(volumes)}, {"volume": max(volumes)}]
         algorithm = OptunaSearch(seed=integer(seed, Purpose.SEARCH, bits=31), points_to_evaluate=ends)
-        samples, at_once = trials, 1
+        samples, at_once = 3 * trials, 1
+        stop = _EnoughVolumes(trials, spec.members)
     trainable = ray.tune.with_resources(
         ray.tune.with_parameters(volume_trial, spec=spec, board=board, truth=truth), {"CPU": TINY}
     )
@@ -77,7 +95,7 @@ def search_volumes(
                 mode="min" if spec.lower_is_better else "max",
             ),
             run_config=ray.tune.RunConfig(
-                storage_path=scratch, name="volumes", verbose=0, callbacks=[_OnReport(on_report)]
+                storage_path=scratch, name="volumes", verbose=0, stop=stop, callbacks=[_OnReport(on_report)]
             ),
         ).fit()
     for error in results.errors:

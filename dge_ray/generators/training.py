@@ -80,7 +80,7 @@ def train(
 
     What counts is the moving average of the weights over about an epoch: it is what is looked at on `heldout` (d, r),
     and the average after the best epoch is what is left in the network. (The weights of one step in mid-schedule are
-    noisy: stopping on them cost .3 % of shape error on Adult.)
+    noisy: without the average, Adult has .97 % of shape error, with it .79 %.)
 
     Returns a record an epoch: `epoch`, `epochs` (planned), `train` and `heldout` (mean nats a row, token probabilities
     only; train with dropout and over the epoch as it went), `seconds` since the start.

@@ -1,0 +1,140 @@
+"""The main path's other ways: members grown by themselves, Optuna's volumes, a torch learner on two workers, dropped
+volumes, regression, more than two classes with missing values, and a kill at each stage.
+
+Checked against the contract and against a second run. Each is a whole study: all but one are marked slow.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dge_ray.storage import Folder
+from dge_ray.table import TableSchema, check_table
+
+SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+def _start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
+    command = [sys.executable, "-m", "dge_ray.cli", "tune", *words, "tracking=false", "--json"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+
+
+def _tune(folder: Path, *words: str) -> tuple[dict, str]:
+    """(report, what was said) of a study run to its end."""
+    process = _start(folder, *words)
+    out, err = process.communicate(timeout=1500)
+    assert process.returncode == 0, err
+    return json.loads(out), err
+
+
+def _files(folder: Path, pattern: str) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob(pattern)}
+
+
+def test_grown_members_proposed_volumes_and_a_torch_learner_on_two_workers(tmp_path: Path) -> None:
+    words = ["members=auto", "max_members=4", "search=optuna", "search.trials=3", "ratios=0.5,2", "learner=torch_mlp"]
+    words += ["learner.min_steps=60", "learner.min_epochs=1", "workers=2"]
+    report, said = _tune(tmp_path, "breast_cancer", "generator=copula", *words)
+    assert report["members"] == 4
+    assert "4 members at" in said and "off the risk" in said
+    n = report["data"]["rows"]["train"]
+    assert {round(0.5 * n), 2 * n} <= set(report["volumes"]) and len(report["volumes"]) == 3
+    assert report["test"]["dge"]["auc"] > 0.9  # far above chance: the learner learned from the stream
+    assert report["cost"]["downstream_fits"] == 4 * 3 + 3 + 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_torch_learner_gives_the_same_bits_at_the_same_number_of_workers(tmp_path: Path) -> None:
+    words = ["breast_cancer", "generator=copula", "members=3", "ratios=1,2", "learner=torch_mlp", "workers=2"]
+    for name in ("first", "second"):
+        _tune(tmp_path, *words, f"storage={name}")
+    first, second = (_files(tmp_path / name, "*-member-*.parquet") for name in ("first", "second"))
+    assert first == second and first
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_hopeless_volumes_are_dropped_and_marked(tmp_path: Path) -> None:
+    words = ["members=8", "ratios=0.03,1,2", "search.drop_hopeless=true", "target=MedHouseVal", "generator=copula"]
+    report, said = _tune(tmp_path, str(SHARED / "california_housing.parquet"), *words)
+    assert "cannot become the best" in said
+    assert report["cost"]["downstream_fits"] < 8 * 3 + 9
+    surface = Folder.open(tmp_path / "studies" / "california_housing").read_table("surface.parquet").to_pylist()
+    smallest = min(report["volumes"])
+    assert {row["volume"] for row in surface if row["dropped"]} == {smallest}
+
+
+TABLES = {
+    "california_housing": ["target=MedHouseVal"],
+    "heart_disease": ["target=num"],
+    "credit_default": ["target=default.payment.next.month"],
+    "abalone": ["target=Rings"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", TABLES)
+def test_real_tables_end_with_every_metric_and_valid_rows(tmp_path: Path, name: str) -> None:
+    if not SHARED.exists():
+        pytest.skip("the shared data folder is not beside the repository")
+    report, _ = _tune(tmp_path, str(SHARED / f"{name}.parquet"), *TABLES[name], "members=4", "ratios=1,2")
+    for method in ("dge", "naive_single", "naive_ensemble", "naive_concatenated", "real"):
+        assert all(value is not None for value in report["test"][method].values()), method
+    folder = Folder.open(tmp_path / "studies" / name)
+    schema = TableSchema.from_json(folder.read_bytes("schema.json").decode())
+    for member in folder.list("shards"):
+        for part in folder.list(f"shards/{member}"):
+            assert check_table(folder.read_table(f"shards/{member}/{part}"), schema) == []
+
+
+def _fitting(study: Path) -> bool:
+    return (study / "members" / "000" / "member.json").exists()
+
+
+def _drawing(study: Path) -> bool:
+    return (study / "shards").exists() and any((study / "shards").rglob("*.parquet"))
+
+
+def _learning(study: Path) -> bool:
+    return (study / "predictions").exists() and len(list((study / "predictions").glob("*.parquet"))) >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_at_every_stage(tmp_path: Path) -> None:
+    """kill -9 of the driver while members fit, while shards are drawn, while learners fit; the same command each time."""
+    words = ["breast_cancer", "members=6", "ratios=1,2,4", "generator.epochs=20"]
+    _tune(tmp_path, *words, "storage=undisturbed")
+    study = tmp_path / "disturbed" / "breast_cancer"
+    stages: list[Callable[[Path], bool]] = [_fitting, _drawing, _learning]
+    kept: dict[str, int] = {}
+    for stage in stages:
+        process = _start(tmp_path, *words, "storage=disturbed")
+        deadline = time.monotonic() + 300
+        while not stage(study) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        time.sleep(5)  # workers outlive their driver by seconds; what they still write is whole
+        now = {str(path): path.stat().st_mtime_ns for path in study.rglob("*.parquet")}
+        now |= {str(path): path.stat().st_mtime_ns for path in study.rglob("member.json")}
+        assert all(now[path] == stamp for path, stamp in kept.items())
+        kept = now
+    assert not (study / "report.json").exists()
+    _tune(tmp_path, *words, "storage=disturbed")
+    assert all(Path(path).stat().st_mtime_ns == stamp for path, stamp in kept.items())
+    undisturbed = _files(tmp_path / "undisturbed", "*-00*.parquet")
+    assert _files(tmp_path / "disturbed", "*-00*.parquet") == undisturbed and len(undisturbed) > 20
