@@ -115,7 +115,7 @@ def _learning(study: Path) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_killed_at_every_stage(tmp_path: Path) -> None:
-    """kill -9 of the driver while members fit, while shards are drawn, while learners fit; the same command each time."""
+    """kill -9 of the driver while members fit, shards are drawn, and learners fit; the same command each time."""
     words = ["breast_cancer", "members=6", "ratios=1,2,4", "generator.epochs=20"]
     _tune(tmp_path, *words, "storage=undisturbed")
     study = tmp_path / "disturbed" / "breast_cancer"

@@ -70,8 +70,10 @@ def search_volumes(
         algorithm, samples, at_once = BasicVariantGenerator(), 1, min(len(volumes), TRIALS_AT_ONCE)
         stop = None
     else:
+        import optuna
         from ray.tune.search.optuna import OptunaSearch
 
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         space = {"volume": ray.tune.lograndint(min(volumes), max(volumes) + 1)}
         # The ends first: status and interval need to know what lies there.
         ends = [{"volume": min(volumes)}, {"volume": max(volumes)}]

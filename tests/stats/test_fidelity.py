@@ -12,9 +12,10 @@ from dge_ray.stats.fidelity import column_errors, ks_distance, pair_errors, shap
 floats = arrays(np.float64, st.integers(1, 40), elements=st.integers(-5, 5).map(float))
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # scipy's p-value of tiny samples, which is not used
 @given(floats, floats)
 def test_ks_is_scipys(a: np.ndarray, b: np.ndarray) -> None:
-    assert ks_distance(a, b) == pytest.approx(ks_2samp(a, b, method="exact").statistic, abs=1e-12)
+    assert ks_distance(a, b) == pytest.approx(ks_2samp(a, b, method="asymp").statistic, abs=1e-12)
 
 
 def test_total_variation_counts_missing_as_a_level() -> None:
