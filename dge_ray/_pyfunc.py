@@ -10,7 +10,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from dge_ray.scoring import FittedEnsemble
 
-# `predict` has no type hints, because MLflow would enforce them on every input; it warns of that whenever it loads this.
+# `predict` has no type hints, because MLflow would enforce them on every input; it warns of that at each load.
 warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
 
 

@@ -14,6 +14,7 @@ from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.engine import Demand, Engine
 from dge_ray.distributed.train import DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
+from dge_ray.errors import StudyError
 from dge_ray.folder import claim_folder, study_id
 from dge_ray.lock import study_lock
 from dge_ray.predictions import Job, model_folder, tensor
@@ -80,6 +81,7 @@ class Study:
             label=prepared.label,
             volume=prepared.volumes[-1],
         )
+        self.dropped: set[int] = set()
         self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
 
     def run(self, started: float) -> dict[str, Any]:
@@ -164,7 +166,7 @@ class Study:
             metric=prepared.metric,
             lower_is_better=prepared.lower_is_better,
         )
-        return engine.search(
+        volumes = engine.search(
             spec,
             self.truth["validation"],
             searcher=config.search.name,
@@ -172,18 +174,25 @@ class Study:
             trials=config.search.trials,
             on_report=self._on_report(engine, members),
         )
+        self._check_whole(engine, members, volumes)
+        return volumes
+
+    def _check_whole(self, engine: Engine, members: int, volumes: list[int]) -> None:
+        """No choice is made on a search that was cut short."""
+        wanted = [Job("member", k, m) for m in volumes if m not in self.dropped for k in range(members)]
+        if missing := engine.missing(wanted):
+            raise StudyError(f"the search ended with {len(missing)} fits missing, first {missing[0].address}")
 
     def _on_report(self, engine: Engine, members: int) -> Callable[[int, int, float], None]:
         seen: dict[int, int] = {}
-        dropped: set[int] = set()
 
         def on_report(volume: int, count: int, risk: float) -> None:
             seen[volume] = count
             if self.tracker is not None:
                 self.tracker.log_point(volume, count, {f"running/{self.prepared.metric}": risk})
             if self.prepared.config.search.drop_hopeless and len(seen) == len(self.prepared.volumes):
-                for hopeless in set(self._hopeless(min(seen.values()), members)) - dropped:
-                    dropped.add(hopeless)
+                for hopeless in set(self._hopeless(min(seen.values()), members)) - self.dropped:
+                    self.dropped.add(hopeless)
                     seen.pop(hopeless)
                     engine.drop(hopeless)
                     self.progress.say(f"dropped {hopeless:,} rows a member: it cannot become the best any more")

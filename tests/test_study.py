@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -171,19 +171,30 @@ def test_a_second_run_redoes_nothing(done: Path) -> None:
     assert again["reflection_point"] == first["reflection_point"] and again["test"] == first["test"]
 
 
+def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
-    """kill -9 of the driver once fits have begun; the same command ends with the same bits, nothing finished redone.
+    """Ctrl-C, then kill -9 of the driver once fits have begun; then the same bits, nothing redone.
 
     With one worker where the undisturbed study had two: that makes no difference either.
     """
+    study = tmp_path / "studies" / "breast_cancer"
     process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
-    there = tmp_path / "studies" / "breast_cancer" / "predictions"
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not (there.exists() and len(list(there.glob("*.parquet"))) >= 2):
-        time.sleep(0.05)
+    _await(lambda: (study / "members" / "000" / "member.json").exists())
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on from here" in err
+    assert not (study / "lock.json").exists()
+
+    process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
+    _await(lambda: len(list(study.glob("predictions/*.parquet"))) >= 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    study = tmp_path / "studies" / "breast_cancer"
     assert not (study / "report.json").exists()
     finished = {str(p): p.stat().st_mtime_ns for p in study.rglob("*.parquet")} | {
         str(p): p.stat().st_mtime_ns for p in study.rglob("member.json")

@@ -47,6 +47,8 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
     if ray.is_initialized():
         yield _resources()
         return
+    # Tune would take Ctrl-C for "end the search and return what there is"; a study must hear of it.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     joins = "RAY_ADDRESS" in os.environ or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
     quiet = {"logging_level": logging.ERROR, "namespace": NAMESPACE}
     if joins:
