@@ -5,7 +5,7 @@ from typing import Any
 
 from dge_ray.config import StudyConfig, as_yaml
 from dge_ray.errors import InputError, nearest
-from dge_ray.folder import IDENTITY, resolved, study_folder
+from dge_ray.folder import IDENTITY, check_folder, resolved, study_folder
 from dge_ray.prepare import bill, prepare
 from dge_ray.storage import Folder
 
@@ -14,10 +14,11 @@ def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, An
     """The resolved configuration, the schema in short, and the bill.
 
     Raises:
-        InputError: whatever `tune` would refuse before training.
+        InputError: what is wrong with the configuration, the table, or a study of this name that exists. The cluster,
+            the storage's permissions and the tracking server are not tried.
     """
     prepared = prepare(config, say)
-    Folder.open(config.storage)
+    check_folder(prepared)
     schema = prepared.schema
     return {
         "config": resolved(prepared).model_dump(mode="json"),

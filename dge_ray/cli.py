@@ -25,6 +25,8 @@ app = typer.Typer(
 # Click's error for bad usage; typer keeps it in different places by version, but always as this base.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 
+INTERRUPTED = 130
+
 KEYS = (
     "Keys: study=NAME storage=DIR|URI seed=0 members=auto|8 ratios=0.5,1,2 generator=NAME learner=NAME target=COLUMN "
     "split_column=COLUMN drop=a,b columns.NAME=KIND metric=NAME search=grid|optuna; dotted keys reach the rest "
@@ -105,30 +107,33 @@ def _print(value: Any, as_json: bool, as_lines: Callable[[], list[str]]) -> None
 def main() -> None:
     """Run the command line; every failure is plain lines and an exit code: 1 failed, 2 bad input, 130 interrupted."""
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    logging.getLogger("dge_ray").setLevel(logging.WARNING)
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGTERM, _interrupt)
+    code = 0
     try:
         if {"--help", "-h"}.isdisjoint(sys.argv[1:]) and sys.argv[1:]:
             # Ray prints notes of its own to standard output, which belongs to the answer alone.
             with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-                app(standalone_mode=False)
+                code = app(standalone_mode=False)
         else:
-            app(standalone_mode=False)
+            code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # so typer answers to KeyboardInterrupt
+            raise KeyboardInterrupt
     except (InputError, InputErrors) as error:
         raise SystemExit(_fail(error, 2)) from None
     except StudyError as error:
         raise SystemExit(_fail(error, 1)) from None
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; the same command goes on from here")
-        raise SystemExit(130) from None
-    except typer.Exit as leaving:
-        raise SystemExit(leaving.exit_code) from None
+        raise SystemExit(INTERRUPTED) from None
     except USAGE_ERROR as error:
         raise SystemExit(_fail(error.format_message(), 2)) from None
     except Exception as error:  # what nobody foresaw is still one line; the traceback is for those who ask
         if os.environ.get("DGE_RAY_TRACEBACK"):
             raise
         raise SystemExit(_fail(f"{type(error).__name__}: {error}", 1)) from None
+    raise SystemExit(code)
 
 
 def _interrupt(*_: object) -> None:

@@ -33,11 +33,30 @@ def _part(value: Any) -> Any:
             **({"name": value["name"]} if "name" in value else {}),
             "settings": {k: v for k, v in value.items() if k != "name"},
         }
+    if isinstance(value, Mapping):  # a study's own config.yaml, with settings on top
+        inner = value["settings"] if isinstance(value["settings"], Mapping) else {}
+        stray = {k: v for k, v in value.items() if k not in ("name", "settings")}
+        return {"settings": {**inner, **stray}} | ({"name": value["name"]} if "name" in value else {})
+    return value
+
+
+def _text(value: Any) -> Any:
+    """A name that YAML took for a number."""
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def _texts(value: Any) -> Any:
+    return [_text(item) for item in _listed(value)]
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a truth value")
     return value
 
 
 def _positive(ratios: tuple[float, ...]) -> tuple[float, ...]:
-    if not ratios or min(ratios) <= 0 or max(ratios) == float("inf"):
+    if not ratios or not all(0 < ratio < float("inf") for ratio in ratios):
         raise ValueError("not positive")
     return tuple(sorted(set(ratios)))
 
@@ -89,12 +108,12 @@ class StudyConfig(Frozen):
     source: str = Field(
         description="a study YAML, a CSV or Parquet path or URI, a built-in table's name, or openml:NAME"
     )
-    study: Annotated[str, AfterValidator(_study_name)] | None = Field(
+    study: Annotated[str, BeforeValidator(_text), AfterValidator(_study_name)] | None = Field(
         None, description="a name of letters, digits, '.', '_' and '-'"
     )
     storage: str = Field("./studies", min_length=1, description="a folder or a pyarrow filesystem URI")
-    seed: int = Field(0, ge=0, lt=2**63, description="a whole number from 0")
-    members: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = Field(
+    seed: Annotated[int, BeforeValidator(_number)] = Field(0, ge=0, lt=2**63, description="a whole number from 0")
+    members: Literal["auto"] | Annotated[int, BeforeValidator(_number), Field(ge=1, le=10_000)] = Field(
         "auto", description="auto or a whole number from 1"
     )
     max_members: int = Field(16, ge=4, le=10_000, description="a whole number from 4 (where members=auto stops)")
@@ -110,12 +129,12 @@ class StudyConfig(Frozen):
     search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
         default_factory=lambda: Search(), description="grid or optuna, or name, trials and drop_hopeless"
     )
-    target: str | None = Field(None, description="a column's name")
-    split_column: str | None = Field(
+    target: Annotated[str, BeforeValidator(_text)] | None = Field(None, description="a column's name")
+    split_column: Annotated[str, BeforeValidator(_text)] | None = Field(
         None, description="the name of a column that holds train, test and, if you like, validation"
     )
     columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind")
-    drop: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field((), description="names of columns, as a,b")
+    drop: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field((), description="names of columns, as a,b")
     drop_missing_target: bool = Field(False, description="true or false")
     test_fraction: float = Field(0.2, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     validation_fraction: float = Field(0.15, gt=0, lt=0.9, description="a share above 0 and below 0.9")

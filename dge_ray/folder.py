@@ -8,9 +8,11 @@ import yaml
 
 from dge_ray.config import StudyConfig, as_yaml, make_config
 from dge_ray.errors import InputError, InputErrors
+from dge_ray.lock import FILE as LOCK
 from dge_ray.prepare import Prepared, identity_digest
 from dge_ray.storage import Folder
 from dge_ray.table.schema import TableSchema
+from dge_ray.tracked import mask
 
 IDENTITY = "identity.json"
 
@@ -19,31 +21,40 @@ def study_folder(storage: str, name: str) -> Folder:
     return Folder.open(storage) / name
 
 
-def claim_folder(prepared: Prepared) -> Folder:
-    """The study's folder, new or resumed; config.yaml and schema.json written.
+def check_folder(prepared: Prepared) -> Folder:
+    """The study's folder, absent, empty, or this study's own. Nothing is written.
 
     Raises:
-        InputError: the storage cannot be written to, the folder is damaged, or it holds another study.
+        InputError: the folder is damaged or holds something else.
     """
-    Folder.open(prepared.config.storage).check_writable()
     folder = study_folder(prepared.config.storage, prepared.name)
-    identity = prepared.identity()
     if folder.exists(IDENTITY):
-        _check_same(folder, folder.read_json(IDENTITY), identity)
-    elif folder.list():
+        _check_same(folder, folder.read_json(IDENTITY), prepared.identity())
+    elif [name for name in folder.list() if name != LOCK]:
         raise InputError(
-            str(folder), "files, but no study (identity.json is missing)", "an empty or absent folder, or study=NAME"
+            str(folder), "files, but no study (no identity.json)", "an empty or absent folder, or study=NAME"
         )
-    else:
-        folder.write_json(IDENTITY, identity)
-    folder.write_bytes("schema.json", prepared.schema.to_json().encode())
-    folder.write_bytes("config.yaml", as_yaml(resolved(prepared)).encode())
     return folder
 
 
+def claim_folder(prepared: Prepared, folder: Folder) -> None:
+    """Write what says whose folder this is: identity.json, schema.json, config.yaml. Under the study's lock.
+
+    Raises:
+        InputError: another study took the name since `check_folder`.
+    """
+    check_folder(prepared)
+    if not folder.exists(IDENTITY):
+        folder.write_json(IDENTITY, prepared.identity())
+    folder.write_bytes("schema.json", prepared.schema.to_json().encode())
+    folder.write_bytes("config.yaml", as_yaml(resolved(prepared)).encode())
+
+
 def resolved(prepared: Prepared) -> StudyConfig:
-    """The configuration with what was left open filled in."""
-    return prepared.config.model_copy(update={"shard_rows": prepared.shard_rows, "metric": prepared.metric})
+    """The configuration with what was left open filled in, and credentials in URIs masked: it is kept and logged."""
+    config = prepared.config
+    masked = {"source": mask(config.source), "storage": mask(config.storage)}
+    return config.model_copy(update={"shard_rows": prepared.shard_rows, "metric": prepared.metric, **masked})
 
 
 def _check_same(folder: Folder, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """One driver a study: a lock file with a lease, renewed while the driver lives."""
 
+import _thread
 import os
 import socket
 import threading
@@ -13,6 +14,7 @@ from dge_ray.storage import Folder
 
 FILE = "lock.json"
 BEAT_SECONDS = 2.0
+SETTLE_SECONDS = 0.3
 LEASE_SECONDS = 8.0  # workers outlive a killed driver by seconds; so does its lock
 
 
@@ -20,8 +22,9 @@ LEASE_SECONDS = 8.0  # workers outlive a killed driver by seconds; so does its l
 def study_lock(folder: Folder, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a study's folder for the length of the block.
 
-    A lock whose holder no longer renews it is taken over after the lease. Clocks of two machines are never compared:
-    what counts is whether the file changes while we look.
+    A lock whose holder no longer renews it is taken over after the lease. Clocks of two machines are never compared,
+    nor is a process id believed (it may have been given anew): what counts is whether the file changes while we look.
+    A holder that finds another's lock in place of its own (it was suspended past its lease) is interrupted.
 
     Raises:
         StudyError: another driver works on this study.
@@ -29,48 +32,48 @@ def study_lock(folder: Folder, say: Callable[[str], None]) -> Iterator[None]:
     token = uuid.uuid4().hex
     _await_free(folder, say)
     _write(folder, token, 0)
+    time.sleep(SETTLE_SECONDS)  # two drivers that start at once both write; the one whose token stays goes on
     if _read(folder).get("token") != token:
         raise StudyError(f"{folder}: another driver took this study at the same moment; run the command again")
     stop = threading.Event()
-
-    def renew() -> None:
-        beat = 0
-        while not stop.wait(BEAT_SECONDS):
-            beat += 1
-            _write(folder, token, beat)
-
-    thread = threading.Thread(target=renew, name="lock", daemon=True)
+    thread = threading.Thread(target=_renew, args=(folder, token, stop), name="lock", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
-        folder.delete(FILE)
+        if _read(folder).get("token") == token:
+            folder.delete(FILE)
+
+
+def _renew(folder: Folder, token: str, stop: threading.Event) -> None:
+    beat = 0
+    while not stop.wait(BEAT_SECONDS):
+        beat += 1
+        try:
+            if _read(folder).get("token") != token:
+                _thread.interrupt_main()
+                return
+            _write(folder, token, beat)
+        except OSError:
+            continue  # a hiccup of the storage; the lease is some beats long
 
 
 def _await_free(folder: Folder, say: Callable[[str], None]) -> None:
     first = _read(folder)
     if not first:
         return
-    here = first.get("host") == socket.gethostname()
     holder = f"process {first.get('pid')} on {first.get('host')}"
-    if here and first.get("pid") != os.getpid() and _is_running(int(first.get("pid", 0))):
-        raise StudyError(f"{folder}: {holder} works on this study; wait for it, or end it")
-    say(f"{holder} left this study without unlocking it; taking it over in {LEASE_SECONDS:g} s")
-    time.sleep(LEASE_SECONDS)
-    if _read(folder) not in ({}, first):
-        raise StudyError(f"{folder}: {holder} works on this study; wait for it, or end it")
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    say(f"{holder} holds this study's lock; looking for {LEASE_SECONDS:g} s whether it lives")
+    until = time.monotonic() + LEASE_SECONDS
+    while time.monotonic() < until:
+        time.sleep(min(0.5, LEASE_SECONDS / 4))
+        now = _read(folder)
+        if not now:
+            return
+        if now != first:
+            raise StudyError(f"{folder}: {holder} works on this study; wait for it, or end it")
 
 
 def _write(folder: Folder, token: str, beat: int) -> None:

@@ -129,6 +129,8 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         InputError: whatever is wrong with the configuration or the table, in one line.
     """
     make_generator(config.generator.name, **config.generator.settings)
+    if config.search.drop_hopeless and config.search.name != "grid":
+        raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         whole, target = _read(config)
@@ -193,11 +195,12 @@ def bill(prepared: Prepared) -> dict[str, Any]:
     """What the study will cost at most, as `check` prints it."""
     members, volumes = prepared.most_members, prepared.volumes
     rows = members * volumes[-1]
-    fits = members * len(volumes)
+    looked_at = len(volumes) if prepared.config.search.name == "grid" else prepared.config.search.trials
+    fits = members * looked_at
     return {
         "generator_fits": members,
         "downstream_fits": fits + (members - 1) + 2,
-        "downstream_rows": members * sum(volumes) + (2 * members - 1) * volumes[-1] + prepared.n,
+        "downstream_rows": fits * sum(volumes) // len(volumes) + (2 * members - 1) * volumes[-1] + prepared.n,
         "synthetic_rows": rows,
         "bytes_estimated": rows * 6 * len(prepared.schema.columns),
         "members": prepared.config.members,

@@ -19,7 +19,7 @@ class Progress:
         self.members = 0
         self._started = time.monotonic()
         self._fits_from: tuple[float, int] | None = None
-        self._last = ("", 0.0)
+        self._last = 0.0
         self._lock = threading.Lock()
 
     def say(self, line: str) -> None:
@@ -32,9 +32,9 @@ class Progress:
         with self._lock:
             if self.terminal:
                 self._write("\r\x1b[K" + text[:200])
-            elif text != self._last[0] and now - self._last[1] >= PLAIN_SECONDS:
+            elif now - self._last >= PLAIN_SECONDS:
                 self._write(text + "\n")
-                self._last = (text, now)
+                self._last = now
 
     def end(self) -> None:
         """Clear the redrawn line."""

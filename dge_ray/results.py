@@ -19,6 +19,7 @@ from dge_ray.stats.losses import METRICS
 from dge_ray.stats.reflection import ReflectionPoint, reflection_point, risk_interval
 from dge_ray.stats.surface import estimate_surface
 from dge_ray.storage import Folder
+from dge_ray.table.kernels import pc
 
 SURFACE = pa.schema(
     [
@@ -163,8 +164,16 @@ def _cost(
             "sampling": sampling,
             "downstream": learned,
         },
-        "wall_seconds": wall_seconds,
+        "wall_seconds": wall_seconds + _earlier(folder, prepared.label),
     }
+
+
+def _earlier(folder: Folder, label: str) -> float:
+    """Wall seconds of this study's earlier finished runs with the same learner."""
+    if not folder.exists("report.json"):
+        return 0.0
+    report = folder.read_json("report.json")
+    return float(report["cost"]["wall_seconds"]) if report["learner"] == label else 0.0
 
 
 def _cpu(folder: Folder, name: str) -> float:
@@ -183,7 +192,11 @@ def _finite(value: Any) -> Any:
 
 
 def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
-    """report.json, surface.parquet, figures/ and report.html."""
+    """report.json, surface.parquet (which keeps what other learners of the study have left there), figures, page."""
+    if folder.exists("surface.parquet"):
+        kept = folder.read_table("surface.parquet")
+        others = kept.filter(pc.not_equal(kept["learner"], report["learner"]))
+        surface = pa.concat_tables([surface, others])
     folder.write_table("surface.parquet", surface)
     folder.write_json("report.json", report)
     _write_page(folder, report, surface)

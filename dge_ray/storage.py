@@ -1,6 +1,7 @@
 """A folder on any pyarrow filesystem, with atomic writes. Everything a study keeps goes through here."""
 
 import json
+import os
 import shutil
 import tempfile
 import uuid
@@ -75,12 +76,15 @@ class Folder:
     def _writing(self, name: str) -> Iterator[pa.NativeFile]:
         """A stream that becomes the file only when it was written whole.
 
-        A local file is written beside and renamed. An object store commits an upload on close and shows nothing before.
+        A local file is written beside and renamed. For an object store, which commits an upload on close even when its
+        writer failed, the content is gathered first: files here are shards, predictions and reports, not streams.
         """
         path = self._at(name)
         if not self.is_local:
+            gathered = pa.BufferOutputStream()
+            yield gathered
             with self.filesystem.open_output_stream(path) as sink:
-                yield sink
+                sink.write(gathered.getvalue())
             return
         self.filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
         temporary = f"{path}.{uuid.uuid4().hex}.part"
@@ -147,7 +151,16 @@ class Folder:
             yield Path(scratch)
 
     def check_writable(self) -> None:
-        """Raises InputError when nothing can be written here."""
+        """Raises InputError when nothing can be written here. Leaves nothing behind, not even the folder."""
+        if self.is_local:
+            there = Path(self.path)
+            while not there.exists() and there != there.parent:
+                there = there.parent
+            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+                raise InputError(
+                    "storage", f"{self} ({there} is no folder to write to)", "a place that can be written to"
+                )
+            return
         probe = f".probe-{uuid.uuid4().hex}"
         try:
             self.write_bytes(probe, b"")

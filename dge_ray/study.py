@@ -15,7 +15,8 @@ from dge_ray.distributed.engine import Demand, Engine
 from dge_ray.distributed.train import DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import StudyError
-from dge_ray.folder import claim_folder, study_id
+from dge_ray.folder import check_folder, claim_folder, resolved, study_id
+from dge_ray.interrupt import insistent
 from dge_ray.lock import study_lock
 from dge_ray.predictions import Job, model_folder, tensor
 from dge_ray.prepare import Prepared, prepare
@@ -27,11 +28,12 @@ from dge_ray.stats.losses import metric_value
 from dge_ray.stats.pruning import hopeless_volumes
 from dge_ray.storage import Folder
 from dge_ray.table import to_pandas
-from dge_ray.tracking import Tracker
+from dge_ray.tracking import Status, Tracker
 
 FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything
 
 EXAMPLE_ROWS = 5
+PAGES = ["report.json", "report.html", "config.yaml", "surface.parquet"]
 
 
 def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str, Any]:
@@ -44,18 +46,22 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     progress = progress or Progress()
     started = time.monotonic()
     prepared = prepare(config, progress.say)
+    Folder.open(config.storage).check_writable()
+    folder = check_folder(prepared)
     tracker = Tracker.open(prepared.name, study_id(prepared)) if config.tracking else None
-    folder = claim_folder(prepared)
-    with study_lock(folder, progress.say):
-        study = Study(prepared, folder, progress, tracker)
-        try:
-            report = study.run(started)
-        except BaseException as error:
-            if tracker is not None:
-                tracker.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-            raise
-        finally:
-            progress.end()
+    status: Status = "FAILED"
+    try:
+        with study_lock(folder, progress.say):
+            claim_folder(prepared, folder)
+            report = Study(prepared, folder, progress, tracker).run(started)
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        progress.end()
+        if tracker is not None and (left := tracker.close(status)):
+            progress.say(f"warning: MLflow lacks {left} records; the same command sends them again")
     return report
 
 
@@ -81,7 +87,7 @@ class Study:
             label=prepared.label,
             volume=prepared.volumes[-1],
         )
-        self.dropped: set[int] = set()
+        self.dropped: set[int] = set()  # volumes that this or an earlier run of the study gave up
         self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
 
     def run(self, started: float) -> dict[str, Any]:
@@ -92,15 +98,19 @@ class Study:
         )
         if self.tracker is not None:
             self._track_start(self.tracker)
-        demand = Demand(config.workers, config.gpus_per_member)
-        with Engine(
-            self.downstream,
-            tables=prepared.parts,
-            real=prepared.encoded(),
-            most_members=prepared.most_members,
-            demand=demand,
-            on_status=self.progress.status,
-        ) as engine:
+        fits = prepared.most_members * len(prepared.volumes)
+        demand = Demand(config.workers, config.gpus_per_member, fits)
+        with (
+            Engine(
+                self.downstream,
+                tables=prepared.parts,
+                real=prepared.encoded(),
+                most_members=prepared.most_members,
+                demand=demand,
+                on_status=self.progress.status,
+            ) as engine,
+            insistent(),
+        ):
             members = self.grow(engine)
             volumes = self.search(engine, members)
             predictions = self.predictions(members, volumes)
@@ -158,6 +168,7 @@ class Study:
         """Have every volume's members fitted; gives the volumes."""
         prepared, config = self.prepared, self.prepared.config
         self.progress.members = members
+        self.dropped = self._read_dropped(members) if config.search.drop_hopeless else set()
         spec = SearchSpec(
             folder=self.folder,
             label=prepared.label,
@@ -172,6 +183,7 @@ class Study:
             searcher=config.search.name,
             volumes=prepared.volumes,
             trials=config.search.trials,
+            dropped=frozenset(self.dropped),
             on_report=self._on_report(engine, members),
         )
         self._check_whole(engine, members, volumes)
@@ -185,19 +197,32 @@ class Study:
 
     def _on_report(self, engine: Engine, members: int) -> Callable[[int, int, float], None]:
         seen: dict[int, int] = {}
+        looked = 0
+        drops = self.prepared.config.search.drop_hopeless
 
         def on_report(volume: int, count: int, risk: float) -> None:
+            nonlocal looked
             seen[volume] = count
             if self.tracker is not None:
-                self.tracker.log_point(volume, count, {f"running/{self.prepared.metric}": risk})
-            if self.prepared.config.search.drop_hopeless and len(seen) == len(self.prepared.volumes):
-                for hopeless in set(self._hopeless(min(seen.values()), members)) - self.dropped:
+                key = f"running/{self.prepared.label}/{self.prepared.metric}"
+                self.tracker.log_point(volume, count, {key: risk})
+            alive = {m: seen.get(m, 0) for m in self.prepared.volumes if m not in self.dropped}
+            if drops and looked < (least := min(alive.values())) < members:
+                looked = least
+                for hopeless in sorted(set(self._hopeless(least, members)) - self.dropped):
                     self.dropped.add(hopeless)
-                    seen.pop(hopeless)
+                    self.folder.write_json(self._dropped_file(members), sorted(self.dropped))
                     engine.drop(hopeless)
                     self.progress.say(f"dropped {hopeless:,} rows a member: it cannot become the best any more")
 
         return on_report
+
+    def _dropped_file(self, members: int) -> str:
+        return f"dropped/{self.prepared.label}-{self.prepared.metric}-{members}.json"
+
+    def _read_dropped(self, members: int) -> set[int]:
+        name = self._dropped_file(members)
+        return set(self.folder.read_json(name)) & set(self.prepared.volumes) if self.folder.exists(name) else set()
 
     def _hopeless(self, count: int, members: int) -> list[int]:
         """Volumes that, judged by their first `count` members, cannot be best at the full number of members."""
@@ -225,7 +250,7 @@ class Study:
         )
 
     def _track_start(self, tracker: Tracker) -> None:
-        tracker.log_config(self.prepared.config.model_dump(mode="json"))
+        tracker.log_config(resolved(self.prepared).model_dump(mode="json"))
         table = self.prepared.parts["train"]
         tracker.log_dataset(
             self.prepared.name, self.prepared.digest, sum(self.prepared.rows.values()), table.num_columns
@@ -234,13 +259,14 @@ class Study:
     def _track_end(self, tracker: Tracker, report: dict[str, Any], surface: Any) -> None:
         tracker.log_surface(surface)
         tracker.log_report(report)
-        with self.folder.downloaded("") as path:
-            tracker.log_artifacts(
-                Path(path), ["report.json", "report.html", "config.yaml", "surface.parquet", "figures"]
-            )
+        with tempfile.TemporaryDirectory() as scratch:
+            for name in PAGES + [f"figures/{figure}" for figure in self.folder.list("figures")]:
+                file = Path(scratch) / name
+                file.parent.mkdir(exist_ok=True)
+                file.write_bytes(self.folder.read_bytes(name))
+            tracker.log_artifacts(Path(scratch))
             tracker.flush()
         self._track_model(tracker, report)
-        tracker.close("FINISHED")
 
     def _track_model(self, tracker: Tracker, report: dict[str, Any]) -> None:
         """Log the ensemble at the reflection point, with a few synthetic rows as its example: no real row leaves."""

@@ -42,6 +42,7 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # hints to those who write MLflow models, and MLflow's own deprecations
+            warnings.showwarning = lambda *_, **__: None  # for those that MLflow lets through any filter
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

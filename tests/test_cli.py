@@ -97,6 +97,9 @@ BAD_WORDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "unknown key": (["membrs=4"], ("membrs", "did you mean 'members'")),
     "unknown inner key": (["search.nam=grid"], ("search.nam", "did you mean 'name'")),
     "ill-typed key": (["seed=often"], ("seed", "'often'", "whole number")),
+    "a truth for a number": (["members=true"], ("members", "True")),
+    "not a number": (["ratios=.nan"], ("ratios", "nan")),
+    "optuna cannot drop": (["search=optuna", "search.drop_hopeless=true"], ("search.drop_hopeless", "grid")),
     "no word": (["target"], ("target", "key=value")),
     "target absent": (["target=yy"], ("target", "'yy'", "'y'")),
     "no target": (["target=null"], ("target", "x, c, y")),
@@ -153,10 +156,11 @@ def test_a_tracking_server_that_does_not_answer_is_told_before_training(
 def _identity(tmp_path: Path, **changes: object) -> None:
     """A study folder as `tune` leaves it before anything is fitted."""
     from dge_ray.config import read_config
-    from dge_ray.folder import claim_folder
+    from dge_ray.folder import check_folder, claim_folder
     from dge_ray.prepare import prepare
 
-    claim_folder(prepare(read_config("t.parquet", ["target=y"])))
+    prepared = prepare(read_config("t.parquet", ["target=y"]))
+    claim_folder(prepared, check_folder(prepared))
 
 
 def test_the_same_name_with_another_configuration_is_refused(run: Run, tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 import json
 import os
 import socket
-import subprocess
-import sys
+import threading
 import time
 from pathlib import Path
 
@@ -26,30 +25,58 @@ def test_released_at_the_end(tmp_path: Path) -> None:
     assert not (tmp_path / lock.FILE).exists()
 
 
-def test_a_living_holder_is_respected(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        _leave(tmp_path, process.pid)
-        with pytest.raises(StudyError, match=f"process {process.pid}"), lock.study_lock(Folder.open(tmp_path), print):
-            pass
-        process.communicate(b"\n")
+def test_a_living_holder_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
+    folder = Folder.open(tmp_path)
+    with (
+        lock.study_lock(folder, print),
+        pytest.raises(StudyError, match=f"process {os.getpid()}"),
+        lock.study_lock(folder, print),
+    ):
+        pass
+    assert not (tmp_path / lock.FILE).exists()
 
 
-def test_a_dead_holder_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "LEASE_SECONDS", 0.1)
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    _leave(tmp_path, process.pid)
+def test_a_dead_holder_is_taken_over_even_if_its_process_id_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 0.2)
+    _leave(tmp_path, os.getppid())
     said: list[str] = []
     with lock.study_lock(Folder.open(tmp_path), said.append):
         assert json.loads((tmp_path / lock.FILE).read_text())["pid"] == os.getpid()
-    assert "taking it over" in said[0]
+    assert "holds this study's lock" in said[0]
 
 
-def test_a_beating_lock_of_another_host_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _leave(tmp_path, 1, host="elsewhere")
-    monkeypatch.setattr(lock.time, "sleep", lambda _: _leave(tmp_path, 2, host="elsewhere"))
-    with pytest.raises(StudyError, match="elsewhere"), lock.study_lock(Folder.open(tmp_path), print):
-        pass
+def test_two_that_start_at_once_are_not_both_let_in(tmp_path: Path) -> None:
+    folder, entered, refused = Folder.open(tmp_path), [], []
+    until = time.monotonic() + 20
+
+    def drive() -> None:
+        try:
+            with lock.study_lock(folder, print):
+                entered.append(1)
+                while not refused and time.monotonic() < until:
+                    time.sleep(0.05)
+        except StudyError:
+            refused.append(1)
+
+    drivers = [threading.Thread(target=drive) for _ in range(2)]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join()
+    assert (len(entered), len(refused)) == (1, 1)
+
+
+def test_a_holder_that_lost_its_lock_is_interrupted_and_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
+    with pytest.raises(KeyboardInterrupt), lock.study_lock(Folder.open(tmp_path), print):
+        _leave(tmp_path, 1, host="elsewhere")
+        time.sleep(5)
+    assert json.loads((tmp_path / lock.FILE).read_text())["host"] == "elsewhere"
 
 
 def test_the_holder_renews_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

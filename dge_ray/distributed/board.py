@@ -81,7 +81,7 @@ class Board:
         self.ledger = Ledger()
         self.epochs: dict[int, dict[str, Any]] = {}
         self.rows: Counter[int] = Counter()
-        self.cpu_seconds = 0.0
+        self.turns: Counter[int] = Counter()
         self.failure: str | None = None
         self.closed = False
         self._changed = asyncio.Event()
@@ -112,25 +112,32 @@ class Board:
         self.ledger.ready.add(member)
         self._wake()
 
-    async def register(self, worker: int) -> None:
-        """A downstream worker starts, perhaps in place of one that died."""
+    async def register(self, worker: int) -> int:
+        """A downstream worker starts, perhaps in place of one that died; gives its turn.
+
+        A call of the dead one may still wait here: by its old turn it is known, and gets no job that nobody would do.
+        """
+        self.turns[worker] += 1
         self.ledger.release(worker)
         if worker == 0:
             self.ledger.release(-1)
             self.ledger.sequence.clear()
         self._wake()
+        return self.turns[worker]
 
-    async def next(self, worker: int, member: int | None) -> Job | None:
-        """The next job of a worker; None once the Board is closed."""
-        return await self._until(lambda: self.ledger.claim(worker, member) or (self.closed and "closed") or None)
+    def _over(self, worker: int, turn: int) -> bool:
+        return self.closed or turn != self.turns[worker]
 
-    async def nth(self, index: int) -> Job | str | None:
-        """The next job of a group of workers that do every fit together."""
-        return await self._until(lambda: self.ledger.nth(index) or (self.closed and "closed") or None)
+    async def next(self, worker: int, turn: int, member: int | None) -> Job | str:
+        """The next job of a worker; "over" once the Board is closed."""
+        return await self._until(lambda: "over" if self._over(worker, turn) else self.ledger.claim(worker, member))
 
-    async def finish(self, job: Job, cpu_seconds: float) -> None:
+    async def nth(self, index: int, worker: int, turn: int) -> Job | str:
+        """The next job of a group of workers that do every fit together; "over" once the Board is closed."""
+        return await self._until(lambda: "over" if self._over(worker, turn) else self.ledger.nth(index))
+
+    async def finish(self, job: Job) -> None:
         self.ledger.finish(job)
-        self.cpu_seconds += cpu_seconds
         self._wake()
 
     async def drop(self, volume: int) -> None:

@@ -4,8 +4,8 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.members import MemberPool
 from dge_ray.distributed.search import search_volumes
-from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ray_session
+from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ask, check_shared, ray_session
 from dge_ray.distributed.stream import configure_data
 from dge_ray.distributed.train import DownstreamRun, DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
@@ -35,6 +35,7 @@ class Demand:
 
     workers: int | Literal["auto"] = "auto"
     gpus_per_member: float | Literal["auto"] = "auto"
+    fits: int = 1 << 30  # more workers than fits would idle
 
     def on(self, resources: Resources) -> tuple[int, float, float]:
         """Downstream workers, CPUs for each, and GPUs for each member, on this cluster.
@@ -45,13 +46,16 @@ class Demand:
         if resources.cpus <= 0:
             raise InputError("cluster", "no CPUs", "at least 1 CPU on some node")
         most = max(1, int(resources.cpus * 4))
-        workers = max(1, int(resources.cpus)) if self.workers == "auto" else self.workers
+        workers = max(1, min(int(resources.cpus), self.fits)) if self.workers == "auto" else self.workers
         if workers > most:
             raise InputError("workers", str(workers), f"at most {most} on this cluster's {resources.cpus:g} CPUs")
         shared = 0.25 if resources.gpus else 0.0  # a member of the default size uses a small part of a GPU
         gpus = shared if self.gpus_per_member == "auto" else self.gpus_per_member
-        if gpus > resources.gpus:
-            raise InputError("gpus_per_member", f"{gpus:g}", f"at most the cluster's {resources.gpus:g} GPUs")
+        if gpus > resources.gpus_on_a_node:
+            takes = f"at most the {resources.gpus_on_a_node:g} GPUs of the cluster's largest node"
+            raise InputError("gpus_per_member", f"{gpus:g}", takes)
+        if gpus > 1 and gpus != int(gpus):
+            raise InputError("gpus_per_member", f"{gpus:g}", "a share up to 1, or a whole number")
         return workers, min(1.0, WORKER_SHARE * resources.cpus / workers), gpus
 
 
@@ -81,8 +85,12 @@ class Engine:
         self.tables, self.real, self.most_members = tables, real, most_members
         self.demand, self.on_status = demand, on_status
         self.resources: Resources | None = None
+        self.board: Any = None
+        self.downstream: DownstreamRun | None = None
+        self.pool: MemberPool | None = None
         self._stack = ExitStack()
         self._closing = threading.Event()
+        self._watcher: threading.Thread | None = None
 
     @property
     def members(self) -> MemberSpec:
@@ -97,6 +105,8 @@ class Engine:
             return
         self.resources = self._stack.enter_context(ray_session())
         workers, cpus, gpus = self.demand.on(self.resources)
+        if self.resources.nodes > 1 and self.members.folder.is_local:
+            check_shared(self.members.folder.path)
         self.scratch = tempfile.mkdtemp(prefix="dge-ray-")
         self._stack.callback(shutil.rmtree, self.scratch, ignore_errors=True)
         configure_data()
@@ -123,14 +133,15 @@ class Engine:
             gpus_per_member=gpus,
             volume=self.spec.volume,
         )
-        threading.Thread(target=self._watch, name="status", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, name="status", daemon=True)
+        self._watcher.start()
 
     def _watch(self) -> None:
         while not self._closing.wait(POLL_SECONDS):
             try:
                 self.on_status(ray.get(self.board.status.remote(), timeout=10))
             except (RayError, TimeoutError):
-                continue
+                continue  # the next look may succeed; the study's own calls say when it cannot
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
         done = finished(self.members.folder, self.spec.label, jobs)
@@ -141,8 +152,9 @@ class Engine:
         missing = self.missing(jobs)
         if missing:
             self._start()
-            self.pool.grow(members)
-            ray.get(self.board.exist.remote([job for job in jobs if job not in set(missing)]))
+            self._grow(members)
+            lacking = set(missing)
+            ask(self.board.exist.remote([job for job in jobs if job not in lacking]))
         return missing
 
     def run(self, jobs: Sequence[Job], *, members: int) -> None:
@@ -153,9 +165,9 @@ class Engine:
         """
         missing = self._begin(jobs, members)
         if missing:
-            ray.get(self.board.want.remote(missing))
+            ask(self.board.want.remote(missing))
             for job in missing:
-                if not ray.get(self.board.wait.remote(job)):
+                if not ask(self.board.wait.remote(job)):
                     raise StudyError(f"the fit {job.address} was dropped")
 
     def search(
@@ -166,22 +178,26 @@ class Engine:
         searcher: str,
         volumes: Sequence[int],
         trials: int,
+        dropped: Collection[int],
         on_report: Callable[[int, int, float], None],
     ) -> list[int]:
         """Search the volumes with `search.members` members; gives the volumes looked at, ascending.
 
+        Volumes `dropped` by an earlier run of the study stay dropped.
+
         A grid whose fits are all on disk needs no Ray.
         """
-        jobs = [Job("member", k, m) for m in volumes for k in range(search.members)]
+        jobs = [Job("member", k, m) for m in volumes if m not in dropped for k in range(search.members)]
         if searcher == "grid" and not self.missing(jobs):
             return sorted(volumes)
         self._start()
         self._begin(jobs, search.members)
-        self.pool.grow(search.members)
-        present = finished(self.members.folder, self.spec.label, self._on_disk(search.members))
-        ray.get(self.board.exist.remote(present))
+        self._grow(search.members)
+        ask(self.board.exist.remote(self._on_disk(search.members)))
+        for volume in dropped:
+            self.drop(volume)
         if searcher == "grid":
-            ray.get(self.board.want.remote(jobs))  # the fits need not wait for the trials' processes to start
+            ask(self.board.want.remote(jobs))  # the fits need not wait for the trials' processes to start
         return search_volumes(
             search,
             self.board,
@@ -206,19 +222,29 @@ class Engine:
         return found
 
     def drop(self, volume: int) -> None:
-        ray.get(self.board.drop.remote(volume))
+        ask(self.board.drop.remote(volume))
+
+    def _grow(self, members: int) -> None:
+        assert self.pool is not None  # started before
+        self.pool.grow(members)
 
     def close(self, *, patience: float = 30.0) -> None:
         """End the workers and actors, and Ray if it was started here."""
         self._closing.set()
-        if not self.started:
-            return
         try:
-            ray.get(self.board.close.remote(), timeout=patience)
-            self.downstream.join(timeout=patience)
-            self.pool.stop()
-        except (RayError, TimeoutError):
-            pass  # whatever is gone already needs no ending
+            # Each step on its own: what is gone already, or never began, must not keep the others from their end.
+            if self.board is not None:
+                with suppress(RayError, TimeoutError):
+                    ray.get(self.board.close.remote(), timeout=patience)
+            if self.downstream is not None:
+                self.downstream.end(timeout=patience)
+            # After Ray's end, a thread's call to it would end the whole process.
+            if self._watcher is not None:
+                self._watcher.join(timeout=10)
+            if self.pool is not None:
+                self.pool.stop()
+            if self.board is not None:
+                ray.kill(self.board)
         finally:
             self._stack.close()
 

@@ -1,7 +1,9 @@
 """The members of a study: fitted in parallel, in waves where they are more than the cluster holds at once."""
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -9,9 +11,10 @@ import ray
 from ray.exceptions import RayError
 
 from dge_ray.distributed.actors import MemberSpec, start_actor
-from dge_ray.distributed.session import Resources
+from dge_ray.distributed.session import Resources, first_line
 from dge_ray.errors import InputError
 
+LOOK_SECONDS = 1.0  # between two listings of the shards
 LIVE_PER_CPU = 4  # fitted actors kept alive at once on CPUs: about 200 MB each
 
 
@@ -50,6 +53,7 @@ class MemberPool:
         self._live: dict[int, Any] = {}
         self._tasks: dict[Any, tuple[int, Callable[[int], None]]] = {}
         self._lock = threading.Lock()
+        self._look_next = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="members", daemon=True)
         self._thread.start()
@@ -64,7 +68,8 @@ class MemberPool:
         self._stopped.set()
         self._thread.join(timeout=10)
         for actor in self._live.values():
-            ray.kill(actor)
+            with suppress(RayError):
+                ray.kill(actor)
 
     def _run(self) -> None:
         try:
@@ -107,10 +112,7 @@ class MemberPool:
                 ray.get(task)
             except RayError as error:
                 cause = getattr(error, "cause", None) or error
-                if isinstance(cause, InputError):
-                    message = str(cause)
-                else:
-                    message = f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}"
+                message = str(cause) if isinstance(cause, InputError) else first_line(cause)
                 ray.get(self.board.fail.remote(f"member {member} could not be fitted: {message}"))
                 continue
             then(member)
@@ -120,6 +122,9 @@ class MemberPool:
 
     def _end_drawn(self) -> None:
         """End actors whose shards are all written; have others write theirs where their place is needed."""
+        if time.monotonic() < self._look_next:
+            return
+        self._look_next = time.monotonic() + LOOK_SECONDS
         busy = self._busy()
         for member in [m for m in self._live if m not in busy]:
             crowded = bool(self.gpus) or (bool(self._waiting) and len(self._live) >= self.slots)

@@ -6,7 +6,7 @@ from typing import Any
 import ray
 
 from dge_ray.distributed.actors import MemberSpec
-from dge_ray.distributed.session import one_thread, ray_session
+from dge_ray.distributed.session import ask, one_thread, ray_session
 from dge_ray.generators.base import generator_class
 from dge_ray.shards import draw_shard
 from dge_ray.storage import Folder
@@ -25,12 +25,14 @@ def draw_members(spec: MemberSpec, out: Folder, *, members: int, volume: int, sa
         total, rows = len(left), 0
         while left:
             done, left = ray.wait(left, num_returns=1)
-            rows += sum(ray.get(done))
+            rows += sum(ask(done))
             say(f"{total - len(left)}/{total} parts written, {rows:,} rows")
 
 
 def _write_shards(spec: MemberSpec, out: Folder, member: int, shards: list[int], volume: int) -> int:
     generator: Any = None
+    # On the kind of device that drew the study's own shards: another kind gives other bits.
+    device = spec.folder.read_json(f"{spec.member_folder(member)}/member.json").get("device", "cpu")
     written = 0
     for shard in shards:
         rows = min(spec.shard_rows, volume - shard * spec.shard_rows)
@@ -44,7 +46,7 @@ def _write_shards(spec: MemberSpec, out: Folder, member: int, shards: list[int],
                 cls = generator_class(spec.generator)
                 one_thread()
                 with spec.folder.downloaded(f"{spec.member_folder(member)}/generator") as path:
-                    generator = cls.load(path)
+                    generator = cls.load(path, device=device)
             table = draw_shard(generator, shard, shard_rows=spec.shard_rows, seed=spec.seed, member=member)
         out.write_table(f"member={member:03d}/part-{shard:05d}.parquet", table.slice(0, rows))
         written += rows

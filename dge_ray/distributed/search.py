@@ -9,8 +9,9 @@ import ray
 import ray.tune
 from ray.tune.search import BasicVariantGenerator, Searcher
 
-from dge_ray.distributed.session import TINY
+from dge_ray.distributed.session import TINY, first_line
 from dge_ray.distributed.trial import SearchSpec, volume_trial
+from dge_ray.errors import StudyError
 from dge_ray.seeds import Purpose, integer
 
 TRIALS_AT_ONCE = 32  # waiting trials cost a process each; a grid's volumes ask at once so that a member is read once
@@ -101,5 +102,10 @@ def search_volumes(
             ),
         ).fit()
     for error in results.errors:
-        raise error
+        cause = getattr(error, "cause", None)
+        raise (
+            cause
+            if isinstance(cause, StudyError)
+            else StudyError(f"a volume's trial failed: {first_line(cause or error)}")
+        )
     return sorted({int(result.config["volume"]) for result in results if result.config})

@@ -2,12 +2,16 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from dge_ray.errors import InputError, StudyError
 
 NAMESPACE = "dge_ray"
 # A share that is small but not zero: with exactly 0 Ray also places actors on a head that was given no CPUs.
@@ -23,15 +27,19 @@ LOCAL_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "OMP_NUM_THREADS": "1",
+    # Idle worker processes are kept: a new one would import Ray Data again, 2 CPU-seconds for each member's reads.
+    "RAY_idle_worker_killing_time_threshold_ms": "600000",
+    "RAY_num_workers_soft_limit": "8",
 }
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What the cluster offers: CPUs, GPUs, nodes."""
+    """What the cluster offers: CPUs, GPUs in all and on the node with the most, nodes."""
 
     cpus: float
     gpus: float
+    gpus_on_a_node: float
     nodes: int
 
 
@@ -40,15 +48,18 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
     """A connection to Ray for the length of the block.
 
     A Ray that this process has already joined is used and left running; `RAY_ADDRESS` (or a Ray job's environment)
-    joins that cluster; otherwise a local Ray starts, listens on localhost only, and is shut down at the end.
+    joins that cluster; otherwise a local Ray starts, without dashboard, and is shut down at the end.
     """
     import ray
 
+    # Tune would take Ctrl-C for "end the search and return what there is"; a study must hear of it.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    # Tune's own loggers write what nobody reads, and import torch, behind a bare `except` that swallows Ctrl-C.
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     if ray.is_initialized():
         yield _resources()
         return
-    # Tune would take Ctrl-C for "end the search and return what there is"; a study must hear of it.
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     joins = "RAY_ADDRESS" in os.environ or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
     quiet = {"logging_level": logging.ERROR, "namespace": NAMESPACE}
     if joins:
@@ -66,6 +77,8 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
                 object_store_memory=object_store_memory,
                 **quiet,
             )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # ray.init puts its own there, which ends the process at once
     try:
         yield _resources()
     finally:
@@ -75,9 +88,57 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
 def _resources() -> Resources:
     import ray
 
-    total = ray.cluster_resources()
-    nodes = sum(1 for node in ray.nodes() if node["Alive"])
-    return Resources(float(total.get("CPU", 0)), float(total.get("GPU", 0)), nodes)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return Resources(
+        cpus=float(sum(node.get("CPU", 0) for node in nodes)),
+        gpus=float(sum(node.get("GPU", 0) for node in nodes)),
+        gpus_on_a_node=float(max((node.get("GPU", 0) for node in nodes), default=0)),
+        nodes=len(nodes),
+    )
+
+
+def ask(reference: Any, *, timeout: float | None = None) -> Any:
+    """`ray.get`, with a failure as the one line that it comes to.
+
+    Raises:
+        StudyError, InputError: what the remote side raised, or what became of it.
+    """
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        return ray.get(reference, timeout=timeout)
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, (StudyError, InputError)):
+            raise cause from None
+        raise StudyError(first_line(cause)) from None
+    except RayError as error:
+        raise StudyError(first_line(error)) from None
+
+
+def first_line(error: BaseException | None) -> str:
+    """An exception's kind and the first line of what it says."""
+    text = str(error).strip().splitlines()
+    return type(error).__name__ + (f": {text[0]}" if text else "")
+
+
+def check_shared(place: str) -> None:
+    """Refuse a local folder that some node does not see: its workers would write to a disk of their own.
+
+    Raises:
+        InputError: naming the node.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    seen = ray.remote(num_cpus=TINY)(os.path.isdir)
+    for node in ray.nodes():
+        if node["Alive"] and node["Resources"].get("CPU", 0) > 0:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            if not ask(seen.options(scheduling_strategy=there).remote(place)):
+                host = node["NodeManagerHostname"]
+                raise InputError("storage", f"{place}, which node {host} does not see", "a shared folder or a URI")
 
 
 def map_members(function: Callable[[int], Any], count: int) -> list[Any]:

@@ -83,5 +83,5 @@ def member_dataset(spec: MemberSpec, member: int, volume: int) -> ray.data.Datas
         SyntheticDatasource(spec, member, volume),
         override_num_blocks=spec.shards(volume),
         num_cpus=TINY,
-        concurrency=READS_AT_ONCE,
+        concurrency=min(READS_AT_ONCE, spec.shards(volume)),
     )

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ray.exceptions import RayError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.session import first_line
 from dge_ray.distributed.stream import configure_data, member_dataset
 from dge_ray.downstream import Learner, StreamingLearner, make_learner
 from dge_ray.errors import StudyError
@@ -93,9 +95,15 @@ def learner_seed(seed: int, job: Job) -> int:
     return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=index, bits=31)
 
 
-def _dataset_stream(member: int) -> Iterator[pa.Table]:
-    shard = ray.train.get_dataset_shard(f"member_{member}")
-    yield from shard.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)  # type: ignore[misc]
+def _rows(spec: DownstreamSpec, member: int) -> Iterator[pa.Table]:
+    """A member's shards in order: through its Dataset while some are still to be drawn, else from their files."""
+    members = spec.members
+    if not members.missing_shards(member, spec.volume):
+        for shard in range(members.shards(spec.volume)):
+            yield members.folder.read_table(members.shard_file(member, shard))
+        return
+    dataset = ray.train.get_dataset_shard(f"member_{member}")
+    yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)  # type: ignore[misc]
 
 
 def downstream_worker(config: dict[str, Any]) -> None:
@@ -105,9 +113,13 @@ def downstream_worker(config: dict[str, Any]) -> None:
     try:
         worker = _Worker(config["spec"], ray.get(config["real"]), board)
         worker.run()
-    except Exception as error:  # told to everybody who waits, in one line; a killed process is restarted by Train
-        message = f"{type(error).__name__}: {error}".splitlines()[0]
-        ray.get(board.fail.remote(f"a downstream fit failed: {message}"))
+    except (RuntimeError, OSError, RayError) as error:
+        # Also what a worker sees when another one dies: Train restarts them all, a few times.
+        if isinstance(error, StudyError):
+            ray.get(board.fail.remote(str(error)))
+        raise
+    except Exception as error:  # it would come again: told at once, in one line, to everybody who waits
+        ray.get(board.fail.remote(f"a downstream fit failed: {first_line(error)}"))
         raise
 
 
@@ -117,9 +129,9 @@ class _Worker:
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.spec, self.real, self.board = spec, real, board
         self.schema = spec.members.schema
-        self.reader = MemberReader(TableCodec(self.schema), _dataset_stream)
+        self.reader = MemberReader(TableCodec(self.schema), partial(_rows, spec))
         self.together = self._learner(0).streams and self.world > 1
-        ray.get(board.register.remote(self.rank))
+        self.turn = ray.get(board.register.remote(self.rank))
 
     def run(self) -> None:
         done = 0
@@ -128,10 +140,10 @@ class _Worker:
 
             torch.distributed.barrier()  # after every rank registered: a restart must not see the old sequence
         while True:
-            call = (
-                self.board.nth.remote(done) if self.together else self.board.next.remote(self.rank, self.reader.member)
-            )
-            job = ray.get(call)
+            if self.together:
+                job = ray.get(self.board.nth.remote(done, self.rank, self.turn))
+            else:
+                job = ray.get(self.board.next.remote(self.rank, self.turn, self.reader.member))
             if not isinstance(job, Job):
                 return
             self._do(job)
@@ -157,7 +169,7 @@ class _Worker:
 
             torch.distributed.barrier()
         if not self.together or self.rank == 0:
-            ray.get(self.board.finish.remote(job, fit_cpu))
+            ray.get(self.board.finish.remote(job))
 
     def _keep(self, job: Job, learner: Learner, cost: dict[str, float]) -> None:
         """Predictions last: their file says that the fit is finished."""
@@ -227,6 +239,7 @@ class DownstreamRun:
         scratch: str,
     ) -> None:
         self.board = board
+        self._ending = False
         streams = make_learner(spec.learner, spec.settings, spec.members.schema, seed=0).streams
         backend: ray.train.BackendConfig | None = None
         if streams and workers > 1:
@@ -256,8 +269,11 @@ class DownstreamRun:
         try:
             self._trainer.fit()
         except Exception as error:  # whatever ended the run, those who wait for it must hear of it
-            message = str(error).splitlines()[0] if str(error) else type(error).__name__
-            self._tell(f"the downstream workers failed: {message}")
+            if self._ending:
+                return
+            failures = list(getattr(error, "worker_failures", {}).values())
+            cause = getattr(failures[0], "cause", None) or failures[0] if failures else error
+            self._tell(f"the downstream workers failed: {first_line(cause)}")
 
     def _tell(self, message: str) -> None:
         try:
@@ -265,5 +281,7 @@ class DownstreamRun:
         except RayError:
             return  # the Board is gone too: its own waiters have heard
 
-    def join(self, timeout: float) -> None:
+    def end(self, timeout: float) -> None:
+        """Wait for the run to end, the Board being closed; what comes later is of no interest any more."""
+        self._ending = True
         self._thread.join(timeout)

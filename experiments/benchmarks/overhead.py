@@ -16,12 +16,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from measure import SHARED, Tree, finish, words
 from plain import draw, fit_member, plain_study
 
 from dge_ray.config import read_config
+from dge_ray.predictions import SPLITS, Job
 from dge_ray.prepare import Prepared, prepare
+from dge_ray.results import choose, surface_table
 from dge_ray.storage import Folder
 from dge_ray.study import run_study
 
@@ -54,7 +57,8 @@ def study(options: dict[str, Any]) -> dict[str, Any]:
         prepared = prepare(config)
         chosen = report["reflection_point"]["volume"]
     started, cpu = time.perf_counter(), time.process_time()
-    plain_study(prepared, options["members"], prepared.volumes, baselines_at=chosen)
+    predictions = plain_study(prepared, options["members"], prepared.volumes, baselines_at=chosen)
+    _read_off(prepared, predictions, options["members"])
     loop = time.perf_counter() - started
     return {
         "members": options["members"],
@@ -64,6 +68,17 @@ def study(options: dict[str, Any]) -> dict[str, Any]:
         "loop_cpu_s": round(time.process_time() - cpu, 1),
         "ratio_wall": round(wall / loop, 3),
     }
+
+
+def _read_off(prepared: Prepared, predictions: dict[Job, dict[str, np.ndarray]], members: int) -> None:
+    """What the study makes of its predictions: the choice, and the surface of every metric on both splits."""
+    truth = {split: prepared.truth(split) for split in SPLITS}
+    cells = {
+        split: np.stack([[predictions[Job("member", k, m)][split] for m in prepared.volumes] for k in range(members)])
+        for split in SPLITS
+    }
+    choose(prepared, cells["validation"], truth["validation"], prepared.volumes)
+    surface_table(prepared, cells, truth, prepared.volumes)
 
 
 def fixed(options: dict[str, Any]) -> dict[str, Any]:
@@ -84,13 +99,14 @@ def rate(options: dict[str, Any]) -> dict[str, Any]:
     """One member, one generator process: the plain loop and the stream both write nothing but shards."""
     prepared = _adult()
     generator = fit_member(prepared, 0)
-    volume = 8 * prepared.shard_rows
+    shards = 64
+    volume = shards * prepared.shard_rows
     with tempfile.TemporaryDirectory() as scratch:
         folder = Folder.open(scratch)
         spec = _spec(prepared, folder, generator)
         draw(prepared, generator, 0, prepared.shard_rows)
         started = time.perf_counter()
-        for j in range(8):
+        for j in range(shards):
             folder.write_table(f"plain/{j}.parquet", draw(prepared, generator, 0, prepared.shard_rows))
         raw = volume / (time.perf_counter() - started)
         streamed, _ = _stream(spec, volume, None)

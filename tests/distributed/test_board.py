@@ -91,7 +91,7 @@ def test_waiters_hear_of_done_dropped_and_failed() -> None:
         await board.want([a, b])
         waits = [asyncio.create_task(board.wait(job)) for job in (a, b)]
         await asyncio.sleep(0)
-        await board.finish(a, 1.0)
+        await board.finish(a)
         await board.drop(20)
         assert await asyncio.gather(*waits) == [True, False]
         waiting = asyncio.create_task(board.wait(Job("member", 9, 10)))
@@ -107,9 +107,29 @@ def test_waiters_hear_of_done_dropped_and_failed() -> None:
 def test_workers_are_sent_home_when_it_closes() -> None:
     async def story() -> None:
         board = Board()
-        waiting = asyncio.create_task(board.next(0, None))
+        waiting = asyncio.create_task(board.next(0, await board.register(0), None))
         await asyncio.sleep(0)
         await board.close()
         assert not isinstance(await waiting, Job)
+
+    asyncio.run(story())
+
+
+def test_a_dead_workers_waiting_call_gets_no_job() -> None:
+    """Rank 0 waits while rank 1 works; both are restarted. What rank 1 gives back goes to a living worker."""
+
+    async def story() -> None:
+        board, job = Board(), Job("member", 0, 10)
+        await board.want([job])
+        await board.member_ready(0)
+        turns = [await board.register(0), await board.register(1)]
+        assert await board.next(1, turns[1], None) == job
+        dead = asyncio.create_task(board.next(0, turns[0], None))
+        dead_together = asyncio.create_task(board.nth(0, 0, turns[0]))
+        await asyncio.sleep(0)
+        again = await board.register(0)
+        await board.register(1)
+        assert not isinstance(await dead, Job) and not isinstance(await dead_together, Job)
+        assert await board.next(0, again, None) == job
 
     asyncio.run(story())
