@@ -59,19 +59,17 @@ def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volume
 def assemble_report(
     prepared: Prepared,
     folder: Folder,
-    predictions: Mapping[str, np.ndarray],
-    truth: Mapping[str, np.ndarray],
+    at_choice: np.ndarray,
+    truth: np.ndarray,
     choice: ReflectionPoint,
     *,
     volumes: Sequence[int],
     wall_seconds: float,
-) -> tuple[dict[str, Any], pa.Table]:
-    """report.json's content and the surface, from the predictions on disk."""
-    members = len(predictions["test"])
-    at_choice = predictions["test"][:, choice.index]
-    surface = surface_table(prepared, predictions, truth, volumes)
-    test, differences = _test(prepared, folder, at_choice, truth["test"], choice.volume)
-    risk, lo, hi = risk_interval(at_choice, truth["test"], task=prepared.task, metric=prepared.metric)
+) -> dict[str, Any]:
+    """report.json's content. Shape: `at_choice` (members, rows, classes) on test at the chosen volume."""
+    members = len(at_choice)
+    test, differences = _test(prepared, folder, at_choice, truth, choice.volume)
+    risk, lo, hi = risk_interval(at_choice, truth, task=prepared.task, metric=prepared.metric)
     config = resolved(prepared)
     report = {
         "study": prepared.name,
@@ -109,7 +107,7 @@ def assemble_report(
         "warnings": list(prepared.warnings),
         "config": config.model_dump(mode="json"),
     }
-    return _finite(report), surface
+    return _finite(report)
 
 
 def surface_table(

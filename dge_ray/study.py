@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from dge_ray.config import StudyConfig
 from dge_ray.distributed.actors import MemberSpec
@@ -21,7 +22,7 @@ from dge_ray.lock import study_lock
 from dge_ray.predictions import Job, model_folder, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
-from dge_ray.results import assemble_report, baseline_jobs, choose, write_report
+from dge_ray.results import assemble_report, baseline_jobs, choose, surface_table, write_report
 from dge_ray.scoring import FittedEnsemble
 from dge_ray.stats.klaw import gain_of_doubling
 from dge_ray.stats.losses import metric_value
@@ -51,7 +52,8 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     tracker = Tracker.open(prepared.name, study_id(prepared)) if config.tracking else None
     status: Status = "FAILED"
     try:
-        with study_lock(folder, progress.say):
+        # One thread a process: the driver's sums keep their order whatever the machine, and leave the cores to the fits.
+        with study_lock(folder, progress.say), threadpool_limits(limits=1):
             claim_folder(prepared, folder)
             report = Study(prepared, folder, progress, tracker).run(started)
         status = "FINISHED"
@@ -105,7 +107,6 @@ class Study:
                 self.downstream,
                 tables=prepared.parts,
                 real=prepared.encoded(),
-                most_members=prepared.most_members,
                 demand=demand,
                 on_status=self.progress.status,
             ) as engine,
@@ -118,13 +119,14 @@ class Study:
             self.progress.say(
                 f"reflection point: {choice.volume:,} rows a member ({choice.volume / prepared.n:g}x), {choice.status}"
             )
-            engine.run(baseline_jobs(members, choice.volume), members=members)
-            self.progress.say("reading the surface and the baselines on test")
-        report, surface = assemble_report(
+            baselines = engine.want(baseline_jobs(members, choice.volume), members=members)
+            surface = surface_table(prepared, predictions, self.truth, volumes)  # meanwhile
+            engine.wait(baselines)
+        report = assemble_report(
             prepared,
             self.folder,
-            predictions,
-            self.truth,
+            predictions["test"][:, choice.index],
+            self.truth["test"],
             choice,
             volumes=volumes,
             wall_seconds=time.monotonic() - started,
@@ -147,7 +149,7 @@ class Study:
         members = min(FIRST_MEMBERS, config.max_members)
         while True:
             self.progress.members = members
-            engine.run([Job("member", k, pilot) for k in range(members)], members=members)
+            engine.wait(engine.want([Job("member", k, pilot) for k in range(members)], members=members))
             cell = self.predictions(members, [pilot])["validation"][:, 0]
             truth = self.truth["validation"]
             law = "rmse" if self.prepared.task == "regression" else "brier"

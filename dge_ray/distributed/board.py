@@ -6,17 +6,26 @@ predictions are files, and a new Board is told what exists.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from dge_ray.errors import StudyError
 from dge_ray.predictions import Job
 
+OVER = object()
+
 
 class Ledger:
-    """Wanted, claimed, finished and dropped jobs; members that are ready to be read."""
+    """Wanted, claimed, finished and dropped jobs; members that are ready to be read.
 
-    def __init__(self) -> None:
+    Generator fits go first: while some run, a downstream fit is handed out only where a core is left for it. Both at
+    once on one core would each take longer in CPU time too (they push one another out of the caches), and the last
+    member would be ready later.
+    """
+
+    def __init__(self, cores: float = float("inf")) -> None:
+        self.cores = cores
+        self.fitting = 0  # generator fits that take a core each now
         self.wanted: set[Job] = set()
         self.done: set[Job] = set()
         self.dropped: set[int] = set()
@@ -35,13 +44,17 @@ class Ledger:
     def is_dropped(self, job: Job) -> bool:
         return job.kind == "member" and job.volume in self.dropped
 
-    def claim(self, worker: int, member: int | None) -> Job | None:
+    def is_crowded(self, width: int) -> bool:
+        """Whether generator fits leave no cores for a downstream fit of `width` workers."""
+        return self.fitting > 0 and self.fitting + len(self.claims) + width > self.cores
+
+    def claim(self, worker: int, member: int | None, width: int = 1) -> Job | None:
         """A job for a worker that has `member`'s rows at hand, or None if there is none now.
 
         First the volumes of the member at hand, smallest first (each reads on where the last stopped); then a member
         that nobody is at; then, so that no worker idles at the end, the largest job of anybody's member.
         """
-        jobs = self.open_jobs()
+        jobs = [] if self.is_crowded(width) else self.open_jobs()
         if not jobs:
             return None
         at_hand = [j for j in jobs if j.members == [member]]
@@ -56,14 +69,19 @@ class Ledger:
         self.claims[chosen] = worker
         return chosen
 
-    def nth(self, index: int) -> Job | None:
-        """The `index`-th cooperative job: every rank asks for 0, 1, 2, ... and all get the same."""
+    def nth(self, index: int, width: int = 1) -> Job | None:
+        """The `index`-th job that all `width` workers do together: each asks for 0, 1, 2, ... and gets the same."""
         if index == len(self.sequence):
-            job = self.claim(-1, self.sequence[-1].member if self.sequence else None)
+            job = self.claim(-1, self.sequence[-1].member if self.sequence else None, width)
             if job is None:
                 return None
             self.sequence.append(job)
         return self.sequence[index]
+
+    def ahead(self, job: Job) -> int:
+        """How many rows of the job's member are wanted in all: read at once, its stream need not stay open."""
+        alike = (j for j in self.wanted - self.done if j.members == job.members and not self.is_dropped(j))
+        return max((j.volume for j in alike), default=job.volume)
 
     def finish(self, job: Job) -> None:
         self.done.add(job)
@@ -77,8 +95,8 @@ class Ledger:
 class Board:
     """The async actor. Every waiting call wakes on every change and looks again."""
 
-    def __init__(self) -> None:
-        self.ledger = Ledger()
+    def __init__(self, cores: float = float("inf")) -> None:
+        self.ledger = Ledger(cores)
         self.epochs: dict[int, dict[str, Any]] = {}
         self.rows: Counter[int] = Counter()
         self.turns: Counter[int] = Counter()
@@ -108,6 +126,11 @@ class Board:
             self.ledger.finish(job)
         self._wake()
 
+    async def fitting(self, fits: int) -> None:
+        """So many generator fits take a core each now."""
+        self.ledger.fitting = fits
+        self._wake()
+
     async def member_ready(self, member: int) -> None:
         self.ledger.ready.add(member)
         self._wake()
@@ -128,13 +151,17 @@ class Board:
     def _over(self, worker: int, turn: int) -> bool:
         return self.closed or turn != self.turns[worker]
 
-    async def next(self, worker: int, turn: int, member: int | None) -> Job | str:
-        """The next job of a worker; "over" once the Board is closed."""
-        return await self._until(lambda: "over" if self._over(worker, turn) else self.ledger.claim(worker, member))
+    async def next(self, worker: int, turn: int, member: int | None) -> tuple[Job, int] | None:
+        """The next job of a worker and how many of its member's rows will be wanted; None once the Board is closed."""
+        return await self._handed(worker, turn, lambda: self.ledger.claim(worker, member))
 
-    async def nth(self, index: int, worker: int, turn: int) -> Job | str:
-        """The next job of a group of workers that do every fit together; "over" once the Board is closed."""
-        return await self._until(lambda: "over" if self._over(worker, turn) else self.ledger.nth(index))
+    async def nth(self, index: int, worker: int, turn: int) -> tuple[Job, int] | None:
+        """The same for a group of workers that do every fit together."""
+        return await self._handed(worker, turn, lambda: self.ledger.nth(index, len(self.turns)))
+
+    async def _handed(self, worker: int, turn: int, claim: Callable[[], Job | None]) -> tuple[Job, int] | None:
+        job = await self._until(lambda: OVER if self._over(worker, turn) else claim())
+        return None if job is OVER else (job, self.ledger.ahead(job))
 
     async def finish(self, job: Job) -> None:
         self.ledger.finish(job)

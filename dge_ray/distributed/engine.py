@@ -19,7 +19,6 @@ from dge_ray.distributed.board import Board
 from dge_ray.distributed.members import MemberPool
 from dge_ray.distributed.search import search_volumes
 from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ask, check_shared, ray_session
-from dge_ray.distributed.stream import configure_data
 from dge_ray.distributed.train import DownstreamRun, DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import InputError, StudyError
@@ -66,7 +65,6 @@ class Engine:
         spec: what the downstream workers need; its `members.run` is set here.
         tables: the generators' `train` and `stopping` rows.
         real: encoded `train`, `validation`, `test` rows for the learners.
-        most_members: how many members the study may grow to.
         on_status: called about twice a second with the Board's status.
     """
 
@@ -76,13 +74,12 @@ class Engine:
         *,
         tables: dict[str, pa.Table],
         real: dict[str, dict[str, np.ndarray]],
-        most_members: int,
         demand: Demand,
         on_status: Callable[[dict[str, Any]], None],
     ) -> None:
         run = uuid.uuid4().hex[:12]
         self.spec = replace(spec, members=replace(spec.members, run=run))
-        self.tables, self.real, self.most_members = tables, real, most_members
+        self.tables, self.real = tables, real
         self.demand, self.on_status = demand, on_status
         self.resources: Resources | None = None
         self.board: Any = None
@@ -109,17 +106,15 @@ class Engine:
             check_shared(self.members.folder.path)
         self.scratch = tempfile.mkdtemp(prefix="dge-ray-")
         self._stack.callback(shutil.rmtree, self.scratch, ignore_errors=True)
-        configure_data()
         self.board = (
             ray.remote(Board)
             .options(name=self.members.board_name, namespace=NAMESPACE, num_cpus=TINY, max_concurrency=4096)
-            .remote()
+            .remote(self.resources.cpus)
         )
         self.downstream = DownstreamRun(
             self.spec,
             ray.put(self.real),
             self.board,
-            members=self.most_members,
             workers=workers,
             cpus_per_worker=cpus,
             scratch=self.scratch,
@@ -157,18 +152,22 @@ class Engine:
             ask(self.board.exist.remote([job for job in jobs if job not in lacking]))
         return missing
 
-    def run(self, jobs: Sequence[Job], *, members: int) -> None:
-        """Have these fits done, with members 0..members-1 fitted for them. Returns when they are.
+    def want(self, jobs: Sequence[Job], *, members: int) -> list[Job]:
+        """Have these fits begun, with members 0..members-1 fitted for them; gives those to wait for."""
+        missing = self._begin(jobs, members)
+        if missing:
+            ask(self.board.want.remote(missing))
+        return missing
+
+    def wait(self, jobs: Sequence[Job]) -> None:
+        """Return when these fits are done.
 
         Raises:
             StudyError: something failed for good.
         """
-        missing = self._begin(jobs, members)
-        if missing:
-            ask(self.board.want.remote(missing))
-            for job in missing:
-                if not ask(self.board.wait.remote(job)):
-                    raise StudyError(f"the fit {job.address} was dropped")
+        for job in jobs:
+            if not ask(self.board.wait.remote(job)):
+                raise StudyError(f"the fit {job.address} was dropped")
 
     def search(
         self,

@@ -49,7 +49,7 @@ class MemberPool:
         self.fits_at_once = self.slots if gpus_per_member else min(self.slots, max(1, int(resources.cpus)))
         self._train, self._stopping = ray.put(train), ray.put(stopping)
         self._waiting: list[int] = []
-        self._asked = 0
+        self._asked = self._announced = 0
         self._live: dict[int, Any] = {}
         self._tasks: dict[Any, tuple[int, Callable[[int], None]]] = {}
         self._lock = threading.Lock()
@@ -75,11 +75,19 @@ class MemberPool:
         try:
             while not self._stopped.is_set():
                 self._start_waiting()
+                self._announce()
                 self._await_tasks()
                 self._end_drawn()
         except Exception as error:  # a thread's death must reach those who wait for its members
             if not self._stopped.is_set():
                 ray.get(self.board.fail.remote(f"the member pool failed: {type(error).__name__}: {error}"))
+
+    def _announce(self) -> None:
+        """Tell the Board how many cores the members take, so that downstream fits leave them to it."""
+        fits = 0 if self.gpus else len(self._tasks)
+        if fits != self._announced:
+            self._announced = fits
+            self.board.fitting.remote(fits)
 
     def _busy(self) -> set[int]:
         return {member for member, _ in self._tasks.values()}

@@ -18,10 +18,10 @@ READS_AT_ONCE = 2  # one shard is consumed while the next is drawn; more would o
 
 
 class SyntheticDatasource(Datasource):
-    """Shards 0..n-1 of one member. A shard on disk is read; one that is not is asked of the member's actor."""
+    """Some shards of one member. A shard on disk is read; one that is not is asked of the member's actor."""
 
-    def __init__(self, spec: MemberSpec, member: int, volume: int) -> None:
-        self.spec, self.member, self.volume = spec, member, volume
+    def __init__(self, spec: MemberSpec, member: int, shards: range) -> None:
+        self.spec, self.member, self.shards = spec, member, shards
 
     def get_name(self) -> str:
         return f"Member{self.member}"
@@ -30,7 +30,7 @@ class SyntheticDatasource(Datasource):
         return 12 * len(self.spec.schema.columns)
 
     def estimate_inmemory_data_size(self) -> int | None:
-        return self.volume * self._row_bytes()
+        return len(self.shards) * self.spec.shard_rows * self._row_bytes()
 
     def get_read_tasks(
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: DataContext | None = None
@@ -42,7 +42,7 @@ class SyntheticDatasource(Datasource):
                 _Read(self.spec, self.member, shard),
                 BlockMetadata(num_rows=rows, size_bytes=size, input_files=None, exec_stats=None),
             )
-            for shard in range(self.spec.shards(self.volume))
+            for shard in self.shards
         ]
 
 
@@ -68,7 +68,7 @@ class _Read:
         yield table
 
 
-def configure_data() -> None:
+def _configure() -> None:
     """Ray Data's settings in this process; a Dataset keeps those of the process that made it."""
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -76,12 +76,13 @@ def configure_data() -> None:
     context.print_on_execution_start = False
 
 
-def member_dataset(spec: MemberSpec, member: int, volume: int) -> ray.data.Dataset:
-    """The first `volume` rows of a member, rounded up to whole shards, as a lazy, ordered Dataset."""
-    configure_data()
+def member_dataset(spec: MemberSpec, member: int, volume: int, *, after: int = 0) -> ray.data.Dataset:
+    """A member's rows from shard `after` on to row `volume`, rounded up to whole shards, as a lazy, ordered Dataset."""
+    _configure()
+    shards = range(after, spec.shards(volume))
     return ray.data.read_datasource(
-        SyntheticDatasource(spec, member, volume),
-        override_num_blocks=spec.shards(volume),
+        SyntheticDatasource(spec, member, shards),
+        override_num_blocks=len(shards),
         num_cpus=TINY,
-        concurrency=min(READS_AT_ONCE, spec.shards(volume)),
+        concurrency=min(READS_AT_ONCE, len(shards)),
     )

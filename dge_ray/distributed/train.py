@@ -4,14 +4,13 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import ray
 import ray.train
 from ray.exceptions import RayError
@@ -20,22 +19,19 @@ from ray.exceptions import RayError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.reader import MemberReader, member_blocks
 from dge_ray.distributed.session import first_line
-from dge_ray.distributed.stream import configure_data, member_dataset
 from dge_ray.downstream import Learner, StreamingLearner, make_learner
 from dge_ray.errors import StudyError
 from dge_ray.predictions import Job, model_folder, write_predictions
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
 from dge_ray.storage import Folder
-from dge_ray.table import TableCodec
-
-Columns = dict[str, np.ndarray]
+from dge_ray.table import Columns, TableCodec
 
 logger = logging.getLogger(__name__)
 
 WORKER_RESTARTS = 3
 LARGEST_MODEL = 64 << 20  # bytes of one fitted learner
-KEPT_ROWS = 1 << 18  # a stream this short is kept in memory between epochs instead of being read again
 
 
 @dataclass(frozen=True)
@@ -46,45 +42,7 @@ class DownstreamSpec:
     learner: str
     settings: dict[str, Any]
     label: str
-    volume: int  # the largest: what a member's Dataset holds
-
-
-class MemberReader:
-    """Reads one member's Dataset once, as far as asked, and keeps what it read: the volumes are prefixes."""
-
-    def __init__(self, codec: TableCodec, stream: Callable[[int], Iterator[pa.Table]]) -> None:
-        self.codec, self.stream = codec, stream
-        self.member: int | None = None
-        self._blocks: Iterator[pa.Table] = iter(())
-        self._chunks: list[Columns] = []
-        self._rows = 0
-
-    def prefix(self, member: int, volume: int) -> Columns:
-        """The first `volume` rows of a member, encoded."""
-        if member != self.member:
-            self.member, self._chunks, self._rows = member, [], 0
-            self._blocks = self.stream(member)
-        while self._rows < volume:
-            block = next(self._blocks)
-            self._chunks.append(self.codec.encode(block))
-            self._rows += block.num_rows
-        names = self._chunks[0].keys()
-        whole = {name: np.concatenate([chunk[name] for chunk in self._chunks]) for name in names}
-        self._chunks = [whole]
-        return {name: values[:volume] for name, values in whole.items()}
-
-    def batches(self, member: int, volume: int) -> Iterator[Columns]:
-        """The same rows block by block, without keeping them unless they are few."""
-        if volume <= KEPT_ROWS:
-            yield self.prefix(member, volume)
-            return
-        left = volume
-        for block in self.stream(member):
-            columns = self.codec.encode(block.slice(0, left))
-            yield columns
-            left -= min(left, block.num_rows)
-            if not left:
-                return
+    volume: int  # the largest: a member's shards are drawn up to it
 
 
 def learner_seed(seed: int, job: Job) -> int:
@@ -95,20 +53,8 @@ def learner_seed(seed: int, job: Job) -> int:
     return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=index, bits=31)
 
 
-def _rows(spec: DownstreamSpec, member: int) -> Iterator[pa.Table]:
-    """A member's shards in order: through its Dataset while some are still to be drawn, else from their files."""
-    members = spec.members
-    if not members.missing_shards(member, spec.volume):
-        for shard in range(members.shards(spec.volume)):
-            yield members.folder.read_table(members.shard_file(member, shard))
-        return
-    dataset = ray.train.get_dataset_shard(f"member_{member}")
-    yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)  # type: ignore[misc]
-
-
 def downstream_worker(config: dict[str, Any]) -> None:
     """What each Train worker runs."""
-    configure_data()
     board = config["board"]
     try:
         worker = _Worker(config["spec"], ray.get(config["real"]), board)
@@ -129,7 +75,7 @@ class _Worker:
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.spec, self.real, self.board = spec, real, board
         self.schema = spec.members.schema
-        self.reader = MemberReader(TableCodec(self.schema), partial(_rows, spec))
+        self.reader = MemberReader(TableCodec(self.schema), partial(member_blocks, spec.members))
         self.together = self._learner(0).streams and self.world > 1
         self.turn = ray.get(board.register.remote(self.rank))
 
@@ -141,26 +87,26 @@ class _Worker:
             torch.distributed.barrier()  # after every rank registered: a restart must not see the old sequence
         while True:
             if self.together:
-                job = ray.get(self.board.nth.remote(done, self.rank, self.turn))
+                handed = ray.get(self.board.nth.remote(done, self.rank, self.turn))
             else:
-                job = ray.get(self.board.next.remote(self.rank, self.turn, self.reader.member))
-            if not isinstance(job, Job):
+                handed = ray.get(self.board.next.remote(self.rank, self.turn, self.reader.member))
+            if handed is None:
                 return
-            self._do(job)
+            self._do(*handed)
             done += 1
 
     def _learner(self, seed: int) -> Learner:
         return make_learner(self.spec.learner, self.spec.settings, self.schema, seed=seed)
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: Job, ahead: int) -> None:
         started, cpu = time.perf_counter(), time.process_time()
         learner = self._learner(learner_seed(self.spec.members.seed, job))
         if isinstance(learner, StreamingLearner):
             average = _sum_over_workers if self.together else None
             part = (self.rank, self.world) if self.together else (0, 1)
-            learner.fit_stream(lambda: self._batches(job), self._rows(job), average=average, part=part)
+            learner.fit_stream(lambda: self._batches(job, ahead), self._rows(job), average=average, part=part)
         else:
-            learner.fit(self._columns(job))
+            learner.fit(self._columns(job, ahead))
         fit_cpu = time.process_time() - cpu
         if not self.together or self.rank == 0:
             self._keep(job, learner, {"cpu_seconds": fit_cpu, "seconds": time.perf_counter() - started})
@@ -183,19 +129,19 @@ class _Worker:
     def _rows(self, job: Job) -> int:
         return job.rows or len(next(iter(self.real["train"].values())))
 
-    def _columns(self, job: Job) -> Columns:
+    def _columns(self, job: Job, ahead: int) -> Columns:
         if job.kind == "real":
             return self.real["train"]
         if len(job.members) == 1:
-            return self.reader.prefix(job.member, job.volume)
+            return self.reader.prefix(job.member, job.volume, ahead)
         parts = [self.reader.prefix(member, job.volume) for member in job.members]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _batches(self, job: Job) -> Iterator[Columns]:
+    def _batches(self, job: Job, ahead: int) -> Iterator[Columns]:
         if job.kind == "real":
             yield self.real["train"]
         for member in job.members:
-            yield from self.reader.batches(member, job.volume)
+            yield from self.reader.batches(member, job.volume, ahead)
 
 
 def _keep_model(folder: Folder, label: str, job: Job, learner: Learner) -> None:
@@ -233,7 +179,6 @@ class DownstreamRun:
         real: Any,
         board: Any,
         *,
-        members: int,
         workers: int,
         cpus_per_worker: float,
         scratch: str,
@@ -250,9 +195,6 @@ class DownstreamRun:
             downstream_worker,
             train_loop_config={"spec": spec, "real": real, "board": board},
             backend_config=backend,
-            # Lazy: a member's rows flow only when a worker starts to read them.
-            datasets={f"member_{k}": member_dataset(spec.members, k, spec.volume) for k in range(members)},
-            dataset_config=ray.train.DataConfig(datasets_to_split=[]),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers, resources_per_worker={"CPU": cpus_per_worker}, placement_strategy="SPREAD"
             ),

@@ -58,6 +58,28 @@ def test_dropped_volumes_are_not_handed_out() -> None:
     assert ledger.claim(0, None) == Job("member", 0, 20)
 
 
+def test_generator_fits_go_first() -> None:
+    """On three cores two generator fits leave room for one downstream fit, three for none; a group needs it all."""
+    ledger = _ledger()
+    ledger.cores, ledger.fitting = 3, 3
+    assert ledger.claim(0, None) is None
+    ledger.fitting = 2
+    assert ledger.nth(0, width=2) is None
+    assert ledger.claim(0, None) == Job("member", 0, 10)
+    assert ledger.claim(1, None) is None
+    ledger.fitting = 0  # with no generator fit left, Train's own share of the cluster is the limit
+    assert ledger.claim(1, None) is not None and ledger.claim(2, None) is not None and ledger.claim(3, None) is not None
+
+
+def test_a_worker_hears_how_far_its_member_will_be_read() -> None:
+    ledger = _ledger(volumes=(10, 20, 40))
+    job = ledger.claim(0, None)
+    assert job is not None and ledger.ahead(job) == 40
+    ledger.dropped.add(40)
+    assert ledger.ahead(job) == 20
+    assert ledger.ahead(Job("concatenated", 0, 10, 2)) == 10
+
+
 def test_every_rank_gets_the_same_sequence() -> None:
     ledger = _ledger()
     first = [ledger.nth(i) for i in range(6)]
@@ -110,7 +132,7 @@ def test_workers_are_sent_home_when_it_closes() -> None:
         waiting = asyncio.create_task(board.next(0, await board.register(0), None))
         await asyncio.sleep(0)
         await board.close()
-        assert not isinstance(await waiting, Job)
+        assert await waiting is None
 
     asyncio.run(story())
 
@@ -123,13 +145,13 @@ def test_a_dead_workers_waiting_call_gets_no_job() -> None:
         await board.want([job])
         await board.member_ready(0)
         turns = [await board.register(0), await board.register(1)]
-        assert await board.next(1, turns[1], None) == job
+        assert await board.next(1, turns[1], None) == (job, 10)
         dead = asyncio.create_task(board.next(0, turns[0], None))
         dead_together = asyncio.create_task(board.nth(0, 0, turns[0]))
         await asyncio.sleep(0)
         again = await board.register(0)
         await board.register(1)
-        assert not isinstance(await dead, Job) and not isinstance(await dead_together, Job)
-        assert await board.next(0, again, None) == job
+        assert await dead is None and await dead_together is None
+        assert await board.next(0, again, None) == (job, 10)
 
     asyncio.run(story())

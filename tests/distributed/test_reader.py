@@ -1,0 +1,61 @@
+"""Reading a member: every prefix is the member's own rows, whatever the order of asking, and each is read once."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dge_ray.distributed import reader as module
+from dge_ray.distributed.reader import MemberReader
+from dge_ray.table import TableCodec, infer_schema
+
+SHARD = 8
+ROWS = pa.table({"x": np.arange(400, dtype=np.float64), "y": np.arange(400) % 2})
+CODEC = TableCodec(infer_schema(ROWS, target="y", overrides={"x": "numeric"}))
+
+
+class _Streams:
+    """Members whose rows are ROWS times (member + 1), and a record of every shard read."""
+
+    def __init__(self) -> None:
+        self.read: list[tuple[int, int]] = []
+
+    def __call__(self, member: int, shard: int, volume: int) -> Iterator[pa.Table]:
+        for j in range(shard, -(-volume // SHARD)):
+            self.read.append((member, j))
+            block = ROWS.slice(j * SHARD, SHARD)
+            yield block.set_column(0, "x", pa.array(block["x"].to_numpy() * (member + 1)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 200), st.integers(0, 200)), min_size=1, max_size=12))
+def test_every_prefix_is_the_members_first_rows(asked: list[tuple[int, int, int]]) -> None:
+    streams = _Streams()
+    reader = MemberReader(CODEC, streams)
+    for member, volume, ahead in asked:
+        rows = reader.prefix(member, volume, ahead)
+        assert rows["x"].tolist() == [(member + 1) * i for i in range(volume)]
+
+
+def test_a_member_at_hand_is_read_on_and_never_twice() -> None:
+    streams = _Streams()
+    reader = MemberReader(CODEC, streams)
+    for volume in (3, 20, 11, 40):
+        reader.prefix(1, volume)
+    assert streams.read == [(1, j) for j in range(5)]
+    reader.prefix(0, 5, ahead=30)
+    reader.prefix(0, 30)
+    assert streams.read[5:] == [(0, j) for j in range(4)]
+
+
+@pytest.mark.parametrize("kept", [10, 100])
+def test_batches_are_the_same_rows_kept_or_streamed(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_ROWS", kept)
+    streams = _Streams()
+    reader = MemberReader(CODEC, streams)
+    for _ in range(2):
+        batches = list(reader.batches(0, 50, ahead=90))
+        assert np.concatenate([batch["x"] for batch in batches]).tolist() == list(range(50))
+    assert len(streams.read) == (14 if kept == 10 else 12)  # streamed twice, or 96 rows read once and kept
