@@ -52,7 +52,7 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     tracker = Tracker.open(prepared.name, study_id(prepared)) if config.tracking else None
     status: Status = "FAILED"
     try:
-        # One thread a process: the driver's sums keep their order whatever the machine, and leave the cores to the fits.
+        # One thread a process: sums keep their order whatever the machine, and the cores are left to the fits.
         with study_lock(folder, progress.say), threadpool_limits(limits=1):
             claim_folder(prepared, folder)
             report = Study(prepared, folder, progress, tracker).run(started)
