@@ -1,4 +1,4 @@
-"""A generator actor: owns one member's generator, its checkpoint and its shards."""
+"""A generator actor: owns one member's generator, its checkpoint and its shards, one member after another."""
 
 import os
 import tempfile
@@ -38,8 +38,8 @@ class MemberSpec:
     def shard_file(self, member: int, shard: int) -> str:
         return f"shards/member={member:03d}/part-{shard:05d}.parquet"
 
-    def actor_name(self, member: int) -> str:
-        return f"{self.run}-generator-{member}"
+    def actor_name(self, slot: int) -> str:
+        return f"{self.run}-generator-{slot}"
 
     @property
     def board_name(self) -> str:
@@ -59,23 +59,31 @@ class MemberSpec:
 
 
 class GeneratorActor:
-    """One member. Restarted by Ray after a crash, it goes on from its checkpoint; it alone writes its shards."""
+    """One member's generator at a time. Restarted by Ray after a crash, it goes on from the checkpoint; it alone writes
+    the member's shards. Once they are on disk the next member may have the process: a new one would cost two
+    CPU-seconds of imports."""
 
-    def __init__(self, spec: MemberSpec, member: int, device: str) -> None:
-        self.spec, self.member, self.device = spec, member, device
+    def __init__(self, spec: MemberSpec, device: str) -> None:
+        self.spec, self.device = spec, device
         # By name: a handle among the arguments would tie this actor's restart to an object that may be gone.
         self.board: Any = ray.get_actor(spec.board_name, namespace=NAMESPACE)
+        self.member: int | None = None
         self._generator: Generator | None = None
         self._sampling: dict[str, float] = {}
 
+    def _own(self, member: int) -> None:
+        if member != self.member:
+            self.member, self._generator, self._sampling = member, None, {}
+
     @ray.method(max_task_retries=FIT_RETRIES)
-    def fit(self, train: pa.Table, stopping: pa.Table) -> dict[str, Any]:
-        """Fit and save the generator, unless its checkpoint is there. Returns member.json's content."""
-        spec, folder = self.spec, self.spec.member_folder(self.member)
-        if spec.is_fitted(self.member):
+    def fit(self, member: int, train: pa.Table, stopping: pa.Table) -> dict[str, Any]:
+        """Fit and save the member's generator, unless its checkpoint is there. Returns member.json's content."""
+        self._own(member)
+        spec, folder = self.spec, self.spec.member_folder(member)
+        if spec.is_fitted(member):
             return spec.folder.read_json(f"{folder}/member.json")
         started, cpu = time.perf_counter(), time.process_time()
-        seed = integer(spec.seed, Purpose.FIT, member=self.member)
+        seed = integer(spec.seed, Purpose.FIT, member=member)
         generator = make_generator(spec.generator, **spec.settings)
         one_thread()
         generator.fit(train, spec.schema, seed=seed, device=self.device, stopping=stopping, progress=self._report_epoch)
@@ -83,7 +91,7 @@ class GeneratorActor:
             generator.save(Path(scratch))
             spec.folder.upload(Path(scratch), f"{folder}/generator")
         record = {
-            "member": self.member,
+            "member": member,
             "generator": spec.generator,
             "seed": seed,
             "rows": train.num_rows,
@@ -100,38 +108,39 @@ class GeneratorActor:
     def _report_epoch(self, record: dict[str, Any]) -> None:
         self.board.epoch.remote(self.member, record)
 
-    def _loaded(self) -> Generator:
+    def _loaded(self, member: int) -> Generator:
         if self._generator is None:
             spec = self.spec
             cls = generator_class(spec.generator)
             one_thread()
-            with spec.folder.downloaded(f"{spec.member_folder(self.member)}/generator") as path:
+            with spec.folder.downloaded(f"{spec.member_folder(member)}/generator") as path:
                 generator: Generator = cls.load(path, device=self.device)
             self._generator = generator
             return generator
         return self._generator
 
-    def shard(self, index: int) -> pa.Table:
+    def shard(self, member: int, index: int) -> pa.Table:
         """Shard `index`: read where it was written before, else drawn, written, and given back."""
-        spec, name = self.spec, self.spec.shard_file(self.member, index)
+        self._own(member)
+        spec, name = self.spec, self.spec.shard_file(member, index)
         if spec.folder.exists(name):
             return spec.folder.read_table(name)
         cpu = time.process_time()
         # Always a whole shard: sample(n) is no prefix of sample(n'), and a volume's end must not change its rows.
-        generator = self._loaded()
-        table = draw_shard(generator, index, shard_rows=spec.shard_rows, seed=spec.seed, member=self.member)
+        generator = self._loaded(member)
+        table = draw_shard(generator, index, shard_rows=spec.shard_rows, seed=spec.seed, member=member)
         spec.folder.write_table(name, table)
-        self._note_sampling(index, time.process_time() - cpu)
-        self.board.drew.remote(self.member, index, table.num_rows)
+        self._note_sampling(member, index, time.process_time() - cpu)
+        self.board.drew.remote(member, index, table.num_rows)
         return table
 
-    def draw(self, indices: list[int]) -> None:
-        """Write these shards, so that the actor is not needed for them any more."""
+    def draw(self, member: int, indices: list[int]) -> None:
+        """Write these shards, so that the actor is not needed for the member any more."""
         for index in indices:
-            self.shard(index)
+            self.shard(member, index)
 
-    def _note_sampling(self, index: int, cpu_seconds: float) -> None:
-        name = f"{self.spec.member_folder(self.member)}/sampling.json"
+    def _note_sampling(self, member: int, index: int, cpu_seconds: float) -> None:
+        name = f"{self.spec.member_folder(member)}/sampling.json"
         if not self._sampling and self.spec.folder.exists(name):
             self._sampling = self.spec.folder.read_json(name)
         self._sampling[str(index)] = cpu_seconds
@@ -142,12 +151,12 @@ class GeneratorActor:
         return os.getpid()
 
 
-def start_actor(spec: MemberSpec, member: int, *, gpus: float) -> Any:
+def start_actor(spec: MemberSpec, slot: int, *, gpus: float) -> Any:
     """A named generator actor. Shard calls are retried without end: each is a pure function and idempotent."""
     return (
         ray.remote(GeneratorActor)
         .options(
-            name=spec.actor_name(member),
+            name=spec.actor_name(slot),
             namespace=NAMESPACE,
             num_cpus=TINY,
             num_gpus=gpus,
@@ -155,5 +164,5 @@ def start_actor(spec: MemberSpec, member: int, *, gpus: float) -> Any:
             max_task_retries=-1,
             scheduling_strategy="SPREAD",
         )
-        .remote(spec, member, "cuda" if gpus else "cpu")
+        .remote(spec, "cuda" if gpus else "cpu")
     )

@@ -99,6 +99,7 @@ class Board:
         self.ledger = Ledger(cores)
         self.epochs: dict[int, dict[str, Any]] = {}
         self.rows: Counter[int] = Counter()
+        self.holders: dict[int, str] = {}
         self.turns: Counter[int] = Counter()
         self.failure: str | None = None
         self.closed = False
@@ -131,9 +132,18 @@ class Board:
         self.ledger.fitting = fits
         self._wake()
 
-    async def member_ready(self, member: int) -> None:
+    async def member_ready(self, member: int, holder: str | None = None) -> None:
+        """The member's rows can be read; where shards are missing, the actor `holder` draws them."""
         self.ledger.ready.add(member)
+        if holder is not None:
+            self.holders[member] = holder
         self._wake()
+
+    async def holder(self, member: int) -> str:
+        """Raises StudyError: there is none, because all shards were on disk; some have gone since."""
+        if member not in self.holders:
+            raise StudyError(f"shards of member {member} were there and are gone: run the same command again")
+        return self.holders[member]
 
     async def register(self, worker: int) -> int:
         """A downstream worker starts, perhaps in place of one that died; gives its turn.

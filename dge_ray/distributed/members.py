@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -15,21 +15,20 @@ from dge_ray.distributed.session import Resources, first_line
 from dge_ray.errors import InputError
 
 LOOK_SECONDS = 1.0  # between two listings of the shards
-LIVE_PER_CPU = 4  # fitted actors kept alive at once on CPUs: about 200 MB each
 
 
 def member_slots(resources: Resources, gpus_per_member: float) -> int:
-    """How many generator actors the cluster holds at once."""
+    """How many generator actors the cluster holds at once: as many as its GPUs take, or one a core."""
     if gpus_per_member:
         return int(resources.gpus / gpus_per_member + 1e-9)
-    return max(1, int(resources.cpus * LIVE_PER_CPU))
+    return max(1, int(resources.cpus))
 
 
 class MemberPool:
     """Starts, fits, and ends generator actors, in a thread of the driver.
 
-    At most one fit a CPU runs at once (a fit is one thread). A fitted actor lives until its shards are on disk; where
-    others wait for its place, or it holds a GPU, it is told to draw them all at once.
+    An actor keeps its member until the shards are on disk. Where other members wait for its place, or it holds a GPU,
+    it is told to draw them all at once, and then takes the next member.
     """
 
     def __init__(
@@ -46,11 +45,12 @@ class MemberPool:
         self.spec, self.board, self.volume = spec, board, volume
         self.gpus = gpus_per_member
         self.slots = member_slots(resources, gpus_per_member)
-        self.fits_at_once = self.slots if gpus_per_member else min(self.slots, max(1, int(resources.cpus)))
         self._train, self._stopping = ray.put(train), ray.put(stopping)
         self._waiting: list[int] = []
         self._asked = self._announced = 0
-        self._live: dict[int, Any] = {}
+        self._started = 0
+        self._free: list[tuple[str, Any]] = []  # name and handle of an actor without a member
+        self._live: dict[int, tuple[str, Any]] = {}
         self._tasks: dict[Any, tuple[int, Callable[[int], None]]] = {}
         self._lock = threading.Lock()
         self._look_next = 0.0
@@ -67,7 +67,11 @@ class MemberPool:
     def stop(self) -> None:
         self._stopped.set()
         self._thread.join(timeout=10)
-        for actor in self._live.values():
+        self._end(self._live.values())
+        self._end(self._free)
+
+    def _end(self, actors: Iterable[tuple[str, Any]]) -> None:
+        for _, actor in actors:
             with suppress(RayError):
                 ray.kill(actor)
 
@@ -93,21 +97,26 @@ class MemberPool:
         return {member for member, _ in self._tasks.values()}
 
     def _start_waiting(self) -> None:
-        while self._waiting and len(self._live) < self.slots:
+        while self._waiting:
             member = self._waiting[0]
             fitted = self.spec.is_fitted(member)
-            if not fitted and len(self._tasks) >= self.fits_at_once:
+            idle = fitted and not self.spec.missing_shards(member, self.volume)  # all there: no actor is needed
+            if not idle and len(self._live) >= self.slots:
                 return
             with self._lock:
                 self._waiting.pop(0)
-            if fitted and not self.spec.missing_shards(member, self.volume):
-                self._ready(member)  # all there: no actor is needed
+            if idle:
+                self._ready(member)
                 continue
-            self._live[member] = actor = start_actor(self.spec, member, gpus=self.gpus)
+            self._live[member] = _, actor = self._free.pop() if self._free else self._new()
             if fitted:
                 self._ready(member)
             else:
-                self._tasks[actor.fit.remote(self._train, self._stopping)] = (member, self._ready)
+                self._tasks[actor.fit.remote(member, self._train, self._stopping)] = (member, self._ready)
+
+    def _new(self) -> tuple[str, Any]:
+        slot, self._started = self._started, self._started + 1
+        return self.spec.actor_name(slot), start_actor(self.spec, slot, gpus=self.gpus)
 
     def _await_tasks(self) -> None:
         if not self._tasks:
@@ -116,6 +125,7 @@ class MemberPool:
         done, _ = ray.wait(list(self._tasks), timeout=0.2)
         for task in done:
             member, then = self._tasks.pop(task)
+            self._look_next = 0.0  # its actor may be wanted elsewhere
             try:
                 ray.get(task)
             except RayError as error:
@@ -126,20 +136,22 @@ class MemberPool:
             then(member)
 
     def _ready(self, member: int) -> None:
-        ray.get(self.board.member_ready.remote(member))
+        holder = self._live[member][0] if member in self._live else None
+        ray.get(self.board.member_ready.remote(member, holder))
 
     def _end_drawn(self) -> None:
-        """End actors whose shards are all written; have others write theirs where their place is needed."""
+        """Free actors whose shards are all written; have others write theirs where their place is needed."""
         if time.monotonic() < self._look_next:
             return
         self._look_next = time.monotonic() + LOOK_SECONDS
         busy = self._busy()
         for member in [m for m in self._live if m not in busy]:
-            crowded = bool(self.gpus) or (bool(self._waiting) and len(self._live) >= self.slots)
             missing = self.spec.missing_shards(member, self.volume)
             if not missing:
-                ray.kill(self._live.pop(member))
-            elif crowded:
-                self._tasks[self._live[member].draw.remote(missing)] = (member, lambda _: None)
-                if not self.gpus:
-                    return
+                self._free.append(self._live.pop(member))
+            elif self.gpus or (self._waiting and len(self._live) >= self.slots):
+                actor = self._live[member][1]
+                self._tasks[actor.draw.remote(member, missing)] = (member, lambda _: None)
+        if not self._waiting:
+            self._end(self._free)
+            self._free.clear()

@@ -1,11 +1,14 @@
 """How a downstream worker reads a member's rows: as far as they are wanted, each once, and no stream left open."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import ray
 
 from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.session import NAMESPACE
 from dge_ray.distributed.stream import member_dataset
 from dge_ray.table import Columns, TableCodec
 
@@ -58,5 +61,6 @@ def member_blocks(spec: MemberSpec, member: int, shard: int, volume: int) -> Ite
         for j in range(shard, spec.shards(volume)):
             yield spec.folder.read_table(spec.shard_file(member, j))
         return
-    dataset = member_dataset(spec, member, volume, after=shard)
+    board: Any = ray.get_actor(spec.board_name, namespace=NAMESPACE)
+    dataset = member_dataset(spec, member, volume, ray.get(board.holder.remote(member)), after=shard)
     yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)  # type: ignore[misc]

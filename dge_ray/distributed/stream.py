@@ -18,10 +18,10 @@ READS_AT_ONCE = 2  # one shard is consumed while the next is drawn; more would o
 
 
 class SyntheticDatasource(Datasource):
-    """Some shards of one member. A shard on disk is read; one that is not is asked of the member's actor."""
+    """Some shards of one member. A shard on disk is read; one that is not is asked of the actor named `holder`."""
 
-    def __init__(self, spec: MemberSpec, member: int, shards: range) -> None:
-        self.spec, self.member, self.shards = spec, member, shards
+    def __init__(self, spec: MemberSpec, member: int, shards: range, holder: str) -> None:
+        self.spec, self.member, self.shards, self.holder = spec, member, shards, holder
 
     def get_name(self) -> str:
         return f"Member{self.member}"
@@ -39,7 +39,7 @@ class SyntheticDatasource(Datasource):
         size = rows * self._row_bytes()
         return [
             ReadTask(
-                _Read(self.spec, self.member, shard),
+                _Read(self.spec, self.member, shard, self.holder),
                 BlockMetadata(num_rows=rows, size_bytes=size, input_files=None, exec_stats=None),
             )
             for shard in self.shards
@@ -49,8 +49,8 @@ class SyntheticDatasource(Datasource):
 class _Read:
     """Reads one shard, in whatever process Ray Data chose."""
 
-    def __init__(self, spec: MemberSpec, member: int, shard: int) -> None:
-        self.spec, self.member, self.shard = spec, member, shard
+    def __init__(self, spec: MemberSpec, member: int, shard: int, holder: str) -> None:
+        self.spec, self.member, self.shard, self.holder = spec, member, shard, holder
 
     def __call__(self) -> Iterable[pa.Table]:
         name = self.spec.shard_file(self.member, self.shard)
@@ -58,8 +58,8 @@ class _Read:
             yield self.spec.folder.read_table(name)
             return
         try:
-            actor: Any = ray.get_actor(self.spec.actor_name(self.member), namespace=NAMESPACE)
-            table = ray.get(actor.shard.remote(self.shard))
+            actor: Any = ray.get_actor(self.holder, namespace=NAMESPACE)
+            table = ray.get(actor.shard.remote(self.member, self.shard))
         except (RayActorError, ValueError):
             # An actor is ended once its shards are on disk, perhaps between writing this one and answering.
             if not self.spec.folder.exists(name):
@@ -76,12 +76,15 @@ def _configure() -> None:
     context.print_on_execution_start = False
 
 
-def member_dataset(spec: MemberSpec, member: int, volume: int, *, after: int = 0) -> ray.data.Dataset:
-    """A member's rows from shard `after` on to row `volume`, rounded up to whole shards, as a lazy, ordered Dataset."""
+def member_dataset(spec: MemberSpec, member: int, volume: int, holder: str, *, after: int = 0) -> ray.data.Dataset:
+    """A member's rows from shard `after` on to row `volume`, rounded up to whole shards, as a lazy, ordered Dataset.
+
+    `holder` names the actor that has the member's generator.
+    """
     _configure()
     shards = range(after, spec.shards(volume))
     return ray.data.read_datasource(
-        SyntheticDatasource(spec, member, shards),
+        SyntheticDatasource(spec, member, shards, holder),
         override_num_blocks=len(shards),
         num_cpus=TINY,
         concurrency=min(READS_AT_ONCE, len(shards)),

@@ -167,11 +167,13 @@ def _stream(spec: Any, volume: int, store: int | None) -> tuple[float, int]:
     with ray_session(object_store_memory=store):
         board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
         actor = start_actor(spec, 0, gpus=0)
-        ray.get(actor.shard.remote(volume // spec.shard_rows + 9))  # loads the weights, warms the kernels
-        _count(member_dataset(spec, 0, spec.shard_rows))  # Ray Data's own first start is the study's fixed cost
+        ray.get(actor.shard.remote(0, volume // spec.shard_rows + 9))  # loads the weights, warms the kernels
+        _count(
+            member_dataset(spec, 0, spec.shard_rows, spec.actor_name(0))
+        )  # Ray Data's own first start is the study's fixed cost
         shutil.rmtree(Path(spec.folder.path) / "shards")
         started = time.perf_counter()
-        rows = _count(member_dataset(spec, 0, volume))
+        rows = _count(member_dataset(spec, 0, volume, spec.actor_name(0)))
         seconds = time.perf_counter() - started
         del board
     return rows / seconds, rows

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import ray
+import ray.data
 
 from dge_ray.config import read_config
 from dge_ray.distributed.actors import MemberSpec, start_actor
@@ -53,8 +54,12 @@ def _direct(spec: MemberSpec, shards: int) -> pa.Table:
     return pa.concat_tables(generator.sample(SHARD, seed=seed) for seed in draws)
 
 
+def _dataset(spec: MemberSpec, shards: int) -> ray.data.Dataset:
+    return member_dataset(spec, 0, shards * SHARD, spec.actor_name(0))
+
+
 def _streamed(spec: MemberSpec, volume: int) -> pa.Table:
-    dataset = member_dataset(spec, 0, volume)
+    dataset = member_dataset(spec, 0, volume, spec.actor_name(0))
     return pa.concat_tables(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
 
 
@@ -71,7 +76,7 @@ def test_rows_are_the_generators_whole_shards_in_order(spec: MemberSpec, board: 
 def test_a_killed_actor_gives_the_same_rows(spec: MemberSpec, board: object) -> None:
     actor = start_actor(spec, 0, gpus=0)
     process = ray.get(actor.process.remote())
-    blocks = iter(member_dataset(spec, 0, 12 * SHARD).iter_batches(batch_size=None, batch_format="pyarrow"))
+    blocks = iter(_dataset(spec, 12).iter_batches(batch_size=None, batch_format="pyarrow"))
     parts = [next(blocks)]
     os.kill(process, signal.SIGKILL)
     parts += list(blocks)
@@ -88,7 +93,7 @@ def test_a_stalled_consumer_stops_the_generator(spec: MemberSpec, board: object)
     limits = DataContext.get_current().execution_options.resource_limits
     DataContext.get_current().execution_options.resource_limits = limits.copy(object_store_memory=20 * 120_000)
     try:
-        blocks = iter(member_dataset(spec, 0, 400 * SHARD).iter_batches(batch_size=None, batch_format="pyarrow"))
+        blocks = iter(_dataset(spec, 400).iter_batches(batch_size=None, batch_format="pyarrow"))
         next(blocks)
         time.sleep(3)
         drawn = len(spec.folder.list("shards/member=000"))
@@ -105,10 +110,10 @@ def test_an_actor_that_ends_before_it_answers_loses_nothing(spec: MemberSpec) ->
         def __init__(self, spec: MemberSpec, table: pa.Table) -> None:
             self.spec, self.table = spec, table
 
-        def shard(self, index: int) -> None:
+        def shard(self, member: int, index: int) -> None:
             import time
 
-            self.spec.folder.write_table(self.spec.shard_file(0, index), self.table)
+            self.spec.folder.write_table(self.spec.shard_file(member, index), self.table)
             time.sleep(60)
 
     table = _direct(spec, 1)
@@ -136,7 +141,22 @@ def test_members_are_mapped_in_order(cluster: object) -> None:
 
 def test_a_shard_does_not_depend_on_what_was_drawn_before(spec: MemberSpec, board: object) -> None:
     actor = start_actor(spec, 0, gpus=0)
-    third = ray.get(actor.shard.remote(3))
+    third = ray.get(actor.shard.remote(0, 3))
     assert third.equals(_direct(spec, 4).slice(3 * SHARD))
     assert not np.array_equal(third[0].to_numpy(), _direct(spec, 1)[0].to_numpy())
+    ray.kill(actor)
+
+
+def test_an_actor_that_takes_the_next_member_draws_both_as_their_own(spec: MemberSpec, board: object) -> None:
+    prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
+    actor = start_actor(spec, 0, gpus=0)
+    first = ray.get(actor.shard.remote(0, 0))
+    record = ray.get(actor.fit.remote(1, prepared.parts["train"], prepared.parts["stopping"]))
+    assert record["member"] == 1 and record["seed"] == integer(0, Purpose.FIT, member=1)
+    second = ray.get(actor.shard.remote(1, 0))
+    again = ray.get(actor.shard.remote(0, 1))
+    assert pa.concat_tables([first, again]).equals(_direct(spec, 2))
+    own = make_generator("copula").fit(prepared.parts["train"], prepared.schema, seed=record["seed"])
+    assert second.equals(own.sample(SHARD, seed=integer(0, Purpose.SHARD, member=1, index=0)))
+    assert sorted(spec.folder.list("shards/member=000")) == ["part-00000.parquet", "part-00001.parquet"]
     ray.kill(actor)
