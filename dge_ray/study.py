@@ -122,16 +122,17 @@ class Study:
             baselines = engine.want(baseline_jobs(members, choice.volume), members=members)
             surface = surface_table(prepared, predictions, self.truth, volumes)  # meanwhile
             engine.wait(baselines)
-        report = assemble_report(
-            prepared,
-            self.folder,
-            predictions["test"][:, choice.index],
-            self.truth["test"],
-            choice,
-            volumes=volumes,
-            wall_seconds=time.monotonic() - started,
-        )
-        write_report(self.folder, report, surface)
+            engine.dismiss()
+            report = assemble_report(
+                prepared,
+                self.folder,
+                predictions["test"][:, choice.index],
+                self.truth["test"],
+                choice,
+                volumes=volumes,
+                wall_seconds=time.monotonic() - started,
+            )
+            write_report(self.folder, report, surface)
         if self.tracker is not None:
             self._track_end(self.tracker, report, surface)
         return report

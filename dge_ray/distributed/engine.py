@@ -227,6 +227,11 @@ class Engine:
         assert self.pool is not None  # started before
         self.pool.grow(members)
 
+    def dismiss(self) -> None:
+        """No more fits will be wanted: the workers may end while the caller goes on."""
+        if self.board is not None:
+            self.board.close.remote()
+
     def close(self, *, patience: float = 30.0) -> None:
         """End the workers and actors, and Ray if it was started here."""
         self._closing.set()
