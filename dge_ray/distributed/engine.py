@@ -25,7 +25,7 @@ from dge_ray.errors import InputError, StudyError
 from dge_ray.predictions import Job, finished
 
 WORKER_SHARE = 0.9  # of the CPUs; the rest is for what takes a tiny share: actors, reads, trials, the Board
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Engine:
         spec: what the downstream workers need; its `members.run` is set here.
         tables: the generators' `train` and `stopping` rows.
         real: encoded `train`, `validation`, `test` rows for the learners.
-        on_status: called about twice a second with the Board's status.
+        on_status: called about once a second with the Board's status.
     """
 
     def __init__(

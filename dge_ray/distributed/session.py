@@ -18,9 +18,9 @@ NAMESPACE = "dge_ray"
 TINY = 0.001
 
 # What a short study on one machine needs (each is a default a user can override in the environment):
-# Train polls its workers every 2 s, which costs up to 9 s at the end of a run, and asks the dashboard, which is off.
+# Train looks at its workers every 2 s, several times at the end of a run, and asks the dashboard, which is off.
 LOCAL_SETTINGS = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
