@@ -68,7 +68,8 @@ def search_volumes(
     algorithm: Searcher | BasicVariantGenerator
     if searcher == "grid":
         space = {"volume": ray.tune.grid_search(list(volumes))}
-        algorithm, samples, at_once = BasicVariantGenerator(), 1, min(len(volumes), TRIALS_AT_ONCE)
+        at_once = min(len(volumes), TRIALS_AT_ONCE)
+        algorithm, samples = BasicVariantGenerator(max_concurrent=at_once), 1
         stop = None
     else:
         import optuna
