@@ -13,13 +13,13 @@ from dge_ray.words import (
     GLOSSARY,
     METHODS,
     NOTHING,
-    STATUS,
     comparison,
     direction,
     duration,
     finite,
     interval_text,
     label,
+    meaning,
     number,
     ratio_text,
     summary_lines,
@@ -155,7 +155,7 @@ def _cards(report: Mapping) -> str:
             ratio_text(point.get("volume"), n),
             f"{number(point.get('volume'))} rows a member; {interval_text(point.get('interval'))}",
         ),
-        ("status", str(point.get("status", NOTHING)).replace("_", " "), STATUS.get(str(point.get("status")), "")),
+        ("status", str(point.get("status", NOTHING)).replace("_", " "), meaning(report)),
         ("members", number(point.get("members", report.get("members"))), f"{report.get('generator')} generators"),
         (
             f"test {label(metric)}",
@@ -251,7 +251,7 @@ def _reflection_rows(report: Mapping) -> list[tuple[str, str]]:
     rows = [
         ("volume", f"{number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)})"),
         ("interval", interval_text(point.get("interval"))),
-        ("status", f"{point.get('status')}: {STATUS.get(str(point.get('status')), NOTHING)}"),
+        ("status", f"{point.get('status')}: {meaning(report)}"),
         ("members", number(point.get("members", report.get("members")))),
         ("risk on test", f"{number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})"),
     ]

@@ -142,6 +142,15 @@ def _listed(items: list[str]) -> str:
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
 
 
+def meaning(report: Mapping) -> str:
+    """What the reflection point's status says."""
+    point, volumes = report.get("reflection_point") or {}, report.get("volumes") or [None]
+    status = str(point.get("status"))
+    if status == "not_reached" and point.get("volume") != volumes[-1]:
+        return "the error is least here, but falls again up to the largest volume tried: beyond that may be better still"
+    return STATUS.get(status, NOTHING)
+
+
 def verdict(report: Mapping) -> str:
     """The study's result in one plain sentence: where, how sure, with what risk, against what."""
     point = report.get("reflection_point") or {}
@@ -151,7 +160,7 @@ def verdict(report: Mapping) -> str:
     where = f"Use {number(members)} member{'' if members == 1 else 's'} with {number(volume)} synthetic rows each"
     where += f" ({ratio_text(volume, n)} the {number(n)} real rows"
     where += f"; interval {interval_text(interval)}" if interval_text(interval) != NOTHING else ""
-    where += "): " + STATUS.get(str(point.get("status")), f"status {point.get('status')}")
+    where += "): " + meaning(report)
     risk = f"on untouched test rows the {label(metric)} is {number(point.get('risk'))}"
     if interval_text(point.get("risk_interval")) != NOTHING:
         risk += f" ({interval_text(point['risk_interval'])})"
@@ -168,7 +177,7 @@ def summary_lines(report: Mapping) -> list[str]:
         f"{number(n)} real training rows",
         f"reflection point: {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)}), "
         f"interval {interval_text(point.get('interval'))}, {point.get('status')}",
-        f"meaning: {STATUS.get(str(point.get('status')), NOTHING)}",
+        f"meaning: {meaning(report)}",
         f"members: {number(point.get('members', report.get('members')))}",
         f"risk on test: {label(metric)} {number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})",
     ]

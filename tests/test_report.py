@@ -20,7 +20,7 @@ from matplotlib.image import imread
 from dge_ray.figures import draw, law
 from dge_ray.report import render_html, summary_lines, verdict
 from dge_ray.surface_grid import grid
-from dge_ray.words import comparison, duration, interval_text, number, ratio_text
+from dge_ray.words import comparison, duration, interval_text, meaning, number, ratio_text
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -239,6 +239,16 @@ def test_every_status_has_words(status: str):
     said = {verdict(report), *summary_lines(report)}
     assert len(summary_lines(report)) in range(6, 13)
     assert not any("\n" in line for line in said)
+
+
+def test_a_best_volume_inside_the_grid_is_not_said_to_lie_beyond_it():
+    """The status can be `not_reached` though the least error is elsewhere: the last doubling gains."""
+    report = fake_study.report()
+    point = report["reflection_point"]
+    point |= {"status": "not_reached", "volume": report["volumes"][-1]}
+    assert "lies beyond it" in meaning(report)
+    point["volume"] = report["volumes"][0]
+    assert "least here" in meaning(report) and "lies beyond it" not in verdict(report)
 
 
 def test_better_follows_the_metrics_direction():
