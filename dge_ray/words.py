@@ -147,7 +147,7 @@ def meaning(report: Mapping) -> str:
     point, volumes = report.get("reflection_point") or {}, report.get("volumes") or [None]
     status = str(point.get("status"))
     if status == "not_reached" and point.get("volume") != volumes[-1]:
-        return "the error is least here, but falls again up to the largest volume tried: beyond that may be better still"
+        return "the error is least here, but falls again towards the largest volume tried: it may fall on beyond"
     return STATUS.get(status, NOTHING)
 
 
