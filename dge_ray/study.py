@@ -199,18 +199,19 @@ class Study:
             raise StudyError(f"the search ended with {len(missing)} fits missing, first {missing[0].address}")
 
     def _on_report(self, engine: Engine, members: int) -> Callable[[int, int, float], None]:
-        seen: dict[int, int] = {}
         looked = 0
         drops = self.prepared.config.search.drop_hopeless
 
         def on_report(volume: int, count: int, risk: float) -> None:
             nonlocal looked
-            seen[volume] = count
             if self.tracker is not None:
                 key = f"running/{self.prepared.label}/{self.prepared.metric}"
                 self.tracker.log_point(volume, count, {key: risk})
-            alive = {m: seen.get(m, 0) for m in self.prepared.volumes if m not in self.dropped}
-            if drops and looked < (least := min(alive.values())) < members:
+            if not drops:
+                return
+            # By what is done, not by what the trials reported: some of them may not have started yet.
+            least = engine.leading([m for m in self.prepared.volumes if m not in self.dropped])
+            if looked < least < members:
                 looked = least
                 for hopeless in sorted(set(self._hopeless(least, members)) - self.dropped):
                     self.dropped.add(hopeless)

@@ -7,6 +7,7 @@ predictions are files, and a new Board is told what exists.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Any
 
 from dge_ray.errors import StudyError
@@ -176,6 +177,11 @@ class Board:
     async def finish(self, job: Job) -> None:
         self.ledger.finish(job)
         self._wake()
+
+    async def leading(self, volumes: list[int]) -> int:
+        """How many members, from the first without a gap, are done at every one of these volumes."""
+        done = self.ledger.done
+        return next(k for k in count() if any(Job("member", k, volume) not in done for volume in volumes))
 
     async def drop(self, volume: int) -> None:
         """No more fits of this volume are worth it."""

@@ -220,6 +220,10 @@ class Engine:
                     found.append(Job("member", int(member), int(volume), int(index)))
         return found
 
+    def leading(self, volumes: Sequence[int]) -> int:
+        """How many members, from the first without a gap, are done at every one of these volumes."""
+        return ask(self.board.leading.remote(list(volumes)))
+
     def drop(self, volume: int) -> None:
         ask(self.board.drop.remote(volume))
 

@@ -14,7 +14,7 @@ from dge_ray.distributed.trial import SearchSpec, volume_trial
 from dge_ray.errors import StudyError
 from dge_ray.seeds import Purpose, integer
 
-TRIALS_AT_ONCE = 32  # waiting trials cost a process each; a grid's volumes ask at once so that a member is read once
+TRIALS_AT_ONCE = 2  # a trial costs a process; a grid's fits are on the Board before any trial asks for them
 
 
 class _OnReport(ray.tune.Callback):

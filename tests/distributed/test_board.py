@@ -126,6 +126,18 @@ def test_waiters_hear_of_done_dropped_and_failed() -> None:
     asyncio.run(story())
 
 
+def test_members_done_at_every_volume_are_counted_without_gaps() -> None:
+    async def story() -> None:
+        board = Board()
+        for member, volume in [(0, 10), (0, 20), (1, 10), (2, 10), (2, 20)]:
+            await board.finish(Job("member", member, volume))
+        assert await board.leading([10]) == 3
+        assert await board.leading([10, 20]) == 1
+        assert await board.leading([10, 40]) == 0
+
+    asyncio.run(story())
+
+
 def test_workers_are_sent_home_when_it_closes() -> None:
     async def story() -> None:
         board = Board()
