@@ -18,24 +18,24 @@ KEPT_ROWS = 1 << 18  # a stream this short is kept in memory between epochs inst
 class MemberReader:
     """Reads one member's rows, as far as asked, and keeps what it read: the volumes are prefixes.
 
-    `stream(member, shard, volume)` gives the blocks from that shard on to row `volume`. A stream is read to its end at
-    once: one that is left open costs a fifth of a core in Ray Data's scheduling, for as long as a fit takes.
+    `stream(member, held, volume)` gives the rows after the first `held` up to row `volume`, both rounded up to whole
+    shards, in blocks of any length: Ray Data may cut a wide shard in two. A stream is read to its end at once: one that
+    is left open costs a fifth of a core in Ray Data's scheduling, for as long as a fit takes.
     """
 
     def __init__(self, codec: TableCodec, stream: Callable[[int, int, int], Iterator[pa.Table]]) -> None:
         self.codec, self.stream = codec, stream
         self.member: int | None = None
         self._chunks: list[Columns] = []
-        self._shards = self._rows = 0
+        self._rows = 0
 
     def prefix(self, member: int, volume: int, ahead: int = 0) -> Columns:
         """The first `volume` rows of a member, encoded. If more must be read, then to row `ahead`."""
         if member != self.member:
-            self.member, self._chunks, self._shards, self._rows = member, [], 0, 0
+            self.member, self._chunks, self._rows = member, [], 0
         if self._rows < volume:
-            for block in self.stream(member, self._shards, max(volume, ahead)):
+            for block in self.stream(member, self._rows, max(volume, ahead)):
                 self._chunks.append(self.codec.encode(block))
-                self._shards += 1
                 self._rows += block.num_rows
             names = self._chunks[0].keys()
             self._chunks = [{name: np.concatenate([chunk[name] for chunk in self._chunks]) for name in names}]
@@ -55,8 +55,12 @@ class MemberReader:
                 return
 
 
-def member_blocks(spec: MemberSpec, member: int, shard: int, volume: int) -> Iterator[pa.Table]:
-    """A member's shards in order: through its Dataset while some are still to be drawn, else from their files."""
+def member_blocks(spec: MemberSpec, member: int, held: int, volume: int) -> Iterator[pa.Table]:
+    """A member's rows after the first `held`, in order.
+
+    Through a Dataset while some shards are still to be drawn, else from their files. `held` is a number of whole shards.
+    """
+    shard = held // spec.shard_rows
     if not spec.missing_shards(member, volume):
         for j in range(shard, spec.shards(volume)):
             yield spec.folder.read_table(spec.shard_file(member, j))
