@@ -58,7 +58,7 @@ class MemberReader:
 def member_blocks(spec: MemberSpec, member: int, held: int, volume: int) -> Iterator[pa.Table]:
     """A member's rows after the first `held`, in order.
 
-    Through a Dataset while some shards are still to be drawn, else from their files. `held` is a number of whole shards.
+    Through a Dataset while some shards are still to be drawn, else from their files. `held` is whole shards.
     """
     shard = held // spec.shard_rows
     if not spec.missing_shards(member, volume):
