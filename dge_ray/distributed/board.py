@@ -101,6 +101,7 @@ class Board:
         self.epochs: dict[int, dict[str, Any]] = {}
         self.rows: Counter[int] = Counter()
         self.holders: dict[int, str] = {}
+        self.read: set[int] = set()
         self.turns: Counter[int] = Counter()
         self.failure: str | None = None
         self.closed = False
@@ -141,10 +142,19 @@ class Board:
         self._wake()
 
     async def holder(self, member: int) -> str:
-        """Raises StudyError: there is none, because all shards were on disk; some have gone since."""
+        """The actor to stream the member's rows from.
+
+        Raises:
+            StudyError: there is none, because all shards were on disk; some have gone since.
+        """
         if member not in self.holders:
             raise StudyError(f"shards of member {member} were there and are gone: run the same command again")
+        self.read.add(member)
         return self.holders[member]
+
+    async def streamed(self) -> set[int]:
+        """Members whose rows somebody streams, or has streamed."""
+        return self.read
 
     async def register(self, worker: int) -> int:
         """A downstream worker starts, perhaps in place of one that died; gives its turn.
