@@ -188,7 +188,7 @@ def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
     _await(lambda: (study / "members" / "000" / "member.json").exists())
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "goes on from here" in err
+    assert process.returncode == 130 and "goes on from here" in err, err
     assert not (study / "lock.json").exists()
 
     process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)

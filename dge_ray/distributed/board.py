@@ -103,6 +103,7 @@ class Board:
         self.holders: dict[int, str] = {}
         self.read: set[int] = set()
         self.turns: Counter[int] = Counter()
+        self.controller: Any = None
         self.failure: str | None = None
         self.closed = False
         self._changed = asyncio.Event()
@@ -168,6 +169,14 @@ class Board:
             self.ledger.sequence.clear()
         self._wake()
         return self.turns[worker]
+
+    async def controlled_by(self, controller: Any) -> None:
+        """The actor that runs the downstream workers."""
+        self.controller = controller
+
+    async def controller_handle(self) -> Any:
+        """None before it has started."""
+        return self.controller
 
     def _over(self, worker: int, turn: int) -> bool:
         return self.closed or turn != self.turns[worker]

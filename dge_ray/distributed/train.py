@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,8 @@ import ray
 import ray.train
 from ray.exceptions import RayError
 
-# The only import of Ray Train's V2 package: DataParallelTrainer has no public name elsewhere.
+# The only imports of Ray Train's V2 package: these have no public name elsewhere.
+from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from dge_ray.distributed.actors import MemberSpec
@@ -31,6 +33,7 @@ from dge_ray.table import Columns, TableCodec
 logger = logging.getLogger(__name__)
 
 WORKER_RESTARTS = 3
+START_SECONDS = 20.0  # the longest that a run's controller takes to start, on a busy machine
 LARGEST_MODEL = 64 << 20  # bytes of one fitted learner
 
 
@@ -170,6 +173,16 @@ def _sum_over_workers(gradients: list[Any]) -> None:
         start += gradient.numel()
 
 
+class _TellController(ControllerCallback):
+    """Has the run's controller tell the Board who it is: Train gives the driver no handle to end it by."""
+
+    def __init__(self, board: Any) -> None:
+        self.board = board
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        ray.get(self.board.controlled_by.remote(ray.get_runtime_context().current_actor))
+
+
 class DownstreamRun:
     """The Train run in a thread of the driver. If it fails, the Board tells everybody."""
 
@@ -202,6 +215,7 @@ class DownstreamRun:
                 storage_path=scratch,
                 name="downstream",
                 failure_config=ray.train.FailureConfig(max_failures=WORKER_RESTARTS),
+                callbacks=[_TellController(board)],  # type: ignore[list-item]
             ),
         )
         self._thread = threading.Thread(target=self._run, name="ray-train", daemon=True)
@@ -224,6 +238,15 @@ class DownstreamRun:
             return  # the Board is gone too: its own waiters have heard
 
     def end(self, timeout: float) -> None:
-        """Wait for the run to end, the Board being closed; what comes later is of no interest any more."""
+        """Wait for the run to end, the Board being closed; then end it.
+
+        Its thread must be over before Ray is: a call that is under way when Ray ends takes the whole process with it.
+        """
         self._ending = True
         self._thread.join(timeout)
+        until = time.monotonic() + START_SECONDS
+        while self._thread.is_alive() and time.monotonic() < until:
+            with suppress(RayError, TimeoutError):  # without its Board a run ends by itself
+                if controller := ray.get(self.board.controller_handle.remote(), timeout=1):
+                    ray.kill(controller)
+            self._thread.join(0.5)
