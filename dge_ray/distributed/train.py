@@ -247,6 +247,7 @@ class DownstreamRun:
         until = time.monotonic() + START_SECONDS
         while self._thread.is_alive() and time.monotonic() < until:
             with suppress(RayError, TimeoutError):  # without its Board a run ends by itself
-                if controller := ray.get(self.board.controller_handle.remote(), timeout=1):
+                controller: Any = ray.get(self.board.controller_handle.remote(), timeout=1)
+                if controller is not None:
                     ray.kill(controller)
             self._thread.join(0.5)
