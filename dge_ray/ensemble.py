@@ -13,7 +13,7 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, validat
 
 from dge_ray.downstream.catalogue import warn_of_auto_stopping
 from dge_ray.errors import InputError
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.base import check_generator
 from dge_ray.member import Member, Plan, fit_member
 from dge_ray.table.frame import from_pandas, to_pandas
 from dge_ray.table.infer import infer_schema
@@ -143,7 +143,7 @@ class _Ensemble(BaseEstimator):
             raise InputError("backend", repr(self.backend), "local or ray")
         if self.generator_settings is not None and not isinstance(self.generator_settings, Mapping):
             raise InputError("generator_settings", repr(self.generator_settings), "a mapping of settings, or None")
-        make_generator(self.generator, **(self.generator_settings or {}))
+        check_generator(self.generator, self.generator_settings or {})
         if self.estimator is not None:
             _check_estimator(self.estimator, get_tags(self).estimator_type)
 

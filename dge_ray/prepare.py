@@ -13,7 +13,7 @@ import pyarrow as pa
 from dge_ray.config import StudyConfig
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.base import check_generator
 from dge_ray.predictions import learner_label
 from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
@@ -128,7 +128,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     Raises:
         InputError: whatever is wrong with the configuration or the table, in one line.
     """
-    make_generator(config.generator.name, **config.generator.settings)
+    check_generator(config.generator.name, config.generator.settings)
     if config.search.drop_hopeless and config.search.name != "grid":
         raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
     with warnings.catch_warnings(record=True) as caught:

@@ -12,6 +12,7 @@ import ray
 
 from dge_ray.distributed.session import NAMESPACE, TINY, one_thread
 from dge_ray.generators.base import Generator, generator_class, make_generator
+from dge_ray.keeper import FolderKeeper
 from dge_ray.seeds import Purpose, integer
 from dge_ray.shards import draw_shard
 from dge_ray.storage import Folder
@@ -86,7 +87,15 @@ class GeneratorActor:
         seed = integer(spec.seed, Purpose.FIT, member=member)
         generator = make_generator(spec.generator, **spec.settings)
         one_thread()
-        generator.fit(train, spec.schema, seed=seed, device=self.device, stopping=stopping, progress=self._report_epoch)
+        generator.fit(
+            train,
+            spec.schema,
+            seed=seed,
+            device=self.device,
+            stopping=stopping,
+            progress=self._report_epoch,
+            keeper=FolderKeeper(spec.folder, f"{folder}/fit.safetensors"),
+        )
         with tempfile.TemporaryDirectory() as scratch:
             generator.save(Path(scratch))
             spec.folder.upload(Path(scratch), f"{folder}/generator")

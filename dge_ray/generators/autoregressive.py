@@ -13,118 +13,39 @@ import pyarrow as pa
 import torch
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import Progress
-from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from dge_ray.generators.checks import check_count, check_device, encode_rows, encode_training, not_fitted
+from dge_ray.generators.checkpoint import Checkpoint
+from dge_ray.generators.checks import check_count
 from dge_ray.generators.conditions import encode_given, with_given
 from dge_ray.generators.network import Network
+from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream
+from dge_ray.generators.rounds import Plan
 from dge_ray.generators.sampling import Sampler
+from dge_ray.generators.settings import AutoregressiveSettings
 from dge_ray.generators.tokens import Discretiser
-from dge_ray.generators.training import WEIGHTS, Plan, batch_size_for, check_settings, epochs_for, stream, train
-from dge_ray.seeds import Purpose, integer, numpy_generator
+from dge_ray.generators.training import WEIGHTS, TokenFit, batch_size_for, epochs_for
+from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
 
-STOPPING_SHARE = 0.1
-MOST_STOPPING_ROWS = 1_000
 TOKENS, PLACES = 0, 1  # the streams of a sample: indices at Purpose.SHARD
 
 
-class Autoregressive:
-    """A small autoregressor over column tokens.
+@dataclass(frozen=True)
+class TokenModel:
+    """Tokens and the network over them."""
 
-    Args:
-        bins: the most tokens a measured column gets, beside its atoms.
-        hidden: width of a column's hidden layers.
-        embedding: width of a column's embedding.
-        epochs: the most passes over the rows; None: 12, or as many as make 900 steps.
-        batch_size: rows a step; None: rows / 64, between 32 and 512.
-        lr: the highest learning rate of the one-cycle schedule.
-        dropout: share of hidden units dropped while fitting.
-        weight_decay: AdamW's.
-        patience: epochs without a better held-out likelihood before stopping; None: a quarter of the epochs.
+    discretiser: Discretiser
+    network: Network
 
-    After `fit`: `history`, a record an epoch (`train` and `heldout` in nats a row).
-    """
+    @cached_property
+    def sampler(self) -> Sampler:
+        return Sampler(self.network)
+
+
+class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
+    """A small autoregressor over column tokens. Settings: `AutoregressiveSettings`."""
 
     name = "autoregressive"
-
-    def __init__(
-        self,
-        *,
-        bins: int = 128,
-        hidden: int = 64,
-        embedding: int = 16,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float = 4e-3,
-        dropout: float = 0.2,
-        weight_decay: float = 1e-3,
-        patience: int | None = None,
-    ) -> None:
-        self.settings: dict[str, Any] = {
-            "bins": bins,
-            "hidden": hidden,
-            "embedding": embedding,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "lr": lr,
-            "dropout": dropout,
-            "weight_decay": weight_decay,
-            "patience": patience,
-        }
-        check_settings(self.settings)
-        self.history: list[dict[str, Any]] = []
-        self._fitted: _Fitted | None = None
-
-    def fit(
-        self,
-        table: pa.Table,
-        schema: TableSchema,
-        *,
-        seed: int,
-        device: str = "cpu",
-        warm_start: Path | None = None,
-        stopping: pa.Table | None = None,
-        progress: Progress | None = None,
-    ) -> "Autoregressive":
-        """Fit on `table`; stop early on `stopping`, or on a slice of `table` where there is none.
-
-        `warm_start`: a checkpoint of the same schema and sizes, whose tokens and weights to start from.
-
-        Raises:
-            InputError: rows that do not match the schema, too few of them, an unknown device, or a checkpoint that does
-                not fit.
-        """
-        check_device(device)
-        values = encode_training(table, schema)
-        source = None if warm_start is None else self._warm_source(warm_start, schema)
-        if source is None:
-            discretiser = Discretiser.fit(schema.modelled, values, bins=self.settings["bins"])
-        else:
-            discretiser = Discretiser.from_state(source.arrays, source.extra["tokens"])
-        encoded = discretiser.encode(values)
-        if stopping is None:
-            encoded, heldout = _cut_stopping(encoded, seed)
-        else:
-            heldout = discretiser.encode(encode_rows(stopping, schema))
-        network = self._network(discretiser, device)
-        if source is None:
-            marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
-            ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
-            network.initialise(stream(seed, WEIGHTS), marginals, ranks)
-        else:
-            network.flat.copy_(torch.from_numpy(source.arrays["weights"]))
-        self.history = train(
-            network,
-            torch.from_numpy(encoded).to(device),
-            torch.from_numpy(heldout).long().to(device) if heldout.shape[1] else None,
-            self._plan(encoded.shape[1]),
-            seed=seed,
-            progress=progress,
-        )
-        self._fitted = _Fitted(schema, discretiser, network)
-        return self
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.
@@ -136,15 +57,14 @@ class Autoregressive:
         Raises:
             InputError: not fitted, n < 1, or conditions that are not leading columns of n rows with known values.
         """
-        state = self._state()
+        schema, model = self._state()
         check_count(n)
-        network, codec = state.network, TableCodec(state.schema)
-        known = None if given is None else encode_given(given, n, state.schema, state.discretiser)
-        generator = torch.Generator(network.device).manual_seed(integer(seed, Purpose.SHARD, index=TOKENS))
+        known = None if given is None else encode_given(given, n, schema, model.discretiser)
+        generator = sample_stream(seed, TOKENS, model.network.device)
         with torch.no_grad():
-            tokens = state.sampler.draw(n, generator, None if known is None else torch.from_numpy(known))
+            tokens = model.sampler.draw(n, generator, None if known is None else torch.from_numpy(known))
         rng = numpy_generator(seed, Purpose.SHARD, index=PLACES)
-        rows = codec.decode(state.discretiser.decode(tokens.cpu().numpy(), rng), seed=seed)
+        rows = TableCodec(schema).decode(model.discretiser.decode(tokens.cpu().numpy(), rng), seed=seed)
         return rows if given is None else with_given(rows, given)
 
     def log_prob(self, table: pa.Table) -> np.ndarray:
@@ -156,87 +76,78 @@ class Autoregressive:
         Raises:
             InputError: not fitted, or a modelled column is absent.
         """
-        state = self._state()
-        values = TableCodec(state.schema).encode(table)
-        tokens = state.discretiser.encode(values)
+        schema, model = self._state()
+        values = TableCodec(schema).encode(table)
+        tokens = model.discretiser.encode(values)
         known = (tokens >= 0).all(axis=0)
         log_p = np.full(tokens.shape[1], -np.inf)
-        on_device = torch.from_numpy(tokens[:, known]).long().to(state.network.device)
-        log_p[known] = state.network.log_prob(on_device).cpu().numpy()
-        return log_p + state.discretiser.log_density(values)
+        on_device = torch.from_numpy(tokens[:, known]).long().to(model.network.device)
+        log_p[known] = model.network.log_prob(on_device).cpu().numpy()
+        return log_p + model.discretiser.log_density(values)
 
-    def save(self, path: Path) -> None:
-        """Write generator.json and weights.safetensors into the folder `path`."""
-        state = self._state()
-        arrays, tokens = state.discretiser.state()
-        arrays["weights"] = state.network.flat.cpu().numpy()
-        extra = {"tokens": tokens, "history": self.history}
-        write_checkpoint(path, Checkpoint(self.name, state.schema, self.settings, arrays, extra))
+    def _start(
+        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+    ) -> Start[TokenModel]:
+        if source is None:
+            discretiser = Discretiser.fit(schema.modelled, rows.seen, bins=self.settings.bins)
+        else:
+            discretiser = Discretiser.from_state(source.arrays, source.extra["tokens"])
+        encoded, heldout = discretiser.encode(rows.train), discretiser.encode(rows.heldout)
+        network = self._network(discretiser, device)
+        tokens = torch.from_numpy(encoded).to(device)
+        stopping = torch.from_numpy(heldout).long().to(device) if heldout.shape[1] else None
+        s, n = self.settings, encoded.shape[1]
+        batch_size = min(n, s.batch_size or batch_size_for(n))
+        epochs = s.epochs or epochs_for(n, batch_size)
 
-    @classmethod
-    def load(cls, path: Path, *, device: str = "cpu") -> "Autoregressive":
-        """Read what `save` wrote, onto `device`.
+        def begin(rate: float) -> TokenFit:
+            if source is None:
+                marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
+                ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
+                network.initialise(stream(seed, WEIGHTS), marginals, ranks)
+            else:
+                network.flat.copy_(torch.from_numpy(source.arrays["weights"]))
+            return TokenFit(
+                network,
+                tokens,
+                stopping,
+                batch_size=batch_size,
+                lr=s.lr * rate,
+                dropout=s.dropout,
+                weight_decay=s.weight_decay,
+                seed=seed,
+            )
 
-        Raises:
-            InputError: no checkpoint there, a damaged one, one of another generator, or an unknown device.
-        """
-        check_device(device)
-        saved = read_checkpoint(path, cls.name)
-        generator = cls(**saved.settings)
+        plan = Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds)
+        return Start(TokenModel(discretiser, network), begin, plan)
+
+    def _files(self, model: TokenModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, tokens = model.discretiser.state()
+        arrays["weights"] = model.network.flat.cpu().numpy()
+        return arrays, {"tokens": tokens}
+
+    def _restored(self, saved: Checkpoint, device: str) -> TokenModel:
         discretiser = Discretiser.from_state(saved.arrays, saved.extra["tokens"])
-        network = generator._network(discretiser, device)
+        network = self._network(discretiser, device)
         network.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
-        generator.history = saved.extra["history"]
-        generator._fitted = _Fitted(saved.schema, discretiser, network)
-        return generator
-
-    def _state(self) -> "_Fitted":
-        if self._fitted is None:
-            raise not_fitted(self.name)
-        return self._fitted
+        return TokenModel(discretiser, network)
 
     def _network(self, discretiser: Discretiser, device: str) -> Network:
-        hidden, embedding = self.settings["hidden"], self.settings["embedding"]
-        return Network(discretiser.sizes, hidden=hidden, embedding=embedding, device=device)
-
-    def _plan(self, rows: int) -> Plan:
         s = self.settings
-        batch_size = min(rows, s["batch_size"] or batch_size_for(rows))
-        epochs = s["epochs"] or epochs_for(rows, batch_size)
-        patience = s["patience"] or max(2, round(epochs / 4))
-        return Plan(epochs, batch_size, s["lr"], s["dropout"], s["weight_decay"], patience)
+        return Network(discretiser.sizes, hidden=s.hidden, embedding=s.embedding, device=device)
 
-    def _warm_source(self, path: Path, schema: TableSchema) -> Checkpoint:
-        source = read_checkpoint(path, self.name)
+    def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
+        source = super()._source(path, schema)
         if source.schema != schema:
             raise InputError("warm_start", f"a checkpoint of another schema in {path}", "one of the same schema")
         for name in ("hidden", "embedding"):
-            if source.settings[name] != self.settings[name]:
-                got, takes = source.settings[name], self.settings[name]
+            if source.settings[name] != getattr(self.settings, name):
+                got, takes = source.settings[name], getattr(self.settings, name)
                 raise InputError("warm_start", f"a checkpoint with {name}={got} in {path}", f"{name}={takes}")
         return source
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    schema: TableSchema
-    discretiser: Discretiser
-    network: Network
-
-    @cached_property
-    def sampler(self) -> Sampler:
-        return Sampler(self.network)
 
 
 def _marginal(row: np.ndarray, size: int) -> torch.Tensor:
     """A column's token shares (size,), with a tenth of a row more for each so that none is impossible."""
     counts = np.bincount(row, minlength=size) + 0.1
     return torch.from_numpy(counts / counts.sum()).float()
-
-
-def _cut_stopping(tokens: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens (d, n) into those to fit on and those to stop on."""
-    n = tokens.shape[1]
-    cut = min(MOST_STOPPING_ROWS, max(1, round(STOPPING_SHARE * n)))
-    order = numpy_generator(seed, Purpose.STOPPING).permutation(n)
-    return tokens[:, np.sort(order[cut:])], tokens[:, order[:cut]]

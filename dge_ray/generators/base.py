@@ -1,6 +1,6 @@
 """The generator Protocol, its registry, and what a generator may refuse."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
+from dge_ray.generators.settings import AutoregressiveSettings, CopulaSettings, Settings
 from dge_ray.table.schema import TableSchema
 
 Progress = Callable[[dict[str, Any]], None]
@@ -18,14 +19,32 @@ class Unsupported(InputError):
     """A generator was asked for something it cannot do (a column kind, a condition, a device)."""
 
 
+class Keeper(Protocol):
+    """Where a fit keeps its state between rounds, so that a cut-off fit is not begun anew."""
+
+    def due(self) -> bool:
+        """Whether it is time to keep the state again."""
+        ...
+
+    def read(self) -> bytes | None:
+        """What was written last, whole or not at all."""
+        ...
+
+    def write(self, state: bytes) -> None: ...
+
+    def clear(self) -> None:
+        """Forget it: the fit is over, or begins anew."""
+        ...
+
+
 @runtime_checkable
 class Generator(Protocol):
     """A model of the joint law of a table's columns, target included.
 
-    Constructor arguments are keyword-only tuning settings with defaults. `fit` returns self; `stopping` holds rows to
-    stop early on (default: the generator cuts what it needs from `table`), `progress` hears of each epoch, and
-    `history` keeps those records (empty where there are no epochs). `sample` is a pure
-    function of (state, n, seed): the same call gives the same bytes on the same kind of device, and nothing else does:
+    Constructor arguments are keyword-only settings with defaults (settings.py). `fit` returns self; `stopping` holds
+    rows to stop early on (default: the generator cuts what it needs from `table`), `progress` hears of each epoch, and
+    `history` keeps those records (empty where there are no epochs); `keeper` holds a long fit's state. `sample` is a
+    pure function of (state, n, seed): the same call gives the same bytes on the same kind of device.
     `sample(n)` is *not* a prefix of `sample(n')`. Optional: `log_prob(table) -> (n,) float64 nats`,
     `sample(n, seed=, given=table)` with `given` holding some columns of n rows.
     """
@@ -43,6 +62,7 @@ class Generator(Protocol):
         warm_start: Path | None = None,
         stopping: pa.Table | None = None,
         progress: Progress | None = None,
+        keeper: Keeper | None = None,
     ) -> "Generator": ...
 
     def sample(self, n: int, *, seed: int) -> pa.Table: ...
@@ -53,11 +73,26 @@ class Generator(Protocol):
     def load(cls, path: Path, *, device: str = "cpu") -> "Generator": ...
 
 
-# One line a generator: its name and where it lives. Imported on use, so that listing them costs nothing.
+# One line a generator: where it lives and its settings. Imported on use, so that listing and checking cost nothing.
 REGISTRY: dict[str, str] = {
     "autoregressive": "dge_ray.generators.autoregressive:Autoregressive",
     "copula": "dge_ray.generators.copula:Copula",
 }
+SETTINGS: dict[str, type[Settings]] = {
+    "autoregressive": AutoregressiveSettings,
+    "copula": CopulaSettings,
+}
+
+
+def check_generator(name: str, settings: Mapping[str, Any]) -> None:
+    """Whether `make_generator` will make this one; loads no model code.
+
+    Raises:
+        InputError: no such generator, or a setting that it does not have or take.
+    """
+    if name not in REGISTRY:
+        raise InputError("generator", repr(name), nearest(name, sorted(REGISTRY)))
+    SETTINGS[name].read(settings)
 
 
 def generator_class(name: str) -> type:
@@ -66,8 +101,7 @@ def generator_class(name: str) -> type:
     Raises:
         InputError: no such generator.
     """
-    if name not in REGISTRY:
-        raise InputError("generator", repr(name), nearest(name, sorted(REGISTRY)))
+    check_generator(name, {})
     module, attribute = REGISTRY[name].split(":")
     return getattr(import_module(module), attribute)
 
@@ -76,13 +110,7 @@ def make_generator(name: str, **settings: Any) -> Generator:
     """A fresh generator by name.
 
     Raises:
-        InputError: no such generator, or a setting it does not have.
+        InputError: as `check_generator`.
     """
-    import inspect
-
-    cls = generator_class(name)
-    known = [p for p in inspect.signature(cls).parameters]
-    for setting in settings:
-        if setting not in known:
-            raise InputError(f"generator.{setting}", "an unknown setting", nearest(setting, known))
-    return cls(**settings)
+    check_generator(name, settings)
+    return generator_class(name)(**settings)

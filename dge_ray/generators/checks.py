@@ -78,11 +78,3 @@ def check_device(device: str) -> None:
         raise InputError("device", repr(device), "'cpu': no GPU is at hand here")
     if kind not in ("cpu", "cuda"):
         raise InputError("device", repr(device), "'cpu', 'cuda' or 'cuda:INDEX'")
-
-
-def check_setting(name: str, value: float, lowest: float, highest: float, *, whole: bool = False) -> None:
-    """Raises InputError unless the setting is a number in [lowest, highest], and whole where asked."""
-    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not number or not lowest <= value <= highest:
-        kind = "a whole number" if whole else "a number"
-        raise InputError(f"generator.{name}", repr(value), f"{kind} from {lowest:g} to {highest:g}")

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr, ndtri
 
-from dge_ray.generators.base import Progress, Unsupported
+from dge_ray.generators.base import Keeper, Progress, Unsupported
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from dge_ray.generators.checks import check_count, check_setting, encode_training, no_warm_start, not_fitted
+from dge_ray.generators.checks import check_count, encode_training, no_warm_start, not_fitted
+from dge_ray.generators.settings import CopulaSettings
 from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
@@ -29,17 +30,12 @@ class Copula:
 
     The closed form has no random start, so members would be copies of one another. Each fit therefore weights the rows
     at random (the Bayesian bootstrap: exponential weights of mean one): members spread as fits to resampled rows would.
-
-    Args:
-        bins: the most tokens a measured column gets, beside its atoms.
-        resample: weight the rows at random. False: the plain fit, the same for every seed.
     """
 
     name = "copula"
 
-    def __init__(self, *, bins: int = 128, resample: bool = True) -> None:
-        check_setting("bins", bins, 2, 4096, whole=True)
-        self.bins, self.resample = bins, resample
+    def __init__(self, **settings: Any) -> None:
+        self.settings = CopulaSettings.read(settings)
         self.history: list[dict[str, Any]] = []
         self._schema: TableSchema | None = None
 
@@ -53,8 +49,9 @@ class Copula:
         warm_start: Path | None = None,
         stopping: pa.Table | None = None,
         progress: Progress | None = None,
+        keeper: Keeper | None = None,
     ) -> "Copula":
-        """Fit on all rows of `table`; `stopping`, `device` and `progress` have no use here.
+        """Fit on all rows of `table`; `stopping`, `device`, `progress` and `keeper` have no use here.
 
         Raises:
             InputError: rows that do not match the schema, too few of them, or `warm_start`.
@@ -63,9 +60,9 @@ class Copula:
             raise no_warm_start(self.name)
         values = encode_training(table, schema)
         n = table.num_rows
-        weights = numpy_generator(seed, Purpose.FIT).standard_exponential(n) if self.resample else np.ones(n)
+        weights = numpy_generator(seed, Purpose.FIT).standard_exponential(n) if self.settings.resample else np.ones(n)
         weights /= weights.sum()
-        tokens = Discretiser.fit(schema.modelled, values, bins=self.bins)
+        tokens = Discretiser.fit(schema.modelled, values, bins=self.settings.bins)
         encoded = tokens.encode(values)
         lead = _target_scores(schema, encoded, weights)
         scores = np.empty((len(encoded), n))
@@ -119,7 +116,7 @@ class Copula:
         arrays["factor"] = self._factor
         for j, (order, upper) in enumerate(zip(self._order, self._cuts, strict=True)):
             arrays[f"order.{j}"], arrays[f"cuts.{j}"] = order, upper
-        settings = {"bins": self.bins, "resample": self.resample}
+        settings = self.settings.model_dump()
         write_checkpoint(path, Checkpoint(self.name, self._schema, settings, arrays, {"tokens": plain}))
 
     @classmethod

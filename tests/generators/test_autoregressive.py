@@ -175,7 +175,7 @@ def test_initial_weights_differ_between_members() -> None:
         generator = Autoregressive(epochs=1, batch_size=200, lr=1e-8, weight_decay=0.0).fit(
             TINY.slice(0, 200), TINY_SCHEMA, seed=seed, stopping=TINY.slice(200, 100)
         )
-        starts.append(generator._state().network.weights["1.A"].clone().numpy())
+        starts.append(generator._state()[1].network.weights["1.A"].clone().numpy())
     for i in range(3):
         for j in range(i):
             assert np.abs(starts[i] - starts[j]).max() > 0.05

@@ -1,0 +1,174 @@
+"""What the generators with weights have in common: settings, the course of a fit, and files."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from dge_ray.generators.base import SETTINGS, Keeper, Progress
+from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from dge_ray.generators.checks import check_device, encode_rows, encode_training, not_fitted
+from dge_ray.generators.rounds import Fit, Plan, fingerprint, run_rounds
+from dge_ray.seeds import Purpose, integer, numpy_generator
+from dge_ray.table.codec import Columns
+from dge_ray.table.schema import TableSchema
+
+STOPPING_SHARE = 0.1
+MOST_STOPPING_ROWS = 1_000
+
+Model = TypeVar("Model")
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded rows to fit on and to stop on, with `schema.modelled`'s columns; `seen`: those that encoders may use."""
+
+    train: Columns
+    heldout: Columns
+    seen: Columns
+
+    @property
+    def count(self) -> int:
+        return len(next(iter(self.train.values())))
+
+
+@dataclass(frozen=True)
+class Start(Generic[Model]):
+    """A fit before its first round: the model that it trains, how to begin at a share of the rate, how long."""
+
+    model: Model
+    begin: Callable[[float], Fit]
+    plan: Plan
+
+
+class Neural(ABC, Generic[S, Model]):
+    """A generator with weights. S: its settings' class; Model: what a fit leaves (encoder, network).
+
+    After `fit`: `history`, a record a round (rounds.py).
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings: S = SETTINGS[self.name].read(settings)  # type: ignore[assignment]
+        self.history: list[dict[str, Any]] = []
+        self._fitted: tuple[TableSchema, Model] | None = None
+
+    def fit(
+        self,
+        table: pa.Table,
+        schema: TableSchema,
+        *,
+        seed: int,
+        device: str = "cpu",
+        warm_start: Path | None = None,
+        stopping: pa.Table | None = None,
+        progress: Progress | None = None,
+        keeper: Keeper | None = None,
+    ) -> Self:
+        """Fit on `table`; stop early on `stopping`, or on a slice of `table` where there is none.
+
+        `warm_start`: a checkpoint to start from. `keeper`: holds the state between rounds; a fit that was cut off goes
+        on from what it holds, to the same weights.
+
+        Raises:
+            InputError: rows that do not match the schema, too few of them, an unknown device, or a checkpoint that does
+                not fit.
+            StudyError: the loss blew up twice.
+        """
+        check_device(device)
+        values = encode_training(table, schema)
+        source = None if warm_start is None else self._source(warm_start, schema)
+        rows = _cut(values, seed) if stopping is None else Rows(values, encode_rows(stopping, schema), values)
+        start = self._start(schema, rows, seed=seed, device=device, source=source)
+        identity = ""
+        if keeper is not None:
+            data = [values[name].tobytes() for name in values]
+            identity = fingerprint(
+                self.name,
+                self._plain_settings(),
+                schema.to_json(),
+                seed,
+                device,
+                str(warm_start),
+                torch.__version__,
+                *data,
+            )
+        self.history = run_rounds(start.begin, start.plan, identity=identity, progress=progress, keeper=keeper)
+        self._fitted = schema, start.model
+        return self
+
+    def save(self, path: Path) -> None:
+        """Write generator.json and weights.safetensors into the folder `path`."""
+        schema, model = self._state()
+        arrays, extra = self._files(model)
+        extra["history"] = self.history
+        write_checkpoint(path, Checkpoint(self.name, schema, self._plain_settings(), arrays, extra))
+
+    @classmethod
+    def load(cls, path: Path, *, device: str = "cpu") -> Self:
+        """Read what `save` wrote, onto `device`.
+
+        Raises:
+            InputError: no checkpoint there, a damaged one, one of another generator, or an unknown device.
+        """
+        check_device(device)
+        saved = read_checkpoint(path, cls.name)
+        generator = cls(**saved.settings)
+        generator.history = saved.extra["history"]
+        generator._fitted = saved.schema, generator._restored(saved, device)
+        return generator
+
+    def _state(self) -> tuple[TableSchema, Model]:
+        if self._fitted is None:
+            raise not_fitted(self.name)
+        return self._fitted
+
+    def _plain_settings(self) -> dict[str, Any]:
+        return self.settings.model_dump()  # type: ignore[attr-defined]
+
+    def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
+        """The checkpoint to start from, checked against this generator and schema.
+
+        Raises:
+            InputError: it is not of this generator, or does not fit the schema or the settings.
+        """
+        return read_checkpoint(path, self.name)
+
+    @abstractmethod
+    def _start(
+        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+    ) -> Start[Model]:
+        """Fit encoders, make the network, and say how it is trained."""
+
+    @abstractmethod
+    def _files(self, model: Model) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays, and JSON values, from which `_restored` makes the same model."""
+
+    @abstractmethod
+    def _restored(self, saved: Checkpoint, device: str) -> Model: ...
+
+
+def stream(seed: int, index: int, device: str | torch.device = "cpu") -> torch.Generator:
+    """One of a fit's random streams."""
+    return torch.Generator(device).manual_seed(integer(seed, Purpose.FIT, index=index))
+
+
+def sample_stream(seed: int, index: int, device: str | torch.device = "cpu") -> torch.Generator:
+    """One of a sample's random streams."""
+    return torch.Generator(device).manual_seed(integer(seed, Purpose.SHARD, index=index))
+
+
+def _cut(values: Columns, seed: int) -> Rows:
+    """Rows to fit on and rows to stop on."""
+    n = len(next(iter(values.values())))
+    cut = min(MOST_STOPPING_ROWS, max(1, round(STOPPING_SHARE * n)))
+    order = numpy_generator(seed, Purpose.STOPPING).permutation(n)
+    kept = np.sort(order[cut:])
+    return Rows({k: v[kept] for k, v in values.items()}, {k: v[order[:cut]] for k, v in values.items()}, values)

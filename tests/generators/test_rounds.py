@@ -1,0 +1,165 @@
+"""The loop around a fit: stopping, the budget, resuming, losses that blow up. A fit of one number stands for all."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from generator_cases import mixed_schema, mixed_table
+
+from dge_ray.errors import StudyError
+from dge_ray.generators.base import make_generator
+from dge_ray.generators.rounds import Plan, run_rounds
+from dge_ray.keeper import FolderKeeper
+from dge_ray.storage import Folder
+
+
+class Walk:
+    """Weights that take a random step a round; scores are given."""
+
+    def __init__(self, rate: float = 1.0, scores: list[float] | None = None, blow_up: tuple[float, ...] = ()) -> None:
+        self.rate, self.scores, self.blow_up = rate, scores, blow_up
+        self.random = torch.Generator().manual_seed(3)
+        self.weights = torch.zeros(4)
+        self.kept = torch.zeros(4)
+        self.done = 0
+        self.planned: list[int] = []
+
+    def run(self, done: int, rounds: int) -> float:
+        assert done == self.done
+        self.planned.append(rounds)
+        self.done += 1
+        self.weights += self.rate * torch.randn(4, generator=self.random)
+        return math.nan if self.rate in self.blow_up and self.done == 3 else float(self.weights.sum())
+
+    def score(self) -> float | None:
+        return None if self.scores is None else self.scores[self.done - 1]
+
+    def keep(self) -> None:
+        self.kept = self.weights.clone()
+
+    def finish(self) -> None:
+        self.weights = self.kept
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {
+            "weights": self.weights,
+            "kept": self.kept,
+            "done": torch.tensor(self.done),
+            "random": self.random.get_state(),
+        }
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        self.weights, self.kept, self.done = state["weights"], state["kept"], int(state["done"])
+        self.random.set_state(state["random"])
+
+
+def run(walk: Walk, plan: Plan, **more: Any) -> list[dict[str, Any]]:
+    return run_rounds(lambda rate: walk, plan, identity="x", **more)
+
+
+def test_the_best_round_is_what_stays() -> None:
+    walk = Walk(scores=[3, 1, 2, 2, 2, 2, 0])
+    history = run(walk, Plan(7, patience=3))
+    assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5]  # three rounds after the second
+    other = Walk()
+    other.run(0, 7)
+    other.run(1, 7)
+    assert torch.equal(walk.weights, other.weights)
+
+
+def test_without_held_out_rows_all_rounds_run_and_the_last_stays() -> None:
+    walk = Walk()
+    assert len(run(walk, Plan(4, patience=1))) == 4
+    assert torch.equal(walk.weights, walk.kept)
+
+
+def test_a_loss_that_blows_up_is_tried_once_more_at_a_lower_rate() -> None:
+    walks: list[Walk] = []
+
+    def begin(rate: float) -> Walk:
+        walks.append(Walk(rate, blow_up=(1.0,)))
+        return walks[-1]
+
+    history = run_rounds(begin, Plan(5, patience=9), identity="x")
+    assert [walk.rate for walk in walks] == [1.0, 0.2]
+    assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5]
+    assert [record.get("restarted", False) for record in history] == [True, False, False, False, False]
+    with pytest.raises(StudyError, match=r"round 3.*lower generator\.lr"):
+        run_rounds(lambda rate: Walk(rate, blow_up=(1.0, 0.2)), Plan(5, patience=9), identity="x")
+
+
+def test_a_budget_shortens_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on 2 s a round, a budget of 20: ten rounds of the planned hundred, known from the first."""
+    from dge_ray.generators import rounds
+
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(rounds.time, "perf_counter", lambda: float(next(clock)))
+    walk = Walk()
+    history = run(walk, Plan(100, patience=100, budget_seconds=20))
+    assert len(history) == 10
+    assert walk.planned == [100] + [10] * 9
+
+
+class Cut(Exception):
+    pass
+
+
+def cut_off(path: Path, at: int, scores: list[float] | None = None, identity: str = "x") -> None:
+    """A fit that ends in the middle, its state kept after each round."""
+
+    def progress(record: dict[str, Any]) -> None:
+        if record["epoch"] == at:
+            raise Cut
+
+    with pytest.raises(Cut):
+        keeper = FolderKeeper(Folder.open(path), "fit", every=0)
+        run_rounds(
+            lambda rate: Walk(rate, scores), Plan(8, patience=4), identity=identity, keeper=keeper, progress=progress
+        )
+
+
+@pytest.mark.parametrize("scores", [None, [5.0, 4, 3, 6, 6, 6, 6, 6]])
+def test_a_cut_off_fit_goes_on_to_the_same_weights(tmp_path: Path, scores: list[float] | None) -> None:
+    whole = Walk(scores=scores)
+    expected = run(whole, Plan(8, patience=4))
+    cut_off(tmp_path, 5, scores)
+    resumed = Walk(scores=scores)
+    history = run(resumed, Plan(8, patience=4), keeper=FolderKeeper(Folder.open(tmp_path), "fit", every=0))
+    assert len(resumed.planned) == len(expected) - 4  # rounds 1 to 4 were kept
+    assert torch.equal(resumed.weights, whole.weights)
+    assert [r["train"] for r in history] == [r["train"] for r in expected]
+    assert not (tmp_path / "fit").exists()  # a finished fit keeps nothing
+
+
+def test_another_fits_state_and_a_damaged_one_are_not_gone_on_with(tmp_path: Path) -> None:
+    cut_off(tmp_path, 5, identity="another")
+    state = (tmp_path / "fit").read_bytes()
+    for data in (state, state[:100], b"", b"not a state at all"):
+        (tmp_path / "fit").write_bytes(data)
+        walk = Walk()
+        run(walk, Plan(8, patience=4), keeper=FolderKeeper(Folder.open(tmp_path), "fit"))
+        assert len(walk.planned) == 8
+
+
+def test_autoregressive_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    table = mixed_table()
+    schema = mixed_schema(table)
+    settings = {"epochs": 6, "hidden": 16, "bins": 16}
+    whole = make_generator("autoregressive", **settings).fit(table, schema, seed=1)
+
+    def progress(record: dict[str, Any]) -> None:
+        if record["epoch"] == 4:
+            raise Cut
+
+    def keeper() -> FolderKeeper:
+        return FolderKeeper(Folder.open(tmp_path), "fit", every=0)
+
+    with pytest.raises(Cut):
+        make_generator("autoregressive", **settings).fit(table, schema, seed=1, keeper=keeper(), progress=progress)
+    resumed = make_generator("autoregressive", **settings).fit(table, schema, seed=1, keeper=keeper())
+    whole.save(tmp_path / "whole")
+    resumed.save(tmp_path / "resumed")
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "resumed")]
+    assert weights[0] == weights[1]
