@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 from dge_ray.generators.base import Keeper, Progress, Unsupported
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from dge_ray.generators.checks import check_count, encode_training, no_warm_start, not_fitted
+from dge_ray.generators.ranks import RankScale, by_value
 from dge_ray.generators.settings import CopulaSettings
 from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser
 from dge_ray.seeds import Purpose, numpy_generator
@@ -66,17 +67,15 @@ class Copula:
         encoded = tokens.encode(values)
         lead = _target_scores(schema, encoded, weights)
         scores = np.empty((len(encoded), n))
-        order, cuts = [], []
+        scales: list[RankScale] = []
         for j, (column, row) in enumerate(zip(tokens.columns.values(), encoded, strict=True)):
             is_target = schema.modelled[j].name == schema.target
-            order.append(_token_order(column, row, None if is_target else lead, weights))
-            share = np.bincount(row, weights, minlength=column.size)[order[-1]]
-            upper = np.cumsum(share) / share.sum()
-            cuts.append(upper)
+            order = _token_order(column, row, None if is_target else lead, weights)
+            scales.append(RankScale.fit(order, np.bincount(row, weights, minlength=column.size)))
             by_token = np.empty(column.size)
-            by_token[order[-1]] = _interval_means(upper)
+            by_token[order] = _interval_means(scales[-1].upper)
             scores[j] = by_token[row]
-        self._schema, self._tokens, self._order, self._cuts = schema, tokens, order, cuts
+        self._schema, self._tokens, self._scales = schema, tokens, scales
         self._factor = np.linalg.cholesky(_latent_correlation(scores, weights))
         return self
 
@@ -92,17 +91,13 @@ class Copula:
             raise Unsupported("given", "conditions", "None: the copula samples whole rows only")
         check_count(n)
         rng = numpy_generator(seed, Purpose.SHARD)
-        tokens = np.empty((len(self._cuts), n), dtype=np.int32)
-        place = np.empty((len(self._cuts), n))
+        tokens = np.empty((len(self._scales), n), dtype=np.int32)
+        place = np.empty((len(self._scales), n))
         for start in range(0, n, BLOCK_ROWS):
             rows = slice(start, min(start + BLOCK_ROWS, n))
-            latent = self._factor @ rng.standard_normal((len(self._cuts), rows.stop - start))
-            uniform = ndtr(latent)
-            for j, (upper, order) in enumerate(zip(self._cuts, self._order, strict=True)):
-                rank = np.minimum(np.searchsorted(upper, uniform[j], side="right"), _last_token(upper))
-                lower = np.where(rank > 0, upper[rank - 1], 0.0)
-                tokens[j, rows] = order[rank]
-                place[j, rows] = np.clip((uniform[j] - lower) / (upper[rank] - lower), 0, np.nextafter(1, 0))
+            latent = self._factor @ rng.standard_normal((len(self._scales), rows.stop - start))
+            for j, (scale, uniform) in enumerate(zip(self._scales, ndtr(latent), strict=True)):
+                tokens[j, rows], place[j, rows] = scale.from_uniform(uniform)
         columns = {
             name: column.decode(tokens[j], place[j]) for j, (name, column) in enumerate(self._tokens.columns.items())
         }
@@ -114,8 +109,8 @@ class Copula:
             raise not_fitted(self.name)
         arrays, plain = self._tokens.state()
         arrays["factor"] = self._factor
-        for j, (order, upper) in enumerate(zip(self._order, self._cuts, strict=True)):
-            arrays[f"order.{j}"], arrays[f"cuts.{j}"] = order, upper
+        for j, scale in enumerate(self._scales):
+            arrays[f"order.{j}"], arrays[f"cuts.{j}"] = scale.order, scale.upper
         settings = self.settings.model_dump()
         write_checkpoint(path, Checkpoint(self.name, self._schema, settings, arrays, {"tokens": plain}))
 
@@ -132,13 +127,8 @@ class Copula:
         copula._tokens = Discretiser.from_state(saved.arrays, saved.extra["tokens"])
         copula._factor = saved.arrays["factor"]
         columns = range(len(saved.schema.modelled))
-        copula._order = [saved.arrays[f"order.{j}"] for j in columns]
-        copula._cuts = [saved.arrays[f"cuts.{j}"] for j in columns]
+        copula._scales = [RankScale(saved.arrays[f"order.{j}"], saved.arrays[f"cuts.{j}"]) for j in columns]
         return copula
-
-
-def _last_token(upper: np.ndarray) -> int:
-    return int(np.searchsorted(upper, upper[-1], side="left"))  # the last one that has rows
 
 
 def _interval_means(upper: np.ndarray) -> np.ndarray:
@@ -167,8 +157,7 @@ def _token_order(column: ColumnTokens, row: np.ndarray, lead: np.ndarray | None,
     the target, so that what separates the classes survives. The target's own categories rank by code.
     """
     if not isinstance(column, Codes):
-        centre = column.centres()
-        return np.argsort(np.where(np.isnan(centre), -np.inf, centre), kind="stable")
+        return by_value(column)
     if lead is None:
         return np.arange(column.size)
     share = np.bincount(row, weights, minlength=column.size)

@@ -134,6 +134,16 @@ class Bins:
         """A value for each token (size,), a bin's median; nan for missing."""
         return self.decode(np.arange(self.size, dtype=np.int32), np.full(self.size, 0.5))
 
+    def places(self, values: np.ndarray, dither: np.ndarray) -> np.ndarray:
+        """Where in its bin's mass each value (n,) lies, in [0, 1); ties, atoms and missing fall by `dither` (n,)."""
+        coordinates = np.rint(values / self.step) + dither if self.step else values
+        along = np.interp(coordinates, self.edges, self.knots)
+        is_atom, _ = self._is_atom(values)
+        loose = is_atom | np.isnan(values)
+        # A value at a bin's upper end belongs to it, as `encode` has it.
+        bins = np.minimum(np.floor(along), self.bins - 1)
+        return np.clip(np.where(loose, dither, along - bins), 0, np.nextafter(1, 0))
+
     def log_density(self, values: np.ndarray) -> np.ndarray:
         """log p(value | its token), (n,): a probability on a lattice and for atoms, a density elsewhere."""
         coordinates = self._coordinates(values)

@@ -1,0 +1,121 @@
+"""Measured columns on the scale of their ranks: each value a standard normal score, ties spread over their share.
+
+A column's tokens (tokens.py) are put in the order of their values, missing lowest; each owns an interval of (0, 1) as
+long as its share of the rows, and a row's place within its token is its place within the interval. Scores are then
+standard normal whatever the column was: atoms, heavy tails and missing values included.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from dge_ray.generators.tokens import Bins, Codes, Discretiser, Values, fit_column
+from dge_ray.table.codec import Columns
+from dge_ray.table.schema import Column
+
+FARTHEST = 5.0  # scores are cut here: beyond it lie 3 rows in ten million
+
+
+@dataclass(frozen=True)
+class RankScale:
+    """Tokens as intervals of (0, 1). `order` (size,): the tokens by rank; `upper` (size,): their intervals' ends."""
+
+    order: np.ndarray
+    upper: np.ndarray
+
+    @classmethod
+    def fit(cls, order: np.ndarray, shares: np.ndarray) -> "RankScale":
+        """From the tokens by rank, and each token's share or count (size,)."""
+        upper = np.cumsum(shares[order])
+        return cls(order, upper / upper[-1])
+
+    @property
+    def _lower(self) -> np.ndarray:
+        return np.concatenate([[0.0], self.upper[:-1]])
+
+    def to_uniform(self, tokens: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Tokens (n,) and places in them (n,) as ranks (n,) in [0, 1]."""
+        rank = np.empty(len(self.order), dtype=np.int64)
+        rank[self.order] = np.arange(len(self.order))
+        lower = self._lower[rank[tokens]]
+        return lower + places * (self.upper[rank[tokens]] - lower)
+
+    def from_uniform(self, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ranks (n,) as tokens (n,) int32 and places in [0, 1); only tokens that have rows."""
+        last = int(np.searchsorted(self.upper, self.upper[-1], side="left"))
+        rank = np.minimum(np.searchsorted(self.upper, uniform, side="right"), last)
+        lower = self._lower[rank]
+        places = np.clip((uniform - lower) / (self.upper[rank] - lower), 0, np.nextafter(1, 0))
+        return self.order[rank].astype(np.int32), places
+
+
+def by_value(tokens: Values | Bins) -> np.ndarray:
+    """A measured column's tokens (size,) in the order of their values, missing lowest."""
+    centre = tokens.centres()
+    return np.argsort(np.where(np.isnan(centre), -np.inf, centre), kind="stable")
+
+
+class MixedEncoder:
+    """Rows as two arrays that networks work on: normal scores of measured columns, codes of coded ones.
+
+    A coded column's missing values are its last code. `sizes`: codes a column, (c,); `measured`, `coded`: their names.
+    """
+
+    def __init__(self, discretiser: Discretiser, scales: dict[str, RankScale]) -> None:
+        self.discretiser, self.scales = discretiser, scales
+        self.measured = list(scales)
+        self.coded = [name for name in discretiser.columns if name not in scales]
+        self.sizes = [discretiser.columns[name].size for name in self.coded]
+
+    @classmethod
+    def fit(cls, columns: list[Column], values: Columns, *, bins: int) -> "MixedEncoder":
+        """From encoded rows. `bins`: the most quantile bins of a measured column (cells within a bin are finer)."""
+        tokens, scales = {}, {}
+        for column in columns:
+            found = fit_column(column, values[column.name], bins=bins)
+            tokens[column.name] = found
+            if not isinstance(found, Codes):
+                counts = np.bincount(found.encode(values[column.name]), minlength=found.size)
+                scales[column.name] = RankScale.fit(by_value(found), counts)
+        return cls(Discretiser(tokens), scales)
+
+    def encode(self, values: Columns, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (n, q) float32 and codes (n, c) int64 of n encoded rows; ties fall at random."""
+        n = len(next(iter(values.values())))
+        scores, codes = np.empty((n, len(self.measured)), np.float32), np.empty((n, len(self.coded)), np.int64)
+        for i, name in enumerate(self.measured):
+            column, dither = self.discretiser.columns[name], rng.random(n)
+            places = column.places(values[name], dither) if isinstance(column, Bins) else dither
+            uniform = self.scales[name].to_uniform(column.encode(values[name]), places)
+            scores[:, i] = np.clip(ndtri(uniform), -FARTHEST, FARTHEST)
+        for i, name in enumerate(self.coded):
+            codes[:, i] = self.discretiser.columns[name].encode(values[name])
+        return scores, codes
+
+    def decode(self, scores: np.ndarray, codes: np.ndarray) -> Columns:
+        """Encoded rows of scores (n, q) and codes (n, c)."""
+        columns: Columns = {}
+        for name, tokens in self.discretiser.columns.items():
+            if name in self.scales:
+                uniform = ndtr(scores[:, self.measured.index(name)].astype(np.float64))
+                columns[name] = tokens.decode(*self.scales[name].from_uniform(uniform))
+            else:
+                columns[name] = tokens.decode(codes[:, self.coded.index(name)].astype(np.int32))
+        return columns
+
+    def state(self) -> tuple[dict[str, np.ndarray], list[dict]]:
+        """Arrays by name and JSON values, from which `from_state` makes the same encoder."""
+        arrays, plain = self.discretiser.state()
+        for i, scale in enumerate(self.scales.values()):
+            arrays[f"scale.{i}.order"], arrays[f"scale.{i}.upper"] = scale.order, scale.upper
+        return arrays, plain
+
+    @classmethod
+    def from_state(cls, arrays: dict[str, np.ndarray], plain: list[dict]) -> "MixedEncoder":
+        discretiser = Discretiser.from_state(arrays, plain)
+        measured = [record["name"] for record in plain if record["tokens"] != "codes"]
+        scales = {
+            name: RankScale(arrays[f"scale.{i}.order"], arrays[f"scale.{i}.upper"]) for i, name in enumerate(measured)
+        }
+        return cls(discretiser, scales)
