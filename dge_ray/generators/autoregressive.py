@@ -1,6 +1,6 @@
 """The autoregressive generator: columns as tokens, a small network a column, exact likelihoods.
 
-Columns are generated in table order, each given all before it, so any leading columns can be given.
+Columns are generated in table order, each given all before it.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,17 @@ import torch
 from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
+from dge_ray.generators.conditional import complete
 from dge_ray.generators.conditions import encode_given, with_given
 from dge_ray.generators.network import Network
 from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream
 from dge_ray.generators.rounds import Plan
-from dge_ray.generators.sampling import Sampler
+from dge_ray.generators.sampling import UNKNOWN, Sampler
 from dge_ray.generators.settings import AutoregressiveSettings
 from dge_ray.generators.tokens import Discretiser
 from dge_ray.generators.training import WEIGHTS, TokenFit, batch_size_for, epochs_for
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.table.codec import TableCodec
+from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.schema import TableSchema
 
 TOKENS, PLACES = 0, 1  # the streams of a sample: indices at Purpose.SHARD
@@ -41,6 +42,14 @@ class TokenModel:
     def sampler(self) -> Sampler:
         return Sampler(self.network)
 
+    def known(self, values: Columns, n: int) -> torch.Tensor:
+        """Tokens (d, n) of some columns' encoded values, UNKNOWN in the others."""
+        tokens = np.full((len(self.network.sizes), n), UNKNOWN, dtype=np.int32)
+        for j, (name, column) in enumerate(self.discretiser.columns.items()):
+            if name in values:
+                tokens[j] = column.encode(values[name])
+        return torch.from_numpy(tokens).to(self.network.device)
+
 
 class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
     """A small autoregressor over column tokens. Settings: `AutoregressiveSettings`."""
@@ -50,19 +59,23 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.
 
-        `given`: the leading columns of `n` rows (in table order; constants and identifiers may be among them). They
-        come back as they are, and the other columns are drawn from their exact conditional law. A measured value counts
-        as the bin or the nearest value that was fitted.
+        `given`: any columns of `n` rows (constants and identifiers may be among them). They come back as they are, and
+        the others are drawn from their conditional law: at once where the given columns lead in table order, else by
+        proposals that are weighed (conditional.py). A measured value counts as the bin or the nearest value that was
+        fitted.
 
         Raises:
-            InputError: not fitted, n < 1, or conditions that are not leading columns of n rows with known values.
+            InputError: not fitted, n < 1, or conditions that are not columns of n rows with known values.
         """
         schema, model = self._state()
         check_count(n)
-        known = None if given is None else encode_given(given, n, schema, model.discretiser)
+        values = {} if given is None else encode_given(given, n, schema)
         generator = sample_stream(seed, TOKENS, model.network.device)
         with torch.no_grad():
-            tokens = model.sampler.draw(n, generator, None if known is None else torch.from_numpy(known))
+            if values:
+                tokens = complete(model.sampler, model.known(values, n), generator)
+            else:
+                tokens = model.sampler.draw(n, generator)
         rng = numpy_generator(seed, Purpose.SHARD, index=PLACES)
         rows = TableCodec(schema).decode(model.discretiser.decode(tokens.cpu().numpy(), rng), seed=seed)
         return rows if given is None else with_given(rows, given)

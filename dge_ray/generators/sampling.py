@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from dge_ray.generators.network import BLOCK_ROWS, Network
 
+UNKNOWN = -1  # the token of a column that is to be drawn
 SAMPLE_ROWS = 1024  # a column's logits and their running sums (1 MiB at 128 tokens) then stay in the second-level cache
 TABLE_BYTES = 1 << 26  # beyond this (many columns, or many categories) the embeddings are multiplied out
 
@@ -33,38 +34,54 @@ class Sampler:
             tables.append(torch.cat(parts))
         return tables
 
-    def draw(self, n: int, generator: torch.Generator, given: torch.Tensor | None = None) -> torch.Tensor:
-        """Tokens (d, n) int32; the first columns are `given` (c, n) where it is.
+    def draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Tokens (d, n) int32.
 
         `generator` lives on the network's device; with it, the draw is a pure function of the weights.
         """
-        network, device = self.network, self.network.device
-        out = torch.empty(len(network.sizes), n, dtype=torch.int32, device=device)
-        known = 0 if given is None else len(given)
-        if given is not None:
-            out[:known] = given
-        rows = SAMPLE_ROWS if device.type == "cpu" else BLOCK_ROWS * 16
-        for start in range(0, n, rows):
-            block = out[:, start : start + rows]
-            uniform = torch.rand(len(network.sizes) - known, block.shape[1], generator=generator, device=device)
-            self._fill(block, known, uniform)
+        out = torch.full((len(self.network.sizes), n), UNKNOWN, dtype=torch.int32, device=self.network.device)
+        self.fill(out, generator)
         return out
 
-    def _fill(self, block: torch.Tensor, known: int, uniform: torch.Tensor) -> None:
-        """Draw columns `known` and on of `block` (d, rows) by inverting each row's distribution function."""
+    def fill(self, tokens: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Draw the columns of tokens (c, n), c <= d, that are UNKNOWN (in all rows alike), in place.
+
+        Returns the log probability (n,) of each row's known columns, given all columns before them; those before the
+        first unknown one do not count: they are the same whatever is drawn.
+        """
+        weights = torch.zeros(tokens.shape[1], device=self.network.device)
+        rows = SAMPLE_ROWS if self.network.device.type == "cpu" else BLOCK_ROWS * 16
+        unknown = [bool(column[0] == UNKNOWN) for column in tokens]
+        if not any(unknown):
+            return weights
+        for start in range(0, tokens.shape[1], rows):
+            block = tokens[:, start : start + rows]
+            self._fill_block(block, unknown, weights[start : start + rows], generator)
+        return weights
+
+    def _fill_block(
+        self, block: torch.Tensor, unknown: list[bool], weights: torch.Tensor, generator: torch.Generator
+    ) -> None:
+        """Draw unknown columns by inverting each row's distribution function."""
         network = self.network
-        inputs = self._inputs(block, known)
-        for j in range(known, len(block)):
+        first = unknown.index(True)
+        uniform = iter(torch.rand(sum(unknown), block.shape[1], generator=generator, device=network.device))
+        inputs = self._inputs(block, first)
+        for j in range(first, len(block)):
             size = network.sizes[j]
-            at = uniform[j - known].unsqueeze(1)
-            if j == 0:
+            if not unknown[j]:
+                p = torch.softmax(self._logits(j, inputs), 1).gather(1, block[j].long()[:, None])
+                weights += p.squeeze(1).clamp_min_(1e-38).log_()
+            elif j == 0:
                 cdf = torch.softmax(network.weights["0.c"], 0)[:size].cumsum(0)
-                token = torch.searchsorted(cdf, at.squeeze(1) * cdf[-1], right=True, out_int32=True)
+                token = torch.searchsorted(cdf, next(uniform) * cdf[-1], right=True, out_int32=True)
             else:
                 cdf = torch.softmax(self._logits(j, inputs), 1)[:, :size].cumsum(1)
-                token = torch.searchsorted(cdf, at.mul_(cdf[:, -1:]), right=True, out_int32=True).squeeze(1)
-            # u * total may round up to the total, and past the last token
-            block[j] = token.clamp_(max=size - 1)
+                at = next(uniform).unsqueeze(1).mul_(cdf[:, -1:])
+                token = torch.searchsorted(cdf, at, right=True, out_int32=True).squeeze(1)
+            if unknown[j]:
+                # u * total may round up to the total, and past the last token
+                block[j] = token.clamp_(max=size - 1)
             self._put(inputs, j, block[j])
 
     def _inputs(self, block: torch.Tensor, known: int) -> torch.Tensor:
@@ -72,7 +89,7 @@ class Sampler:
         if self.tables is None:
             inputs = torch.empty(rows, network.starts[-2], device=network.device)
         else:
-            inputs = torch.empty(rows, len(block), dtype=torch.int32, device=network.device)
+            inputs = torch.empty(rows, len(network.sizes), dtype=torch.int32, device=network.device)
         for j in range(known):
             self._put(inputs, j, block[j])
         return inputs

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from dge_ray.generators import conditional
+from dge_ray.generators.conditional import complete
 from dge_ray.generators.network import LANES, Dropout, Network
-from dge_ray.generators.sampling import Sampler
+from dge_ray.generators.sampling import UNKNOWN, Sampler
 from dge_ray.generators.training import batch_size_for, epochs_for, one_cycle
 
 SIZES = [3, 2, 17, 5]
@@ -117,17 +119,49 @@ def test_both_first_layers_give_the_same_logits() -> None:
         torch.testing.assert_close(sampler._logits(j, inputs), net.logits(j, net.embed(t)), atol=1e-5, rtol=1e-5)
 
 
-def test_given_columns_are_kept_and_the_rest_follows_its_conditional_law() -> None:
-    """Given (2, 1) in the first two columns: chi-square over the 85 cells left, 84 + 5 * 13 = 149."""
-    net, n = network(scale=0.5), 100_000
-    given = torch.tensor([[2], [1]], dtype=torch.int32).expand(2, n)
-    drawn = Sampler(net).draw(n, torch.Generator().manual_seed(0), given)
-    assert torch.equal(drawn[:2], given)
-    cells = torch.tensor([(2, 1, *rest) for rest in itertools.product(range(17), range(5))]).t()
+@pytest.mark.parametrize("given", [{0: 2, 1: 1}, {1: 1}, {3: 4}, {0: 1, 2: 9}, {1: 0, 2: 3, 3: 2}])
+def test_rows_follow_the_conditional_law_of_any_given_columns(given: dict[int, int]) -> None:
+    """Chi-square over the cells that are left, c of them: expected c - 1, sd sqrt(2 (c - 1)); 5 sd above bounds it.
+
+    20,000 rows, against cells' exact probabilities; cells expected in under 5 rows are counted as one.
+    """
+    net, n = network(scale=1.5), 20_000
+    asked = torch.full((len(SIZES), n), UNKNOWN, dtype=torch.int32)
+    for column, token in given.items():
+        asked[column] = token
+    drawn = complete(Sampler(net), asked.clone(), torch.Generator().manual_seed(0))
+    assert all((drawn[column] == token).all() for column, token in given.items())
+    ranges = [[given[j]] if j in given else range(size) for j, size in enumerate(SIZES)]
+    cells = torch.tensor(list(itertools.product(*ranges))).t()
     p = net.log_prob(cells).exp().numpy()
     expected = n * p / p.sum()
-    observed = np.bincount((drawn[2] * 5 + drawn[3]).numpy(), minlength=85)
-    assert ((observed - expected) ** 2 / expected).sum() < 149
+    index = np.ravel_multi_index(list(cells.numpy()), SIZES)
+    observed = np.bincount(np.ravel_multi_index(list(drawn.long().numpy()), SIZES), minlength=np.prod(SIZES))[index]
+    rare = expected < 5
+    expected = np.append(expected[~rare], expected[rare].sum() + 1e-9)
+    observed = np.append(observed[~rare], observed[rare].sum())
+    degrees = len(expected) - 1
+    assert ((observed - expected) ** 2 / expected).sum() < degrees + 5 * (2 * degrees) ** 0.5
+
+
+def test_conditions_that_are_hardly_ever_met_are_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The given second token has next to no chance but after one first token in twenty: a row that is allowed 16
+    proposals sees that one 0 to 2 times."""
+    monkeypatch.setattr(conditional, "LONGEST", 16)
+    monkeypatch.setattr(conditional, "PILOT", 16)
+    net = network()
+    for name in ("1.A", "1.a", "1.B", "1.b", "1.C", "0.embed"):
+        net.weights[name].zero_()
+    net.weights["0.c"][: SIZES[0]] = torch.tensor([math.log(20), 0.0, -50.0])
+    net.weights["0.embed"][1] = 1.0
+    net.weights["1.A"][0], net.weights["1.C"][:, 1] = 10.0, 1.0
+    net.weights["1.c"][: SIZES[1]] = torch.tensor([0.0, -30.0])
+    asked = torch.full((len(SIZES), 200), UNKNOWN, dtype=torch.int32)
+    asked[1] = 1
+    complete(Sampler(net), asked, torch.Generator().manual_seed(0))
+    assert "of 200 rows: the given columns are so rare together" in caplog.text
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
