@@ -24,6 +24,7 @@ from dge_ray.generators.sampling import UNKNOWN, Sampler
 from dge_ray.generators.settings import AutoregressiveSettings
 from dge_ray.generators.tokens import Discretiser
 from dge_ray.generators.training import WEIGHTS, TokenFit, batch_size_for, epochs_for
+from dge_ray.generators.transfer import check_columns, matched_tokens, move_weights, source_network
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.schema import TableSchema
@@ -102,9 +103,10 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[TokenModel]:
         if source is None:
-            discretiser = Discretiser.fit(schema.modelled, rows.seen, bins=self.settings.bins)
+            discretiser, origins = Discretiser.fit(schema.modelled, rows.seen, bins=self.settings.bins), []
         else:
-            discretiser = Discretiser.from_state(source.arrays, source.extra["tokens"])
+            theirs = Discretiser.from_state(source.arrays, source.extra["tokens"])
+            discretiser, origins = matched_tokens(source.schema, schema, theirs)
         encoded, heldout = discretiser.encode(rows.train), discretiser.encode(rows.heldout)
         network = self._network(discretiser, device)
         tokens = torch.from_numpy(encoded).to(device)
@@ -113,13 +115,17 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         batch_size = min(n, s.batch_size or batch_size_for(n))
         epochs = s.epochs or epochs_for(n, batch_size)
 
+        # The heads, of which there is one a column, are `C` and `c`.
+        body = [name for name in network.weights if name.rpartition(".")[2] not in ("C", "c")]
+        frozen = body if source is not None and s.freeze == "body" else []
+
         def begin(rate: float) -> TokenFit:
+            marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
             if source is None:
-                marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
                 ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
                 network.initialise(stream(seed, WEIGHTS), marginals, ranks)
             else:
-                network.flat.copy_(torch.from_numpy(source.arrays["weights"]))
+                move_weights(source_network(source, theirs, device), network, origins, marginals)
             return TokenFit(
                 network,
                 tokens,
@@ -129,6 +135,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 dropout=s.dropout,
                 weight_decay=s.weight_decay,
                 seed=seed,
+                frozen=frozen,
             )
 
         plan = Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds)
@@ -151,8 +158,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
 
     def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
         source = super()._source(path, schema)
-        if source.schema != schema:
-            raise InputError("warm_start", f"a checkpoint of another schema in {path}", "one of the same schema")
+        check_columns(source.schema, schema, path)
         for name in ("hidden", "embedding"):
             if source.settings[name] != getattr(self.settings, name):
                 got, takes = source.settings[name], getattr(self.settings, name)

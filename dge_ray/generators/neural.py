@@ -1,5 +1,6 @@
 """What the generators with weights have in common: settings, the course of a fit, and files."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from dge_ray.table.schema import TableSchema
 
 STOPPING_SHARE = 0.1
 MOST_STOPPING_ROWS = 1_000
+FINE_TUNING_RATES = (1.0, 0.3, 0.1, 0.03)  # of `lr`: which one suits depends on how alike the two tables are
 
 Model = TypeVar("Model")
 S = TypeVar("S")
@@ -74,8 +76,9 @@ class Neural(ABC, Generic[S, Model]):
     ) -> Self:
         """Fit on `table`; stop early on `stopping`, or on a slice of `table` where there is none.
 
-        `warm_start`: a checkpoint to start from. `keeper`: holds the state between rounds; a fit that was cut off goes
-        on from what it holds, to the same weights.
+        `warm_start`: a checkpoint to start from, with its encoders; the fit is then done at several learning rates, and
+        the one with the best held-out loss is kept. `keeper`: holds the state between rounds; a fit that was cut off
+        goes on from what it holds, to the same weights.
 
         Raises:
             InputError: rows that do not match the schema, too few of them, an unknown device, or a checkpoint that does
@@ -100,8 +103,24 @@ class Neural(ABC, Generic[S, Model]):
                 torch.__version__,
                 *data,
             )
-        self.history = run_rounds(start.begin, start.plan, identity=identity, progress=progress, keeper=keeper)
-        self._fitted = schema, start.model
+        if source is None:
+            self.history = run_rounds(start.begin, start.plan, identity=identity, progress=progress, keeper=keeper)
+            self._fitted = schema, start.model
+            return self
+        best = math.inf
+        for rate in FINE_TUNING_RATES:
+
+            def begin(lower: float, rate: float = rate) -> Fit:
+                return start.begin(rate * lower)
+
+            history = run_rounds(begin, start.plan, identity=f"{identity}-{rate}", progress=progress, keeper=keeper)
+            score = min(record["train" if record["heldout"] is None else "heldout"] for record in history)
+            if score < best:
+                best, self.history = score, [{**record, "rate": rate} for record in history]
+                arrays, extra = self._files(start.model)
+                kept = {name: array.copy() for name, array in arrays.items()}
+        saved = Checkpoint(self.name, schema, self._plain_settings(), kept, extra)
+        self._fitted = schema, self._restored(saved, device)
         return self
 
     def save(self, path: Path) -> None:

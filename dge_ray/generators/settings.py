@@ -91,3 +91,6 @@ class AutoregressiveSettings(TrainedSettings):
         le=1_000_000,
         description="epochs without a better held-out likelihood before stopping; none: a quarter of the epochs",
     )
+    freeze: Literal["nothing", "body"] = Field(
+        "nothing", description="body: fine-tuning (warm_start) leaves embeddings and hidden layers as they are"
+    )

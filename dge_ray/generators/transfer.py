@@ -1,0 +1,98 @@
+"""An autoregressor's weights for another table of the same columns: tokens matched by value, new ones grown.
+
+Measured columns keep the source's tokens. A coded column's categories are the new table's: those that the source knew
+keep their weights, the others start where nothing is known of them, at the mean of the known embeddings and at their
+share of the new rows.
+"""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dge_ray.errors import InputError
+from dge_ray.generators.checkpoint import Checkpoint
+from dge_ray.generators.network import NEVER, Network
+from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser
+from dge_ray.table.schema import CODED, Column, TableSchema
+
+logger = logging.getLogger(__name__)
+
+
+def check_columns(source: TableSchema, schema: TableSchema, path: Path) -> None:
+    """Raises InputError unless the modelled columns have the same names, order and kinds."""
+    theirs, ours = [c.name for c in source.modelled], [c.name for c in schema.modelled]
+    if theirs != ours:
+        takes = f"one with the columns {', '.join(ours)}"
+        raise InputError("warm_start", f"a checkpoint with the columns {', '.join(theirs)} in {path}", takes)
+    for a, b in zip(source.modelled, schema.modelled, strict=True):
+        if a.kind is not b.kind:
+            raise InputError("warm_start", f"a checkpoint with '{a.name}' as {a.kind} in {path}", f"one as {b.kind}")
+
+
+def matched_tokens(
+    source: TableSchema, schema: TableSchema, known: Discretiser
+) -> tuple[Discretiser, list[np.ndarray]]:
+    """The new table's tokens, and for each column which token of the source each one was, (size,); -1: none."""
+    columns: dict[str, ColumnTokens] = {}
+    origins = []
+    for theirs, ours in zip(source.modelled, schema.modelled, strict=True):
+        match = _matched_codes if ours.kind in CODED else _with_missing
+        columns[ours.name], origin = match(theirs, ours, known.columns[ours.name])
+        origins.append(origin)
+    return Discretiser(columns), origins
+
+
+def _matched_codes(theirs: Column, ours: Column, tokens: ColumnTokens) -> tuple[ColumnTokens, np.ndarray]:
+    where = {value: i for i, value in enumerate(theirs.categories)}
+    origin = [where.get(value, -1) for value in ours.categories]
+    if grown := [str(value) for value, i in zip(ours.categories, origin, strict=True) if i < 0]:
+        few = ", ".join(grown[:5])
+        logger.warning("column '%s': %d categories that the source had not: %s", ours.name, len(grown), few)
+    if ours.missing:
+        origin.append(tokens.size - 1 if theirs.missing else -1)
+    return Codes(len(ours.categories), ours.missing), np.array(origin)
+
+
+def _with_missing(theirs: Column, ours: Column, tokens: ColumnTokens) -> tuple[ColumnTokens, np.ndarray]:
+    origin = np.arange(tokens.size)
+    if ours.missing and not theirs.missing:
+        logger.warning("column '%s': missing values, which the source had not", ours.name)
+        return replace(tokens, missing=True), np.append(origin, -1)
+    return tokens, origin
+
+
+def move_weights(source: Network, network: Network, origins: list[np.ndarray], marginals: list[torch.Tensor]) -> None:
+    """Fill `network` with the source's weights; `marginals` (size,) are the new rows' token shares."""
+    w, old = network.weights, source.weights
+    network.flat.zero_()
+    for j, origin in enumerate(origins):
+        known = torch.from_numpy(np.flatnonzero(origin >= 0)).to(network.device)
+        at = torch.from_numpy(origin[origin >= 0]).to(network.device)
+        new = torch.from_numpy(np.flatnonzero(origin < 0)).to(network.device)
+        if j < len(origins) - 1:
+            width = old[f"{j}.embed"].shape[1]  # a column of few tokens has a narrow embedding: what is new stays 0
+            w[f"{j}.embed"][known, :width] = old[f"{j}.embed"][at]
+            w[f"{j}.embed"][new, :width] = old[f"{j}.embed"].mean(0)
+        if j > 0:
+            for i in range(j):
+                width = source.starts[i + 1] - source.starts[i]
+                start = network.starts[i]
+                w[f"{j}.A"][start : start + width] = old[f"{j}.A"][source.starts[i] : source.starts[i + 1]]
+            for name in ("a", "B", "b"):
+                w[f"{j}.{name}"].copy_(old[f"{j}.{name}"])
+            w[f"{j}.C"][:, known] = old[f"{j}.C"][:, at]
+        w[f"{j}.c"].fill_(NEVER)
+        w[f"{j}.c"][known] = old[f"{j}.c"][at]
+        # A new token's bias sets its share beside the known ones', as the source would draw them on average.
+        w[f"{j}.c"][new] = torch.log(marginals[j].to(network.device)[new]) + old[f"{j}.c"][at].logsumexp(0)
+
+
+def source_network(source: Checkpoint, discretiser: Discretiser, device: str) -> Network:
+    """The network that a checkpoint holds."""
+    s = source.settings
+    network = Network(discretiser.sizes, hidden=s["hidden"], embedding=s["embedding"], device=device)
+    network.flat.copy_(torch.from_numpy(source.arrays["weights"]))
+    return network
