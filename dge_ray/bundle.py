@@ -42,16 +42,15 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     spec = MemberSpec(
         folder=folder,
         schema=schema,
-        generator=config.generator.name,
-        settings=config.generator.settings,
+        generators=config.generators,
         seed=config.seed,
         shard_rows=config.shard_rows,
-        run="",
+        constraints=config.constraints,
     )
     draw_members(spec, out, members=members, volume=volume, say=say)
     report = folder.read_json("report.json") if folder.exists("report.json") else {}
     facts = {
-        "generator": config.generator.name,
+        "generator": config.generator_name,
         "version": version("dge-ray"),
         "members": members,
         "rows_per_member": volume,

@@ -40,6 +40,21 @@ def _part(value: Any) -> Any:
     return value
 
 
+def _parts(value: Any) -> Any:
+    """One generator, or a list of them; a list of one is one."""
+    if isinstance(value, str) and "," in value:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("an empty list")
+        return _part(value[0]) if len(value) == 1 else tuple(_part(item) for item in value)
+    return _part(value)
+
+
+def _constraints(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 def _text(value: Any) -> Any:
     """A name that YAML took for a number."""
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
@@ -120,8 +135,12 @@ class StudyConfig(Frozen):
     ratios: Annotated[tuple[float, ...], BeforeValidator(_listed), AfterValidator(_positive)] = Field(
         DEFAULT_RATIOS, description="numbers above 0, as 0.5,1,2 (synthetic rows a member over real rows)"
     )
-    generator: Annotated[Generator, BeforeValidator(_part)] = Field(
-        default_factory=Generator, description="a generator's name, or name and settings"
+    generator: Annotated[Generator | tuple[Generator, ...], BeforeValidator(_parts)] = Field(
+        default_factory=Generator,
+        description="a generator's name, or name and settings; several, as [a,b], are taken by the members in turn",
+    )
+    constraints: Annotated[tuple[str, ...], BeforeValidator(_constraints)] = Field(
+        (), description="a list such as [age >= 18, low <= high]: every synthetic row meets them"
     )
     learner: Annotated[Learner, BeforeValidator(_part)] = Field(
         default_factory=Learner, description="a learner's name, or name and settings"
@@ -152,6 +171,17 @@ class StudyConfig(Frozen):
         "auto", description="auto, 0 for none, or a share such as 0.5"
     )
     tracking: bool = Field(True, description="true or false (MLflow)")
+
+    @property
+    def generators(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """Names and settings; members take them in turn."""
+        several = self.generator if isinstance(self.generator, tuple) else (self.generator,)
+        return tuple((one.name, one.settings) for one in several)
+
+    @property
+    def generator_name(self) -> str:
+        """The generator's name, or the different names joined by +."""
+        return "+".join(dict.fromkeys(name for name, _ in self.generators))
 
 
 def parse_words(words: Sequence[str]) -> dict[str, Any]:

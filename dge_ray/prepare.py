@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from dge_ray.config import StudyConfig
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
 from dge_ray.generators.base import check_generator
+from dge_ray.generators.constraints import read_constraints
 from dge_ray.predictions import learner_label
 from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
@@ -113,8 +114,9 @@ class Prepared:
                 config.stopping_fraction,
             ],
             "seed": config.seed,
-            "generator": config.generator.model_dump(mode="json"),
+            "generator": config.model_dump(mode="json")["generator"],
             "shard_rows": self.shard_rows,
+            **({"constraints": sorted(config.constraints)} if config.constraints else {}),
         }
 
 
@@ -128,7 +130,8 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     Raises:
         InputError: whatever is wrong with the configuration or the table, in one line.
     """
-    check_generator(config.generator.name, config.generator.settings)
+    for name, settings in config.generators:
+        check_generator(name, settings)
     if config.search.drop_hopeless and config.search.name != "grid":
         raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
     with warnings.catch_warnings(record=True) as caught:
@@ -148,9 +151,10 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
             stopping_fraction=config.stopping_fraction,
         )
     notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
+    parts = split.tables(table)
+    notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
     for note in notes:
         say(f"warning: {note}")
-    parts = split.tables(table)
     n = parts["train"].num_rows
     volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * n)) for ratio in config.ratios}))
     prepared = Prepared(
@@ -165,6 +169,12 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     )
     _check_size(prepared)
     return prepared
+
+
+def _broken_by_real_rows(texts: Sequence[str], schema: TableSchema, train: pa.Table) -> tuple[str, ...]:
+    """A line for each constraint that real rows break: synthetic rows will follow another law than they."""
+    shares = [(c.text, 1 - c.holds(train).mean()) for c in read_constraints(texts, schema)]
+    return tuple(f"constraint '{text}': {share:.2%} of the real rows break it" for text, share in shares if share)
 
 
 def _read(config: StudyConfig) -> tuple[pa.Table, str]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.config import StudyConfig
 from dge_ray.errors import InputError, nearest
 from dge_ray.figures import draw
 from dge_ray.folder import find_study, resolved, versions
@@ -15,6 +16,7 @@ from dge_ray.prepare import Prepared
 from dge_ray.report import render_html
 from dge_ray.stats.combine import ensemble_mean
 from dge_ray.stats.compare import metrics_of, naive_single, naive_single_difference, paired_difference
+from dge_ray.stats.families import MIN_MEMBERS, between_share
 from dge_ray.stats.losses import METRICS
 from dge_ray.stats.reflection import ReflectionPoint, reflection_point, risk_interval
 from dge_ray.stats.surface import estimate_surface
@@ -82,7 +84,7 @@ def assemble_report(
             "sha256": prepared.digest,
             "columns": {column.name: column.kind.value for column in prepared.schema.columns},
         },
-        "generator": config.generator.name,
+        "generator": config.generator_name,
         "learner": prepared.label,
         "metric": prepared.metric,
         "members": members,
@@ -103,6 +105,8 @@ def assemble_report(
         },
         "test": test,
         "test_differences": differences,
+        **_families(config, at_choice),
+        **_constraints(config, folder, members),
         "cost": _cost(prepared, folder, members, volumes, choice.volume, wall_seconds),
         "warnings": list(prepared.warnings),
         "config": config.model_dump(mode="json"),
@@ -152,18 +156,40 @@ def _cost(
     jobs = [Job("member", k, m) for k in range(members) for m in volumes] + baseline_jobs(members, volume)
     done = finished(folder, prepared.label, jobs)
     learned = sum(_cpu(folder, f"costs/{prepared.label}-{job.address}.json") for job in done)
-    drawn = [f"members/{k:03d}/sampling.json" for k in range(members)]
-    sampling = sum(sum(folder.read_json(name).values()) for name in drawn if folder.exists(name))
     return {
         "rows_generated": sum(max((j.volume for j in done if j.members == [k]), default=0) for k in range(members)),
         "downstream_fits": len(done),
         "cpu_seconds": {
             "generators": sum(_cpu(folder, f"members/{k:03d}/member.json") for k in range(members)),
-            "sampling": sampling,
+            "sampling": sum(shard["cpu_seconds"] for shard in _drawn(folder, members)),
             "downstream": learned,
         },
         "wall_seconds": wall_seconds + _earlier(folder, prepared.label),
     }
+
+
+def _drawn(folder: Folder, members: int) -> list[dict[str, float]]:
+    """What each shard of the members cost, and the share of the rows drawn for it that met the constraints."""
+    names = [f"members/{k:03d}/sampling.json" for k in range(members)]
+    return [shard for name in names if folder.exists(name) for shard in folder.read_json(name).values()]
+
+
+def _families(config: StudyConfig, at_choice: np.ndarray) -> dict[str, Any]:
+    """How much of the members' spread lies between their kinds of generator, where there are several."""
+    names = [config.generators[k % len(config.generators)][0] for k in range(len(at_choice))]
+    kinds = sorted(set(names))
+    if len(kinds) < 2 or min(names.count(kind) for kind in kinds) < MIN_MEMBERS:
+        return {}
+    share, lower, upper = between_share(at_choice, names)
+    return {"families": {"members": {k: names.count(k) for k in kinds}, "between": share, "interval": [lower, upper]}}
+
+
+def _constraints(config: StudyConfig, folder: Folder, members: int) -> dict[str, Any]:
+    """The constraints, and the share of the rows drawn that met them."""
+    if not config.constraints:
+        return {}
+    met = [shard["met"] for shard in _drawn(folder, members)]
+    return {"constraints": {"rules": list(config.constraints), "met": float(np.mean(met)) if met else None}}
 
 
 def _earlier(folder: Folder, label: str) -> float:

@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     SEARCH = 7  # the volume searcher
     SUBSAMPLE = 8  # rows looked at where all would cost too much
     SURROGATE = 9  # stand-ins for identifiers in synthetic rows; index = column
+    REDRAW = 10  # rows in place of those that broke a constraint; index = batch
 
 
 NO_MEMBER = 2**32 - 1  # the address of streams that belong to the study, not to one member

@@ -1,9 +1,12 @@
 """A member's rows as shards: whole shards are drawn and then cut, so that row i is the same in every run."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
 from dge_ray.generators.base import Generator
+from dge_ray.generators.constraints import Constraint, sample_within
 from dge_ray.seeds import Purpose, integer
 
 
@@ -12,13 +15,25 @@ def default_shard_rows(n: int) -> int:
     return int(min(65_536, max(256, 2 ** int(np.ceil(np.log2(max(n, 1)))))))
 
 
-def draw_shard(generator: Generator, index: int, *, shard_rows: int, seed: int, member: int) -> pa.Table:
-    """Shard `index` of a member's rows: a pure function of the generator's state, the seed and the address."""
-    return generator.sample(shard_rows, seed=integer(seed, Purpose.SHARD, member=member, index=index))
+def draw_shard(
+    generator: Generator,
+    index: int,
+    *,
+    shard_rows: int,
+    seed: int,
+    member: int,
+    constraints: Sequence[Constraint] = (),
+) -> tuple[pa.Table, float]:
+    """Shard `index` of a member's rows: a pure function of the generator's state, the seed and the address.
+
+    Beside it the share of the rows drawn that met the constraints.
+    """
+    address = integer(seed, Purpose.SHARD, member=member, index=index)
+    return sample_within(generator, shard_rows, constraints, seed=address)
 
 
 def draw_rows(generator: Generator, n: int, *, shard_rows: int, seed: int, member: int) -> pa.Table:
     """The first `n` rows of a member; fewer rows are a prefix of more."""
     count = -(-n // shard_rows)
-    shards = [draw_shard(generator, i, shard_rows=shard_rows, seed=seed, member=member) for i in range(count)]
+    shards = [draw_shard(generator, i, shard_rows=shard_rows, seed=seed, member=member)[0] for i in range(count)]
     return pa.concat_tables(shards).slice(0, n)

@@ -76,11 +76,10 @@ class Study:
         members = MemberSpec(
             folder=folder,
             schema=prepared.schema,
-            generator=config.generator.name,
-            settings=config.generator.settings,
+            generators=config.generators,
             seed=config.seed,
             shard_rows=prepared.shard_rows,
-            run="",
+            constraints=config.constraints,
         )
         self.downstream = DownstreamSpec(
             members=members,

@@ -12,11 +12,15 @@ import ray
 
 from dge_ray.distributed.session import NAMESPACE, TINY, one_thread
 from dge_ray.generators.base import Generator, generator_class, make_generator
+from dge_ray.generators.constraints import read_constraints
 from dge_ray.keeper import FolderKeeper
 from dge_ray.seeds import Purpose, integer
 from dge_ray.shards import draw_shard
 from dge_ray.storage import Folder
 from dge_ray.table.schema import TableSchema
+
+GeneratorChoice = tuple[str, dict[str, Any]]
+"""A generator's name and its settings."""
 
 FIT_RETRIES = 3  # a fit that runs out of memory must not loop for ever
 
@@ -27,11 +31,32 @@ class MemberSpec:
 
     folder: Folder
     schema: TableSchema
-    generator: str
-    settings: dict[str, Any]
+    generators: tuple[GeneratorChoice, ...]  # members take them in turn
     seed: int
     shard_rows: int
-    run: str
+    run: str = ""
+    constraints: tuple[str, ...] = ()
+
+    def generator(self, member: int) -> GeneratorChoice:
+        """The name and settings of a member's generator."""
+        return self.generators[member % len(self.generators)]
+
+    def load_generator(self, member: int, device: str) -> Generator:
+        """A fitted member's generator."""
+        one_thread()
+        with self.folder.downloaded(f"{self.member_folder(member)}/generator") as path:
+            return generator_class(self.generator(member)[0]).load(path, device=device)
+
+    def draw(self, generator: Generator, member: int, shard: int) -> tuple[pa.Table, float]:
+        """A whole shard, and the share of the rows drawn for it that met the constraints."""
+        return draw_shard(
+            generator,
+            shard,
+            shard_rows=self.shard_rows,
+            seed=self.seed,
+            member=member,
+            constraints=read_constraints(self.constraints, self.schema),
+        )
 
     def member_folder(self, member: int) -> str:
         return f"members/{member:03d}"
@@ -70,7 +95,7 @@ class GeneratorActor:
         self.board: Any = ray.get_actor(spec.board_name, namespace=NAMESPACE)
         self.member: int | None = None
         self._generator: Generator | None = None
-        self._sampling: dict[str, float] = {}
+        self._sampling: dict[str, dict[str, float]] = {}
 
     def _own(self, member: int) -> None:
         if member != self.member:
@@ -85,7 +110,8 @@ class GeneratorActor:
             return spec.folder.read_json(f"{folder}/member.json")
         started, cpu = time.perf_counter(), time.process_time()
         seed = integer(spec.seed, Purpose.FIT, member=member)
-        generator = make_generator(spec.generator, **spec.settings)
+        name, settings = spec.generator(member)
+        generator = make_generator(name, **settings)
         one_thread()
         generator.fit(
             train,
@@ -101,7 +127,7 @@ class GeneratorActor:
             spec.folder.upload(Path(scratch), f"{folder}/generator")
         record = {
             "member": member,
-            "generator": spec.generator,
+            "generator": name,
             "seed": seed,
             "rows": train.num_rows,
             "device": self.device,
@@ -119,13 +145,7 @@ class GeneratorActor:
 
     def _loaded(self, member: int) -> Generator:
         if self._generator is None:
-            spec = self.spec
-            cls = generator_class(spec.generator)
-            one_thread()
-            with spec.folder.downloaded(f"{spec.member_folder(member)}/generator") as path:
-                generator: Generator = cls.load(path, device=self.device)
-            self._generator = generator
-            return generator
+            self._generator = self.spec.load_generator(member, self.device)
         return self._generator
 
     def shard(self, member: int, index: int) -> pa.Table:
@@ -137,9 +157,9 @@ class GeneratorActor:
         cpu = time.process_time()
         # Always a whole shard: sample(n) is no prefix of sample(n'), and a volume's end must not change its rows.
         generator = self._loaded(member)
-        table = draw_shard(generator, index, shard_rows=spec.shard_rows, seed=spec.seed, member=member)
+        table, met = spec.draw(generator, member, index)
         spec.folder.write_table(name, table)
-        self._note_sampling(member, index, time.process_time() - cpu)
+        self._note_sampling(member, index, {"cpu_seconds": time.process_time() - cpu, "met": met})
         self.board.drew.remote(member, index, table.num_rows)
         return table
 
@@ -148,11 +168,11 @@ class GeneratorActor:
         for index in indices:
             self.shard(member, index)
 
-    def _note_sampling(self, member: int, index: int, cpu_seconds: float) -> None:
+    def _note_sampling(self, member: int, index: int, record: dict[str, float]) -> None:
         name = f"{self.spec.member_folder(member)}/sampling.json"
         if not self._sampling and self.spec.folder.exists(name):
             self._sampling = self.spec.folder.read_json(name)
-        self._sampling[str(index)] = cpu_seconds
+        self._sampling[str(index)] = record
         self.spec.folder.write_json(name, self._sampling)
 
     def process(self) -> int:

@@ -6,9 +6,7 @@ from typing import Any
 import ray
 
 from dge_ray.distributed.actors import MemberSpec
-from dge_ray.distributed.session import ask, one_thread, ray_session
-from dge_ray.generators.base import generator_class
-from dge_ray.shards import draw_shard
+from dge_ray.distributed.session import ask, ray_session
 from dge_ray.storage import Folder
 
 
@@ -43,11 +41,8 @@ def _write_shards(spec: MemberSpec, out: Folder, member: int, shards: list[int],
             table = spec.folder.read_table(kept)
         else:
             if generator is None:
-                cls = generator_class(spec.generator)
-                one_thread()
-                with spec.folder.downloaded(f"{spec.member_folder(member)}/generator") as path:
-                    generator = cls.load(path, device=device)
-            table = draw_shard(generator, shard, shard_rows=spec.shard_rows, seed=spec.seed, member=member)
+                generator = spec.load_generator(member, device)
+            table, _ = spec.draw(generator, member, shard)
         out.write_table(f"member={member:03d}/part-{shard:05d}.parquet", table.slice(0, rows))
         written += rows
     return written

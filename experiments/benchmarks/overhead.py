@@ -146,7 +146,7 @@ def _spec(prepared: Prepared, folder: Folder, generator: Any) -> Any:
     from dge_ray.distributed.actors import MemberSpec
 
     spec = MemberSpec(
-        folder, prepared.schema, prepared.config.generator.name, {}, prepared.config.seed, prepared.shard_rows, "bench"
+        folder, prepared.schema, prepared.config.generators, prepared.config.seed, prepared.shard_rows, "bench"
     )
     with tempfile.TemporaryDirectory() as scratch:
         generator.save(Path(scratch))

@@ -18,7 +18,8 @@ from dge_ray.table import Columns, TableCodec
 
 def fit_member(prepared: Prepared, k: int) -> Generator:
     """Member k's generator, as a GeneratorActor fits it."""
-    generator = make_generator(prepared.config.generator.name, **prepared.config.generator.settings)
+    (name, settings), *_ = prepared.config.generators
+    generator = make_generator(name, **settings)
     seed = integer(prepared.config.seed, Purpose.FIT, member=k)
     return generator.fit(prepared.parts["train"], prepared.schema, seed=seed, stopping=prepared.parts["stopping"])
 

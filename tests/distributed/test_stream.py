@@ -31,7 +31,7 @@ SHARD = 256
 def spec(cluster: object, tmp_path: Path) -> MemberSpec:
     """Member 0 of a study, fitted and saved, and a Board for its actor."""
     prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
-    spec = MemberSpec(Folder.open(tmp_path), prepared.schema, "copula", {}, 0, SHARD, f"run-{tmp_path.name}")
+    spec = MemberSpec(Folder.open(tmp_path), prepared.schema, (("copula", {}),), 0, SHARD, f"run-{tmp_path.name}")
     seed = integer(0, Purpose.FIT, member=0)
     generator = make_generator("copula").fit(prepared.parts["train"], prepared.schema, seed=seed)
     with tempfile.TemporaryDirectory() as scratch:
