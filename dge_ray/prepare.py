@@ -116,7 +116,7 @@ class Prepared:
             "seed": config.seed,
             "generator": config.model_dump(mode="json")["generator"],
             "shard_rows": self.shard_rows,
-            **({"constraints": sorted(config.constraints)} if config.constraints else {}),
+            "constraints": sorted(config.constraints),
         }
 
 

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from dge_ray.storage import Folder
@@ -52,6 +54,26 @@ def test_grown_members_proposed_volumes_and_a_torch_learner_on_two_workers(tmp_p
     assert {round(0.5 * n), 2 * n} <= set(report["volumes"]) and len(report["volumes"]) == 3
     assert report["test"]["dge"]["auc"] > 0.9  # far above chance: the learner learned from the stream
     assert report["cost"]["downstream_fits"] == 4 * 3 + 3 + 2
+
+
+def test_members_of_two_generators_under_constraints(tmp_path: Path) -> None:
+    generators = "generator=[copula, {name: autoregressive, epochs: 4}]"
+    rule = "mean radius >= 12.5"
+    report, said = _tune(tmp_path, "breast_cancer", generators, "members=4", "ratios=1,2", f"constraints=[{rule}]")
+    assert report["generator"] == "copula+autoregressive"
+    assert f"constraint '{rule}'" in said and "of the real rows break it" in said
+    study = tmp_path / "studies" / "breast_cancer"
+    kinds = [json.loads((study / f"members/{k:03d}/member.json").read_text())["generator"] for k in range(4)]
+    assert kinds == ["copula", "autoregressive"] * 2
+    for file in study.rglob("shards/*/*.parquet"):
+        assert pc.min(pq.ParquetFile(file).read(["mean radius"])["mean radius"]).as_py() >= 12.5
+    assert 0.2 < report["constraints"]["met"] < 0.9  # about 6 in 10 real rows meet it
+    assert report["families"]["members"] == {"copula": 2, "autoregressive": 2}
+    assert 0 <= report["families"]["between"] <= 1
+    # Another set of constraints is another study.
+    process = _start(tmp_path, "breast_cancer", generators, "members=4", "ratios=1,2")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2 and "exists with another constraints" in err
 
 
 @pytest.mark.slow

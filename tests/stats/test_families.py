@@ -30,8 +30,8 @@ def test_it_is_the_textbooks_component() -> None:
 
 
 def test_no_difference_between_families_is_no_share() -> None:
-    """The uncut share is (F - 1) / 4 or so, F having sd sqrt(2/40 + 2/240) = .24 about 1: sd .06, so that what is cut at
-    0 has mean .06 * .4 = .024, with a standard error of .0025 over 200 draws."""
+    """The uncut share is (F - 1) / 4 or so, F having sd sqrt(2/40 + 2/240) = .24 about 1: sd .06, so that what is cut
+    at 0 has mean .06 * .4 = .024, with a standard error of .0025 over 200 draws."""
     shares = [between_share(*members(0.0, [4, 4], seed))[0] for seed in range(200)]
     assert np.mean(shares) < 0.024 + 4 * 0.0025
 
