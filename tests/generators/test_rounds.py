@@ -1,9 +1,12 @@
 """The loop around a fit: stopping, the budget, resuming, losses that blow up. A fit of one number stands for all."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from generator_cases import mixed_schema, mixed_table
@@ -163,3 +166,50 @@ def test_autoregressive_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     resumed.save(tmp_path / "resumed")
     weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "resumed")]
     assert weights[0] == weights[1]
+
+
+FIT = """
+import sys
+from pathlib import Path
+import pyarrow.parquet as pq
+import torch
+from dge_ray.generators.base import make_generator
+from dge_ray.keeper import FolderKeeper
+from dge_ray.storage import Folder
+from dge_ray.table import infer_schema
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+table = pq.read_table(folder / "table.parquet")
+schema = infer_schema(table, target="label")
+keeper = FolderKeeper(Folder.open(folder), "fit", every=0)
+settings = dict(epochs=40, hidden=32, bins=16, patience=40)
+say = lambda record: print(record["epoch"], flush=True)
+generator = make_generator("autoregressive", **settings)
+generator.fit(table, schema, seed=1, keeper=keeper, progress=say).save(folder / "out")
+"""
+
+
+def test_killed_in_the_middle_a_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    """kill -9 after the 3rd epoch of one process and the 3rd of the next, then a run to the end."""
+    pq.write_table(mixed_table(2_000).drop_columns(["key"]), tmp_path / "table.parquet")
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "ignore", "-c", FIT, str(tmp_path)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    first_epochs = []
+    for _ in range(2):
+        process = start()
+        assert process.stdout is not None
+        first, *_ = [int(process.stdout.readline()) for _ in range(3)]
+        first_epochs.append(first)
+        process.kill()
+        process.wait()
+    out, _ = start().communicate(timeout=120)
+    first_epochs.append(int(out.splitlines()[0]))
+    assert first_epochs[0] == 1 and first_epochs[1] >= 3 and first_epochs[2] >= first_epochs[1] + 2
+    resumed = (tmp_path / "out" / "weights.safetensors").read_bytes()
+    (tmp_path / "out" / "weights.safetensors").unlink()
+    out, _ = start().communicate(timeout=120)
+    assert out.splitlines()[0] == "1"
+    assert (tmp_path / "out" / "weights.safetensors").read_bytes() == resumed
