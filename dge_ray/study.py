@@ -261,6 +261,8 @@ class Study:
 
     def _track_end(self, tracker: Tracker, report: dict[str, Any], surface: Any) -> None:
         tracker.log_surface(surface)
+        for k in range(report["members"]):
+            tracker.log_fit(k, self.folder.read_json(f"members/{k:03d}/member.json")["loss"])
         tracker.log_report(report)
         with tempfile.TemporaryDirectory() as scratch:
             for name in PAGES + [f"figures/{figure}" for figure in self.folder.list("figures")]:

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +73,14 @@ def surface_points(surface: pa.Table, learner: str | None = None) -> Iterator[Po
         if finite(row["value"]) and learner in (None, row["learner"]):
             key = legal(f"{row['split']}/{row['metric']}")
             yield Point(row["volume"], key, float(row["value"]), row["members"], latest=True)
+
+
+def fit_points(member: int, history: Iterable[Mapping[str, Any]]) -> Iterator[Point]:
+    """A member's loss curves as `fit/MEMBER/train` and `fit/MEMBER/heldout` over its epochs."""
+    for record in history:
+        for curve in ("train", "heldout"):
+            if finite(record.get(curve)):
+                yield Point(None, f"fit/{member:03d}/{curve}", float(record[curve]), int(record["epoch"]))
 
 
 def report_points(report: Mapping) -> Iterator[Point]:

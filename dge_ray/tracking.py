@@ -19,6 +19,7 @@ from dge_ray.outbox import Outbox, Stamped
 from dge_ray.tracked import (
     Point,
     cut,
+    fit_points,
     flatten,
     folder_digest,
     legal,
@@ -135,6 +136,10 @@ class Tracker:
     def log_surface(self, surface: pa.Table, *, learner: str | None = None) -> None:
         """The final surface: `validation/METRIC` and `test/METRIC` of every volume over K."""
         self._points(surface_points(surface, learner))
+
+    def log_fit(self, member: int, history: Iterable[Mapping[str, Any]]) -> None:
+        """A member's loss curves, on the parent run."""
+        self._points(fit_points(member, history))
 
     def log_report(self, report: Mapping) -> None:
         """The parent's `reflection/...`, `test/METHOD/METRIC`, `difference/...` and `cost/...`, and the status tag."""

@@ -105,6 +105,7 @@ def test_resuming_finds_the_runs_and_logs_nothing_twice(database: str):
         tracker = Tracker.open("adult", "abc")
         tracker.log_point(26048, 1, {"running/log_loss": 0.5})
         tracker.log_surface(surface)
+        tracker.log_fit(2, [{"epoch": 1, "train": 3.0, "heldout": None}, {"epoch": 2, "train": 2.5, "heldout": 2.0}])
         tracker.log_report(report)
         tracker.close(status)
 
@@ -116,6 +117,8 @@ def test_resuming_finds_the_runs_and_logs_nothing_twice(database: str):
     values = sorted((r["members"], r["value"]) for r in surface.to_pylist() if _is(r, 26048, "test", "auc"))
     assert history(database, found["volume=26048"], "test/auc") == values
     assert history(database, found["volume=26048"], "running/log_loss") == [(1, 0.5)]
+    assert history(database, found["adult"], "fit/002/train") == [(1, 3.0), (2, 2.5)]
+    assert history(database, found["adult"], "fit/002/heldout") == [(2, 2.0)]
     assert history(database, found["adult"], "reflection/volume") == [(3, 52096.0)]
     assert found["adult"].info.status == "FINISHED"
 
