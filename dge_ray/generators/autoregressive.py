@@ -1,6 +1,7 @@
 """The autoregressive generator: columns as tokens, a small network a column, exact likelihoods.
 
-Columns are generated in table order, each given all before it.
+Columns are generated in table order, each given all before it. (A random order a member was tried: on Adult single
+members have .9225 AUC for .9234, ensembles of five .9268 for .9270.)
 """
 
 from dataclasses import dataclass

@@ -38,9 +38,9 @@ def matched_tokens(
     """The new table's tokens, and for each column which token of the source each one was, (size,); -1: none."""
     columns: dict[str, ColumnTokens] = {}
     origins = []
-    for theirs, ours in zip(source.modelled, schema.modelled, strict=True):
-        match = _matched_codes if ours.kind in CODED else _with_missing
-        columns[ours.name], origin = match(theirs, ours, known.columns[ours.name])
+    for name, tokens in known.columns.items():  # in the network's order
+        match = _matched_codes if schema[name].kind in CODED else _with_missing
+        columns[name], origin = match(source[name], schema[name], tokens)
         origins.append(origin)
     return Discretiser(columns), origins
 
