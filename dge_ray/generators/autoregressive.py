@@ -25,7 +25,7 @@ from dge_ray.generators.sampling import UNKNOWN, Sampler
 from dge_ray.generators.settings import AutoregressiveSettings
 from dge_ray.generators.tokens import Discretiser
 from dge_ray.generators.training import WEIGHTS, TokenFit, batch_size_for, epochs_for
-from dge_ray.generators.transfer import check_columns, matched_tokens, move_weights, source_network
+from dge_ray.generators.transfer import check_columns, matched_tokens, move_weights, saved_network
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.schema import TableSchema
@@ -109,10 +109,13 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
             theirs = Discretiser.from_state(source.arrays, source.extra["tokens"])
             discretiser, origins = matched_tokens(source.schema, schema, theirs)
         encoded, heldout = discretiser.encode(rows.train), discretiser.encode(rows.heldout)
-        network = self._network(discretiser, device)
+        s, n = self.settings, encoded.shape[1]
+        widths = [min(s.embedding, size) for size in discretiser.sizes]
+        if source is not None:  # no narrower than the source's, or a part of them would be lost
+            widths = [max(pair) for pair in zip(widths, source.extra["widths"], strict=True)]
+        network = Network(discretiser.sizes, hidden=s.hidden, widths=widths, device=device)
         tokens = torch.from_numpy(encoded).to(device)
         stopping = torch.from_numpy(heldout).long().to(device) if heldout.shape[1] else None
-        s, n = self.settings, encoded.shape[1]
         batch_size = min(n, s.batch_size or batch_size_for(n))
         epochs = s.epochs or epochs_for(n, batch_size)
 
@@ -126,7 +129,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
                 network.initialise(stream(seed, WEIGHTS), marginals, ranks)
             else:
-                move_weights(source_network(source, theirs, device), network, origins, marginals)
+                move_weights(saved_network(source, theirs, device), network, origins, marginals)
             return TokenFit(
                 network,
                 tokens,
@@ -145,17 +148,11 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
     def _files(self, model: TokenModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.discretiser.state()
         arrays["weights"] = model.network.flat.cpu().numpy()
-        return arrays, {"tokens": tokens}
+        return arrays, {"tokens": tokens, "widths": model.network.widths}
 
     def _restored(self, saved: Checkpoint, device: str) -> TokenModel:
         discretiser = Discretiser.from_state(saved.arrays, saved.extra["tokens"])
-        network = self._network(discretiser, device)
-        network.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
-        return TokenModel(discretiser, network)
-
-    def _network(self, discretiser: Discretiser, device: str) -> Network:
-        s = self.settings
-        return Network(discretiser.sizes, hidden=s.hidden, embedding=s.embedding, device=device)
+        return TokenModel(discretiser, saved_network(saved, discretiser, device))
 
     def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
         source = super()._source(path, schema)

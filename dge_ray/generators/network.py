@@ -30,22 +30,24 @@ class Network:
     Args:
         sizes: tokens a column, (d,).
         hidden: width of a column's two hidden layers.
-        embedding: width of a column's embedding, cut to its number of tokens.
+        widths: of each column's embedding, (d,).
 
     `weights[name]` and `gradients[name]` are views of `flat` and `flat_gradient`, both float32 (p,). Names: `j.embed`
     (size, e) of all columns but the last; `j.A` (inputs, hidden), `j.a`, `j.B` (hidden, hidden), `j.b`, `j.C`
     (hidden, padded size) of all columns but the first; `j.c` (padded size,) of all.
     """
 
-    def __init__(self, sizes: Sequence[int], *, hidden: int, embedding: int, device: str = "cpu") -> None:
+    def __init__(self, sizes: Sequence[int], *, hidden: int, widths: Sequence[int], device: str = "cpu") -> None:
         self.sizes, self.hidden, self.device = list(sizes), hidden, torch.device(device)
-        widths = [min(embedding, size) for size in self.sizes]
-        self.starts = [sum(widths[:j]) for j in range(len(widths) + 1)]  # column j's embedding: starts[j]:starts[j + 1]
+        self.widths = list(widths)
+        self.starts = [
+            sum(self.widths[:j]) for j in range(len(self.widths) + 1)
+        ]  # column j's embedding: starts[j]:starts[j + 1]
         shapes: dict[str, tuple[int, ...]] = {}
         for j, size in enumerate(self.sizes):
             padded = -(-size // LANES) * LANES
             if j < len(self.sizes) - 1:
-                shapes[f"{j}.embed"] = (size, widths[j])
+                shapes[f"{j}.embed"] = (size, self.widths[j])
             if j > 0:
                 shapes |= {f"{j}.A": (self.starts[j], hidden), f"{j}.a": (hidden,)}
                 shapes |= {f"{j}.B": (hidden, hidden), f"{j}.b": (hidden,), f"{j}.C": (hidden, padded)}

@@ -73,13 +73,12 @@ def move_weights(source: Network, network: Network, origins: list[np.ndarray], m
         at = torch.from_numpy(origin[origin >= 0]).to(network.device)
         new = torch.from_numpy(np.flatnonzero(origin < 0)).to(network.device)
         if j < len(origins) - 1:
-            width = old[f"{j}.embed"].shape[1]  # a column of few tokens has a narrow embedding: what is new stays 0
+            width = source.widths[j]  # a column of few tokens had a narrow embedding: what is new stays 0
             w[f"{j}.embed"][known, :width] = old[f"{j}.embed"][at]
             w[f"{j}.embed"][new, :width] = old[f"{j}.embed"].mean(0)
         if j > 0:
             for i in range(j):
-                width = source.starts[i + 1] - source.starts[i]
-                start = network.starts[i]
+                width, start = source.widths[i], network.starts[i]
                 w[f"{j}.A"][start : start + width] = old[f"{j}.A"][source.starts[i] : source.starts[i + 1]]
             for name in ("a", "B", "b"):
                 w[f"{j}.{name}"].copy_(old[f"{j}.{name}"])
@@ -90,9 +89,9 @@ def move_weights(source: Network, network: Network, origins: list[np.ndarray], m
         w[f"{j}.c"][new] = torch.log(marginals[j].to(network.device)[new]) + old[f"{j}.c"][at].logsumexp(0)
 
 
-def source_network(source: Checkpoint, discretiser: Discretiser, device: str) -> Network:
+def saved_network(saved: Checkpoint, discretiser: Discretiser, device: str) -> Network:
     """The network that a checkpoint holds."""
-    s = source.settings
-    network = Network(discretiser.sizes, hidden=s["hidden"], embedding=s["embedding"], device=device)
-    network.flat.copy_(torch.from_numpy(source.arrays["weights"]))
+    hidden, widths = saved.settings["hidden"], saved.extra["widths"]
+    network = Network(discretiser.sizes, hidden=hidden, widths=widths, device=device)
+    network.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
     return network

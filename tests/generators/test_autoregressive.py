@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from generator_cases import SMALL, mixed_schema, mixed_table, tiny_cells, tiny_table
 
@@ -261,3 +262,19 @@ def test_a_frozen_body_stays_as_it_was(tiny: Autoregressive, tmp_path: Path) -> 
     for name in before:
         same = np.array_equal(before[name].numpy(), after[name].numpy())
         assert same == (name.rpartition(".")[2] not in ("C", "c")), name
+
+
+def test_fine_tuning_on_fewer_categories_keeps_what_was_learnt(tiny: Autoregressive, tmp_path: Path) -> None:
+    """Without level 'z' of 'b', whose embedding was three wide for three levels: the two left keep all three."""
+    tiny.save(tmp_path)
+    table = TINY.filter(pc.not_equal(TINY["b"], "z"))
+    schema = infer_schema(table)
+    warm = Autoregressive(epochs=1, lr=1e-8, weight_decay=0.0).fit(table, schema, seed=0, warm_start=tmp_path)
+    old, new = (generator._state()[1].network.weights for generator in (tiny, warm))
+    assert np.allclose(new["1.embed"].numpy(), old["1.embed"][:2].numpy(), atol=1e-5)
+    rows = table.slice(0, 200)
+    with_z = tiny.log_prob(rows)  # has z's share to lose, no more: the law given "not z" is higher by it
+    assert (warm.log_prob(rows) - with_z > -1e-3).all()
+    warm.save(tmp_path / "warm")
+    again = Autoregressive.load(tmp_path / "warm")
+    assert np.array_equal(again.log_prob(rows), warm.log_prob(rows))

@@ -18,7 +18,7 @@ SIZES = [3, 2, 17, 5]
 
 
 def network(sizes: list[int] = SIZES, scale: float = 1.0) -> Network:
-    net = Network(sizes, hidden=8, embedding=4)
+    net = Network(sizes, hidden=8, widths=[min(4, size) for size in sizes])
     generator = torch.Generator().manual_seed(0)
     marginals = [torch.full((size,), 1 / size) for size in sizes]
     ranks = [None, *(torch.linspace(0, 1, size) for size in sizes[1:])]
