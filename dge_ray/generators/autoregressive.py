@@ -15,7 +15,7 @@ import torch
 from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
-from dge_ray.generators.conditions import encode_given, with_given
+from dge_ray.generators.conditions import encode_leading, with_given
 from dge_ray.generators.network import Network
 from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream
 from dge_ray.generators.rounds import Plan
@@ -59,7 +59,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         """
         schema, model = self._state()
         check_count(n)
-        known = None if given is None else encode_given(given, n, schema, model.discretiser)
+        known = None if given is None else encode_leading(given, n, schema, model.discretiser)
         generator = sample_stream(seed, TOKENS, model.network.device)
         with torch.no_grad():
             tokens = model.sampler.draw(n, generator, None if known is None else torch.from_numpy(known))
