@@ -96,7 +96,7 @@ class Ddpm:
             u = torch.rand(part.shape, generator=generator).to(device)
             noisy.append(_log_one_hot(_gumbel(log_mix(part, kept), u), part.shape[1]))
         predicted_noise, predicted = self._predict(flat, x, noisy, t, self._labels(codes))
-        total = torch.zeros((), device=device)
+        total = flat[0] * 0.0  # a table of nothing but its target has no other loss
         if self.q:
             total = total + ((predicted_noise - noise) ** 2).mean()
         before, alpha = self.schedule["before"][t][:, None], self.schedule["alpha"][t][:, None]
@@ -164,7 +164,8 @@ class Ddpm:
                         drawn[:, j] = _gumbel(mixed, uniform(self.sizes[j]))
             noisy = [_log_one_hot(drawn[:, j], self.sizes[j]) for j in self.diffused]
             noise, predicted = self._predict(self.flat, x, noisy, t, labels)
-            expected = (x - (1 - kept).sqrt() * noise) / kept.sqrt()
+            # The published code does not clip, and a short fit's errors at the first steps then end in outliers.
+            expected = ((x - (1 - kept).sqrt() * noise) / kept.sqrt()).clamp(-FARTHEST, FARTHEST)
             mean = (before.sqrt() * (1 - alpha) * expected + alpha.sqrt() * (1 - before) * x) / (1 - kept)
             x = mean + variance.sqrt() * normal() if step else mean
             for j, found, seen in zip(self.diffused, predicted, noisy, strict=True):

@@ -36,7 +36,7 @@ class FlatNetwork(ABC):
         """Random matrices of variance 1 / inputs, drawn on the CPU; biases and the head are zero."""
         for name, weights in self.views(self.flat).items():
             weights.zero_()
-            if weights.ndim == 2 and name != "head.A":
+            if weights.ndim == 2 and weights.numel() and name != "head.A":
                 weights.copy_(torch.randn(weights.shape, generator=generator) * weights.shape[1] ** -0.5)
 
     @abstractmethod

@@ -22,7 +22,7 @@ from dge_ray.generators.ranks import FARTHEST
 SIGMA_MIN, SIGMA_MAX = 0.1, 6.0
 LOG_SIGMA_MEAN, LOG_SIGMA_SD = -0.5, 1.4  # of training noise: most of a row is decided around sigma = .5
 KNOWN_SIGMA = 1e-3  # the noise that columns without noise are said to have
-CONDITIONED = 0.25  # share of the training rows that have columns without noise
+CONDITIONED = 0.5
 WAVES, HIGHEST = 8, 12.0  # frequencies of a score's features, from .5 to the highest, in radians a unit
 TIME_WAVES = 32
 MOST_ONE_HOT = 64  # codes; a column of more has random directions in this many dimensions
@@ -52,7 +52,7 @@ class Edm:
         self.widths = [min(size, MOST_ONE_HOT) for size in sizes]
         self.vectors = [_vectors(size, j).to(device) for j, size in enumerate(sizes)]  # (size, width) each
         self.frequency = torch.exp(torch.linspace(math.log(0.5), math.log(HIGHEST), WAVES)).to(device)
-        inputs = measured * (1 + 2 * WAVES) + sum(self.widths) + TIME_WAVES
+        inputs = measured * (2 + 2 * WAVES) + sum(self.widths) + TIME_WAVES
         self.network = ResidualMlp(inputs, measured + sum(sizes), width=width, layers=layers, device=device)
 
     @property
@@ -116,7 +116,6 @@ class Edm:
         def normal(width: int) -> torch.Tensor:
             return torch.randn(n, width, generator=generator, device=device)
 
-        weights = self.flat
         x = normal(self.q) * math.sqrt(1 + SIGMA_MAX**2)
         means = [share @ vectors for share, vectors in zip(self.shares, self.vectors, strict=True)]
         z = SIGMA_MAX * normal(sum(self.widths)) + torch.cat([*means, x.new_empty(0)])
@@ -124,17 +123,30 @@ class Edm:
         if held is not None:
             known, clean, codes = held
             clean_z, known_z = self._clean_vectors(codes), _spread(known[None, self.q :], self.widths)
+
+        def predict(sigma: float) -> tuple[torch.Tensor, list[torch.Tensor]]:
+            """Expected clean scores (n, q), and a coded column's log odds (n, size) each."""
+            level = torch.where(known, KNOWN_SIGMA, sigma)[None]
+            at = torch.full((1, 1), sigma, device=device)
+            corrections, logits = self._predict(self.flat, x, z, at, level)
+            return x / (1 + sigma**2) + corrections * (sigma / math.sqrt(1 + sigma**2)), logits
+
+        def expected_vectors(logits: list[torch.Tensor]) -> torch.Tensor:
+            parts = [torch.softmax(part, 1) @ vectors for part, vectors in zip(logits, self.vectors, strict=True)]
+            return torch.cat([*parts, x.new_empty(n, 0)], 1)
+
+        if held is not None:  # begin around what is expected of the rest given these columns
+            x, z = torch.where(known[: self.q], clean, x), torch.where(known_z, clean_z, z)
+            centre, logits = predict(SIGMA_MAX)
+            x, z = SIGMA_MAX * normal(self.q) + centre, SIGMA_MAX * normal(z.shape[1]) + expected_vectors(logits)
         previous: tuple[torch.Tensor, torch.Tensor] | None = None
         for k, sigma in enumerate(sigmas):
             if held is not None:
                 x, z = torch.where(known[: self.q], clean, x), torch.where(known_z, clean_z, z)
-            level = torch.where(known, KNOWN_SIGMA, sigma)[None]
-            corrections, logits = self._predict(weights, x, z, torch.full((1, 1), sigma, device=device), level)
-            expected_x = x / (1 + sigma**2) + corrections * (sigma / math.sqrt(1 + sigma**2))
+            expected_x, logits = predict(sigma)
             if k == len(sigmas) - 1:
                 break
-            expected = [torch.softmax(part, 1) @ vectors for part, vectors in zip(logits, self.vectors, strict=True)]
-            expected_z = torch.cat([*expected, x.new_empty(n, 0)], 1)
+            expected_z = expected_vectors(logits)
             ahead_x, ahead_z = expected_x, expected_z
             if previous is not None:
                 ratio = math.log(sigmas[k] / sigmas[k + 1]) / math.log(sigmas[k - 1] / sigmas[k]) / 2
@@ -160,7 +172,12 @@ class Edm:
             mean, variance = x / (1 + noise**2), noise**2 / (1 + noise**2)
             phase = mean[:, :, None] * self.frequency
             fade = torch.exp(variance[:, :, None] * self.frequency**2 / -2)
-            parts = [mean, (phase.cos() * fade).flatten(1), (phase.sin() * fade).flatten(1)]
+            parts = [
+                mean,
+                variance.expand(len(x), -1),
+                (phase.cos() * fade).flatten(1),
+                (phase.sin() * fade).flatten(1),
+            ]
             evidence = []
             for j, part in enumerate(z.split(self.widths, 1) if self.widths else ()):
                 vectors, share = self.vectors[j], self.shares[j]
