@@ -79,6 +79,7 @@ class DenoisingFit:
         )
         self.average, self.best = process.flat.clone(), process.flat.clone()
         self.step = 0
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def run(self, done: int, rounds: int) -> float:
         """`steps_per_round` steps."""
@@ -137,7 +138,8 @@ class DenoisingFit:
         """This step's rows: whole batches of an order drawn anew for each pass, which is a function of the step."""
         n, size = len(self.rows[0]), self.batch_size
         epoch, at = divmod(self.step, n // size)
-        if at == 0 or not hasattr(self, "_order"):
+        if epoch != self._epoch:
+            self._epoch = epoch
             self._order = torch.randperm(n, generator=stream(self.seed, EPOCHS + epoch)).to(self.weights.device)
         chosen = self._order[at * size : (at + 1) * size]
         return self.rows[0][chosen], self.rows[1][chosen]

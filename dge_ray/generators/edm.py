@@ -6,8 +6,8 @@ no learning: for scores the normal posterior, for codes Bayes' rule on their sha
 (expected waves of scores, probabilities of codes), and adds to them what the other columns say: a correction of the
 posterior mean with EDM's scaling (Karras et al. 2022, table 1, sigma_data = 1), and log odds.
 
-A part of the training rows has some columns free of noise. The network so learns every conditional law, and columns
-that are given need no approximation: they are held at their values.
+Half of the training rows have some columns free of noise. The network so learns every conditional law, and columns
+that are given are held at their values: no inpainting, whose rows follow what is given too weakly.
 """
 
 import math
