@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.generators.settings import AutoregressiveSettings, CopulaSettings, Settings
+from dge_ray.generators.settings import AutoregressiveSettings, CopulaSettings, DiffusionSettings, Settings
 from dge_ray.table.schema import TableSchema
 
 Progress = Callable[[dict[str, Any]], None]
@@ -77,10 +77,12 @@ class Generator(Protocol):
 REGISTRY: dict[str, str] = {
     "autoregressive": "dge_ray.generators.autoregressive:Autoregressive",
     "copula": "dge_ray.generators.copula:Copula",
+    "diffusion": "dge_ray.generators.diffusion:Diffusion",
 }
 SETTINGS: dict[str, type[Settings]] = {
     "autoregressive": AutoregressiveSettings,
     "copula": CopulaSettings,
+    "diffusion": DiffusionSettings,
 }
 
 

@@ -80,16 +80,25 @@ class MixedEncoder:
                 scales[column.name] = RankScale.fit(by_value(found), counts)
         return cls(Discretiser(tokens), scales)
 
-    def encode(self, values: Columns, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (n, q) float32 and codes (n, c) int64 of n encoded rows; ties fall at random."""
-        n = len(next(iter(values.values())))
-        scores, codes = np.empty((n, len(self.measured)), np.float32), np.empty((n, len(self.coded)), np.int64)
+    def encode(
+        self, values: Columns, rng: np.random.Generator, *, rows: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (n, q) float32 and codes (n, c) int64 of n encoded rows; ties fall at random.
+
+        `rows`: n, where `values` may lack columns; these are 0.
+        """
+        n = len(next(iter(values.values()))) if rows is None else rows
+        scores, codes = np.zeros((n, len(self.measured)), np.float32), np.zeros((n, len(self.coded)), np.int64)
         for i, name in enumerate(self.measured):
+            if rows is not None and name not in values:
+                continue
             column, dither = self.discretiser.columns[name], rng.random(n)
             places = column.places(values[name], dither) if isinstance(column, Bins) else dither
             uniform = self.scales[name].to_uniform(column.encode(values[name]), places)
             scores[:, i] = np.clip(ndtri(uniform), -FARTHEST, FARTHEST)
         for i, name in enumerate(self.coded):
+            if rows is not None and name not in values:
+                continue
             codes[:, i] = self.discretiser.columns[name].encode(values[name])
         return scores, codes
 

@@ -9,7 +9,14 @@ import pyarrow as pa
 
 from dge_ray.table import TableSchema, infer_schema
 
-SMALL = {"autoregressive": {"epochs": 3, "hidden": 16, "bins": 16}, "copula": {}}  # settings that fit in a blink
+SMALL = {  # settings that fit in a blink
+    "autoregressive": {"epochs": 3, "hidden": 16, "bins": 16},
+    "copula": {},
+    "diffusion": {"steps": 120, "width": 32, "layers": 1, "bins": 16, "lr": 1e-2},
+}
+
+LEARNING = {"autoregressive": {"hidden": 32}, "copula": {}, "diffusion": {"width": 64, "steps": 800}}  # ... in seconds
+MEETS_ANY_CONDITION = {"autoregressive", "diffusion"}
 
 
 def mixed_table(n: int = 400, seed: int = 0) -> pa.Table:

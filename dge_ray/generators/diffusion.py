@@ -1,0 +1,160 @@
+"""The diffusion generator: rows out of noise in a few steps, given any of their columns.
+
+Two formulations: `edm` (edm.py), which is made for short fits and fast sampling, and `tabddpm` (ddpm.py), as published.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from dge_ray.errors import InputError
+from dge_ray.generators.checkpoint import Checkpoint
+from dge_ray.generators.checks import check_count
+from dge_ray.generators.conditions import encode_given, with_given
+from dge_ray.generators.ddpm import Ddpm
+from dge_ray.generators.denoising import WEIGHTS, DenoisingFit, steps_for, steps_per_round
+from dge_ray.generators.edm import Edm
+from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream
+from dge_ray.generators.ranks import MixedEncoder
+from dge_ray.generators.rounds import Plan
+from dge_ray.generators.settings import DiffusionSettings
+from dge_ray.generators.training import one_cycle
+from dge_ray.seeds import Purpose, numpy_generator
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.schema import TableSchema
+
+DITHER = 3  # the stream of ties, of a fit and of a sample: index at Purpose.FIT and Purpose.SHARD
+DRAWS = 0  # the stream of a sample: index at Purpose.SHARD
+WARMUP = 0.1  # share of the steps in which edm's rate rises
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """The encoder, the process over its scores and codes, and the shares of all codes that it began from."""
+
+    encoder: MixedEncoder
+    process: Edm | Ddpm
+    shares: np.ndarray
+
+
+class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
+    """A diffusion over normal scores and codes. Settings: `DiffusionSettings`."""
+
+    name = "diffusion"
+
+    def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
+        """`n` rows; a pure function of the weights, n, seed and `given`.
+
+        `given`: any columns of `n` rows. They come back as they are, and the other columns are drawn given them: by
+        `edm` from conditional laws that it learnt, by `tabddpm` by inpainting, which is an approximation. A measured
+        value counts as the bin or the nearest value that was fitted.
+
+        Raises:
+            InputError: not fitted, n < 1, or conditions that are not columns of n rows with known values.
+        """
+        schema, model = self._state()
+        check_count(n)
+        device = model.process.network.device
+        generator = sample_stream(seed, DRAWS, device)
+        if given is None:
+            scores, codes = model.process.sample(n, generator)
+        else:
+            values, encoder = encode_given(given, n, schema), model.encoder
+            rng = numpy_generator(seed, Purpose.SHARD, index=DITHER)
+            held = [torch.from_numpy(part).to(device) for part in encoder.encode(values, rng, rows=n)]
+            known = torch.tensor([name in values for name in encoder.measured + encoder.coded], device=device)
+            scores, codes = model.process.sample(n, generator, known, *held)
+        columns = model.encoder.decode(scores.cpu().numpy(), codes.cpu().numpy())
+        rows = TableCodec(schema).decode(columns, seed=seed)
+        return rows if given is None else with_given(rows, given)
+
+    def _start(
+        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+    ) -> Start[DiffusionModel]:
+        if source is None:
+            encoder = MixedEncoder.fit(schema.modelled, rows.seen, bins=self.settings.bins)
+        else:
+            encoder = MixedEncoder.from_state(source.arrays, source.extra["tokens"])
+        rng = numpy_generator(seed, Purpose.FIT, index=DITHER)
+        scores, codes = encoder.encode(rows.train, rng)
+        train = torch.from_numpy(scores).to(device), torch.from_numpy(codes).to(device)
+        shares = _shares(codes, encoder.sizes) if source is None else source.arrays["shares"]
+        left_out, held_codes = encoder.encode(rows.heldout, rng)
+        known = (held_codes >= 0).all(axis=1)
+        heldout = torch.from_numpy(left_out[known]).to(device), torch.from_numpy(held_codes[known]).to(device)
+        process = self._process(schema, encoder, shares, device)
+        s, n, published = self.settings, rows.count, self.settings.formulation == "tabddpm"
+        batch_size = min(n, s.batch_size or (4_096 if published else 512))
+        steps = s.steps or (30_000 if published else steps_for(n, batch_size))
+        decay = s.weight_decay if s.weight_decay is not None else (0.0 if published else 1e-3)
+        rate = _linear if published else partial(one_cycle, warmup=WARMUP)
+
+        def begin(share: float) -> DenoisingFit:
+            if source is None:
+                process.network.initialise(stream(seed, WEIGHTS))
+            else:
+                process.flat.copy_(torch.from_numpy(source.arrays["weights"]))
+            return DenoisingFit(
+                process,
+                train,
+                heldout if known.any() else None,
+                steps=steps,
+                batch_size=batch_size,
+                lr=s.lr * share,
+                rate=rate,
+                weight_decay=decay,
+                ema=s.ema if s.ema is not None else not published,
+                seed=seed,
+            )
+
+        plan = Plan(math.ceil(steps / steps_per_round(steps)), s.patience, s.budget_seconds)
+        return Start(DiffusionModel(encoder, process, shares), begin, plan)
+
+    def _process(self, schema: TableSchema, encoder: MixedEncoder, shares: np.ndarray, device: str) -> Edm | Ddpm:
+        s, measured = self.settings, len(encoder.measured)
+        if s.formulation == "edm":
+            width, layers = s.width or 256, s.layers or 3
+            options = {"width": width, "layers": layers, "sampling_steps": s.sampling_steps}
+            return Edm(measured, encoder.sizes, shares, **options, device=device)
+        target = encoder.coded.index(schema.target) if schema.target in encoder.coded else None
+        width, layers = s.width or 1_024, s.layers or 6
+        widths = [s.first or width, *[width] * (layers - 2), s.last or width][:layers]
+        options = {"target": target, "timesteps": s.timesteps, "widths": widths}
+        return Ddpm(measured, encoder.sizes, shares, **options, device=device)
+
+    def _files(self, model: DiffusionModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, tokens = model.encoder.state()
+        arrays |= {"weights": model.process.flat.cpu().numpy(), "shares": model.shares}
+        return arrays, {"tokens": tokens}
+
+    def _restored(self, saved: Checkpoint, device: str) -> DiffusionModel:
+        encoder, shares = MixedEncoder.from_state(saved.arrays, saved.extra["tokens"]), saved.arrays["shares"]
+        process = self._process(saved.schema, encoder, shares, device)
+        process.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
+        return DiffusionModel(encoder, process, shares)
+
+    def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
+        source = super()._source(path, schema)
+        if source.schema != schema:
+            raise InputError("warm_start", f"a checkpoint of another schema in {path}", "one of the same schema")
+        for name in ("formulation", "width", "layers", "first", "last", "timesteps"):
+            if source.settings[name] != getattr(self.settings, name):
+                got, takes = source.settings[name], getattr(self.settings, name)
+                raise InputError("warm_start", f"a checkpoint with {name}={got} in {path}", f"{name}={takes}")
+        return source
+
+
+def _shares(codes: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """The shares (sum of sizes,) of codes (n, c), with a tenth of a row more for each so that none is impossible."""
+    counts = [np.bincount(codes[:, j], minlength=size) + 0.1 for j, size in enumerate(sizes)]
+    return np.concatenate([count / count.sum() for count in counts] + [np.empty(0)])
+
+
+def _linear(step: int, steps: int) -> float:
+    return 1 - step / steps
