@@ -14,6 +14,7 @@ from dge_ray.generators.tokens import Bins, Codes, Discretiser, Values, fit_colu
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import Column
 
+MOSTLY = 0.5  # a value that more rows than this share of all have makes its column a coded one
 FARTHEST = 5.0  # scores are cut here: beyond it lie 3 rows in ten million
 
 
@@ -60,6 +61,8 @@ class MixedEncoder:
     """Rows as two arrays that networks work on: normal scores of measured columns, codes of coded ones.
 
     A coded column's missing values are its last code. `sizes`: codes a column, (c,); `measured`, `coded`: their names.
+    A measured column of few values, one of which most rows share (a gain of 0), is coded too: as ranks its other values
+    crowd in a tail where a network hardly tells them apart (diffusion on Adult: TSTR AUC .908, so .918).
     """
 
     def __init__(self, discretiser: Discretiser, scales: dict[str, RankScale]) -> None:
@@ -75,8 +78,10 @@ class MixedEncoder:
         for column in columns:
             found = fit_column(column, values[column.name], bins=bins)
             tokens[column.name] = found
-            if not isinstance(found, Codes):
-                counts = np.bincount(found.encode(values[column.name]), minlength=found.size)
+            if isinstance(found, Codes):
+                continue
+            counts = np.bincount(found.encode(values[column.name]), minlength=found.size)
+            if isinstance(found, Bins) or counts.max() <= MOSTLY * counts.sum():
                 scales[column.name] = RankScale.fit(by_value(found), counts)
         return cls(Discretiser(tokens), scales)
 
@@ -116,15 +121,18 @@ class MixedEncoder:
     def state(self) -> tuple[dict[str, np.ndarray], list[dict]]:
         """Arrays by name and JSON values, from which `from_state` makes the same encoder."""
         arrays, plain = self.discretiser.state()
-        for i, scale in enumerate(self.scales.values()):
-            arrays[f"scale.{i}.order"], arrays[f"scale.{i}.upper"] = scale.order, scale.upper
+        for j, name in enumerate(self.discretiser.columns):
+            if name in self.scales:
+                scale = self.scales[name]
+                arrays[f"scale.{j}.order"], arrays[f"scale.{j}.upper"] = scale.order, scale.upper
         return arrays, plain
 
     @classmethod
     def from_state(cls, arrays: dict[str, np.ndarray], plain: list[dict]) -> "MixedEncoder":
         discretiser = Discretiser.from_state(arrays, plain)
-        measured = [record["name"] for record in plain if record["tokens"] != "codes"]
         scales = {
-            name: RankScale(arrays[f"scale.{i}.order"], arrays[f"scale.{i}.upper"]) for i, name in enumerate(measured)
+            record["name"]: RankScale(arrays[f"scale.{j}.order"], arrays[f"scale.{j}.upper"])
+            for j, record in enumerate(plain)
+            if f"scale.{j}.order" in arrays
         }
         return cls(discretiser, scales)

@@ -1,13 +1,14 @@
 """Measured columns as normal scores: what goes in comes out, and scores are standard normal whatever the column was."""
 
 import numpy as np
+import pyarrow as pa
 from generator_cases import mixed_schema, mixed_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from dge_ray.generators.ranks import MixedEncoder, RankScale
-from dge_ray.table import TableCodec
+from dge_ray.table import TableCodec, infer_schema
 
 TABLE = mixed_table(4_000)
 SCHEMA = mixed_schema(TABLE)
@@ -47,6 +48,19 @@ def test_the_state_makes_the_same_encoder() -> None:
     assert np.array_equal(scores, SCORES) and np.array_equal(codes, CODES)
     for name, column in again.decode(SCORES, CODES).items():
         assert np.array_equal(column, ENCODER.decode(SCORES, CODES)[name], equal_nan=True)
+
+
+def test_few_values_of_which_most_rows_share_one_are_codes() -> None:
+    rng = np.random.default_rng(0)
+    gain = np.where(rng.random(2_000) < 0.8, 0.0, rng.choice([10.0, 25.0, 99.0], 2_000))
+    table = pa.table({"gain": gain, "age": rng.integers(18, 90, 2_000), "x": rng.normal(size=2_000)})
+    schema = infer_schema(table)
+    values = TableCodec(schema).encode(table)
+    encoder = MixedEncoder.fit(schema.modelled, values, bins=64)
+    assert (encoder.coded, encoder.sizes, encoder.measured) == (["gain"], [4], ["age", "x"])
+    again = MixedEncoder.from_state(*encoder.state())
+    scores, codes = again.encode(values, rng)
+    assert np.array_equal(again.decode(scores, codes)["gain"], gain)
 
 
 @settings(max_examples=50, deadline=None)
