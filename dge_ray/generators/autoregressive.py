@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
 from dge_ray.generators.conditions import encode_given, with_given
@@ -137,14 +136,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         return Network(discretiser.sizes, hidden=s.hidden, embedding=s.embedding, device=device)
 
     def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
-        source = super()._source(path, schema)
-        if source.schema != schema:
-            raise InputError("warm_start", f"a checkpoint of another schema in {path}", "one of the same schema")
-        for name in ("hidden", "embedding"):
-            if source.settings[name] != getattr(self.settings, name):
-                got, takes = source.settings[name], getattr(self.settings, name)
-                raise InputError("warm_start", f"a checkpoint with {name}={got} in {path}", f"{name}={takes}")
-        return source
+        return self._same_architecture(path, schema, ("hidden", "embedding"))
 
 
 def _marginal(row: np.ndarray, size: int) -> torch.Tensor:

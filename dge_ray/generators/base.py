@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.generators.settings import AutoregressiveSettings, CopulaSettings, Settings
+from dge_ray.generators.settings import AutoregressiveSettings, CopulaSettings, GanSettings, Settings, VaeSettings
 from dge_ray.table.schema import TableSchema
 
 Progress = Callable[[dict[str, Any]], None]
@@ -77,10 +77,14 @@ class Generator(Protocol):
 REGISTRY: dict[str, str] = {
     "autoregressive": "dge_ray.generators.autoregressive:Autoregressive",
     "copula": "dge_ray.generators.copula:Copula",
+    "gan": "dge_ray.generators.gan:Gan",
+    "vae": "dge_ray.generators.vae:Vae",
 }
 SETTINGS: dict[str, type[Settings]] = {
     "autoregressive": AutoregressiveSettings,
     "copula": CopulaSettings,
+    "gan": GanSettings,
+    "vae": VaeSettings,
 }
 
 

@@ -1,7 +1,7 @@
 """What the generators with weights have in common: settings, the course of a fit, and files."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from dge_ray.errors import InputError
 from dge_ray.generators.base import SETTINGS, Keeper, Progress
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from dge_ray.generators.checks import check_device, encode_rows, encode_training, not_fitted
@@ -133,13 +134,28 @@ class Neural(ABC, Generic[S, Model]):
     def _plain_settings(self) -> dict[str, Any]:
         return self.settings.model_dump()  # type: ignore[attr-defined]
 
+    @abstractmethod
     def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
         """The checkpoint to start from, checked against this generator and schema.
 
         Raises:
             InputError: it is not of this generator, or does not fit the schema or the settings.
         """
-        return read_checkpoint(path, self.name)
+
+    def _same_architecture(self, path: Path, schema: TableSchema, names: Sequence[str]) -> Checkpoint:
+        """The checkpoint in `path`, of this schema, and with the same settings `names`.
+
+        Raises:
+            InputError: it is not.
+        """
+        source = read_checkpoint(path, self.name)
+        if source.schema != schema:
+            raise InputError("warm_start", f"a checkpoint of another schema in {path}", "one of the same schema")
+        for name in names:
+            if source.settings[name] != getattr(self.settings, name):
+                got, takes = source.settings[name], getattr(self.settings, name)
+                raise InputError("warm_start", f"a checkpoint with {name}={got} in {path}", f"{name}={takes}")
+        return source
 
     @abstractmethod
     def _start(
