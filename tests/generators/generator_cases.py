@@ -9,7 +9,19 @@ import pyarrow as pa
 
 from dge_ray.table import TableSchema, infer_schema
 
-SMALL = {"autoregressive": {"epochs": 3, "hidden": 16, "bins": 16}, "copula": {}}  # settings that fit in a blink
+SMALL = {  # settings that fit in a blink
+    "autoregressive": {"epochs": 3, "hidden": 16, "bins": 16},
+    "copula": {},
+    "gan": {"epochs": 60, "hidden": 16, "latent": 8, "batch_size": 100, "bins": 16},
+    "vae": {"epochs": 10, "hidden": 16, "latent": 4, "bins": 16},
+}
+
+LEARNING = {  # settings that learn the mixed table's dependence in a second or few
+    "autoregressive": {"hidden": 32},
+    "copula": {},
+    "gan": {"epochs": 200, "hidden": 32, "latent": 8, "batch_size": 100},
+    "vae": {"hidden": 64, "latent": 8, "kl_weight": 0.3},
+}
 
 
 def mixed_table(n: int = 400, seed: int = 0) -> pa.Table:
