@@ -29,9 +29,7 @@ class FlatWeights:
     def views(self, flat: torch.Tensor) -> Weights:
         """Another vector (p,) seen as weights by name."""
         parts = flat.split([math.prod(shape) for shape in self.shapes.values()])
-        return {
-            name: part.view(shape).detach() for part, (name, shape) in zip(parts, self.shapes.items(), strict=True)
-        }
+        return {name: part.view(shape).detach() for part, (name, shape) in zip(parts, self.shapes.items(), strict=True)}
 
     def initialise(self, random: torch.Generator) -> None:
         """Linear maps uniform in +-1 / sqrt(inputs), gains 1, the rest 0. `random` is a CPU stream."""

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from dge_ray.errors import InputError
 from dge_ray.generators.calibration import Calibration
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count

@@ -23,7 +23,7 @@ class GanFit:
     """The two networks fitted to rows, a round being `ROUND_STEPS` steps.
 
     `real(round)` gives scores (n, q) and codes (n, c), whose ties fall anew each round. What counts is the moving
-    average of the maker's weights, `settings.average` a step. Losses are the critic's, penalty included.
+    average of the maker's weights. Losses are the critic's, penalty included.
     """
 
     def __init__(
@@ -35,7 +35,13 @@ class GanFit:
         round_steps: int,
         seed: int,
     ) -> None:
-        self.model, self.real, self.settings, self.round_steps, self.seed = model, real, model.settings, round_steps, seed
+        self.model, self.real, self.settings, self.round_steps, self.seed = (
+            model,
+            real,
+            model.settings,
+            round_steps,
+            seed,
+        )
         self.maker, self.device = model.weights, model.law.device
         settings, pac = model.settings, model.settings.pac
         self.batch = math.ceil(settings.batch_size / pac) * pac
@@ -44,8 +50,10 @@ class GanFit:
         self.judge.initialise(stream(seed, CRITIC_WEIGHTS))
         self.random = stream(seed, STEPS, self.device)
         self.lr = settings.lr * rate
-        adam = dict(lr=self.lr, betas=BETAS, weight_decay=settings.weight_decay, fused=True)
-        self.optimizers = [torch.optim.Adam([side.flat], **adam) for side in (self.maker, self.judge)]
+        self.optimizers = [
+            torch.optim.Adam([side.flat], lr=self.lr, betas=BETAS, weight_decay=settings.weight_decay, fused=True)
+            for side in (self.maker, self.judge)
+        ]
         self.average, self.best = self.maker.flat.clone(), self.maker.flat.clone()
         codes = real(0)[1]
         self.finder = RowFinder(model.law, codes[:, : len(model.law.sizes)])
@@ -56,6 +64,7 @@ class GanFit:
         scores, codes = self.real(done)
         rows = torch.from_numpy(scores).to(self.device), torch.from_numpy(codes).to(self.device)
         loss = torch.zeros((), device=self.device)
+        span = max(1.0, self.settings.average * rounds * self.round_steps)
         for _ in range(self.round_steps):
             if self.settings.schedule == "cosine":
                 share = (1 + math.cos(math.pi * self.step / (rounds * self.round_steps))) / 2
@@ -65,7 +74,7 @@ class GanFit:
                 loss += self._critic_step(*rows)
             self._maker_step()
             self.step += 1
-            self.average.lerp_(self.maker.flat, max(1 / self.step, 1 - self.settings.average))
+            self.average.lerp_(self.maker.flat, max(1 / self.step, 1 / span))
         return float(loss) / (self.round_steps * self.settings.critic_steps)
 
     def _critic_step(self, scores: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:

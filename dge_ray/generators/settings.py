@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Any, Literal, Self, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -38,7 +38,7 @@ class Settings(BaseModel):
 def _takes(field: FieldInfo) -> str:
     """A field's range in words."""
     kinds = [field.annotation]
-    if get_origin(field.annotation) is UnionType:
+    if get_origin(field.annotation) in (UnionType, Union):  # the latter: with a Literal
         kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
     kind = kinds[0]
     if get_origin(kind) is Literal:
@@ -132,7 +132,9 @@ class GanSettings(TrainedSettings):
     batch_size: int = Field(500, ge=2, le=65_536, description="rows a step")
     lr: float = Field(1e-3, ge=1e-8, le=1, description="the learning rate of both networks' Adam, at first")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="how the learning rate falls to 0, if at all")
-    average: float = Field(0.999, ge=0, lt=1, description="moving average of the weights, a step's keep; 0: the last")
+    average: float = Field(
+        0.02, ge=0, le=1, description="share of the steps that the weights' moving average spans; 0: the last weights"
+    )
     calibrate: bool = Field(True, description="set each column's marginal right after the fit")
     weight_decay: float = Field(1e-6, ge=0, le=10, description="Adam's, a squared penalty")
     dropout: float = Field(0.0, ge=0, le=0.95, description="share of the critic's hidden units dropped while fitting")

@@ -1,4 +1,4 @@
-"""Fitting the VAE: one-cycle AdamW on the evidence bound, an average of the weights, early stopping on held-out rows."""
+"""Fitting the VAE: one-cycle AdamW on the evidence bound, an average of the weights, held-out rows to stop by."""
 
 from collections.abc import Callable
 

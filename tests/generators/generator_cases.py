@@ -19,8 +19,8 @@ SMALL = {  # settings that fit in a blink
 LEARNING = {  # settings that learn the mixed table's dependence in a second or few
     "autoregressive": {"hidden": 32},
     "copula": {},
-    "gan": {"epochs": 200, "hidden": 32, "latent": 8, "batch_size": 100},
-    "vae": {"hidden": 64, "latent": 8, "kl_weight": 0.3},
+    "gan": {"epochs": 200, "hidden": 32, "latent": 8, "batch_size": 100, "lr": 3e-3},
+    "vae": {"hidden": 64, "latent": 8},
 }
 
 

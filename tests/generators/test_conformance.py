@@ -201,7 +201,7 @@ def test_completes_rows_from_one_coded_column(name: str) -> None:
     assert abs(_share(rows, "red") - _share(free, "red")) < 0.2
     assert abs(_share(rows, "blue") - _share(free, "blue")) < 0.2
     assert _share(rows, "red") - _share(rows, "blue") > 0.25
-    with pytest.raises(InputError, match="'colour'.*not in its schema"):
+    with pytest.raises(InputError, match=r"'colour'.*not in its schema"):
         generator.sample(1, seed=0, given=pa.table({"colour": ["ultraviolet"]}))
     with pytest.raises(InputError, match="3 rows"):
         generator.sample(2, seed=0, given=pa.table({"colour": ["red"] * 3}))
