@@ -26,7 +26,7 @@ from dge_ray.generators.ranks import MixedEncoder
 from dge_ray.generators.rounds import Plan
 from dge_ray.generators.settings import GanSettings
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.table.codec import TableCodec
+from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.schema import TableSchema
 
 ROWS = 0  # the stream of a sample: index at Purpose.SHARD
@@ -36,7 +36,8 @@ TRIES = 10  # times a row is made anew whose given column came out otherwise
 
 
 class Gan(Neural[GanSettings, GanModel]):
-    """A conditional Wasserstein GAN. Settings: `GanSettings`. There is no held-out loss: all rounds run."""
+    """A conditional Wasserstein GAN. Settings: `GanSettings`. There is no held-out loss: all
+    rounds run, on all rows."""
 
     name = "gan"
 
@@ -80,15 +81,16 @@ class Gan(Neural[GanSettings, GanModel]):
         self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[GanModel]:
         s = self.settings
-        encoder = self._fit_encoder(schema, rows) if source is None else _encoder(source)
+        values = rows.seen  # nothing is held out: there is no loss to look at on rows that were not fitted
+        encoder = self._fit_encoder(schema, values) if source is None else _encoder(source)
 
         def real(done: int) -> tuple[np.ndarray, np.ndarray]:
-            return encoder.encode(rows.train, numpy_generator(seed, Purpose.FIT, index=TIES + done))
+            return encoder.encode(values, numpy_generator(seed, Purpose.FIT, index=TIES + done))
 
-        conditioned = encoder.sizes[: len(encoder.coded)]
-        law = ConditionLaw.fit(conditioned, real(0)[1], device)
+        codes = real(0)[1]
+        law = ConditionLaw.fit(encoder.sizes[: len(encoder.coded)], codes, device)
         model = GanModel(encoder, law, s, device)
-        epoch = max(1, rows.count // s.batch_size)
+        epoch = max(1, len(codes) // s.batch_size)
         steps = STEPS if s.epochs is None else s.epochs * epoch
         round_steps = min(ROUND_STEPS, steps)
 
@@ -101,10 +103,10 @@ class Gan(Neural[GanSettings, GanModel]):
         rounds = math.ceil(steps / round_steps)
         return Start(model, begin, Plan(rounds, rounds, s.budget_seconds))
 
-    def _fit_encoder(self, schema: TableSchema, rows: Rows) -> RowEncoder:
+    def _fit_encoder(self, schema: TableSchema, values: Columns) -> RowEncoder:
         if self.settings.encoding == "modes":
-            return ModeEncoder.fit(schema.modelled, rows.seen)
-        return MixedEncoder.fit(schema.modelled, rows.seen, bins=self.settings.bins)
+            return ModeEncoder.fit(schema.modelled, values)
+        return MixedEncoder.fit(schema.modelled, values, bins=self.settings.bins)
 
     def _files(self, model: GanModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, plain = model.encoder.state()

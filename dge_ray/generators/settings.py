@@ -129,7 +129,7 @@ class GanSettings(TrainedSettings):
     epochs: int | None = Field(
         None, ge=1, le=1_000_000, description="passes over the rows; none: as many as make 5,000 steps"
     )
-    batch_size: int = Field(500, ge=2, le=65_536, description="rows a step")
+    batch_size: int = Field(250, ge=2, le=65_536, description="rows a step")
     lr: float = Field(1e-3, ge=1e-8, le=1, description="the learning rate of both networks' Adam, at first")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="how the learning rate falls to 0, if at all")
     average: float = Field(
@@ -153,18 +153,20 @@ class GanSettings(TrainedSettings):
 
 class VaeSettings(TrainedSettings):
     bins: int = Field(128, ge=2, le=4096, description="the most quantile bins of a measured column")
-    latent: int = Field(64, ge=1, le=4096, description="width of the latent normal")
+    latent: int = Field(32, ge=1, le=4096, description="width of the latent normal")
     hidden: int = Field(256, ge=1, le=4096, description="width of both networks' hidden layers")
     layers: int = Field(2, ge=1, le=8, description="hidden layers of both networks")
     epochs: int | None = Field(
-        None, ge=1, le=1_000_000, description="the most passes over the rows; none: as many as make 5,000 steps"
+        None, ge=1, le=1_000_000, description="the most passes over the rows; none: 30, or as many as make 3,000 steps"
     )
     batch_size: int | None = Field(
         None, ge=1, le=65_536, description="rows a step; none: rows / 64, between 32 and 512"
     )
     lr: float = Field(1e-3, ge=1e-8, le=1, description="the highest learning rate of the one-cycle schedule")
     calibrate: bool = Field(True, description="set each column's marginal right after the fit")
-    kl_weight: float = Field(1.0, gt=0, le=100, description="weight of the divergence from the prior")
+    kl_weight: float = Field(
+        0.5, gt=0, le=100, description="weight of the divergence from the prior; 1: the evidence bound"
+    )
     weight_decay: float = Field(1e-5, ge=0, le=10, description="AdamW's")
     patience: int | None = Field(
         None,

@@ -21,8 +21,8 @@ class VaeFit:
     """Both networks fitted to rows, a round being an epoch.
 
     `real(round)` gives scores (n, q) and codes (n, c), whose ties fall anew each round. What counts is the moving
-    average of the weights over about an epoch. Losses are bounds in nats a row, with `settings.kl_weight`; held-out
-    ones have the same noise each time.
+    average of the weights over about an epoch. Losses are bounds on -log p in nats a row, their divergence weighted by
+    `settings.kl_weight` (as by TVAE's doubled reconstruction); held-out ones have the same noise each time.
     """
 
     def __init__(
