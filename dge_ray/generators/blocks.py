@@ -35,8 +35,19 @@ class Blocks:
         return shifted - (shifted.exp() @ self.member).log()[:, self.owner]
 
     def relaxed(self, logits: torch.Tensor, temperature: float, random: torch.Generator) -> torch.Tensor:
-        """Nearly one-hot draws (n, width) that gradients pass through (Gumbel-softmax, Jang et al. 2017)."""
-        return self.log_softmax((logits + gumbel(logits, random)) / temperature).exp()
+        """One-hot draws (n, width) with the gradients of nearly one-hot ones (straight-through Gumbel-softmax).
+
+        Source: Jang et al. 2017. What is only nearly one-hot would tell made rows from real ones by itself, and the
+        maker would answer with logits so large that it draws one category only.
+        """
+        if not self.sizes:
+            return logits
+        noisy = logits + gumbel(logits, random)
+        soft = self.log_softmax(noisy / temperature).exp()
+        with torch.no_grad():
+            hard = self.one_hot(torch.stack([part.argmax(1) for part in noisy.split(self.sizes, 1)], 1))
+            rest = hard - soft
+        return soft + rest
 
     def draw(self, logits: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """Codes (n, c) int64 by each block's probabilities."""

@@ -15,7 +15,7 @@ from dge_ray.generators.neural import stream
 
 MAKER_WEIGHTS, CRITIC_WEIGHTS, STEPS, MOMENTS = 0, 1, 2, 3  # the streams of a fit: indices at Purpose.FIT
 ROUND_STEPS = 100
-TEMPERATURE = 0.2  # of the Gumbel-softmax
+TEMPERATURE = 0.2  # of the Gumbel-softmax whose gradients are taken
 BETAS = (0.5, 0.999)
 
 
