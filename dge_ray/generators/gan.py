@@ -31,7 +31,7 @@ from dge_ray.table.schema import TableSchema
 
 ROWS = 0  # the stream of a sample: index at Purpose.SHARD
 TIES = 1_000  # the streams by which ties fall, one a round: indices at Purpose.FIT from here
-STEPS = 2_000  # of a fit, where no epochs are set
+STEPS = 6_000  # of a fit, where no epochs are set
 TRIES = 10  # times a row is made anew whose given column came out otherwise
 
 

@@ -127,7 +127,7 @@ class GanSettings(TrainedSettings):
     hidden: int = Field(256, ge=1, le=4096, description="width of both networks' hidden layers")
     layers: int = Field(2, ge=1, le=8, description="hidden layers of both networks")
     epochs: int | None = Field(
-        None, ge=1, le=1_000_000, description="passes over the rows; none: as many as make 2,000 steps"
+        None, ge=1, le=1_000_000, description="passes over the rows; none: as many as make 6,000 steps"
     )
     batch_size: int = Field(250, ge=2, le=65_536, description="rows a step")
     lr: float = Field(2e-3, ge=1e-8, le=1, description="the learning rate of both networks' Adam, at first")
