@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
 from dge_ray.generators.conditional import complete
@@ -57,6 +56,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
     """A small autoregressor over column tokens. Settings: `AutoregressiveSettings`."""
 
     name = "autoregressive"
+    architecture = ("hidden", "embedding")
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.
@@ -154,14 +154,8 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         discretiser = Discretiser.from_state(saved.arrays, saved.extra["tokens"])
         return TokenModel(discretiser, saved_network(saved, discretiser, device))
 
-    def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
-        source = super()._source(path, schema)
-        check_columns(source.schema, schema, path)
-        for name in ("hidden", "embedding"):
-            if source.settings[name] != getattr(self.settings, name):
-                got, takes = source.settings[name], getattr(self.settings, name)
-                raise InputError("warm_start", f"a checkpoint with {name}={got} in {path}", f"{name}={takes}")
-        return source
+    def _check_source_schema(self, source: TableSchema, schema: TableSchema, path: Path) -> None:
+        check_columns(source, schema, path)
 
 
 def _marginal(row: np.ndarray, size: int) -> torch.Tensor:

@@ -8,7 +8,14 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.generators.settings import AutoregressiveSettings, CopulaSettings, DiffusionSettings, Settings
+from dge_ray.generators.settings import (
+    AutoregressiveSettings,
+    CopulaSettings,
+    DiffusionSettings,
+    GanSettings,
+    Settings,
+    VaeSettings,
+)
 from dge_ray.table.schema import TableSchema
 
 Progress = Callable[[dict[str, Any]], None]
@@ -78,11 +85,15 @@ REGISTRY: dict[str, str] = {
     "autoregressive": "dge_ray.generators.autoregressive:Autoregressive",
     "copula": "dge_ray.generators.copula:Copula",
     "diffusion": "dge_ray.generators.diffusion:Diffusion",
+    "gan": "dge_ray.generators.gan:Gan",
+    "vae": "dge_ray.generators.vae:Vae",
 }
 SETTINGS: dict[str, type[Settings]] = {
     "autoregressive": AutoregressiveSettings,
     "copula": CopulaSettings,
     "diffusion": DiffusionSettings,
+    "gan": GanSettings,
+    "vae": VaeSettings,
 }
 
 

@@ -6,14 +6,12 @@ Two formulations: `edm` (edm.py), which is made for short fits and fast sampling
 import math
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
 from dge_ray.generators.conditions import encode_given, with_given
@@ -47,6 +45,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
     """A diffusion over normal scores and codes. Settings: `DiffusionSettings`."""
 
     name = "diffusion"
+    architecture = ("formulation", "width", "layers", "first", "last", "timesteps")
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.
@@ -138,16 +137,6 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         process = self._process(saved.schema, encoder, shares, device)
         process.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
         return DiffusionModel(encoder, process, shares)
-
-    def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
-        source = super()._source(path, schema)
-        if source.schema != schema:
-            raise InputError("warm_start", f"a checkpoint of another schema in {path}", "one of the same schema")
-        for name in ("formulation", "width", "layers", "first", "last", "timesteps"):
-            if source.settings[name] != getattr(self.settings, name):
-                got, takes = source.settings[name], getattr(self.settings, name)
-                raise InputError("warm_start", f"a checkpoint with {name}={got} in {path}", f"{name}={takes}")
-        return source
 
 
 def _shares(codes: np.ndarray, sizes: list[int]) -> np.ndarray:

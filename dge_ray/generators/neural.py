@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from dge_ray.errors import InputError
 from dge_ray.generators.base import SETTINGS, Keeper, Progress
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from dge_ray.generators.checks import check_device, encode_rows, encode_training, not_fitted
@@ -56,6 +57,8 @@ class Neural(ABC, Generic[S, Model]):
     """
 
     name: ClassVar[str]
+    architecture: ClassVar[tuple[str, ...]]
+    """Settings that a checkpoint to start from must share."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings: S = SETTINGS[self.name].read(settings)  # type: ignore[assignment]
@@ -153,12 +156,22 @@ class Neural(ABC, Generic[S, Model]):
         return self.settings.model_dump()  # type: ignore[attr-defined]
 
     def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
-        """The checkpoint to start from, checked against this generator and schema.
+        """The checkpoint to start from: of this generator, with the same `architecture`, for this schema.
 
         Raises:
-            InputError: it is not of this generator, or does not fit the schema or the settings.
+            InputError: it is not.
         """
-        return read_checkpoint(path, self.name)
+        source = read_checkpoint(path, self.name)
+        self._check_source_schema(source.schema, schema, path)
+        for name in self.architecture:
+            if source.settings[name] != getattr(self.settings, name):
+                got, takes = source.settings[name], getattr(self.settings, name)
+                raise InputError("warm_start", f"a checkpoint with {name}={got} in {path}", f"{name}={takes}")
+        return source
+
+    def _check_source_schema(self, source: TableSchema, schema: TableSchema, path: Path) -> None:
+        if source != schema:
+            raise InputError("warm_start", f"a checkpoint of another schema in {path}", "one of the same schema")
 
     @abstractmethod
     def _start(

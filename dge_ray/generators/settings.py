@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Any, Literal, Self, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from dge_ray.errors import InputError, nearest
@@ -38,7 +38,7 @@ class Settings(BaseModel):
 def _takes(field: FieldInfo) -> str:
     """A field's range in words."""
     kinds = [field.annotation]
-    if get_origin(field.annotation) is UnionType:
+    if get_origin(field.annotation) in (UnionType, Union):  # the latter: with a Literal
         kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
     kind = kinds[0]
     if get_origin(kind) is Literal:
@@ -121,4 +121,87 @@ class DiffusionSettings(TrainedSettings):
     )
     patience: int = Field(
         10, ge=1, le=1_000_000, description="fortieths of the steps without a better held-out loss before stopping"
+    )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The CTGAN of van Breugel et al. 2023, Synthetic data, real errors: 2,000 epochs and defaults elsewhere.
+    "dge2023": {
+        "encoding": "modes",
+        "epochs": 2000,
+        "batch_size": 500,
+        "hidden": 500,
+        "layers": 2,
+        "latent": 500,
+        "lr": 1e-3,
+        "schedule": "constant",
+        "average": 0.0,
+        "calibrate": False,
+        "weight_decay": 1e-3,
+        "dropout": 0.1,
+        "penalty": 10.0,
+        "clip": 1.0,
+        "critic_steps": 1,
+        "pac": 1,
+        "frequencies": "log",
+    }
+}
+
+
+class GanSettings(TrainedSettings):
+    preset: Literal["dge2023"] | None = Field(None, description="a publication's settings, for those not given here")
+    encoding: Literal["ranks", "modes"] = Field(
+        "ranks", description="measured columns as normal scores of their ranks, or as modes of a Gaussian mixture"
+    )
+    bins: int = Field(128, ge=2, le=4096, description="with ranks: the most quantile bins of a measured column")
+    latent: int = Field(128, ge=1, le=4096, description="normal numbers that a row is made from")
+    hidden: int = Field(256, ge=1, le=4096, description="width of both networks' hidden layers")
+    layers: int = Field(2, ge=1, le=8, description="hidden layers of both networks")
+    epochs: int | None = Field(
+        None, ge=1, le=1_000_000, description="passes over the rows; none: as many as make 6,000 steps"
+    )
+    batch_size: int = Field(250, ge=2, le=65_536, description="rows a step")
+    lr: float = Field(2e-3, ge=1e-8, le=1, description="the learning rate of both networks' Adam, at first")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="how the learning rate falls to 0, if at all")
+    average: float = Field(
+        0.02, ge=0, le=1, description="share of the steps that the weights' moving average spans; 0: the last weights"
+    )
+    calibrate: bool = Field(True, description="set each column's marginal right after the fit")
+    weight_decay: float = Field(1e-6, ge=0, le=10, description="Adam's, a squared penalty")
+    dropout: float = Field(0.0, ge=0, le=0.95, description="share of the critic's hidden units dropped while fitting")
+    penalty: float = Field(10.0, ge=0, le=1000, description="weight of the gradient penalty")
+    clip: float | None = Field(None, gt=0, description="the largest norm of a step's gradient; none: any")
+    critic_steps: int = Field(1, ge=1, le=100, description="steps of the critic a step of the maker")
+    pac: int = Field(1, ge=1, le=100, description="rows that the critic sees at once")
+    frequencies: Literal["log", "real"] = Field("log", description="how often a category is asked for while fitting")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, given: Any) -> Any:
+        preset = given.get("preset")
+        return {**PRESETS[preset], **given} if isinstance(preset, str) and preset in PRESETS else given
+
+
+class VaeSettings(TrainedSettings):
+    bins: int = Field(128, ge=2, le=4096, description="the most quantile bins of a measured column")
+    latent: int = Field(32, ge=1, le=4096, description="width of the latent normal")
+    hidden: int = Field(256, ge=1, le=4096, description="width of both networks' hidden layers")
+    layers: int = Field(2, ge=1, le=8, description="hidden layers of both networks")
+    epochs: int | None = Field(
+        None, ge=1, le=1_000_000, description="the most passes over the rows; none: 30, or as many as make 3,000 steps"
+    )
+    batch_size: int | None = Field(
+        None, ge=1, le=65_536, description="rows a step; none: rows / 64, between 32 and 512"
+    )
+    lr: float = Field(1e-3, ge=1e-8, le=1, description="the highest learning rate of the one-cycle schedule")
+    calibrate: bool = Field(True, description="set each column's marginal right after the fit")
+    kl_weight: float = Field(
+        0.5, gt=0, le=100, description="weight of the divergence from the prior; 1: the evidence bound"
+    )
+    weight_decay: float = Field(1e-5, ge=0, le=10, description="AdamW's")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="epochs without a better held-out bound before stopping; none: a quarter of the epochs",
     )

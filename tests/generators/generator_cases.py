@@ -13,10 +13,19 @@ SMALL = {  # settings that fit in a blink
     "autoregressive": {"epochs": 3, "hidden": 16, "bins": 16},
     "copula": {},
     "diffusion": {"steps": 120, "width": 32, "layers": 1, "bins": 16, "lr": 1e-2},
+    "gan": {"epochs": 60, "hidden": 16, "latent": 8, "batch_size": 100, "bins": 16},
+    "vae": {"epochs": 10, "hidden": 16, "latent": 4, "bins": 16},
 }
 
-LEARNING = {"autoregressive": {"hidden": 32}, "copula": {}, "diffusion": {"width": 64, "steps": 800}}  # ... in seconds
+LEARNING = {  # settings that learn the mixed table's dependence in a second or few
+    "autoregressive": {"hidden": 32},
+    "copula": {},
+    "diffusion": {"width": 64, "steps": 800},
+    "gan": {"epochs": 200, "hidden": 32, "latent": 8, "batch_size": 100, "lr": 3e-3},
+    "vae": {"hidden": 64, "latent": 8},
+}
 MEETS_ANY_CONDITION = {"autoregressive", "diffusion"}
+MEETS_ONE_CODED = {"gan"}
 
 
 def mixed_table(n: int = 400, seed: int = 0) -> pa.Table:

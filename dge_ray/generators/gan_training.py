@@ -1,0 +1,148 @@
+"""Fitting the GAN: Wasserstein loss with gradient penalty, training by sampling, an average of the maker's weights."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from dge_ray.generators.calibration import code_shares
+from dge_ray.generators.condition_vectors import RowFinder
+from dge_ray.generators.flat_weights import FlatWeights, adam_state, restore_adam
+from dge_ray.generators.gan_model import GanModel
+from dge_ray.generators.gan_networks import Critic
+from dge_ray.generators.neural import stream
+
+MAKER_WEIGHTS, CRITIC_WEIGHTS, STEPS, MOMENTS = 0, 1, 2, 3  # the streams of a fit: indices at Purpose.FIT
+ROUND_STEPS = 100
+TEMPERATURE = 0.2  # of the Gumbel-softmax whose gradients are taken
+BETAS = (0.5, 0.999)
+
+
+class GanFit:
+    """The two networks fitted to rows, a round being `ROUND_STEPS` steps.
+
+    `real(round)` gives scores (n, q) and codes (n, c), whose ties fall anew each round. What counts is the moving
+    average of the maker's weights. Losses are the critic's, penalty included.
+    """
+
+    def __init__(
+        self,
+        model: GanModel,
+        real: Callable[[int], tuple[np.ndarray, np.ndarray]],
+        *,
+        rate: float,
+        round_steps: int,
+        seed: int,
+    ) -> None:
+        self.model, self.real, self.settings, self.round_steps, self.seed = (
+            model,
+            real,
+            model.settings,
+            round_steps,
+            seed,
+        )
+        self.maker, self.device = model.weights, model.law.device
+        settings, pac = model.settings, model.settings.pac
+        self.batch = math.ceil(settings.batch_size / pac) * pac
+        self.critic = Critic(model.scores + model.blocks.width + model.law.width, settings.hidden, settings.layers, pac)
+        self.judge = FlatWeights(self.critic.shapes, str(self.device))
+        self.judge.initialise(stream(seed, CRITIC_WEIGHTS))
+        self.random = stream(seed, STEPS, self.device)
+        self.lr = settings.lr * rate
+        self.optimizers = [
+            torch.optim.Adam([side.flat], lr=self.lr, betas=BETAS, weight_decay=settings.weight_decay, fused=True)
+            for side in (self.maker, self.judge)
+        ]
+        self.average, self.best = self.maker.flat.clone(), self.maker.flat.clone()
+        codes = real(0)[1]
+        self.finder = RowFinder(model.law, codes[:, : len(model.law.sizes)])
+        self.shares = code_shares(codes, model.blocks.sizes)
+        self.step = 0
+
+    def run(self, done: int, rounds: int) -> float:
+        scores, codes = self.real(done)
+        rows = torch.from_numpy(scores).to(self.device), torch.from_numpy(codes).to(self.device)
+        loss = torch.zeros((), device=self.device)
+        span = max(1.0, self.settings.average * rounds * self.round_steps)
+        for _ in range(self.round_steps):
+            if self.settings.schedule == "cosine":
+                share = (1 + math.cos(math.pi * self.step / (rounds * self.round_steps))) / 2
+                for optimizer in self.optimizers:
+                    optimizer.param_groups[0]["lr"] = self.lr * share
+            for _ in range(self.settings.critic_steps):
+                loss += self._critic_step(*rows)
+            self._maker_step()
+            self.step += 1
+            self.average.lerp_(self.maker.flat, max(1 / self.step, 1 / span))
+        return float(loss) / (self.round_steps * self.settings.critic_steps)
+
+    def _critic_step(self, scores: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        s, n = self.settings, self.batch
+        places = self.model.law.draw(n, s.frequencies, self.random)
+        at = self.finder.draw(places, self.random)
+        condition = self.model.law.vectors(places)
+        real = torch.cat([scores[at], self.model.blocks.one_hot(codes[at]), condition], 1)
+        with torch.no_grad():
+            fake = self._fake(places)[0]
+        share = torch.rand(n // s.pac, 1, generator=self.random, device=self.device).repeat_interleave(s.pac, 0)
+        between = real.lerp(fake, share)
+        masks = self.critic.masks(2 * n, s.dropout, self.random)
+        w, packs = self.judge.weights, n // s.pac
+        values = self.critic(w, torch.cat([real, fake]), masks)
+        loss = values[packs:].mean() - values[:packs].mean()
+        loss = loss + s.penalty * self.critic.penalty(w, between, None if masks is None else masks[:, :packs])
+        self._descend(self.judge, self.optimizers[1], loss)
+        return loss.detach()
+
+    def _maker_step(self) -> None:
+        places = self.model.law.draw(self.batch, self.settings.frequencies, self.random)
+        fake, log_p = self._fake(places)
+        masks = self.critic.masks(self.batch, self.settings.dropout, self.random)
+        loss = -self.critic(self.judge.views(self.judge.flat), fake, masks).mean()
+        if log_p is not None:
+            loss = loss - log_p.gather(1, places[:, None]).mean()
+        self._descend(self.maker, self.optimizers[0], loss)
+
+    def _fake(self, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Rows with their conditions as the critic sees them, (n, inputs), and the conditioned blocks' log p."""
+        model = self.model
+        scores, logits = model.outputs(model.inputs(places, self.random), None)
+        soft = model.blocks.relaxed(logits, TEMPERATURE, self.random)
+        log_p = model.blocks.log_softmax(logits) if model.law.width and torch.is_grad_enabled() else None
+        return torch.cat([scores, soft, model.law.vectors(places)], 1), log_p
+
+    def _descend(self, side: FlatWeights, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+        side.gradient.zero_()
+        loss.backward()
+        if self.settings.clip is not None:
+            side.clip(self.settings.clip)
+        optimizer.step()
+
+    def score(self) -> float | None:
+        return None
+
+    def keep(self) -> None:
+        self.best.copy_(self.average)
+
+    def finish(self) -> None:
+        self.maker.flat.grad = None
+        self.maker.flat.copy_(self.best)
+        self.model.settle(self.shares, stream(self.seed, MOMENTS, self.device))
+
+    def state(self) -> dict[str, torch.Tensor]:
+        sides = (("maker", self.maker, self.optimizers[0]), ("critic", self.judge, self.optimizers[1]))
+        state = {"average": self.average, "best": self.best, "random": self.random.get_state()}
+        for name, side, optimizer in sides:
+            state |= {name: side.flat, **dict(adam_state(optimizer, side.flat, name))}
+        return state | {"step": torch.tensor(self.step)}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        sides = (("maker", self.maker, self.optimizers[0]), ("critic", self.judge, self.optimizers[1]))
+        for name, side, optimizer in sides:
+            side.flat.copy_(state[name])
+            restore_adam(optimizer, side.flat, name, state)
+        self.average.copy_(state["average"])
+        self.best.copy_(state["best"])
+        self.random.set_state(state["random"])
+        self.step = int(state["step"])

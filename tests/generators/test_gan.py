@@ -1,0 +1,271 @@
+"""The GAN. Its parts against closed forms and autograd; then what a fit keeps, resumes and refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from generator_cases import LEARNING, SMALL, mixed_schema, mixed_table, tiny_table
+
+from dge_ray.errors import InputError
+from dge_ray.generators.base import Unsupported
+from dge_ray.generators.blocks import Blocks
+from dge_ray.generators.calibration import Calibration
+from dge_ray.generators.condition_vectors import ConditionLaw, RowFinder
+from dge_ray.generators.flat_weights import FlatWeights
+from dge_ray.generators.gan import Gan
+from dge_ray.generators.gan_networks import Critic, Maker
+from dge_ray.generators.modes import ONE_HOT_VALUES, ModeEncoder, Modes
+from dge_ray.generators.settings import PRESETS, GanSettings
+from dge_ray.keeper import FolderKeeper
+from dge_ray.storage import Folder
+from dge_ray.table import TableCodec, check_table, infer_schema
+
+TABLE = mixed_table()
+SCHEMA = mixed_schema(TABLE)
+SIZES = [3, 1, 4]
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def critic_and_weights(layers: int, pac: int = 1) -> tuple[Critic, FlatWeights]:
+    critic = Critic(inputs=5, hidden=7, layers=layers, pac=pac)
+    weights = FlatWeights(critic.shapes)
+    weights.initialise(random())
+    return critic, weights
+
+
+def test_penalty_of_a_linear_critic_is_its_closed_form() -> None:
+    """Without hidden layers the slope is the weight vector wherever one looks."""
+    critic, weights = critic_and_weights(0)
+    slope = weights.weights["out.W"].detach()
+    penalty = critic.penalty(weights.weights, torch.randn(6, 5, generator=random()))
+    assert float(penalty.detach()) == pytest.approx((float(slope.norm()) - 1) ** 2, rel=1e-5)
+    penalty.backward()
+    expected = 2 * (slope.norm() - 1) * slope / slope.norm()
+    torch.testing.assert_close(weights.weights["out.W"].grad, expected)
+
+
+@pytest.mark.parametrize(("layers", "pac", "dropout"), [(1, 1, 0.0), (2, 2, 0.0), (3, 2, 0.4)])
+def test_slopes_and_penalty_agree_with_autograds_double_backward(layers: int, pac: int, dropout: float) -> None:
+    critic, weights = critic_and_weights(layers, pac)
+    masks = critic.masks(8, dropout, random(3))
+    x = torch.randn(8, 5, generator=random(1)).requires_grad_()
+    total = critic(weights.weights, x, masks).sum()
+    (slopes,) = torch.autograd.grad(total, x, create_graph=True)
+    slopes = slopes.reshape(8 // pac, -1)
+    torch.testing.assert_close(critic.slopes(weights.weights, x, masks), slopes)
+    ((slopes.square().sum(1) + 1e-12).sqrt() - 1).square().mean().backward()
+    expected = weights.gradient.clone()
+    weights.gradient.zero_()
+    critic.penalty(weights.weights, x.detach(), masks).backward()
+    torch.testing.assert_close(weights.gradient, expected)
+
+
+def test_masks_keep_the_mean_and_are_absent_without_dropout() -> None:
+    critic, _ = critic_and_weights(2)
+    assert critic.masks(8, 0.0, random()) is None
+    masks = critic.masks(4_000, 0.25, random())
+    assert masks is not None and masks.shape == (2, 4_000, 7)
+    assert masks.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert abs(float(masks.mean()) - 1) < 0.01  # se .0024
+
+
+def test_maker_with_the_batchs_own_moments_is_the_maker_in_training() -> None:
+    maker = Maker(inputs=4, hidden=6, layers=2, outputs=3)
+    weights = FlatWeights(maker.shapes)
+    weights.initialise(random())
+    x = torch.randn(50, 4, generator=random(1))
+    moments = maker.moments(weights.weights, x)
+    torch.testing.assert_close(maker(weights.weights, x, moments), maker(weights.weights, x))
+    # With moments handed in, a row is the same whoever stands beside it.
+    torch.testing.assert_close(maker(weights.weights, x[:1], moments), maker(weights.weights, x, moments)[:1])
+
+
+def test_clipping_shortens_long_gradients_only() -> None:
+    weights = FlatWeights({"a.W": (2, 1)})
+    weights.gradient.copy_(torch.tensor([3.0, 4.0]))
+    weights.clip(10.0)
+    assert weights.gradient.tolist() == [3.0, 4.0]
+    weights.clip(1.0)
+    torch.testing.assert_close(weights.gradient, torch.tensor([0.6, 0.8]))
+
+
+def test_block_softmax_and_draws_are_those_of_each_block() -> None:
+    blocks, logits = Blocks(SIZES), torch.randn(20_000, 8, generator=random()) * 0 + torch.arange(8) / 3
+    parts = [part.log_softmax(1) for part in logits.split(SIZES, 1)]
+    torch.testing.assert_close(blocks.log_softmax(logits), torch.cat(parts, 1))
+    codes = blocks.draw(logits, random(1))
+    shares = blocks.one_hot(codes).mean(0)
+    assert float((shares - torch.cat(parts, 1).exp()[0]).abs().max()) < 0.018  # 5 se of at most .0035
+    relaxed = blocks.relaxed(logits, 0.2, random(1))
+    torch.testing.assert_close(torch.stack([part.sum(1) for part in relaxed.split(SIZES, 1)], 1), torch.ones(20_000, 3))
+
+
+def test_conditions_have_the_log_frequencies_and_rows_meet_them() -> None:
+    codes = np.random.default_rng(0).choice(4, (500, 1), p=[0.9, 0.08, 0.02, 0.0])
+    codes = np.concatenate([codes, np.random.default_rng(1).integers(0, 2, (500, 1))], 1)
+    law = ConditionLaw.fit([4, 2], codes)
+    counts = np.bincount(codes[:, 0], minlength=4)
+    expected = np.log1p(counts) / np.log1p(counts).sum() / 2
+    np.testing.assert_allclose(law.probabilities("log")[:4], expected)
+    np.testing.assert_allclose(law.probabilities("real")[:4], counts / 1000)
+    places = law.draw(40_000, "log", random())
+    drawn = np.bincount(places.numpy(), minlength=6) / 40_000
+    assert np.abs(drawn - law.probabilities("log")).max() < 0.0125  # 5 se of at most .0025
+    assert drawn[3] == 0  # a category that no row has is never asked for
+    rows = RowFinder(law, codes).draw(places, random(1))
+    column, code = np.where(places < 4, 0, 1), np.where(places < 4, places, places - 4)
+    assert (codes[rows.numpy(), column] == code).all()
+    assert len(np.unique(rows.numpy())) == 500  # every row is among them
+    assert law.vectors(places[:5]).argmax(1).tolist() == places[:5].tolist()
+
+
+def test_modes_invert_and_are_near_the_mixture() -> None:
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(-5, 0.5, 600), rng.normal(1000, 30, 400), [np.nan] * 50])
+    modes = Modes.fit(values, True, index=0)
+    offsets, codes = modes.encode(values, rng)
+    inside = np.abs(offsets) < 1
+    assert inside.mean() > 0.99
+    np.testing.assert_allclose(modes.decode(offsets, codes)[inside], values[inside])
+    assert (codes == modes.size - 1).sum() == 50
+    lower = modes.shares[modes.means < 100].sum()
+    assert abs(lower - 0.6) < 0.02
+    assert Modes.fit(values, True, index=0).means.tobytes() == modes.means.tobytes()
+
+
+def test_mode_encoder_codes_columns_of_few_values() -> None:
+    n = 200
+    table = pa.table({"few": np.arange(n) % ONE_HOT_VALUES, "many": np.random.default_rng(0).normal(size=n)})
+    schema = infer_schema(table)
+    values = TableCodec(schema).encode(table)
+    encoder = ModeEncoder.fit(schema.modelled, values)
+    assert encoder.measured == ["many"] and "few" in encoder.coded
+    decoded = encoder.decode(*encoder.encode(values, np.random.default_rng(0)))
+    np.testing.assert_array_equal(decoded["few"], values["few"])
+    assert np.abs(decoded["many"] - values["many"]).max() < 1e-5
+
+
+def test_calibration_sets_marginals_right() -> None:
+    blocks = Blocks([2, 3])
+    logits = torch.randn(4_000, 5, generator=random())
+    shares = np.array([0.9, 0.1, 0.2, 0.8, 0.0])
+    scores = np.random.default_rng(0).exponential(size=(4_000, 1))
+    found = Calibration.fit(scores, logits, blocks, shares)
+    mean = blocks.log_softmax(found.logits(logits)).exp().mean(0)
+    np.testing.assert_allclose(mean.numpy(), shares, atol=1e-3)
+    normal = found.scores(np.random.default_rng(1).exponential(size=(4_000, 1)))
+    assert abs(normal.mean()) < 0.08 and abs(normal.std() - 1) < 0.06  # 5 se of the 4,000 and the 4,000 fitted on
+    untouched = Calibration.none(5)
+    assert untouched.scores(scores) is scores and torch.equal(untouched.logits(logits), logits)
+
+
+def test_preset_fills_what_is_not_given() -> None:
+    preset = GanSettings.read({"preset": "dge2023"})
+    assert preset.model_dump(include=set(PRESETS["dge2023"])) == PRESETS["dge2023"]
+    assert GanSettings.read({"preset": "dge2023", "epochs": 7}).epochs == 7
+    assert GanSettings.read({"preset": "dge2023", "epochs": 7}).encoding == "modes"
+    assert GanSettings.read(preset.model_dump()) == preset
+    with pytest.raises(InputError, match=r"generator\.preset: got 'dge'; takes one of dge2023, or none"):
+        GanSettings.read({"preset": "dge"})
+
+
+@pytest.mark.parametrize("more", [{}, {"encoding": "modes"}, {"pac": 3, "layers": 3, "dropout": 0.2, "clip": 1.0}])
+def test_every_kind_of_network_keeps_the_schema(more: dict[str, Any]) -> None:
+    rows = Gan(**{**SMALL["gan"], "epochs": 10, **more}).fit(TABLE, SCHEMA, seed=0).sample(300, seed=0)
+    assert check_table(rows, SCHEMA) == []
+
+
+@pytest.mark.parametrize("encoding", ["ranks", "modes"])
+def test_tables_without_measured_or_without_coded_columns(encoding: str) -> None:
+    coded = tiny_table(300)
+    for table in (coded, pa.table({name: np.random.default_rng(0).normal(size=300) for name in "xy"})):
+        schema = infer_schema(table)
+        generator = Gan(**SMALL["gan"] | {"encoding": encoding, "epochs": 5}).fit(table, schema, seed=0)
+        assert check_table(generator.sample(100, seed=0), schema) == []
+
+
+def test_marginals_are_those_of_the_table() -> None:
+    """8,000 rows of a fit that is far from done: what is off by more than sampling noise is not calibrated.
+
+    Shares have standard errors of at most .0056 here and again in the calibration's 8,192 rows: 5 of both are .04.
+    """
+    rows = Gan(**SMALL["gan"]).fit(TABLE, SCHEMA, seed=0).sample(8_000, seed=0)
+    for name in ("colour", "label", "flag"):
+        for value in set(TABLE[name].to_pylist()):
+            real, drawn = (np.mean([v == value for v in t[name].to_pylist()]) for t in (TABLE, rows))
+            assert abs(real - drawn) < 0.04
+    assert abs(rows["income"].null_count / 8_000 - TABLE["income"].null_count / TABLE.num_rows) < 0.04
+
+
+class Cut(Exception):
+    pass
+
+
+def test_a_cut_off_fit_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    settings = {**SMALL["gan"], "epochs": 125, "dropout": 0.1}  # 5 rounds
+    whole = Gan(**settings).fit(TABLE, SCHEMA, seed=1)
+
+    def progress(record: dict[str, Any]) -> None:
+        if record["epoch"] == 4:
+            raise Cut
+
+    def keeper() -> FolderKeeper:
+        return FolderKeeper(Folder.open(tmp_path), "fit", every=0)
+
+    with pytest.raises(Cut):
+        Gan(**settings).fit(TABLE, SCHEMA, seed=1, keeper=keeper(), progress=progress)
+    heard: list[int] = []
+    resumed = Gan(**settings).fit(
+        TABLE, SCHEMA, seed=1, keeper=keeper(), progress=lambda record: heard.append(record["epoch"])
+    )
+    assert heard == [4, 5]
+    for name, generator in (("whole", whole), ("resumed", resumed)):
+        generator.save(tmp_path / name)
+    assert (tmp_path / "whole/weights.safetensors").read_bytes() == (
+        tmp_path / "resumed/weights.safetensors"
+    ).read_bytes()
+
+
+def test_members_share_the_encoder_and_differ_from_the_first_weight_on() -> None:
+    models = [Gan(**{**SMALL["gan"], "epochs": 1}).fit(TABLE, SCHEMA, seed=seed)._state()[1] for seed in (0, 1)]
+    first, second = (model.encoder.state() for model in models)
+    assert first[1] == second[1]
+    assert all(np.array_equal(value, second[0][name]) for name, value in first[0].items())
+    assert float((models[0].weights.flat - models[1].weights.flat).abs().median()) > 0.01
+
+
+def test_warm_start_goes_on_from_the_weights_and_refuses_others(tmp_path: Path) -> None:
+    source = Gan(**SMALL["gan"]).fit(TABLE, SCHEMA, seed=0)
+    source.save(tmp_path)
+    short = {**SMALL["gan"], "epochs": 1, "lr": 1e-6}
+    warm = Gan(**short).fit(TABLE.slice(0, 300), SCHEMA, seed=1, warm_start=tmp_path)
+    before, after = source._state()[1].weights.flat, warm._state()[1].weights.flat
+    assert float((before - after).abs().max()) < 1e-4
+    with pytest.raises(InputError, match=r"warm_start: got a checkpoint with hidden=16 .*; takes hidden=8"):
+        Gan(**{**short, "hidden": 8}).fit(TABLE, SCHEMA, seed=0, warm_start=tmp_path)
+    with pytest.raises(InputError, match="warm_start: got a checkpoint of another schema"):
+        Gan(**short).fit(tiny_table(), infer_schema(tiny_table()), seed=0, warm_start=tmp_path)
+
+
+def test_refuses_conditions_on_several_columns_naming_those_it_takes() -> None:
+    generator = Gan(**{**SMALL["gan"], "epochs": 1}).fit(TABLE, SCHEMA, seed=0)
+    with pytest.raises(Unsupported, match=r"given: got 'colour', 'label'; takes one coded column: 'flag', 'colour'"):
+        generator.sample(5, seed=0, given=TABLE.slice(0, 5).select(["colour", "label"]))
+    with pytest.raises(Unsupported, match="no column that is modelled"):
+        generator.sample(5, seed=0, given=TABLE.slice(0, 5).select(["unit"]))
+
+
+def test_learns_what_the_label_changes() -> None:
+    """Logarithms of incomes above 0 differ by 1 between labels in the table; half of it must be there."""
+    rows = Gan(**LEARNING["gan"]).fit(TABLE, SCHEMA, seed=0).sample(8_000, seed=0).to_pylist()
+    means = [
+        np.mean([np.log(r["income"]) for r in rows if r["label"] == label and (r["income"] or 0) > 0])
+        for label in ("yes", "no")
+    ]
+    assert means[0] - means[1] > 0.5
