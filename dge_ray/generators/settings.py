@@ -106,12 +106,12 @@ class DiffusionSettings(TrainedSettings):
     first: int | None = Field(None, ge=1, le=8192, description="tabddpm: width of the first layer; none: `width`")
     last: int | None = Field(None, ge=1, le=8192, description="tabddpm: width of the last layer; none: `width`")
     timesteps: int = Field(100, ge=1, le=10_000, description="tabddpm: steps from rows to noise, and back in sampling")
-    sampling_steps: int = Field(8, ge=2, le=1000, description="edm: predictions a sampled row costs")
+    sampling_steps: int = Field(7, ge=2, le=1000, description="edm: predictions a sampled row costs")
     steps: int | None = Field(
         None,
         ge=1,
         le=10_000_000,
-        description="of the fit; none: 250 passes, from 1500 to 15000 (edm), 30000 (tabddpm)",
+        description="of the fit; none: 250 passes, from 1500 to 8000 (edm), 30000 (tabddpm)",
     )
     batch_size: int | None = Field(None, ge=1, le=1_048_576, description="rows a step; none: 512 (edm), 4096 (tabddpm)")
     lr: float = Field(2e-3, ge=1e-8, le=1, description="the highest learning rate: one cycle (edm), linear (tabddpm)")
