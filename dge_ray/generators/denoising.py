@@ -37,7 +37,7 @@ class Process(Protocol):
 
 def steps_for(rows: int, batch_size: int) -> int:
     """Enough for 250 passes over the rows, from 1,500 to 15,000."""
-    return min(15_000, max(1_500, math.ceil(250 * rows / batch_size)))
+    return min(8_000, max(1_500, math.ceil(250 * rows / batch_size)))
 
 
 def steps_per_round(steps: int) -> int:
