@@ -139,6 +139,9 @@ class StudyConfig(Frozen):
         default_factory=Generator,
         description="a generator's name, or name and settings; several, as [a,b], are taken by the members in turn",
     )
+    pretrained: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(
+        (), description="folders of saved generators, as a,b: the members start from them in turn"
+    )
     constraints: Annotated[tuple[str, ...], BeforeValidator(_constraints)] = Field(
         (), description="a list such as [age >= 18, low <= high]: every synthetic row meets them"
     )

@@ -14,10 +14,12 @@ from dge_ray.config import StudyConfig
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
 from dge_ray.generators.base import check_generator
+from dge_ray.generators.checkpoint import check_columns
 from dge_ray.generators.constraints import read_constraints
 from dge_ray.predictions import learner_label
 from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
+from dge_ray.storage import Folder
 from dge_ray.table import (
     Columns,
     TableCodec,
@@ -117,6 +119,7 @@ class Prepared:
             "generator": config.model_dump(mode="json")["generator"],
             "shard_rows": self.shard_rows,
             "constraints": sorted(config.constraints),
+            "pretrained": [_pretrained(place, self.schema)["weights_sha256"] for place in config.pretrained],
         }
 
 
@@ -168,6 +171,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         warnings=notes,
     )
     _check_size(prepared)
+    _check_pretrained(prepared)
     return prepared
 
 
@@ -189,6 +193,30 @@ def _read(config: StudyConfig) -> tuple[pa.Table, str]:
     if config.drop_missing_target:
         table = drop_missing_target(table, target)
     return table, target
+
+
+def _check_pretrained(prepared: Prepared) -> None:
+    config = prepared.config
+    for k in range(max(len(config.pretrained), len(config.generators)) if config.pretrained else 0):
+        place, (name, _) = config.pretrained[k % len(config.pretrained)], config.generators[k % len(config.generators)]
+        found = _pretrained(place, prepared.schema)["generator"]
+        if found != name:
+            raise InputError("pretrained", f"a {found} generator in {place}", f"a saved {name} generator")
+
+
+def _pretrained(place: str, schema: TableSchema) -> dict[str, Any]:
+    """What a saved generator says of itself, its columns checked."""
+    folder = Folder.open(place)
+    if not folder.exists("generator.json"):
+        raise InputError("pretrained", f"no generator.json in {place}", "a folder that a generator was saved to")
+    try:
+        record = folder.read_json("generator.json")
+        columns = TableSchema.from_json(json.dumps(record["schema"]))
+        facts = {name: record[name] for name in ("generator", "weights_sha256")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("pretrained", f"a damaged generator.json in {place}", "an undamaged checkpoint") from error
+    check_columns(columns, schema, place)
+    return facts
 
 
 def _check_size(prepared: Prepared) -> None:

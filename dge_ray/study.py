@@ -80,6 +80,7 @@ class Study:
             seed=config.seed,
             shard_rows=prepared.shard_rows,
             constraints=config.constraints,
+            pretrained=config.pretrained,
         )
         self.downstream = DownstreamSpec(
             members=members,

@@ -76,6 +76,23 @@ def test_members_of_two_generators_under_constraints(tmp_path: Path) -> None:
     assert process.returncode == 2 and "exists with another constraints" in err
 
 
+def test_members_start_from_a_saved_generator(tmp_path: Path) -> None:
+    """Half of the table first, the whole table from it: the members' first epochs begin where the other's ended."""
+    words = ["breast_cancer", "generator=autoregressive", "members=1", "ratios=1", "learner=linear"]
+    _tune(tmp_path, *words, "study=first", "test_fraction=0.5", "generator.epochs=8")
+    saved = tmp_path / "studies" / "first" / "members" / "000"
+    before = json.loads((saved / "member.json").read_text())["loss"]
+    place = f"pretrained={saved / 'generator'}"
+    _tune(tmp_path, *words, "study=second", place, "generator.epochs=2", "members=2")
+    for k in range(2):
+        tuned = json.loads((tmp_path / f"studies/second/members/{k:03d}/member.json").read_text())["loss"]
+        assert tuned[0]["train"] < before[0]["train"] and "rate" in tuned[0]
+    for word, says in (("pretrained=nowhere", "no generator.json"), ("generator=copula", "a saved copula generator")):
+        process = _start(tmp_path, *words, "study=third", place, word)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 2 and "pretrained: got" in err and says in err
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_torch_learner_gives_the_same_bits_at_the_same_number_of_workers(tmp_path: Path) -> None:

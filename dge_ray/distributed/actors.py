@@ -3,6 +3,8 @@
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ class MemberSpec:
     shard_rows: int
     run: str = ""
     constraints: tuple[str, ...] = ()
+    pretrained: tuple[str, ...] = ()  # folders of saved generators that members start from in turn
 
     def generator(self, member: int) -> GeneratorChoice:
         """The name and settings of a member's generator."""
@@ -46,6 +49,16 @@ class MemberSpec:
         one_thread()
         with self.folder.downloaded(f"{self.member_folder(member)}/generator") as path:
             return generator_class(self.generator(member)[0]).load(path, device=device)
+
+    @contextmanager
+    def pretrained_generator(self, member: int) -> Iterator[Path | None]:
+        """A local folder with the generator that a member starts from; None where there is none."""
+        if not self.pretrained:
+            yield None
+            return
+        parent, _, name = self.pretrained[member % len(self.pretrained)].rstrip("/").rpartition("/")
+        with Folder.open(parent or ".").downloaded(name) as path:
+            yield path
 
     def draw(self, generator: Generator, member: int, shard: int) -> tuple[pa.Table, float]:
         """A whole shard, and the share of the rows drawn for it that met the constraints."""
@@ -113,15 +126,17 @@ class GeneratorActor:
         name, settings = spec.generator(member)
         generator = make_generator(name, **settings)
         one_thread()
-        generator.fit(
-            train,
-            spec.schema,
-            seed=seed,
-            device=self.device,
-            stopping=stopping,
-            progress=self._report_epoch,
-            keeper=FolderKeeper(spec.folder, f"{folder}/fit.safetensors"),
-        )
+        with spec.pretrained_generator(member) as source:
+            generator.fit(
+                train,
+                spec.schema,
+                seed=seed,
+                device=self.device,
+                warm_start=source,
+                stopping=stopping,
+                progress=self._report_epoch,
+                keeper=FolderKeeper(spec.folder, f"{folder}/fit.safetensors"),
+            )
         with tempfile.TemporaryDirectory() as scratch:
             generator.save(Path(scratch))
             spec.folder.upload(Path(scratch), f"{folder}/generator")

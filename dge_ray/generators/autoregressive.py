@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from dge_ray.generators.checkpoint import Checkpoint
+from dge_ray.generators.checkpoint import Checkpoint, check_columns
 from dge_ray.generators.checks import check_count
 from dge_ray.generators.conditional import complete
 from dge_ray.generators.conditions import encode_given, with_given
@@ -24,7 +24,7 @@ from dge_ray.generators.sampling import UNKNOWN, Sampler
 from dge_ray.generators.settings import AutoregressiveSettings
 from dge_ray.generators.tokens import Discretiser
 from dge_ray.generators.training import WEIGHTS, TokenFit, batch_size_for, epochs_for
-from dge_ray.generators.transfer import check_columns, matched_tokens, move_weights, saved_network
+from dge_ray.generators.transfer import matched_tokens, move_weights, saved_network
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.schema import TableSchema

@@ -86,3 +86,14 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
         raise InputError(
             "checkpoint", f"a damaged checkpoint in {path} ({reason})", "an undamaged checkpoint"
         ) from error
+
+
+def check_columns(source: TableSchema, schema: TableSchema, path: str | Path) -> None:
+    """Raises InputError unless the modelled columns have the same names, order and kinds."""
+    theirs, ours = [c.name for c in source.modelled], [c.name for c in schema.modelled]
+    if theirs != ours:
+        takes = f"one with the columns {', '.join(ours)}"
+        raise InputError("warm_start", f"a checkpoint with the columns {', '.join(theirs)} in {path}", takes)
+    for a, b in zip(source.modelled, schema.modelled, strict=True):
+        if a.kind is not b.kind:
+            raise InputError("warm_start", f"a checkpoint with '{a.name}' as {a.kind} in {path}", f"one as {b.kind}")

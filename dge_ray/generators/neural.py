@@ -95,36 +95,38 @@ class Neural(ABC, Generic[S, Model]):
         start = self._start(schema, rows, seed=seed, device=device, source=source)
         identity = ""
         if keeper is not None:
-            data = [values[name].tobytes() for name in values]
-            identity = fingerprint(
-                self.name,
-                self._plain_settings(),
-                schema.to_json(),
-                seed,
-                device,
-                str(warm_start),
-                torch.__version__,
-                *data,
-            )
+            what = (self.name, self._plain_settings(), schema.to_json(), seed, device, torch.__version__)
+            arrays = [*values.values(), *(source.arrays.values() if source is not None else ())]
+            identity = fingerprint(*what, *(array.tobytes() for array in arrays))
         if source is None:
             self.history = run_rounds(start.begin, start.plan, identity=identity, progress=progress, keeper=keeper)
             self._fitted = schema, start.model
-            return self
-        best = math.inf
+        else:
+            saved = self._tuned(schema, start, identity, progress, keeper)
+            self._fitted = schema, self._restored(saved, device)
+        return self
+
+    def _tuned(
+        self, schema: TableSchema, start: Start[Model], identity: str, progress: Progress | None, keeper: Keeper | None
+    ) -> Checkpoint:
+        """The fit at the learning rate with the best held-out loss; at the first rate where no rows are held out."""
+        best, found = math.inf, None
         for rate in FINE_TUNING_RATES:
 
             def begin(lower: float, rate: float = rate) -> Fit:
                 return start.begin(rate * lower)
 
             history = run_rounds(begin, start.plan, identity=f"{identity}-{rate}", progress=progress, keeper=keeper)
-            score = min(record["train" if record["heldout"] is None else "heldout"] for record in history)
-            if score < best:
-                best, self.history = score, [{**record, "rate": rate} for record in history]
+            scores = [record["heldout"] for record in history if record["heldout"] is not None]
+            if found is None or min(scores) < best:
+                best, self.history = min(scores, default=best), [{**record, "rate": rate} for record in history]
                 arrays, extra = self._files(start.model)
-                kept = {name: array.copy() for name, array in arrays.items()}
-        saved = Checkpoint(self.name, schema, self._plain_settings(), kept, extra)
-        self._fitted = schema, self._restored(saved, device)
-        return self
+                copies = {name: array.copy() for name, array in arrays.items()}
+                found = Checkpoint(self.name, schema, self._plain_settings(), copies, extra)
+            if not scores:
+                break
+        assert found is not None  # there is a first rate
+        return found
 
     def save(self, path: Path) -> None:
         """Write generator.json and weights.safetensors into the folder `path`."""

@@ -7,29 +7,16 @@ share of the new rows.
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.network import NEVER, Network
 from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser
 from dge_ray.table.schema import CODED, Column, TableSchema
 
 logger = logging.getLogger(__name__)
-
-
-def check_columns(source: TableSchema, schema: TableSchema, path: Path) -> None:
-    """Raises InputError unless the modelled columns have the same names, order and kinds."""
-    theirs, ours = [c.name for c in source.modelled], [c.name for c in schema.modelled]
-    if theirs != ours:
-        takes = f"one with the columns {', '.join(ours)}"
-        raise InputError("warm_start", f"a checkpoint with the columns {', '.join(theirs)} in {path}", takes)
-    for a, b in zip(source.modelled, schema.modelled, strict=True):
-        if a.kind is not b.kind:
-            raise InputError("warm_start", f"a checkpoint with '{a.name}' as {a.kind} in {path}", f"one as {b.kind}")
 
 
 def matched_tokens(
