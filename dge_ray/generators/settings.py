@@ -106,7 +106,7 @@ class DiffusionSettings(TrainedSettings):
     first: int | None = Field(None, ge=1, le=8192, description="tabddpm: width of the first layer; none: `width`")
     last: int | None = Field(None, ge=1, le=8192, description="tabddpm: width of the last layer; none: `width`")
     timesteps: int = Field(100, ge=1, le=10_000, description="tabddpm: steps from rows to noise, and back in sampling")
-    sampling_steps: int = Field(7, ge=2, le=1000, description="edm: predictions a sampled row costs")
+    sampling_steps: int = Field(8, ge=2, le=1000, description="edm: predictions a sampled row costs")
     steps: int | None = Field(
         None,
         ge=1,
