@@ -36,7 +36,7 @@ class Process(Protocol):
 
 
 def steps_for(rows: int, batch_size: int) -> int:
-    """Enough for 250 passes over the rows, from 1,500 to 15,000."""
+    """Enough for 250 passes over the rows, from 1,500 to 8,000."""
     return min(8_000, max(1_500, math.ceil(250 * rows / batch_size)))
 
 
