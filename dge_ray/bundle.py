@@ -8,15 +8,17 @@ from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.sampling import draw_members
 from dge_ray.errors import InputError, nearest
 from dge_ray.folder import find_study, read_schema, read_study_config
+from dge_ray.generators.balanced import check_balanced
 from dge_ray.storage import Folder
 
-KEYS = ["out", "volume", "members", "storage"]
+KEYS = ["out", "volume", "members", "storage", "balance"]
 
 
 def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Write the first `volume` rows of each member of a study to `out`. Returns bundle.json's content and where it is.
 
-    Shards that the study already holds are read, not drawn again.
+    Shards that the study already holds are read, not drawn again. `balance`: rows of their own, with as many of each
+    category of that column.
 
     Raises:
         InputError: an unknown or missing key, no such study, members not fitted, or a folder that is not empty.
@@ -34,6 +36,9 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
         members = fitted
     if not 1 <= members <= fitted:
         raise InputError("members", str(members), f"1 to the {fitted} fitted members of this study")
+    balance = options.get("balance")
+    if balance is not None:
+        check_balanced(str(balance), schema)
     out = Folder.open(options["out"])
     if out.list():
         raise InputError("out", f"{out}, which is not empty", "an empty or absent folder")
@@ -46,6 +51,7 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
         seed=config.seed,
         shard_rows=config.shard_rows,
         constraints=config.constraints,
+        balance=balance,
     )
     draw_members(spec, out, members=members, volume=volume, say=say)
     report = folder.read_json("report.json") if folder.exists("report.json") else {}
@@ -54,6 +60,7 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
         "version": version("dge-ray"),
         "members": members,
         "rows_per_member": volume,
+        **({} if balance is None else {"balanced": balance}),
         "real_rows": folder.read_json("members/000/member.json")["rows"],
         "study": config.study,
         "reflection_point": report.get("reflection_point"),

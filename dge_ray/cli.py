@@ -66,7 +66,7 @@ def check(source: Source, words: Words = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def sample(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
-    """Write a bundle of synthetic rows: out=DIR volume=N [members=K]."""
+    """Write a bundle of synthetic rows: out=DIR volume=N [members=K] [balance=COLUMN]."""
     from dge_ray.bundle import write_bundle
     from dge_ray.config import parse_words
 

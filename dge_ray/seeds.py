@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     SUBSAMPLE = 8  # rows looked at where all would cost too much
     SURROGATE = 9  # stand-ins for identifiers in synthetic rows; index = column
     REDRAW = 10  # rows in place of those that broke a constraint; index = batch
+    BALANCE = 11  # class-balanced rows; index: their order, or a class
 
 
 NO_MEMBER = 2**32 - 1  # the address of streams that belong to the study, not to one member

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.generators.balanced import sample_balanced
 from dge_ray.generators.base import Generator
 from dge_ray.generators.constraints import Constraint, sample_within
 from dge_ray.seeds import Purpose, integer
+from dge_ray.table.schema import TableSchema
 
 
 def default_shard_rows(n: int) -> int:
@@ -23,12 +25,16 @@ def draw_shard(
     seed: int,
     member: int,
     constraints: Sequence[Constraint] = (),
+    balance: tuple[str, TableSchema] | None = None,
 ) -> tuple[pa.Table, float]:
     """Shard `index` of a member's rows: a pure function of the generator's state, the seed and the address.
 
-    Beside it the share of the rows drawn that met the constraints.
+    Beside it the share of the rows drawn that were kept. `balance`: a coded column with as many rows of each category,
+    and the rows' schema.
     """
     address = integer(seed, Purpose.SHARD, member=member, index=index)
+    if balance is not None:
+        return sample_balanced(generator, shard_rows, *balance, constraints, seed=address)
     return sample_within(generator, shard_rows, constraints, seed=address)
 
 

@@ -228,7 +228,23 @@ def test_a_bundle_holds_the_members_rows_and_no_more(done: Path, prepared: Prepa
     first = _study(done).read_table("shards/member=001/part-00000.parquet")
     assert parts[0].equals(first)
     facts = json.loads((out / "bundle.json").read_text())
-    assert facts["rows_per_member"] == volume and facts["real_rows"] == prepared.n
+    assert facts["rows_per_member"] == volume and facts["real_rows"] == prepared.n and "balanced" not in facts
+
+
+def test_a_balanced_bundle_has_equal_classes_in_every_shard(done: Path, tmp_path: Path) -> None:
+    from dge_ray.bundle import write_bundle
+    from dge_ray.errors import InputError
+
+    study, out = str(done / "studies" / "breast_cancer"), tmp_path / "bundle"
+    options = {"out": str(out), "volume": 512, "members": 1, "balance": "target"}
+    with pytest.raises(InputError, match=r"^balance: got 'targets'; takes one of target"):
+        write_bundle(study, {**options, "balance": "targets"}, print)
+    write_bundle(study, options, print)
+    assert json.loads((out / "bundle.json").read_text())["balanced"] == "target"
+    parts = [pq.ParquetFile(p).read() for p in sorted((out / "member=000").iterdir())]
+    for part in parts:  # of an even number of rows
+        ones = sum(str(value) == str(part["target"][0]) for value in part["target"])
+        assert ones == part.num_rows / 2
 
 
 def test_report_is_rebuilt_from_the_files(done: Path) -> None:

@@ -39,6 +39,7 @@ class MemberSpec:
     run: str = ""
     constraints: tuple[str, ...] = ()
     pretrained: tuple[str, ...] = ()  # folders of saved generators that members start from in turn
+    balance: str | None = None  # a coded column whose categories get equal shares; only in bundles
 
     def generator(self, member: int) -> GeneratorChoice:
         """The name and settings of a member's generator."""
@@ -69,6 +70,7 @@ class MemberSpec:
             seed=self.seed,
             member=member,
             constraints=read_constraints(self.constraints, self.schema),
+            balance=None if self.balance is None else (self.balance, self.schema),
         )
 
     def member_folder(self, member: int) -> str:

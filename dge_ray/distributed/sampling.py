@@ -37,7 +37,7 @@ def _write_shards(spec: MemberSpec, out: Folder, member: int, shards: list[int],
         if rows <= 0:
             break
         kept = spec.shard_file(member, shard)
-        if spec.folder.exists(kept):
+        if spec.balance is None and spec.folder.exists(kept):
             table = spec.folder.read_table(kept)
         else:
             if generator is None:

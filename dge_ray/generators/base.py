@@ -44,6 +44,12 @@ class Keeper(Protocol):
         ...
 
 
+class Draws(Protocol):
+    """What rows can be drawn from: a fitted generator, or a part of its law."""
+
+    def sample(self, n: int, *, seed: int) -> pa.Table: ...
+
+
 @runtime_checkable
 class Generator(Protocol):
     """A model of the joint law of a table's columns, target included.

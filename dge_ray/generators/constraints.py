@@ -14,7 +14,7 @@ import pyarrow as pa
 import yaml
 
 from dge_ray.errors import InputError, StudyError, nearest
-from dge_ray.generators.base import Generator
+from dge_ray.generators.base import Draws
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.arrow_types import arrow_type, value_type
 from dge_ray.table.kernels import pc
@@ -111,9 +111,7 @@ def meets(table: pa.Table, constraints: Sequence[Constraint]) -> np.ndarray:
     return np.logical_and.reduce([c.holds(table) for c in constraints], initial=True) & np.ones(table.num_rows, bool)
 
 
-def sample_within(
-    generator: Generator, n: int, constraints: Sequence[Constraint], *, seed: int
-) -> tuple[pa.Table, float]:
+def sample_within(generator: Draws, n: int, constraints: Sequence[Constraint], *, seed: int) -> tuple[pa.Table, float]:
     """`n` rows that meet the constraints, and the share of rows drawn that did; a pure function of its arguments.
 
     Raises:
