@@ -16,6 +16,7 @@ from dge_ray.generators.settings import (
     Settings,
     VaeSettings,
 )
+from dge_ray.table.lazy import TableSource
 from dge_ray.table.schema import TableSchema
 
 Progress = Callable[[dict[str, Any]], None]
@@ -67,13 +68,13 @@ class Generator(Protocol):
 
     def fit(
         self,
-        table: pa.Table,
+        table: TableSource,
         schema: TableSchema,
         *,
         seed: int,
         device: str = "cpu",
         warm_start: Path | None = None,
-        stopping: pa.Table | None = None,
+        stopping: TableSource | None = None,
         progress: Progress | None = None,
         keeper: Keeper | None = None,
     ) -> "Generator": ...

@@ -5,26 +5,34 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.base import Unsupported
-from dge_ray.table.codec import Columns, TableCodec
+from dge_ray.table.codec import Columns
+from dge_ray.table.lazy import LazyColumns, TableSource, as_table
 from dge_ray.table.schema import CODED, TableSchema
 
 MINIMUM_ROWS = 10
 
 
-def encode_training(table: pa.Table, schema: TableSchema) -> Columns:
-    """The encoded training rows, checked: `encode_rows`, and enough of them."""
-    if table.num_rows < MINIMUM_ROWS:
-        raise InputError("table", f"{table.num_rows} rows", f"at least {MINIMUM_ROWS}")
-    return encode_rows(table, schema)
+def training_columns(table: TableSource, schema: TableSchema) -> LazyColumns:
+    """The training rows, checked: `row_columns`, and enough of them."""
+    columns = row_columns(table, schema)
+    if columns.count < MINIMUM_ROWS:
+        raise InputError("table", f"{columns.count} rows", f"at least {MINIMUM_ROWS}")
+    return columns
 
 
 def encode_rows(table: pa.Table, schema: TableSchema) -> Columns:
-    """The encoded rows, checked against the schema.
+    """All columns of `row_columns`, encoded."""
+    return dict(row_columns(table, schema))
+
+
+def row_columns(source: TableSource, schema: TableSchema) -> LazyColumns:
+    """Rows checked against the schema, column by column.
 
     Raises:
         InputError: nothing to model, a column that is absent, of another type or with values that the schema has not,
             or a target that is absent or has nulls.
     """
+    table = as_table(source)
     if not schema.modelled:
         raise InputError("schema", "only constants and identifiers", "at least one column to model")
     if schema.target is not None:
@@ -34,16 +42,16 @@ def encode_rows(table: pa.Table, schema: TableSchema) -> Columns:
             raise InputError("target", f"no column '{schema.target}'", nearest(schema.target, table.column_names))
         if nulls := _nulls(table.column(schema.target)):
             raise InputError("target", f"{nulls} nulls in '{schema.target}'", "no nulls")
-    values = TableCodec(schema).encode(table)
+    columns = LazyColumns(table, schema)
     for column in schema.modelled:
-        found = values[column.name]
+        found = columns[column.name]
         lost = int((found < 0).sum() if column.kind in CODED else np.isnan(found).sum())
         nulls = _nulls(table.column(column.name)) if lost else 0
         if lost > nulls:
             raise InputError(f"column '{column.name}'", f"{lost - nulls} values not in its schema", "its categories")
         if nulls and not column.missing:
             raise InputError(f"column '{column.name}'", f"{nulls} nulls", "no nulls, by its schema")
-    return values
+    return columns
 
 
 def _nulls(column: pa.ChunkedArray) -> int:

@@ -14,12 +14,13 @@ from scipy.special import ndtr, ndtri
 
 from dge_ray.generators.base import Keeper, Progress, Unsupported
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from dge_ray.generators.checks import check_count, encode_training, no_warm_start, not_fitted
+from dge_ray.generators.checks import check_count, no_warm_start, not_fitted, training_columns
 from dge_ray.generators.ranks import RankScale, by_value
 from dge_ray.generators.settings import CopulaSettings
 from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
+from dge_ray.table.lazy import TableSource
 from dge_ray.table.schema import TableSchema
 
 SMALLEST_EIGENVALUE = 1e-4
@@ -42,13 +43,13 @@ class Copula:
 
     def fit(
         self,
-        table: pa.Table,
+        table: TableSource,
         schema: TableSchema,
         *,
         seed: int,
         device: str = "cpu",
         warm_start: Path | None = None,
-        stopping: pa.Table | None = None,
+        stopping: TableSource | None = None,
         progress: Progress | None = None,
         keeper: Keeper | None = None,
     ) -> "Copula":
@@ -59,8 +60,8 @@ class Copula:
         """
         if warm_start is not None:
             raise no_warm_start(self.name)
-        values = encode_training(table, schema)
-        n = table.num_rows
+        values = training_columns(table, schema)
+        n = values.count
         weights = numpy_generator(seed, Purpose.FIT).standard_exponential(n) if self.settings.resample else np.ones(n)
         weights /= weights.sum()
         tokens = Discretiser.fit(schema.modelled, values, bins=self.settings.bins)

@@ -6,6 +6,7 @@ weights, and marginals are calibrated. `preset=dge2023` has the settings of the 
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from dge_ray.generators.ranks import MixedEncoder
 from dge_ray.generators.rounds import Plan
 from dge_ray.generators.settings import GanSettings
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.table.codec import Columns, TableCodec
+from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
 
 ROWS = 0  # the stream of a sample: index at Purpose.SHARD
@@ -103,7 +104,7 @@ class Gan(Neural[GanSettings, GanModel]):
         rounds = math.ceil(steps / round_steps)
         return Start(model, begin, Plan(rounds, rounds, s.budget_seconds))
 
-    def _fit_encoder(self, schema: TableSchema, values: Columns) -> RowEncoder:
+    def _fit_encoder(self, schema: TableSchema, values: Mapping[str, np.ndarray]) -> RowEncoder:
         if self.settings.encoding == "modes":
             return ModeEncoder.fit(schema.modelled, values)
         return MixedEncoder.fit(schema.modelled, values, bins=self.settings.bins)

@@ -5,6 +5,7 @@ column, a mode drawn from its posterior, and the value's distance from the mode'
 """
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +94,7 @@ class ModeEncoder:
         self.sizes = [*discretiser.sizes, *(found.size for found in modes.values())]
 
     @classmethod
-    def fit(cls, columns: list[Column], values: Columns) -> "ModeEncoder":
+    def fit(cls, columns: list[Column], values: Mapping[str, np.ndarray]) -> "ModeEncoder":
         """From encoded rows."""
         tokens: dict[str, ColumnTokens] = {}
         modes: dict[str, Modes] = {}
@@ -105,7 +106,7 @@ class ModeEncoder:
                 modes[column.name] = Modes.fit(values[column.name], column.missing, index=index)
         return cls(Discretiser(tokens), modes, [column.name for column in columns])
 
-    def encode(self, values: Columns, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, values: Mapping[str, np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Offsets (n, q) float32 and codes (n, c + q) int64 of n encoded rows."""
         n = len(next(iter(values.values())))
         offsets, codes = np.empty((n, len(self.measured)), np.float32), np.empty((n, len(self.sizes)), np.int64)

@@ -4,20 +4,20 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from dge_ray.errors import InputError
 from dge_ray.generators.base import SETTINGS, Keeper, Progress
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from dge_ray.generators.checks import check_device, encode_rows, encode_training, not_fitted
+from dge_ray.generators.checks import check_device, not_fitted, row_columns, training_columns
 from dge_ray.generators.rounds import Fit, Plan, fingerprint, run_rounds
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.table.codec import Columns
+from dge_ray.table.lazy import LazyColumns, TableSource
 from dge_ray.table.schema import TableSchema
 
 STOPPING_SHARE = 0.1
@@ -30,15 +30,15 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class Rows:
-    """Encoded rows to fit on and to stop on, with `schema.modelled`'s columns; `seen`: those that encoders may use."""
+    """Rows to fit on and to stop on, with `schema.modelled`'s columns; `seen`: those that encoders may use."""
 
-    train: Columns
-    heldout: Columns
-    seen: Columns
+    train: LazyColumns
+    heldout: LazyColumns
+    seen: LazyColumns
 
     @property
     def count(self) -> int:
-        return len(next(iter(self.train.values())))
+        return self.train.count
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,19 @@ class Neural(ABC, Generic[S, Model]):
 
     def fit(
         self,
-        table: pa.Table,
+        table: TableSource,
         schema: TableSchema,
         *,
         seed: int,
         device: str = "cpu",
         warm_start: Path | None = None,
-        stopping: pa.Table | None = None,
+        stopping: TableSource | None = None,
         progress: Progress | None = None,
         keeper: Keeper | None = None,
     ) -> Self:
         """Fit on `table`; stop early on `stopping`, or on a slice of `table` where there is none.
+
+        A dataset's columns are read one at a time: what stays in memory are the encoded rows in the fit's own form.
 
         `warm_start`: a checkpoint to start from, with its encoders; the fit is then done at several learning rates, and
         the one with the best held-out loss is kept. `keeper`: holds the state between rounds; a fit that was cut off
@@ -89,15 +91,15 @@ class Neural(ABC, Generic[S, Model]):
             StudyError: the loss blew up twice.
         """
         check_device(device)
-        values = encode_training(table, schema)
+        values = training_columns(table, schema)
         source = None if warm_start is None else self._source(warm_start, schema)
-        rows = _cut(values, seed) if stopping is None else Rows(values, encode_rows(stopping, schema), values)
+        rows = _cut(values, seed) if stopping is None else Rows(values, row_columns(stopping, schema), values)
         start = self._start(schema, rows, seed=seed, device=device, source=source)
         identity = ""
         if keeper is not None:
             what = (self.name, self._plain_settings(), schema.to_json(), seed, device, torch.__version__)
-            arrays = [*values.values(), *(source.arrays.values() if source is not None else ())]
-            identity = fingerprint(*what, *(array.tobytes() for array in arrays))
+            arrays = chain(values.values(), source.arrays.values() if source is not None else ())
+            identity = fingerprint(chain(what, (array.tobytes() for array in arrays)))
         if source is None:
             self.history = run_rounds(start.begin, start.plan, identity=identity, progress=progress, keeper=keeper)
             self._fitted = schema, start.model
@@ -199,10 +201,9 @@ def sample_stream(seed: int, index: int, device: str | torch.device = "cpu") -> 
     return torch.Generator(device).manual_seed(integer(seed, Purpose.SHARD, index=index))
 
 
-def _cut(values: Columns, seed: int) -> Rows:
+def _cut(values: LazyColumns, seed: int) -> Rows:
     """Rows to fit on and rows to stop on."""
-    n = len(next(iter(values.values())))
+    n = values.count
     cut = min(MOST_STOPPING_ROWS, max(1, round(STOPPING_SHARE * n)))
     order = numpy_generator(seed, Purpose.STOPPING).permutation(n)
-    kept = np.sort(order[cut:])
-    return Rows({k: v[kept] for k, v in values.items()}, {k: v[order[:cut]] for k, v in values.items()}, values)
+    return Rows(values.take(np.sort(order[cut:])), values.take(order[:cut]), values)

@@ -5,6 +5,7 @@ long as its share of the rows, and a row's place within its token is its place w
 standard normal whatever the column was: atoms, heavy tails and missing values included.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ class MixedEncoder:
         self.sizes = [discretiser.columns[name].size for name in self.coded]
 
     @classmethod
-    def fit(cls, columns: list[Column], values: Columns, *, bins: int) -> "MixedEncoder":
+    def fit(cls, columns: list[Column], values: Mapping[str, np.ndarray], *, bins: int) -> "MixedEncoder":
         """From encoded rows. `bins`: the most quantile bins of a measured column (cells within a bin are finer)."""
         tokens, scales = {}, {}
         for column in columns:
@@ -86,7 +87,7 @@ class MixedEncoder:
         return cls(Discretiser(tokens), scales)
 
     def encode(
-        self, values: Columns, rng: np.random.Generator, *, rows: int | None = None
+        self, values: Mapping[str, np.ndarray], rng: np.random.Generator, *, rows: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n, q) float32 and codes (n, c) int64 of n encoded rows; ties fall at random.
 

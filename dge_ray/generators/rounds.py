@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -159,7 +159,7 @@ def _fit_budget(course: _Course, budget: float) -> None:
     course.rounds = max(course.done, min(course.rounds, possible))
 
 
-def fingerprint(*parts: Any) -> str:
+def fingerprint(parts: Iterable[Any]) -> str:
     """A digest of JSON values and bytes, by which a kept state knows its fit."""
     digest = hashlib.sha256()
     for part in parts:

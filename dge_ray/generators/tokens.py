@@ -6,6 +6,7 @@ values follow the finer quantiles of the training rows, so that wide outer bins 
 the last token of a column that has missing values.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,7 +223,7 @@ class Discretiser:
         self.columns = columns
 
     @classmethod
-    def fit(cls, schema_columns: list[Column], values: Columns, *, bins: int) -> "Discretiser":
+    def fit(cls, schema_columns: list[Column], values: Mapping[str, np.ndarray], *, bins: int) -> "Discretiser":
         """From encoded training rows."""
         return cls({c.name: fit_column(c, values[c.name], bins=bins) for c in schema_columns})
 
@@ -245,9 +246,16 @@ class Discretiser:
             ranks.append(np.where(np.isnan(centres), np.nan, place))  # nan sorts last, so it shifts no other place
         return ranks
 
-    def encode(self, values: Columns) -> np.ndarray:
-        """Tokens (d, n) int32 of n encoded rows; -1 where a column cannot hold the value."""
-        return np.stack([tokens.encode(values[name]) for name, tokens in self.columns.items()])
+    def encode(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Tokens (d, n) of n encoded rows, int16 where they fit; -1 where a column cannot hold the value."""
+        small = max(self.sizes) <= np.iinfo(np.int16).max
+        out = np.empty((0, 0))
+        for j, (name, tokens) in enumerate(self.columns.items()):
+            row = tokens.encode(values[name])
+            if j == 0:
+                out = np.empty((len(self.columns), len(row)), np.int16 if small else np.int32)
+            out[j] = row
+        return out
 
     def decode(self, tokens: np.ndarray, rng: np.random.Generator) -> Columns:
         """Encoded rows of tokens (d, n), placed within their bins at random."""
@@ -257,7 +265,7 @@ class Discretiser:
             for (name, column), row in zip(self.columns.items(), tokens, strict=True)
         }
 
-    def log_density(self, values: Columns) -> np.ndarray:
+    def log_density(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """log p(row | its tokens), (n,) float64."""
         return np.sum([tokens.log_density(values[name]) for name, tokens in self.columns.items()], axis=0)
 

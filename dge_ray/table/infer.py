@@ -21,6 +21,7 @@ from dge_ray.table.arrow_types import (
     value_type,
 )
 from dge_ray.table.kernels import pc
+from dge_ray.table.lazy import TableSource, as_table
 from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, Task
 from dge_ray.table.source import check_column_name, check_source
 
@@ -40,9 +41,9 @@ class IdentifierWarning(UserWarning):
 
 
 def infer_schema(
-    table: pa.Table, *, target: str | None = None, overrides: Mapping[str, str | Mapping[str, Any]] | None = None
+    source: TableSource, *, target: str | None = None, overrides: Mapping[str, str | Mapping[str, Any]] | None = None
 ) -> TableSchema:
-    """The table's schema.
+    """The table's schema; of a dataset, one column is in memory at a time.
 
     Booleans, strings and dictionaries are categories (at most 10,000 levels); whole-valued numbers are integers,
     whatever their storage; timestamps and dates are datetimes; one value without nulls is a constant; strings that
@@ -54,6 +55,7 @@ def infer_schema(
     Raises:
         InputError: the table, the target or an override is at fault.
     """
+    table = as_table(source)
     check_source(table)
     if target is not None:
         check_column_name("target", target, table.column_names)

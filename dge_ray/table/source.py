@@ -8,11 +8,12 @@ import pyarrow as pa
 from dge_ray.errors import InputError, nearest
 from dge_ray.table.arrow_types import is_nested, is_supported, plain, value_type
 from dge_ray.table.kernels import pc
+from dge_ray.table.lazy import LazyTable
 
 TAKES_TYPES = "numbers, decimals, booleans, strings, dictionaries of these, dates or timestamps; drop with drop={names}"
 
 
-def check_source(table: pa.Table) -> None:
+def check_source(table: pa.Table | LazyTable) -> None:
     """Refuse a table that nothing can be learned from.
 
     Raises:
@@ -79,7 +80,7 @@ def _floating(dtype: pa.DataType) -> bool:
     return pa.types.is_floating(dtype)
 
 
-def _check_types(table: pa.Table) -> None:
+def _check_types(table: pa.Table | LazyTable) -> None:
     for field in table.schema:
         if is_nested(field.type):
             raise InputError(
@@ -92,7 +93,7 @@ def _check_types(table: pa.Table) -> None:
             raise InputError(_field([field.name]), f"type {field.type}", takes)
 
 
-def _refuse_columns(table: pa.Table, empty: list[str]) -> None:
+def _refuse_columns(table: pa.Table | LazyTable, empty: list[str]) -> None:
     if empty:
         got = f"only missing values in all {counted_rows(table.num_rows)}"
         raise InputError(_field(empty), got, f"at least one value; drop with drop={_listed(empty)}")

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from generator_cases import LEARNING, MEETS_ANY_CONDITION, MEETS_ONE_CODED, SMALL, mixed_schema, mixed_table, tiny_table
 from safetensors.numpy import load_file
@@ -119,6 +121,13 @@ def test_save_and_load_give_bit_identical_rows(name: str, tmp_path: Path) -> Non
     loaded.save(tmp_path / "again")
     for file in ("generator.json", "weights.safetensors"):
         assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "member" / file).read_bytes()
+
+
+def test_a_dataset_on_disk_gives_the_same_fit_as_its_table(name: str, tmp_path: Path) -> None:
+    for i in range(4):
+        pq.write_table(TABLE.slice(i * 100, 100), tmp_path / f"{i}.parquet")
+    generator = make_generator(name, **SMALL[name]).fit(ds.dataset(tmp_path), SCHEMA, seed=0)
+    assert generator.sample(500, seed=4).equals(fitted(name).sample(500, seed=4))
 
 
 def test_files_are_safetensors_and_json_only(name: str, tmp_path: Path) -> None:
