@@ -15,9 +15,10 @@ from scipy.special import ndtr, ndtri
 from dge_ray.generators.base import Keeper, Progress, Unsupported
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from dge_ray.generators.checks import check_count, no_warm_start, not_fitted, training_columns
+from dge_ray.generators.codes import Codes
 from dge_ray.generators.ranks import RankScale, by_value
 from dge_ray.generators.settings import CopulaSettings
-from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser
+from dge_ray.generators.tokens import ColumnTokens, Discretiser
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import TableSource

@@ -28,7 +28,7 @@ from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
 
 DITHER = 3  # the stream of ties, of a fit and of a sample: index at Purpose.FIT and Purpose.SHARD
-DRAWS = 0  # the stream of a sample: index at Purpose.SHARD
+DRAWS, SHARED = 0, 4  # the streams of a sample, its own and that of codes that categories share: at Purpose.SHARD
 WARMUP = 0.1  # share of the steps in which edm's rate rises
 
 
@@ -69,7 +69,9 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
             held = [torch.from_numpy(part).to(device) for part in encoder.encode(values, rng, rows=n)]
             known = torch.tensor([name in values for name in encoder.measured + encoder.coded], device=device)
             scores, codes = model.process.sample(n, generator, known, *held)
-        columns = model.encoder.decode(scores.cpu().numpy(), codes.cpu().numpy())
+        columns = model.encoder.decode(
+            scores.cpu().numpy(), codes.cpu().numpy(), numpy_generator(seed, Purpose.SHARD, index=SHARED)
+        )
         rows = TableCodec(schema).decode(columns, seed=seed)
         return rows if given is None else with_given(rows, given)
 

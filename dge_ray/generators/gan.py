@@ -29,7 +29,7 @@ from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
 
-ROWS = 0  # the stream of a sample: index at Purpose.SHARD
+ROWS, SHARED = 0, 1  # the streams of a sample, its own and that of codes that categories share: at Purpose.SHARD
 TIES = 1_000  # the streams by which ties fall, one a round: indices at Purpose.FIT from here
 STEPS = 6_000  # of a fit, where no epochs are set
 TRIES = 10  # times a row is made anew whose given column came out otherwise
@@ -61,7 +61,8 @@ class Gan(Neural[GanSettings, GanModel]):
         else:
             column, wanted = encode_one(given, n, schema, model.encoder.discretiser)
             scores, codes = self._completed(model, column, wanted, random)
-        rows = TableCodec(schema).decode(model.encoder.decode(scores, codes), seed=seed)
+        rng = numpy_generator(seed, Purpose.SHARD, index=SHARED)
+        rows = TableCodec(schema).decode(model.encoder.decode(scores, codes, rng), seed=seed)
         return rows if given is None else with_given(rows, given)
 
     def _completed(

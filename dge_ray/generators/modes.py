@@ -12,7 +12,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 
-from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser, Values, fit_column
+from dge_ray.generators.codes import Codes
+from dge_ray.generators.tokens import ColumnTokens, Discretiser, Values, fit_column
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import Column
@@ -116,8 +117,9 @@ class ModeEncoder:
             offsets[:, i], codes[:, len(self.coded) + i] = modes.encode(values[name], rng)
         return offsets, codes
 
-    def decode(self, scores: np.ndarray, codes: np.ndarray) -> Columns:
-        """Encoded rows of offsets (n, q) and codes (n, c + q)."""
+    def decode(self, scores: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> Columns:
+        """Encoded rows of offsets (n, q) and codes (n, c + q); codes that several values share are told apart at
+        random."""
         columns: Columns = {}
         for name in self.names:
             if name in self.modes:
@@ -125,7 +127,8 @@ class ModeEncoder:
                 columns[name] = self.modes[name].decode(scores[:, i].astype(float), codes[:, len(self.coded) + i])
             else:
                 code = codes[:, self.coded.index(name)].astype(np.int32)
-                columns[name] = self.discretiser.columns[name].decode(code)
+                tokens = self.discretiser.columns[name]
+                columns[name] = tokens.decode(code, rng.random(len(code)) if tokens.placed else None)
         return columns
 
     def state(self) -> tuple[dict[str, np.ndarray], list[dict]]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from dge_ray.generators.tokens import Bins, Codes, Discretiser, Values, fit_column
+from dge_ray.generators.codes import Codes
+from dge_ray.generators.tokens import Bins, Discretiser, Values, fit_column
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import Column
 
@@ -108,15 +109,16 @@ class MixedEncoder:
             codes[:, i] = self.discretiser.columns[name].encode(values[name])
         return scores, codes
 
-    def decode(self, scores: np.ndarray, codes: np.ndarray) -> Columns:
-        """Encoded rows of scores (n, q) and codes (n, c)."""
+    def decode(self, scores: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> Columns:
+        """Encoded rows of scores (n, q) and codes (n, c); codes that several values share are told apart at random."""
         columns: Columns = {}
         for name, tokens in self.discretiser.columns.items():
             if name in self.scales:
                 uniform = ndtr(scores[:, self.measured.index(name)].astype(np.float64))
                 columns[name] = tokens.decode(*self.scales[name].from_uniform(uniform))
             else:
-                columns[name] = tokens.decode(codes[:, self.coded.index(name)].astype(np.int32))
+                code = codes[:, self.coded.index(name)].astype(np.int32)
+                columns[name] = tokens.decode(code, rng.random(len(code)) if tokens.placed else None)
         return columns
 
     def state(self) -> tuple[dict[str, np.ndarray], list[dict]]:

@@ -1,17 +1,19 @@
 """Columns as tokens: a small set of symbols a column, and exact densities of values within a symbol.
 
-A coded column's tokens are its codes. A measured column with few values has a token a value. Other measured columns
-have a token an atom (a value that many rows share, such as a gain of 0) and quantile bins for the rest; within a bin,
-values follow the finer quantiles of the training rows, so that wide outer bins do not flatten heavy tails. Missing is
-the last token of a column that has missing values.
+A coded column's tokens are its codes (of very many: hashed.py). A measured column with few values has a token a value.
+Other measured columns have a token an atom (a value that many rows share, such as a gain of 0) and quantile bins for
+the rest; within a bin, values follow the finer quantiles of the training rows, so that wide outer bins do not flatten
+heavy tails. Missing is the last token of a column that has missing values.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from dge_ray.generators.codes import Codes
+from dge_ray.generators.hashed import MOST_CODES, Hashed
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import CODED, Column, Kind
 
@@ -20,31 +22,6 @@ ATOM_ROWS = 10  # ... if at least this many rows have it
 ROWS_PER_VALUE = 4  # fewer rows a value than this, and the values themselves would be memorised: bins instead
 ROWS_PER_CELL = 8  # the finer quantiles within a bin stop here
 CELLS_PER_BIN = 8
-
-
-@dataclass(frozen=True)
-class Codes:
-    """The tokens of a coded column: its codes, and missing."""
-
-    levels: int
-    missing: bool
-    placed = False  # whether `decode` needs a place within the token
-
-    @property
-    def size(self) -> int:
-        return self.levels + self.missing
-
-    def encode(self, values: np.ndarray) -> np.ndarray:
-        """Tokens (n,) int32 of codes (n,); -1 where the column cannot hold the value."""
-        return np.where(values < 0, self.levels if self.missing else -1, values).astype(np.int32)
-
-    def decode(self, tokens: np.ndarray, place: np.ndarray | None = None) -> np.ndarray:
-        """Codes (n,) int32 of tokens (n,)."""
-        return np.where(tokens == self.levels, np.int32(-1), tokens) if self.missing else tokens
-
-    def log_density(self, values: np.ndarray) -> np.ndarray:
-        """log p(value | its token), (n,): 0 where the column can hold the value, -inf elsewhere."""
-        return np.where(self.encode(values) < 0, -np.inf, 0.0)
 
 
 @dataclass(frozen=True)
@@ -157,7 +134,7 @@ class Bins:
         return np.where(known, 0.0, np.where(inside, slope, -np.inf))
 
 
-ColumnTokens = Codes | Values | Bins
+ColumnTokens = Codes | Values | Bins  # Hashed is a kind of Codes
 
 
 def _with_missing(tokens: ColumnTokens, found: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -168,6 +145,8 @@ def _with_missing(tokens: ColumnTokens, found: np.ndarray, values: np.ndarray) -
 def fit_column(column: Column, values: np.ndarray, *, bins: int) -> ColumnTokens:
     """The tokens of a column, from its encoded training values (n,). `bins`: the most values or bins it may have."""
     if column.kind in CODED:
+        if len(column.categories) > MOST_CODES:
+            return Hashed.fit(column.categories, column.missing, values)
         return Codes(len(column.categories), column.missing)
     present = values[~np.isnan(values)]
     distinct, counts = np.unique(present, return_counts=True)
@@ -214,6 +193,9 @@ def _fit_bins(
     coarse_mass = mass[np.searchsorted(edges, coarse)]
     knots = np.interp(mass, coarse_mass, np.arange(len(coarse), dtype=np.float64))
     return Bins(atoms, edges, knots, step, missing)
+
+
+TOKENS = {"codes": Codes, "hashed": Hashed, "values": Values, "bins": Bins}
 
 
 class Discretiser:
@@ -274,11 +256,12 @@ class Discretiser:
         arrays, plain = {}, []
         for j, (name, tokens) in enumerate(self.columns.items()):
             record: dict[str, Any] = {"name": name, "tokens": type(tokens).__name__.lower()}
-            for key, value in vars(tokens).items():
+            for field in fields(tokens):
+                value = getattr(tokens, field.name)
                 if isinstance(value, np.ndarray):
-                    arrays[f"tokens.{j}.{key}"] = value
+                    arrays[f"tokens.{j}.{field.name}"] = value
                 else:
-                    record[key] = value
+                    record[field.name] = value
             plain.append(record)
         return arrays, plain
 
@@ -289,5 +272,5 @@ class Discretiser:
             fields = {k: v for k, v in record.items() if k not in ("name", "tokens")}
             prefix = f"tokens.{j}."
             fields |= {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-            columns[record["name"]] = {"codes": Codes, "values": Values, "bins": Bins}[record["tokens"]](**fields)
+            columns[record["name"]] = TOKENS[record["tokens"]](**fields)
         return cls(columns)

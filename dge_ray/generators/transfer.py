@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from dge_ray.generators.checkpoint import Checkpoint
+from dge_ray.generators.codes import Codes
 from dge_ray.generators.network import NEVER, Network
-from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser
+from dge_ray.generators.tokens import ColumnTokens, Discretiser
 from dge_ray.table.schema import CODED, Column, TableSchema
 
 logger = logging.getLogger(__name__)

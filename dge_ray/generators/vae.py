@@ -25,7 +25,7 @@ from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
 
-ROWS = 0  # the stream of a sample: index at Purpose.SHARD
+ROWS, SHARED = 0, 1  # the streams of a sample, its own and that of codes that categories share: at Purpose.SHARD
 TIES = 1_000  # the streams by which ties fall, one a round: indices at Purpose.FIT from here
 HELDOUT_TIES = 999
 LEAST_EPOCHS, LEAST_STEPS = 30, 3_000  # of a fit, where no epochs are set
@@ -49,7 +49,8 @@ class Vae(Neural[VaeSettings, VaeModel]):
         if given is not None:
             raise Unsupported("given", f"{given.num_columns} columns for vae", "None: it draws whole rows")
         scores, codes = model.draw(n, sample_stream(seed, ROWS, model.device))
-        return TableCodec(schema).decode(model.encoder.decode(scores, codes), seed=seed)
+        rng = numpy_generator(seed, Purpose.SHARD, index=SHARED)
+        return TableCodec(schema).decode(model.encoder.decode(scores, codes, rng), seed=seed)
 
     def _start(
         self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None

@@ -25,7 +25,7 @@ from dge_ray.table.lazy import TableSource, as_table
 from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, Task
 from dge_ray.table.source import check_column_name, check_source
 
-MAX_LEVELS = 10_000  # categories of one column
+MAX_LEVELS = 100_000  # categories of one column
 MAX_CLASSES_OF_INTEGER = 10  # a whole-valued target with more distinct values is a quantity
 MIN_IDENTIFIER_ROWS = 50
 STRING_IDENTIFIER_SHARE = 0.95  # distinct among the present values
@@ -45,7 +45,7 @@ def infer_schema(
 ) -> TableSchema:
     """The table's schema; of a dataset, one column is in memory at a time.
 
-    Booleans, strings and dictionaries are categories (at most 10,000 levels); whole-valued numbers are integers,
+    Booleans, strings and dictionaries are categories (at most 100,000 levels); whole-valued numbers are integers,
     whatever their storage; timestamps and dates are datetimes; one value without nulls is a constant; strings that
     (nearly) all differ, and whole numbers that differ where chance would repeat some, are identifiers (with a
     warning). The target is a class if it is a string, boolean or dictionary, or whole-valued with at most 10 distinct

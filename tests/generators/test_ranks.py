@@ -19,7 +19,7 @@ SCORES, CODES = ENCODER.encode(VALUES, np.random.default_rng(0))
 
 def test_rows_come_back() -> None:
     """Codes and lattice values exactly; continuous ones as near as float32 scores resolve, tails included."""
-    back = ENCODER.decode(SCORES, CODES)
+    back = ENCODER.decode(SCORES, CODES, np.random.default_rng(0))
     decoded = TableCodec(SCHEMA).decode(back, seed=0)
     for name in ("flag", "colour", "label", "age", "price", "day"):
         assert np.mean([a == b for a, b in zip(decoded[name].to_pylist(), TABLE[name].to_pylist(), strict=True)]) > 0.99
@@ -46,8 +46,8 @@ def test_the_state_makes_the_same_encoder() -> None:
     again = MixedEncoder.from_state(*ENCODER.state())
     scores, codes = again.encode(VALUES, np.random.default_rng(0))
     assert np.array_equal(scores, SCORES) and np.array_equal(codes, CODES)
-    for name, column in again.decode(SCORES, CODES).items():
-        assert np.array_equal(column, ENCODER.decode(SCORES, CODES)[name], equal_nan=True)
+    for name, column in again.decode(SCORES, CODES, np.random.default_rng(0)).items():
+        assert np.array_equal(column, ENCODER.decode(SCORES, CODES, np.random.default_rng(0))[name], equal_nan=True)
 
 
 def test_few_values_of_which_most_rows_share_one_are_codes() -> None:
@@ -60,7 +60,7 @@ def test_few_values_of_which_most_rows_share_one_are_codes() -> None:
     assert (encoder.coded, encoder.sizes, encoder.measured) == (["gain"], [4], ["age", "x"])
     again = MixedEncoder.from_state(*encoder.state())
     scores, codes = again.encode(values, rng)
-    assert np.array_equal(again.decode(scores, codes)["gain"], gain)
+    assert np.array_equal(again.decode(scores, codes, np.random.default_rng(0))["gain"], gain)
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,0 +1,80 @@
+"""Coded columns of very many categories, such as text keys: the frequent ones as tokens, the others in hashed buckets.
+
+A network cannot learn a weight for each of ten thousand categories from a handful of rows each, nor afford to. So the
+most frequent categories keep a token of their own, and the tail shares buckets, which a category falls into by the
+hash of its text: the same in every table. Within a bucket categories have the shares of the training rows, whatever the
+other columns say.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from dge_ray.generators.codes import Codes
+
+MOST_CODES = 512  # categories that all have tokens of their own; of more, ...
+FREQUENT = 384  # ... so many do,
+BUCKETS = 128  # and the others share so many
+PRIOR_ROWS = 0.1  # so that no category is impossible
+
+
+@dataclass(frozen=True)
+class Hashed(Codes):
+    """The tokens of a coded column: frequent categories, buckets that hold some category, and missing.
+
+    `token` (levels,): each category's token; `share` (levels,): p(category | its token).
+    """
+
+    token: np.ndarray
+    share: np.ndarray
+    placed = True
+
+    @classmethod
+    def fit(cls, categories: Sequence[Any], missing: bool, codes: np.ndarray) -> Self:
+        """From a column's categories, and the codes (n,) of its training rows."""
+        counts = np.bincount(codes[codes >= 0], minlength=len(categories)) + PRIOR_ROWS
+        token = FREQUENT + np.array([_bucket(value) for value in categories])
+        token[np.argsort(-counts, kind="stable")[:FREQUENT]] = np.arange(FREQUENT)
+        token = np.unique(token, return_inverse=True)[1].astype(np.int32)  # buckets that hold something
+        share = counts / np.bincount(token, counts)[token]
+        return cls(len(categories), missing, token, share)
+
+    @property
+    def size(self) -> int:
+        return int(self.token.max()) + 1 + self.missing
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Tokens (n,) int32 of codes (n,); -1 where the column cannot hold the value."""
+        return np.where(values < 0, self.size - 1 if self.missing else -1, self.token[values]).astype(np.int32)
+
+    def decode(self, tokens: np.ndarray, place: np.ndarray | None = None) -> np.ndarray:
+        """Codes (n,) int32 of tokens (n,) and places (n,) in [0, 1), where among the token's categories the code is."""
+        if place is None:
+            raise ValueError("hashed tokens need places")
+        order, ends = self._intervals
+        at = np.minimum(np.searchsorted(ends, tokens + place, side="right"), self.levels - 1)
+        codes = order[at].astype(np.int32)
+        return np.where(tokens == self.size - 1, np.int32(-1), codes) if self.missing else codes
+
+    def log_density(self, values: np.ndarray) -> np.ndarray:
+        """log p(code | its token), (n,); -inf where the column cannot hold the value."""
+        inside = np.where(values < 0, 0.0, np.log(self.share)[values])
+        return np.where(self.encode(values) < 0, -np.inf, inside)
+
+    @cached_property
+    def _intervals(self) -> tuple[np.ndarray, np.ndarray]:
+        """The codes by token (levels,), and the ends of their intervals, those of token t within [t, t + 1]."""
+        order = np.argsort(self.token, kind="stable")
+        ends = np.cumsum(self.share[order])
+        last = np.flatnonzero(np.diff(self.token[order], append=-1))
+        ends[last] = self.token[order][last] + 1.0  # sums of shares round
+        return order, ends
+
+
+def _bucket(value: Any) -> int:
+    digest = hashlib.blake2b(str(value).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") % BUCKETS
