@@ -16,6 +16,7 @@ from dge_ray.prepare import Prepared
 from dge_ray.report import render_html
 from dge_ray.stats.combine import ensemble_mean
 from dge_ray.stats.compare import metrics_of, naive_single, naive_single_difference, paired_difference
+from dge_ray.stats.disagreement import disagreement
 from dge_ray.stats.families import MIN_MEMBERS, between_share
 from dge_ray.stats.losses import METRICS
 from dge_ray.stats.reflection import ReflectionPoint, reflection_point, risk_interval
@@ -105,6 +106,7 @@ def assemble_report(
         },
         "test": test,
         "test_differences": differences,
+        **_members_differ(prepared, at_choice),
         **_families(config, at_choice),
         **_constraints(config, folder, members),
         "cost": _cost(prepared, folder, members, volumes, choice.volume, wall_seconds),
@@ -172,6 +174,14 @@ def _drawn(folder: Folder, members: int) -> list[dict[str, float]]:
     """What each shard of the members cost, and the share of the rows drawn for it that met the constraints."""
     names = [f"members/{k:03d}/sampling.json" for k in range(members)]
     return [shard for name in names if folder.exists(name) for shard in folder.read_json(name).values()]
+
+
+def _members_differ(prepared: Prepared, at_choice: np.ndarray) -> dict[str, Any]:
+    """How far two members' predictions of the same test rows are apart, where there are two."""
+    if len(at_choice) < 2:
+        return {}
+    mean, lower, upper = disagreement(at_choice, task=prepared.task)
+    return {"members_differ": {"disagreement": mean, "interval": [lower, upper]}}
 
 
 def _families(config: StudyConfig, at_choice: np.ndarray) -> dict[str, Any]:

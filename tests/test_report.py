@@ -164,6 +164,11 @@ def test_every_value_is_on_the_page(page: str):
         '"epochs": 8',
         '"categorical": 8',
         "reflection point (m-hat)",
+        "0.0531 (0.0487 to 0.0575)",
+        "copula 4, gan 4",
+        "0.4120 (0.3050 to 0.5190)",
+        "age >= 18",
+        "0.9870",
     ]:
         assert expected in text, expected
 

@@ -83,6 +83,8 @@ def test_report_is_the_contract(done: Path, prepared: Prepared) -> None:
     assert set(report["test"]) == methods and set(report["test_differences"]) == methods - {"dge"}
     assert set(report["test"]["dge"]) == {"log_loss", "auc", "brier", "accuracy", "macro_f1"}
     assert point["risk"] == pytest.approx(report["test"]["dge"]["log_loss"])
+    apart = report["members_differ"]
+    assert 0 < apart["disagreement"] < 0.5 and apart["interval"][0] <= apart["disagreement"] <= apart["interval"][1]
     assert report["cost"]["downstream_fits"] == FITS
     assert report["cost"]["rows_generated"] == 3 * 2 * prepared.n
     assert all(seconds > 0 for seconds in report["cost"]["cpu_seconds"].values())
