@@ -11,7 +11,7 @@ VALUES = [
     ("aws.yaml", "InstanceType: g5.xlarge", "InstanceType: g5-xlarge"),
     ("aws.yaml", "region: us-west-2\n", "region: us-west2\n"),
     ("aws.yaml", "us-west-2a,us-west-2b", "us-west-1a,us-west-2b"),
-    ("aws.yaml", "203.0.113.7/32}]}", "0.0.0.0/0}]}"),
+    ("aws.yaml", "sg-YOUR-GROUP] #", "sg-YOUR-GRUOP] #"),
     ("aws.yaml", "resources: {CPU: 0}", "resources: {CPU: 4}"),
     ("aws.yaml", "MarketType: spot", "MarketType: sopt"),
     ("aws.yaml", "head_node_type: head", "head_node_type: haed"),
