@@ -86,6 +86,16 @@ def report(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
 
 @app.command()
+def track(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+    """Send MLflow whatever it lacks of a study, from the study's files alone. Nothing goes twice."""
+    from dge_ray.config import parse_words
+    from dge_ray.track import track_study
+
+    sent = track_study(study, parse_words(words or []), _say)
+    _print(sent, as_json, lambda: [f"study {sent['study']}: run {sent['run']} in {sent['uri']}"])
+
+
+@app.command()
 def ls(words: Words = None, as_json: AsJson = False) -> None:
     """List the studies in the storage, and the generators, learners and built-in tables."""
     from dge_ray.check import inventory, inventory_lines

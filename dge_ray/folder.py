@@ -112,9 +112,9 @@ def read_schema(folder: Folder) -> TableSchema:
         raise InputError(f"{folder}/schema.json", "a missing or damaged file", "the study's schema") from None
 
 
-def study_id(prepared: Prepared) -> str:
-    """What tells this study from every other, wherever it is tracked."""
-    return identity_digest({**prepared.identity(), "study": prepared.name})[:32]
+def tracking_id(identity: dict[str, Any], study: str) -> str:
+    """What tells a study of this identity and name from every other, wherever it is tracked."""
+    return identity_digest({**identity, "study": study})[:32]
 
 
 def versions() -> dict[str, str]:

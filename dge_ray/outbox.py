@@ -52,6 +52,11 @@ class Outbox:
         return len(self._calls) + sum(len(points) for points in self._points.values())
 
     @property
+    def held_points(self) -> list[Point]:
+        """The points that are held."""
+        return [point for points in self._points.values() for point, _ in points]
+
+    @property
     def volumes(self) -> set[int | None]:
         """The runs for which points are held."""
         return set(self._points)

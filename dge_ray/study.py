@@ -1,6 +1,5 @@
 """One study, from a table to its report."""
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,25 +15,21 @@ from dge_ray.distributed.engine import Demand, Engine
 from dge_ray.distributed.train import DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import StudyError
-from dge_ray.folder import check_folder, claim_folder, resolved, study_id
+from dge_ray.folder import check_folder, claim_folder, resolved, tracking_id
 from dge_ray.interrupt import insistent
 from dge_ray.lock import study_lock
-from dge_ray.predictions import Job, model_folder, tensor
+from dge_ray.predictions import Job, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
 from dge_ray.results import assemble_report, baseline_jobs, choose, surface_table, write_report
-from dge_ray.scoring import FittedEnsemble
 from dge_ray.stats.klaw import gain_of_doubling
 from dge_ray.stats.losses import metric_value
 from dge_ray.stats.pruning import hopeless_volumes
 from dge_ray.storage import Folder
-from dge_ray.table import to_pandas
+from dge_ray.track import close, log_end, log_start
 from dge_ray.tracking import Status, Tracker
 
 FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything
-
-EXAMPLE_ROWS = 5
-PAGES = ["report.json", "report.html", "config.yaml", "surface.parquet"]
 
 
 def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str, Any]:
@@ -49,21 +44,25 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     prepared = prepare(config, progress.say)
     Folder.open(config.storage).check_writable()
     folder = check_folder(prepared)
-    tracker = Tracker.open(prepared.name, study_id(prepared)) if config.tracking else None
+    tracker = Tracker.open(prepared.name, tracking_id(prepared.identity(), prepared.name)) if config.tracking else None
     status: Status = "FAILED"
+    scratch = tempfile.TemporaryDirectory(prefix="dge-ray-")
     try:
         # One thread a process: sums keep their order whatever the machine, and the cores are left to the fits.
         with study_lock(folder, progress.say), threadpool_limits(limits=1):
             claim_folder(prepared, folder)
             report = Study(prepared, folder, progress, tracker).run(started)
+            if tracker is not None:
+                log_end(tracker, folder, prepared.schema, report, progress.say, scratch=Path(scratch.name))
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
     finally:
         progress.end()
-        if tracker is not None and (left := tracker.close(status)):
-            progress.say(f"warning: MLflow lacks {left} records; the same command sends them again")
+        if tracker is not None and (left := close(tracker, folder, status)):
+            progress.say(f"warning: MLflow lacks {left} records; `dge-ray track {folder}` sends them")
+        scratch.cleanup()
     return report
 
 
@@ -99,7 +98,9 @@ class Study:
             f"{prepared.rows['test']:,} to report on"
         )
         if self.tracker is not None:
-            self._track_start(self.tracker)
+            columns = prepared.parts["train"].num_columns
+            settled = resolved(prepared)
+            log_start(self.tracker, settled, digest=prepared.digest, rows=prepared.rows, columns=columns)
         fits = prepared.most_members * len(prepared.volumes)
         demand = Demand(config.workers, config.gpus_per_member, fits)
         with (
@@ -133,8 +134,6 @@ class Study:
                 wall_seconds=time.monotonic() - started,
             )
             write_report(self.folder, report, surface)
-        if self.tracker is not None:
-            self._track_end(self.tracker, report, surface)
         return report
 
     def grow(self, engine: Engine) -> int:
@@ -252,45 +251,3 @@ class Study:
             width=self.prepared.width,
             rows=self.prepared.rows,
         )
-
-    def _track_start(self, tracker: Tracker) -> None:
-        tracker.log_config(resolved(self.prepared).model_dump(mode="json"))
-        table = self.prepared.parts["train"]
-        tracker.log_dataset(
-            self.prepared.name, self.prepared.digest, sum(self.prepared.rows.values()), table.num_columns
-        )
-
-    def _track_end(self, tracker: Tracker, report: dict[str, Any], surface: Any) -> None:
-        tracker.log_surface(surface)
-        for k in range(report["members"]):
-            tracker.log_fit(k, self.folder.read_json(f"members/{k:03d}/member.json")["loss"])
-        tracker.log_report(report)
-        with tempfile.TemporaryDirectory() as scratch:
-            for name in PAGES + [f"figures/{figure}" for figure in self.folder.list("figures")]:
-                file = Path(scratch) / name
-                file.parent.mkdir(exist_ok=True)
-                file.write_bytes(self.folder.read_bytes(name))
-            tracker.log_artifacts(Path(scratch))
-            tracker.flush()
-        self._track_model(tracker, report)
-
-    def _track_model(self, tracker: Tracker, report: dict[str, Any]) -> None:
-        """Log the ensemble at the reflection point, with a few synthetic rows as its example: no real row leaves."""
-        volume, members = report["reflection_point"]["volume"], report["members"]
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch)
-            for k in range(members):
-                name = model_folder(self.prepared.label, Job("member", k, volume))
-                if not self.folder.exists(name):
-                    self.progress.say(
-                        "the ensemble is not logged as a model: its learners are too large, or need pickle"
-                    )
-                    return
-                with self.folder.downloaded(name) as source:
-                    shutil.copytree(source, path / f"member={k:03d}")
-            (path / "schema.json").write_text(self.prepared.schema.to_json())
-            rows = self.folder.read_table(self.downstream.members.shard_file(0, 0)).slice(0, EXAMPLE_ROWS)
-            features = [column.name for column in self.prepared.schema.features]
-            example = to_pandas(rows.select(features))
-            tracker.log_model(path, example, FittedEnsemble(path).predict(example))
-            tracker.flush()

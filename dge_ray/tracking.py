@@ -180,6 +180,14 @@ class Tracker:
 
         self._call("model", act)
 
+    def unsent_points(self) -> list[dict[str, Any]]:
+        """The metric points that are held, as JSON values for `log_points`."""
+        return [point._asdict() for point in self._outbox.held_points]
+
+    def log_points(self, points: Iterable[Mapping[str, Any]]) -> None:
+        """Points of `unsent_points`, perhaps of another process."""
+        self._points(Point(**point) for point in points)
+
     def flush(self) -> int:
         """Sends what is held, whatever happened before; returns how much is left."""
         self._outbox.send(at_once=True)
