@@ -101,7 +101,7 @@ class Study:
         if self.tracker is not None:
             self._track_start(self.tracker)
         fits = prepared.most_members * len(prepared.volumes)
-        demand = Demand(config.workers, config.gpus_per_member, fits)
+        demand = Demand(config.workers, config.gpus_per_member, config.members_per_actor, fits)
         with (
             Engine(
                 self.downstream,
