@@ -10,7 +10,7 @@ from dge_ray.generators.autoregressive import TokenModel
 from dge_ray.generators.diffusion import DiffusionModel
 from dge_ray.generators.edm import Edm
 
-LOOKED_UP = ("index_select", "gather", "embedding_bag", "index")  # these read what they give, not the whole table
+LOOKED_UP = ("index_select", "gather", "index")  # these read what they give, not the whole table
 
 
 def fit_flops(model: TokenModel | DiffusionModel) -> int:
@@ -69,7 +69,7 @@ class Traffic(TorchDispatchMode):
         if not func.is_view:
             read, written = _tensors((args, kwargs or {})), _tensors(out)
             name = func.overloadpacket.__name__
-            if name == "embedding_bag" or name.endswith("_embedding_bag_forward_only"):
+            if name == "_embedding_bag_forward_only":
                 indices, width = args[1], args[0].shape[1]
                 self.bytes += (indices.numel() * width + written[0].numel()) * written[0].element_size()
                 self.bytes += _bytes([indices])
