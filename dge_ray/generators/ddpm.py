@@ -194,7 +194,10 @@ class Ddpm:
         """The target's one-hot (n, classes), of no width where there is none."""
         if self.target is None:
             return torch.zeros(len(codes), 0, device=codes.device)
-        return torch.nn.functional.one_hot(codes[:, self.target], self.classes).float()
+        labels = torch.zeros(len(codes), self.classes, device=codes.device)
+        return labels.scatter_(
+            1, codes[:, self.target, None], 1.0
+        )  # one_hot would look at the codes, and wait for them
 
 
 def _log_one_hot(codes: torch.Tensor, size: int) -> torch.Tensor:

@@ -2,19 +2,23 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from generator_cases import tiny_table
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dge_ray.generators.base import make_generator
+from dge_ray.generators.ddpm import Ddpm
 from dge_ray.generators.denoising import DenoisingFit
 from dge_ray.generators.descent import Descent
 from dge_ray.generators.edm import Edm
 from dge_ray.generators.network import POOL_ROWS, Dropout, Network, Windows
 from dge_ray.generators.neural import stream
 from dge_ray.generators.replay import WARM_UPS, Replay
+from dge_ray.generators.together import StackedFit
 from dge_ray.generators.training import MASKS, ORDER, WARMUP, TokenFit, one_cycle
 from dge_ray.table import infer_schema
 
@@ -209,6 +213,40 @@ def edm_fit(device: str) -> DenoisingFit:
         ema=True,
         seed=0,
     )
+
+
+class Recordable(TorchDispatchMode):
+    """Refuses what waits for a device, or brings values to it: no graph may hold it."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        name = func.overloadpacket.__name__
+        assert name not in ("_local_scalar_dense", "nonzero", "lift_fresh", "masked_select", "_unique2", "is_pinned")
+        indices = [i for i in args[1] if i is not None] if name in ("index", "index_put_") else []
+        assert all(i.dtype != torch.bool for i in indices)  # which is a nonzero in disguise
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", ["autoregressive", "together", "edm", "tabddpm"])
+def test_a_step_waits_for_nothing(kind: str) -> None:
+    fit: TokenFit | StackedFit | DenoisingFit
+    if kind == "edm":
+        fit = edm_fit("cpu")
+    elif kind == "tabddpm":
+        options = {"target": 1, "timesteps": 10, "widths": [16, 16], "device": "cpu"}
+        process = Ddpm(1, [4, 2], np.array([0.25] * 4 + [0.5] * 2), **options)  # type: ignore[arg-type]
+        rows = torch.randn(64, 1), torch.randint(0, 2, (64, 2))
+        settings = {"steps": 80, "batch_size": 32, "lr": 1e-3, "weight_decay": 0.0, "ema": False, "seed": 0}
+        fit = DenoisingFit(process, rows, None, rate=lambda step, steps: 1.0, **settings)  # type: ignore[arg-type]
+    else:
+        fit = token_fit(network(), tokens(), frozen=["1.embed"] if kind == "autoregressive" else [])
+        if kind == "together":
+            fit = StackedFit([fit, token_fit(network(), tokens(), seed=6)], weight_decay=1e-3)
+    fit.run(0, 4)
+    fit.descent.at.zero_()  # what a round puts into the buffers is there; a step reads it
+    before = fit.descent.flat.clone()
+    with Recordable():
+        fit.descent.step()
+    assert not torch.equal(fit.descent.flat, before)
 
 
 @pytest.mark.gpu
