@@ -197,7 +197,7 @@ class Ddpm:
         labels = torch.zeros(len(codes), self.classes, device=codes.device)
         return labels.scatter_(
             1, codes[:, self.target, None], 1.0
-        )  # one_hot would look at the codes, and wait for them
+        )  # one_hot would wait for the codes
 
 
 def _log_one_hot(codes: torch.Tensor, size: int) -> torch.Tensor:
