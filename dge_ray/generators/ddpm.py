@@ -195,9 +195,7 @@ class Ddpm:
         if self.target is None:
             return torch.zeros(len(codes), 0, device=codes.device)
         labels = torch.zeros(len(codes), self.classes, device=codes.device)
-        return labels.scatter_(
-            1, codes[:, self.target, None], 1.0
-        )  # one_hot would wait for the codes
+        return labels.scatter_(1, codes[:, self.target, None], 1.0)  # one_hot would wait for the codes
 
 
 def _log_one_hot(codes: torch.Tensor, size: int) -> torch.Tensor:
