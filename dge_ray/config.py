@@ -173,6 +173,12 @@ class StudyConfig(Frozen):
     gpus_per_member: Literal["auto"] | Annotated[float, Field(ge=0, le=64)] = Field(
         "auto", description="auto, 0 for none, or a share such as 0.5"
     )
+    members_per_actor: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="a whole number from 1 (members that an actor fits as one program, on its GPU share)",
+    )
     tracking: bool = Field(True, description="true or false (MLflow)")
 
     @property

@@ -102,7 +102,7 @@ class Study:
             settled = resolved(prepared)
             log_start(self.tracker, settled, digest=prepared.digest, rows=prepared.rows, columns=columns)
         fits = prepared.most_members * len(prepared.volumes)
-        demand = Demand(config.workers, config.gpus_per_member, fits)
+        demand = Demand(config.workers, config.gpus_per_member, config.members_per_actor, fits)
         with (
             Engine(
                 self.downstream,

@@ -1,4 +1,5 @@
-"""A generator actor: owns one member's generator, its checkpoint and its shards, one member after another."""
+"""A generator actor: owns one member's generator, its checkpoint and its shards, or some members' at once; one after
+another."""
 
 import os
 import tempfile
@@ -6,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,12 @@ class MemberSpec:
     def generator(self, member: int) -> GeneratorChoice:
         """The name and settings of a member's generator."""
         return self.generators[member % len(self.generators)]
+
+    def fits_together(self, member: int) -> bool:
+        """Whether a member's generator can be fitted with others' of the same settings as one program."""
+        name, settings = self.generator(member)
+        able = hasattr(generator_class(name), "fit_together") and not self.pretrained
+        return able and settings.get("budget_seconds") is None
 
     def load_generator(self, member: int, device: str) -> Generator:
         """A fitted member's generator."""
@@ -100,26 +108,26 @@ class MemberSpec:
 
 
 class GeneratorActor:
-    """One member's generator at a time. Restarted by Ray after a crash, it goes on from the checkpoint; it alone writes
-    the member's shards. Once they are on disk the next member may have the process: a new one would cost two
-    CPU-seconds of imports."""
+    """One member's generator at a time, or those of members that were fitted together. Restarted by Ray after a crash,
+    it goes on from the checkpoint; it alone writes the members' shards. Once they are on disk the next member may have
+    the process: a new one would cost two CPU-seconds of imports."""
 
     def __init__(self, spec: MemberSpec, device: str) -> None:
         self.spec, self.device = spec, device
         # By name: a handle among the arguments would tie this actor's restart to an object that may be gone.
         self.board: Any = ray.get_actor(spec.board_name, namespace=NAMESPACE)
-        self.member: int | None = None
-        self._generator: Generator | None = None
-        self._sampling: dict[str, dict[str, float]] = {}
+        self.members: list[int] = []
+        self._generators: dict[int, Generator] = {}
+        self._sampling: dict[int, dict[str, dict[str, float]]] = {}
 
-    def _own(self, member: int) -> None:
-        if member != self.member:
-            self.member, self._generator, self._sampling = member, None, {}
+    def _own(self, members: list[int]) -> None:
+        if not set(members) <= set(self.members):
+            self.members, self._generators, self._sampling = members, {}, {}
 
     @ray.method(max_task_retries=FIT_RETRIES)
     def fit(self, member: int, train: pa.Table, stopping: pa.Table) -> dict[str, Any]:
         """Fit and save the member's generator, unless its checkpoint is there. Returns member.json's content."""
-        self._own(member)
+        self._own([member])
         spec, folder = self.spec, self.spec.member_folder(member)
         if spec.is_fitted(member):
             return spec.folder.read_json(f"{folder}/member.json")
@@ -136,38 +144,69 @@ class GeneratorActor:
                 device=self.device,
                 warm_start=source,
                 stopping=stopping,
-                progress=self._report_epoch,
+                progress=partial(self._report_epoch, member),
                 keeper=FolderKeeper(spec.folder, f"{folder}/fit.safetensors"),
             )
+        cost = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
+        return self._save(member, generator, train.num_rows, cost)
+
+    @ray.method(max_task_retries=FIT_RETRIES)
+    def fit_together(self, members: list[int], train: pa.Table, stopping: pa.Table) -> None:
+        """`fit` of members with one generator and one set of settings, as one program; those that are fitted stay.
+
+        Its state is not kept between epochs: one that is cut off begins anew. CPU-seconds are shared out evenly.
+        """
+        self._own(members)
+        spec, members = self.spec, [member for member in members if not self.spec.is_fitted(member)]
+        if not members:
+            return
+        started, cpu = time.perf_counter(), time.process_time()
+        name, settings = spec.generator(members[0])
+        one_thread()
+        generators = generator_class(name).fit_together(  # type: ignore[attr-defined]
+            [integer(spec.seed, Purpose.FIT, member=member) for member in members],
+            train,
+            spec.schema,
+            settings=settings,
+            device=self.device,
+            stopping=stopping,
+            progress=lambda k, record: self._report_epoch(members[k], record),
+        )
+        share = (time.process_time() - cpu) / len(members)
+        cost = {"seconds": time.perf_counter() - started, "cpu_seconds": share, "together": len(members)}
+        for member, generator in zip(members, generators, strict=True):
+            self._save(member, generator, train.num_rows, cost)
+
+    def _save(self, member: int, generator: Generator, rows: int, cost: dict[str, Any]) -> dict[str, Any]:
+        spec, folder = self.spec, self.spec.member_folder(member)
         with tempfile.TemporaryDirectory() as scratch:
             generator.save(Path(scratch))
             spec.folder.upload(Path(scratch), f"{folder}/generator")
         record = {
             "member": member,
-            "generator": name,
-            "seed": seed,
-            "rows": train.num_rows,
+            "generator": spec.generator(member)[0],
+            "seed": integer(spec.seed, Purpose.FIT, member=member),
+            "rows": rows,
             "device": self.device,
-            "seconds": time.perf_counter() - started,
-            "cpu_seconds": time.process_time() - cpu,
+            **cost,
             "loss": list(getattr(generator, "history", [])),
         }
         spec.folder.write_json(f"{folder}/member.json", record)
         # The generator in memory and the one read back sample alike (the conformance suite holds it), so keep this one.
-        self._generator = generator
+        self._generators[member] = generator
         return record
 
-    def _report_epoch(self, record: dict[str, Any]) -> None:
-        self.board.epoch.remote(self.member, record)
+    def _report_epoch(self, member: int, record: dict[str, Any]) -> None:
+        self.board.epoch.remote(member, record)
 
     def _loaded(self, member: int) -> Generator:
-        if self._generator is None:
-            self._generator = self.spec.load_generator(member, self.device)
-        return self._generator
+        if member not in self._generators:
+            self._generators[member] = self.spec.load_generator(member, self.device)
+        return self._generators[member]
 
     def shard(self, member: int, index: int) -> pa.Table:
         """Shard `index`: read where it was written before, else drawn, written, and given back."""
-        self._own(member)
+        self._own([member])
         spec, name = self.spec, self.spec.shard_file(member, index)
         if spec.folder.exists(name):
             return spec.folder.read_table(name)
@@ -187,10 +226,10 @@ class GeneratorActor:
 
     def _note_sampling(self, member: int, index: int, record: dict[str, float]) -> None:
         name = f"{self.spec.member_folder(member)}/sampling.json"
-        if not self._sampling and self.spec.folder.exists(name):
-            self._sampling = self.spec.folder.read_json(name)
-        self._sampling[str(index)] = record
-        self.spec.folder.write_json(name, self._sampling)
+        if member not in self._sampling:
+            self._sampling[member] = self.spec.folder.read_json(name) if self.spec.folder.exists(name) else {}
+        self._sampling[member][str(index)] = record
+        self.spec.folder.write_json(name, self._sampling[member])
 
     def process(self) -> int:
         """This actor's process id."""

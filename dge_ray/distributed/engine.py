@@ -34,6 +34,7 @@ class Demand:
 
     workers: int | Literal["auto"] = "auto"
     gpus_per_member: float | Literal["auto"] = "auto"
+    members_per_actor: int = 1
     fits: int = 1 << 30  # more workers than fits would idle
 
     def on(self, resources: Resources) -> tuple[int, float, float]:
@@ -126,6 +127,7 @@ class Engine:
             self.board,
             self.resources,
             gpus_per_member=gpus,
+            members_per_actor=self.demand.members_per_actor,
             volume=self.spec.volume,
         )
         self._watcher = threading.Thread(target=self._watch, name="status", daemon=True)

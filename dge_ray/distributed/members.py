@@ -30,7 +30,8 @@ class MemberPool:
 
     An actor keeps its member until the shards are on disk, and then takes the next one. It draws them ahead, a few at a
     time, as long as nobody streams them: rows on disk are read without Ray Data's processes, 15 CPU-seconds a study.
-    Where other members wait for its place, or it holds a GPU, it draws on also while they are streamed.
+    Where other members wait for its place, or it holds a GPU, it draws on also while they are streamed. With
+    `members_per_actor` it fits so many as one program where their generator can, and keeps them until all are drawn.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class MemberPool:
         resources: Resources,
         *,
         gpus_per_member: float,
+        members_per_actor: int,
         volume: int,
     ) -> None:
         self.spec, self.board, self.volume = spec, board, volume
+        self.at_once = members_per_actor
         self.gpus = gpus_per_member
         self.slots = member_slots(resources, gpus_per_member)
         self._train, self._stopping = ray.put(train), ray.put(stopping)
@@ -53,7 +56,7 @@ class MemberPool:
         self._started = 0
         self._free: list[tuple[str, Any]] = []  # name and handle of an actor without a member
         self._live: dict[int, tuple[str, Any]] = {}
-        self._tasks: dict[Any, tuple[int, Callable[[int], None]]] = {}
+        self._tasks: dict[Any, tuple[list[int], Callable[[int], None]]] = {}
         self._lock = threading.Lock()
         self._look_next = 0.0
         self._stopped = threading.Event()
@@ -96,25 +99,41 @@ class MemberPool:
             self.board.fitting.remote(fits)
 
     def _busy(self) -> set[int]:
-        return {member for member, _ in self._tasks.values()}
+        return {member for members, _ in self._tasks.values() for member in members}
 
     def _start_waiting(self) -> None:
         while self._waiting:
             member = self._waiting[0]
             fitted = self.spec.is_fitted(member)
             idle = fitted and not self.spec.missing_shards(member, self.volume)  # all there: no actor is needed
-            if not idle and len(self._live) >= self.slots:
+            if not idle and self._is_full():
                 return
+            members = [member] if fitted else self._crew()
             with self._lock:
-                self._waiting.pop(0)
+                self._waiting = [k for k in self._waiting if k not in members]
             if idle:
                 self._ready(member)
                 continue
-            self._live[member] = _, actor = self._free.pop() if self._free else self._new()
+            holder = _, actor = self._free.pop() if self._free else self._new()
+            self._live |= dict.fromkeys(members, holder)
             if fitted:
                 self._ready(member)
+            elif len(members) == 1:
+                self._tasks[actor.fit.remote(member, self._train, self._stopping)] = (members, self._ready)
             else:
-                self._tasks[actor.fit.remote(member, self._train, self._stopping)] = (member, self._ready)
+                self._tasks[actor.fit_together.remote(members, self._train, self._stopping)] = (members, self._ready)
+
+    def _crew(self) -> list[int]:
+        """The first waiting member, and those that one actor fits with it."""
+        first = self._waiting[0]
+        if self.at_once == 1 or not self.spec.fits_together(first):
+            return [first]
+        choice = self.spec.generator(first)
+        alike = [k for k in self._waiting if self.spec.generator(k) == choice and not self.spec.is_fitted(k)]
+        return alike[: self.at_once]
+
+    def _is_full(self) -> bool:
+        return len({name for name, _ in self._live.values()}) >= self.slots
 
     def _new(self) -> tuple[str, Any]:
         slot, self._started = self._started, self._started + 1
@@ -126,16 +145,18 @@ class MemberPool:
             return
         done, _ = ray.wait(list(self._tasks), timeout=0.2)
         for task in done:
-            member, then = self._tasks.pop(task)
+            members, then = self._tasks.pop(task)
             self._look_next = 0.0  # its actor may be wanted elsewhere
             try:
                 ray.get(task)
             except RayError as error:
                 cause = getattr(error, "cause", None) or error
                 message = str(cause) if isinstance(cause, InputError) else first_line(cause)
-                ray.get(self.board.fail.remote(f"member {member} could not be fitted: {message}"))
+                which = " and ".join(map(str, members))
+                ray.get(self.board.fail.remote(f"member {which} could not be fitted: {message}"))
                 continue
-            then(member)
+            for member in members:
+                then(member)
 
     def _ready(self, member: int) -> None:
         holder = self._live[member][0] if member in self._live else None
@@ -151,13 +172,15 @@ class MemberPool:
         streamed = ray.get(self.board.streamed.remote()) if resting else set()
         for member in resting:
             missing = self.spec.missing_shards(member, self.volume)
-            needed = self.gpus or (self._waiting and len(self._live) >= self.slots)
+            needed = self.gpus or (self._waiting and self._is_full())
             if not missing:
-                self._free.append(self._live.pop(member))
+                holder = self._live.pop(member)
+                if all(name != holder[0] for name, _ in self._live.values()):
+                    self._free.append(holder)
             elif needed or member not in streamed:
                 some = missing if needed else missing[:DRAWN_AT_ONCE]
                 actor = self._live[member][1]
-                self._tasks[actor.draw.remote(member, some)] = (member, lambda _: None)
+                self._tasks[actor.draw.remote(member, some)] = ([member], lambda _: None)
         if not self._waiting:
             self._end(self._free)
             self._free.clear()

@@ -6,6 +6,7 @@ for the cosine schedule.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -81,24 +82,28 @@ class Ddpm:
         """The weights (p,)."""
         return self.network.flat
 
+    def noise(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """What a loss of n rows draws, on the CPU: timesteps (n,), the noise of scores (n, q), and uniform numbers (n,
+        size) for each diffused column."""
+        t = torch.randint(self.timesteps, (n,), generator=generator)
+        of_scores = torch.randn(n, self.q, generator=generator)
+        return t, of_scores, *(torch.rand(n, size, generator=generator) for size in self.diffused_sizes)
+
     def loss(
-        self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, generator: torch.Generator
+        self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, noise: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """Mean squared error of the noise in scores, plus the codes' variational bound in nats over their columns."""
-        n, device = len(scores), scores.device
-        t = torch.randint(self.timesteps, (n,), generator=generator).to(device)
+        t, of_scores, *uniform = noise
         kept = self.schedule["kept"][t][:, None]
-        noise = torch.randn(scores.shape, generator=generator).to(device)
-        x = kept.sqrt() * scores + (1 - kept).sqrt() * noise
+        x = kept.sqrt() * scores + (1 - kept).sqrt() * of_scores
         clean = [_log_one_hot(codes[:, j], self.sizes[j]) for j in self.diffused]
-        noisy = []
-        for part in clean:
-            u = torch.rand(part.shape, generator=generator).to(device)
-            noisy.append(_log_one_hot(_gumbel(log_mix(part, kept), u), part.shape[1]))
+        noisy = [
+            _log_one_hot(_gumbel(log_mix(part, kept), u), part.shape[1]) for part, u in zip(clean, uniform, strict=True)
+        ]
         predicted_noise, predicted = self._predict(flat, x, noisy, t, self._labels(codes))
         total = flat[0] * 0.0  # a table of nothing but its target has no other loss
         if self.q:
-            total = total + ((predicted_noise - noise) ** 2).mean()
+            total = total + ((predicted_noise - of_scores) ** 2).mean()
         before, alpha = self.schedule["before"][t][:, None], self.schedule["alpha"][t][:, None]
         last = self.schedule["kept"][-1:][:, None]
         for true, seen, found in zip(clean, noisy, predicted, strict=True):
@@ -189,7 +194,8 @@ class Ddpm:
         """The target's one-hot (n, classes), of no width where there is none."""
         if self.target is None:
             return torch.zeros(len(codes), 0, device=codes.device)
-        return torch.nn.functional.one_hot(codes[:, self.target], self.classes).float()
+        labels = torch.zeros(len(codes), self.classes, device=codes.device)
+        return labels.scatter_(1, codes[:, self.target, None], 1.0)  # one_hot would wait for the codes
 
 
 def _log_one_hot(codes: torch.Tensor, size: int) -> torch.Tensor:

@@ -1,12 +1,14 @@
 """Fitting a diffusion: AdamW on noisy batches, and a moving average of the weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 
+from dge_ray.generators.descent import Descent
 from dge_ray.generators.neural import stream
+from dge_ray.generators.replay import stage
 
 WEIGHTS, NOISE, LOOK, EPOCHS = 0, 1, 2, 16  # the streams of a fit: indices at Purpose.FIT; epoch e's order: EPOCHS + e
 ROUNDS = 40  # of a fit
@@ -19,10 +21,14 @@ class Process(Protocol):
     @property
     def flat(self) -> torch.Tensor: ...
 
+    def noise(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """What a loss of n rows draws, on the CPU: the same on every device."""
+        ...
+
     def loss(
-        self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, generator: torch.Generator
+        self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, noise: Sequence[torch.Tensor]
     ) -> torch.Tensor:
-        """The mean loss of the rows with the weights `flat`, at noise drawn from `generator`."""
+        """The mean loss of the rows with the weights `flat`, at `noise` on their device."""
         ...
 
     def sample(
@@ -68,78 +74,81 @@ class DenoisingFit:
         ema: bool,
         seed: int,
     ) -> None:
-        self.process, self.rows, self.heldout = process, rows, heldout
+        self.process, self.table, self.heldout = process, rows, heldout
         self.lr, self.rate, self.ema, self.seed = lr, rate, ema, seed
         self.batch_size = min(batch_size, len(rows[0]))
         self.steps_per_round = steps_per_round(steps)
-        self.noise = stream(seed, NOISE)
-        self.weights = process.flat.clone().requires_grad_()
-        self.optimizer = torch.optim.AdamW(
-            [self.weights], lr=lr, weight_decay=weight_decay, betas=(0.9, 0.99), fused=True
+        self.random = stream(seed, NOISE)
+        device = process.flat.device
+        self.rows = torch.zeros(self.batch_size, dtype=torch.int64, device=device)
+        shapes = process.noise(self.batch_size, stream(seed, NOISE))
+        self.noise = [torch.empty_like(part, device=device) for part in shapes]
+        weights = process.flat.clone()
+        self.gradient = torch.zeros_like(weights)
+        self.descent = Descent(
+            weights,
+            self.gradient,
+            self._lose,
+            steps=self.steps_per_round,
+            weight_decay=weight_decay,
+            betas=(0.9, 0.99),
         )
-        self.average, self.best = process.flat.clone(), process.flat.clone()
         self.step = 0
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def run(self, done: int, rounds: int) -> float:
         """`steps_per_round` steps."""
-        total = 0.0
-        for _ in range(self.steps_per_round):
-            scores, codes = self._batch()
-            self.optimizer.param_groups[0]["lr"] = self.lr * self.rate(self.step, rounds * self.steps_per_round)
-            loss = self.process.loss(self.weights, scores, codes, self.noise)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+        steps = range(self.step, self.step + self.steps_per_round)
+        rates = [self.lr * self.rate(step, rounds * self.steps_per_round) for step in steps]
+        shares = [max(1 / (step + 1), 1 / self.steps_per_round) if self.ema else 1.0 for step in steps]
+        self.descent.plan(rates, shares)
+        for _ in steps:
+            self._draw()
+            self.descent.step()
             self.step += 1
-            share = max(1 / self.step, 1 / self.steps_per_round) if self.ema else 1.0
-            self.average.lerp_(self.weights.detach(), share)
-            total += float(loss.detach())
-        return total / self.steps_per_round
+        return float(self.descent.mean_losses())
 
     @torch.no_grad()
     def score(self) -> float | None:
         if self.heldout is None:
             return None
-        look = stream(self.seed, LOOK)
-        return sum(float(self.process.loss(self.average, *self.heldout, look)) for _ in range(LOOKS)) / LOOKS
+        look, device = stream(self.seed, LOOK), self.gradient.device
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        for _ in range(LOOKS):
+            noise = [part.to(device) for part in self.process.noise(len(self.heldout[0]), look)]
+            total += self.process.loss(self.descent.average, *self.heldout, noise)
+        return float(total) / LOOKS
 
     def keep(self) -> None:
-        self.best.copy_(self.average)
+        self.descent.keep()
 
     def finish(self) -> None:
-        self.process.flat.copy_(self.best)
+        self.descent.finish()
+        self.process.flat.copy_(self.descent.flat)
 
     def state(self) -> dict[str, torch.Tensor]:
-        moments = self.optimizer.state[self.weights]
-        return {
-            "weights": self.weights,
-            "average": self.average,
-            "best": self.best,
-            **{f"adam.{name}": value for name, value in moments.items()},
-            "step": torch.tensor(self.step),
-            "noise": self.noise.get_state(),
-        }
+        return {**self.descent.state(), "step": torch.tensor(self.step), "noise": self.random.get_state()}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        with torch.no_grad():
-            self.weights.copy_(state["weights"])
-        self.average.copy_(state["average"])
-        self.best.copy_(state["best"])
-        moments = {name: state[f"adam.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
-        self.optimizer.state[self.weights] = {
-            name: value.clone() if name == "step" else value.to(self.weights.device, copy=True)
-            for name, value in moments.items()
-        }
+        self.descent.restore(state)
         self.step = int(state["step"])
-        self.noise.set_state(state["noise"])
+        self.random.set_state(state["noise"])
 
-    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """This step's rows: whole batches of an order drawn anew for each pass, which is a function of the step."""
-        n, size = len(self.rows[0]), self.batch_size
+    def _draw(self) -> None:
+        """This step's rows and noise: whole batches of an order drawn anew for each pass, which is a function of the
+        step."""
+        n, size = len(self.table[0]), self.batch_size
         epoch, at = divmod(self.step, n // size)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = torch.randperm(n, generator=stream(self.seed, EPOCHS + epoch)).to(self.weights.device)
-        chosen = self._order[at * size : (at + 1) * size]
-        return self.rows[0][chosen], self.rows[1][chosen]
+            self._order = torch.randperm(n, generator=stream(self.seed, EPOCHS + epoch)).to(self.rows.device)
+        self.rows.copy_(self._order[at * size : (at + 1) * size])
+        for buffer, part in zip(self.noise, self.process.noise(size, self.random), strict=True):
+            stage(buffer, part)
+
+    def _lose(self, at: torch.Tensor) -> torch.Tensor:
+        weights = self.descent.flat.detach().requires_grad_()
+        scores, codes = (part[self.rows] for part in self.table)
+        loss = self.process.loss(weights, scores, codes, self.noise)
+        self.gradient.copy_(torch.autograd.grad(loss, weights)[0])
+        return loss.detach()

@@ -11,6 +11,7 @@ that are given are held at their values: no inpainting, whose rows follow what i
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -26,7 +27,9 @@ CONDITIONED = 0.5
 WAVES, HIGHEST = 8, 12.0  # frequencies of a score's features, from .5 to the highest, in radians a unit
 TIME_WAVES = 32
 MOST_ONE_HOT = 64  # codes; a column of more has random directions in this many dimensions
-BLOCK_ROWS = 4_096  # more fall out of the caches, fewer cost calls (8,192: 7 % slower)
+BLOCK_ROWS = (
+    4_096  # of a CPU; a GPU takes 16 times as many. More fall out of the caches, fewer cost calls (8,192: 7 % slower)
+)
 
 
 class Edm:
@@ -51,6 +54,8 @@ class Edm:
         self.shares = torch.from_numpy(shares).float().to(device).split(sizes) if sizes else ()
         self.widths = [min(size, MOST_ONE_HOT) for size in sizes]
         self.vectors = [_vectors(size, j).to(device) for j, size in enumerate(sizes)]  # (size, width) each
+        owner = [j for j, width in enumerate(self.widths) for _ in range(width)]
+        self.owner = torch.tensor(owner, dtype=torch.int64, device=device)  # each dimension's coded column
         self.frequency = torch.exp(torch.linspace(math.log(0.5), math.log(HIGHEST), WAVES)).to(device)
         inputs = measured * (2 + 2 * WAVES) + sum(self.widths) + TIME_WAVES
         self.network = ResidualMlp(inputs, measured + sum(sizes), width=width, layers=layers, device=device)
@@ -60,30 +65,36 @@ class Edm:
         """The weights (p,)."""
         return self.network.flat
 
-    def loss(
-        self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
-        """Mean over rows of squared errors of scores (in EDM's scaling) and nats of codes, of columns with noise."""
-        n, device = len(scores), scores.device
+    def noise(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """What a loss of n rows draws, on the CPU: sigma (n, 1), which columns are known (n, q + c), every column's
+        level (n, q + c), and the noise of scores (n, q) and of codes' vectors (n, sum of widths)."""
         # One draw in each n-th of the noise levels: rows are in random order, and the loss varies less.
         u = (torch.arange(n) + torch.rand(n, generator=generator)) / n
         log_sigma = LOG_SIGMA_MEAN + LOG_SIGMA_SD * torch.special.ndtri(u)
-        sigma = log_sigma.exp().clamp(SIGMA_MIN, SIGMA_MAX)[:, None].to(device)
+        sigma = log_sigma.exp().clamp(SIGMA_MIN, SIGMA_MAX)[:, None]
         conditioned = torch.rand(n, 1, generator=generator) < CONDITIONED
         share = torch.where(conditioned, torch.rand(n, 1, generator=generator), 0.0)
-        known = (torch.rand(n, self.q + len(self.sizes), generator=generator) < share).to(device)
+        known = torch.rand(n, self.q + len(self.sizes), generator=generator) < share
         level = torch.where(known, KNOWN_SIGMA, sigma)
-        x = scores + level[:, : self.q] * torch.randn(scores.shape, generator=generator).to(device)
+        of_scores = torch.randn(n, self.q, generator=generator)
+        return sigma, known, level, of_scores, torch.randn(n, sum(self.widths), generator=generator)
+
+    def loss(
+        self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, noise: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Mean over rows of squared errors of scores (in EDM's scaling) and nats of codes, of columns with noise."""
+        sigma, known, level, of_scores, of_vectors = noise
+        x = scores + level[:, : self.q] * of_scores
         z = self._clean_vectors(codes)
-        z += _spread(level[:, self.q :], self.widths) * torch.randn(z.shape, generator=generator).to(device)
+        z += self._spread(level[:, self.q :]) * of_vectors
         corrections, logits = self._predict(flat, x, z, sigma, level)
-        noise = level[:, : self.q]
-        wanted = (scores - x / (1 + noise**2)) * torch.sqrt(1 + noise**2) / noise
+        spread = level[:, : self.q]
+        wanted = (scores - x / (1 + spread**2)) * torch.sqrt(1 + spread**2) / spread
         total = ((corrections - wanted) ** 2 * ~known[:, : self.q]).sum()
         for j, part in enumerate(logits):
             nats = cross_entropy(part, codes[:, j], reduction="none")
             total = total + (nats * ~known[:, self.q + j]).sum()
-        return total / n
+        return total / len(scores)
 
     @torch.no_grad()
     def sample(
@@ -99,9 +110,9 @@ class Edm:
         DPM-Solver++(2M), Lu et al. 2022, algorithm 2: the probability flow's ODE with one prediction a step, noise
         levels as in EDM with rho = 4. At the last level scores are their expectations, and codes are drawn.
         """
-        found = []
-        for start in range(0, n, BLOCK_ROWS):
-            rows = slice(start, min(start + BLOCK_ROWS, n))
+        found, block = [], BLOCK_ROWS if self.network.device.type == "cpu" else 16 * BLOCK_ROWS
+        for start in range(0, n, block):
+            rows = slice(start, min(start + block, n))
             held = None if known is None or scores is None or codes is None else (known, scores[rows], codes[rows])
             found.append(self._sample_block(rows.stop - start, generator, held))
         return torch.cat([x for x, _ in found]), torch.cat([z for _, z in found])
@@ -122,7 +133,7 @@ class Edm:
         known = torch.zeros(self.q + len(self.sizes), dtype=torch.bool, device=device)
         if held is not None:
             known, clean, codes = held
-            clean_z, known_z = self._clean_vectors(codes), _spread(known[None, self.q :], self.widths)
+            clean_z, known_z = self._clean_vectors(codes), self._spread(known[None, self.q :])
 
         def predict(sigma: float) -> tuple[torch.Tensor, list[torch.Tensor]]:
             """Expected clean scores (n, q), and a coded column's log odds (n, size) each."""
@@ -196,6 +207,10 @@ class Edm:
         parts = [vectors[codes[:, j]] for j, vectors in enumerate(self.vectors)]
         return torch.cat([*parts, torch.empty(len(codes), 0, device=codes.device)], 1)
 
+    def _spread(self, columns: torch.Tensor) -> torch.Tensor:
+        """Values by coded column (n, c) as values by dimension (n, sum of widths)."""
+        return columns.index_select(1, self.owner)
+
 
 def _vectors(size: int, column: int) -> torch.Tensor:
     """A column's unit vectors (size, width): part of the model's form, the same in every fit."""
@@ -203,11 +218,6 @@ def _vectors(size: int, column: int) -> torch.Tensor:
         return torch.eye(size)
     draw = torch.randn(size, MOST_ONE_HOT, generator=torch.Generator().manual_seed(column))
     return draw / draw.norm(dim=1, keepdim=True)
-
-
-def _spread(columns: torch.Tensor, widths: list[int]) -> torch.Tensor:
-    """Values by coded column (n, c) as values by dimension (n, sum of widths)."""
-    return columns.repeat_interleave(torch.tensor(widths, dtype=torch.int64, device=columns.device), dim=1)
 
 
 def _draw(logits: torch.Tensor, u: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ All weights are views of one flat vector, as are their gradients: one optimiser 
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 
@@ -22,6 +23,14 @@ LANES = 16  # output widths are padded to this many: softmax over fewer is ten t
 POOL_ROWS = 65_536  # rows of random dropout masks to take windows of
 FREQUENCIES = 16  # waves of an ordered column's first embedding, the k-th with an amplitude of 1/k
 NEVER = -1e4  # the logit of padding: its probability and gradient are exactly 0
+
+
+class Masks(Protocol):
+    """A source of dropout masks."""
+
+    def masks(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next column's two masks (n, hidden)."""
+        ...
 
 
 class Network:
@@ -126,15 +135,15 @@ class Network:
                 total[start : start + BLOCK_ROWS] += log_p
         return total
 
-    def loss_and_gradients(self, tokens: torch.Tensor, dropout: "Dropout") -> float:
-        """Mean nats a row over the batch tokens (d, n); its gradients are left in `flat_gradient`."""
+    def loss_and_gradients(self, tokens: torch.Tensor, dropout: Masks) -> torch.Tensor:
+        """Mean nats a row over the batch tokens (d, n), (); its gradients are left in `flat_gradient`."""
         w, g, n = self.weights, self.gradients, tokens.shape[1]
         x = self.embed(tokens)
         dx = torch.zeros_like(x)
         nats = torch.zeros(n, device=self.device)
         for j, column in enumerate(tokens):
             if j == 0:
-                dz = _cross_entropy(self.logits(0, x).clone(), column, nats)
+                dz = cross_entropy(self.logits(0, x).clone(), column, nats)
                 torch.sum(dz, 0, out=g["0.c"])
                 continue
             seen = x[:, : self.starts[j]]
@@ -142,7 +151,7 @@ class Network:
             h1 = torch.addmm(w[f"{j}.a"], seen, w[f"{j}.A"]).relu_().mul_(first)
             r2 = torch.addmm(w[f"{j}.b"], h1, w[f"{j}.B"]).relu_()
             h2 = torch.add(h1, r2).mul_(second)
-            dz = _cross_entropy(torch.addmm(w[f"{j}.c"], h2, w[f"{j}.C"]), column, nats)
+            dz = cross_entropy(torch.addmm(w[f"{j}.c"], h2, w[f"{j}.C"]), column, nats)
             torch.mm(h2.t(), dz, out=g[f"{j}.C"])
             torch.sum(dz, 0, out=g[f"{j}.c"])
             dh = torch.mm(dz, w[f"{j}.C"].t()).mul_(second)
@@ -156,16 +165,16 @@ class Network:
             dx[:, : self.starts[j]].addmm_(dh, w[f"{j}.A"].t())
         for j in range(len(self.sizes) - 1):
             g[f"{j}.embed"].zero_().index_add_(0, tokens[j], dx[:, self.starts[j] : self.starts[j + 1]])
-        return float(nats.mean())
+        return nats.mean()
 
 
-def _cross_entropy(logits: torch.Tensor, column: torch.Tensor, nats: torch.Tensor) -> torch.Tensor:
-    """Add -log p(token) to `nats` (n,) and return d(mean nats) / d logits (n, size)."""
-    p = torch.softmax(logits, 1)
-    at = column[:, None]
-    nats -= p.gather(1, at).squeeze(1).clamp_min_(1e-38).log_()
-    p.scatter_add_(1, at, p.new_full((1, 1), -1.0).expand(len(p), 1))
-    return p.div_(len(p))
+def cross_entropy(logits: torch.Tensor, column: torch.Tensor, nats: torch.Tensor) -> torch.Tensor:
+    """Add -log p(token) to `nats` (..., n) and return d(mean nats) / d logits (..., n, size)."""
+    p = torch.softmax(logits, -1)
+    at = column.unsqueeze(-1)
+    nats -= p.gather(-1, at).squeeze(-1).clamp_min_(1e-38).log_()
+    p.scatter_add_(-1, at, p.new_full((1,) * p.ndim, -1.0).expand(at.shape))
+    return p.div_(p.shape[-2])
 
 
 class Dropout:
@@ -181,5 +190,27 @@ class Dropout:
 
     def masks(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Two masks (n, hidden), n <= POOL_ROWS."""
-        first, second = torch.randint(POOL_ROWS - n + 1, (2,), generator=self.generator).tolist()
-        return self.pool[first : first + n], self.pool[second : second + n]
+        return Windows(self.pool, self.places(1, 1, n)[0], n).masks(n)
+
+    def places(self, steps: int, columns: int, n: int) -> torch.Tensor:
+        """Where the windows (n, hidden) of steps start, (steps, columns, 2) on the CPU: as `masks` would draw them."""
+        return torch.randint(POOL_ROWS - n + 1, (steps, columns, 2), generator=self.generator)
+
+
+class Windows:
+    """A step's dropout masks at `places` (columns, 2), or (columns, 2, k) for k members whose pools lie in one.
+
+    On a GPU they are gathered, all at once, so that nobody waits for `places`; on the CPU a window is a view.
+    """
+
+    def __init__(self, pool: torch.Tensor, places: torch.Tensor, n: int) -> None:
+        if pool.is_cuda or places.ndim > 2:
+            rows = places.unsqueeze(-1) + torch.arange(n, device=pool.device)
+            self._pairs = iter(pool.index_select(0, rows.flatten()).view(*rows.shape, pool.shape[1]))
+        else:
+            self._pairs = iter([[pool[start : start + n] for start in pair] for pair in places.tolist()])
+
+    def masks(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next column's two masks (n, hidden) or (k, n, hidden)."""
+        first, second = next(self._pairs)
+        return first, second

@@ -91,14 +91,13 @@ class Neural(ABC, Generic[S, Model]):
             StudyError: the loss blew up twice.
         """
         check_device(device)
-        values = training_columns(table, schema)
+        rows = training_rows(table, stopping, schema, seed)
         source = None if warm_start is None else self._source(warm_start, schema)
-        rows = _cut(values, seed) if stopping is None else Rows(values, row_columns(stopping, schema), values)
         start = self._start(schema, rows, seed=seed, device=device, source=source)
         identity = ""
         if keeper is not None:
             what = (self.name, self._plain_settings(), schema.to_json(), seed, device, torch.__version__)
-            arrays = chain(values.values(), source.arrays.values() if source is not None else ())
+            arrays = chain(rows.seen.values(), source.arrays.values() if source is not None else ())
             identity = fingerprint(chain(what, (array.tobytes() for array in arrays)))
         if source is None:
             self.history = run_rounds(start.begin, start.plan, identity=identity, progress=progress, keeper=keeper)
@@ -201,8 +200,15 @@ def sample_stream(seed: int, index: int, device: str | torch.device = "cpu") -> 
     return torch.Generator(device).manual_seed(integer(seed, Purpose.SHARD, index=index))
 
 
-def _cut(values: LazyColumns, seed: int) -> Rows:
-    """Rows to fit on and rows to stop on."""
+def training_rows(table: TableSource, stopping: TableSource | None, schema: TableSchema, seed: int) -> Rows:
+    """Checked rows; those to stop on are cut from `table` where there are no others.
+
+    Raises:
+        InputError: rows that do not match the schema, or too few of them.
+    """
+    values = training_columns(table, schema)
+    if stopping is not None:
+        return Rows(values, row_columns(stopping, schema), values)
     n = values.count
     cut = min(MOST_STOPPING_ROWS, max(1, round(STOPPING_SHARE * n)))
     order = numpy_generator(seed, Purpose.STOPPING).permutation(n)

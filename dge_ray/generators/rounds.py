@@ -56,7 +56,7 @@ class Plan:
 
 
 @dataclass
-class _Course:
+class Course:
     """Where a fit is."""
 
     rounds: int
@@ -66,9 +66,31 @@ class _Course:
     rate: float = 1.0
     seconds: float = 0.0
 
+    def record(self, loss: float, score: float | None) -> dict[str, Any]:
+        """What is told of the round that just ended.
 
-class _Diverged(ArithmeticError):
-    pass
+        Raises:
+            Diverged: its loss is no number.
+        """
+        if not math.isfinite(loss) or (score is not None and math.isnan(score)):
+            raise Diverged(f"the loss became {loss} in round {self.done}")
+        record = {"epoch": self.done, "epochs": self.rounds, "train": loss, "heldout": score}
+        return record | {"seconds": self.seconds}
+
+    def improves(self, score: float | None) -> bool:
+        """Whether that round is the best so far, which is then noted."""
+        better = score is None or score < self.best
+        if better:
+            self.best, self.best_round = math.inf if score is None else score, self.done
+        return better
+
+    def is_over(self, patience: int) -> bool:
+        """Whether the best round lies too far back."""
+        return self.done - self.best_round >= patience
+
+
+class Diverged(ArithmeticError):
+    """The loss is no number any more."""
 
 
 def run_rounds(
@@ -93,12 +115,12 @@ def run_rounds(
     """
     try:
         return _run(begin, plan, 1.0, identity, progress, keeper)
-    except _Diverged:
+    except Diverged:
         if keeper is not None:
             keeper.clear()
     try:
         return _run(begin, plan, LOWER_RATE, identity, progress, keeper)
-    except _Diverged as error:
+    except Diverged as error:
         raise StudyError(f"{error}, at a fifth of the learning rate too: lower generator.lr") from None
 
 
@@ -111,7 +133,7 @@ def _run(
     keeper: Keeper | None,
 ) -> list[dict[str, Any]]:
     kept = None if keeper is None else _read(keeper, identity)
-    course = _Course(plan.rounds, rate=rate) if kept is None else _Course(**kept[1]["course"])
+    course = Course(plan.rounds, rate=rate) if kept is None else Course(**kept[1]["course"])
     fit = begin(course.rate)
     history: list[dict[str, Any]] = [] if kept is None else kept[1]["history"]
     if kept is not None:
@@ -123,19 +145,15 @@ def _run(
         course.done += 1
         score = fit.score()
         course.seconds = before + time.perf_counter() - started
-        if not math.isfinite(loss) or (score is not None and math.isnan(score)):
-            raise _Diverged(f"the loss became {loss} in round {course.done}")
-        record = {"epoch": course.done, "epochs": course.rounds, "train": loss, "heldout": score}
-        record["seconds"] = course.seconds
+        record = course.record(loss, score)
         if restarted:
             record["restarted"], restarted = True, False
         history.append(record)
         if progress is not None:
             progress(record)
-        if score is None or score < course.best:
-            course.best, course.best_round = math.inf if score is None else score, course.done
+        if course.improves(score):
             fit.keep()
-        elif course.done - course.best_round >= plan.patience:
+        elif course.is_over(plan.patience):
             break
         if plan.budget_seconds is not None:
             _fit_budget(course, plan.budget_seconds)
@@ -147,7 +165,7 @@ def _run(
     return history
 
 
-def _fit_budget(course: _Course, budget: float) -> None:
+def _fit_budget(course: Course, budget: float) -> None:
     """Cut the rounds to what the budget allows, so that the learning rate still comes down to its end.
 
     Planned anew after each round, and only ever downwards; what is planned is part of the state, so that a resumed fit
@@ -169,7 +187,7 @@ def fingerprint(parts: Iterable[Any]) -> str:
 
 
 def _write(
-    keeper: Keeper, identity: str, state: dict[str, torch.Tensor], course: _Course, history: list[dict[str, Any]]
+    keeper: Keeper, identity: str, state: dict[str, torch.Tensor], course: Course, history: list[dict[str, Any]]
 ) -> None:
     facts = json.dumps({"identity": identity, "course": vars(course), "history": history})
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

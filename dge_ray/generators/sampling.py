@@ -51,7 +51,7 @@ class Sampler:
         """
         weights = torch.zeros(tokens.shape[1], device=self.network.device)
         rows = SAMPLE_ROWS if self.network.device.type == "cpu" else BLOCK_ROWS * 16
-        unknown = [bool(column[0] == UNKNOWN) for column in tokens]
+        unknown = (tokens[:, 0] == UNKNOWN).tolist()
         if not any(unknown):
             return weights
         for start in range(0, tokens.shape[1], rows):

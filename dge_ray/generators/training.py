@@ -1,12 +1,14 @@
 """Fitting the autoregressor: as many steps as suit the number of rows, one-cycle AdamW, an average of the weights."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
-from dge_ray.generators.network import Dropout, Network
+from dge_ray.generators.descent import Descent
+from dge_ray.generators.network import Dropout, Network, Windows
 from dge_ray.generators.neural import stream
+from dge_ray.generators.replay import stage
 
 ORDER, MASKS, WEIGHTS = 0, 1, 2  # the streams of a fit: indices at Purpose.FIT
 WARMUP = 0.3  # share of the steps in which the rate rises
@@ -58,74 +60,74 @@ class TokenFit:
         frozen: Sequence[str] = (),
     ) -> None:
         self.network, self.tokens, self.heldout, self.lr = network, tokens, heldout, lr
-        self.batch_size = min(batch_size, tokens.shape[1])
-        self.steps_per_epoch = tokens.shape[1] // self.batch_size
+        columns, rows = tokens.shape
+        self.batch_size = min(batch_size, rows)
+        self.steps_per_epoch = rows // self.batch_size
         self.dropout = Dropout(dropout, network.hidden, stream(seed, MASKS), device=str(network.device))
         self.order = stream(seed, ORDER)
-        network.flat.grad = network.flat_gradient
-        self.optimizer = torch.optim.AdamW([network.flat], lr=lr, weight_decay=weight_decay, fused=True)
-        self.average, self.best = network.flat.clone(), network.flat.clone()
-        self.frozen = {name: network.weights[name].clone() for name in frozen}
+        self.rows = torch.zeros(self.steps_per_epoch, self.batch_size, dtype=torch.int64, device=network.device)
+        self.places = torch.zeros(self.steps_per_epoch, columns - 1, 2, dtype=torch.int64, device=network.device)
+        self.descent = Descent(
+            network.flat,
+            network.flat_gradient,
+            self._lose,
+            steps=self.steps_per_epoch,
+            weight_decay=weight_decay,
+            held=[(network.weights[name], network.weights[name].clone()) for name in frozen],
+        )
         self.step = 0
 
     def run(self, done: int, rounds: int) -> float:
         """One epoch."""
-        network, nats = self.network, 0.0
-        for batch in self._batches():
-            rate = one_cycle(self.step, rounds * self.steps_per_epoch, WARMUP)
-            self.optimizer.param_groups[0]["lr"] = self.lr * rate
-            nats += network.loss_and_gradients(batch, self.dropout)
-            self.optimizer.step()
-            for name, weight in self.frozen.items():
-                network.weights[name].copy_(weight)
-            self.step += 1
-            self.average.lerp_(network.flat, max(1 / self.step, 1 / self.steps_per_epoch))
-        return nats / self.steps_per_epoch
+        rows, places = self.draw_epoch()
+        stage(self.rows, rows)
+        stage(self.places, places)
+        self.descent.plan(*self.plan_epoch(rounds))
+        for _ in range(self.steps_per_epoch):
+            self.descent.step()
+        return float(self.descent.mean_losses())
+
+    def draw_epoch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next epoch's rows (steps, batch_size) in a random order, the last, smaller batch left out, and the places
+        of its dropout windows (steps, d - 1, 2)."""
+        columns, n = self.tokens.shape
+        order = torch.randperm(n, generator=self.order)[: self.steps_per_epoch * self.batch_size]
+        places = self.dropout.places(self.steps_per_epoch, columns - 1, self.batch_size)
+        return order.view(self.steps_per_epoch, -1), places
+
+    def plan_epoch(self, rounds: int) -> tuple[list[float], list[float]]:
+        """Each step's rate, and its weights' share of the average."""
+        steps = range(self.step, self.step + self.steps_per_epoch)
+        self.step = steps.stop
+        rates = [self.lr * one_cycle(step, rounds * self.steps_per_epoch, WARMUP) for step in steps]
+        return rates, [max(1 / (step + 1), 1 / self.steps_per_epoch) for step in steps]
+
+    def _lose(self, at: torch.Tensor) -> torch.Tensor:
+        batch = self.tokens.index_select(1, self.rows.index_select(0, at).squeeze(0)).long()
+        windows = Windows(self.dropout.pool, self.places.index_select(0, at).squeeze(0), self.batch_size)
+        return self.network.loss_and_gradients(batch, windows)
 
     def score(self) -> float | None:
         if self.heldout is None:
             return None
         current = self.network.flat.clone()
-        self.network.flat.copy_(self.average)
+        self.network.flat.copy_(self.descent.average)
         nats = -float(self.network.log_prob(self.heldout).mean())
         self.network.flat.copy_(current)
         return nats
 
     def keep(self) -> None:
-        self.best.copy_(self.average)
+        self.descent.keep()
 
     def finish(self) -> None:
-        self.network.flat.grad = None
-        self.network.flat.copy_(self.best)
+        self.descent.finish()
 
     def state(self) -> dict[str, torch.Tensor]:
-        moments = self.optimizer.state[self.network.flat]
-        return {
-            "weights": self.network.flat,
-            "average": self.average,
-            "best": self.best,
-            **{f"adam.{name}": value for name, value in moments.items()},
-            "step": torch.tensor(self.step),
-            "order": self.order.get_state(),
-            "masks": self.dropout.generator.get_state(),
-        }
+        streams = {"order": self.order.get_state(), "masks": self.dropout.generator.get_state()}
+        return {**self.descent.state(), "step": torch.tensor(self.step), **streams}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        self.network.flat.copy_(state["weights"])
-        self.average.copy_(state["average"])
-        self.best.copy_(state["best"])
-        moments = {name: state[f"adam.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
-        device = self.network.device
-        self.optimizer.state[self.network.flat] = {
-            name: value.clone() if name == "step" else value.to(device, copy=True) for name, value in moments.items()
-        }
+        self.descent.restore(state)
         self.step = int(state["step"])
         self.order.set_state(state["order"])
         self.dropout.generator.set_state(state["masks"])
-
-    def _batches(self) -> Iterator[torch.Tensor]:
-        """Tokens (d, batch_size) int64 of whole batches in a random order; the last, smaller one is left out."""
-        n = self.tokens.shape[1]
-        rows = torch.randperm(n, generator=self.order).to(self.tokens.device)
-        for start in range(0, n - self.batch_size + 1, self.batch_size):
-            yield self.tokens.index_select(1, rows[start : start + self.batch_size]).long()

@@ -1,0 +1,63 @@
+"""Members fitted together by one actor, against each fitted alone in this process."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import ray
+
+from dge_ray.config import read_config
+from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.board import Board
+from dge_ray.distributed.members import MemberPool
+from dge_ray.distributed.session import NAMESPACE, TINY, Resources
+from dge_ray.generators.base import make_generator
+from dge_ray.prepare import prepare
+from dge_ray.seeds import Purpose, integer
+from dge_ray.storage import Folder
+
+SHARD = 256
+SETTINGS = {"epochs": 2, "hidden": 16, "bins": 16}
+
+
+def test_one_actor_fits_several_members_as_one_program(cluster: Resources, tmp_path: Path) -> None:
+    """Five members of two generators, three an actor: the autoregressive ones 0, 2 and 4 together, the others alone.
+    Each has its files and shards. Losses agree with those alone but for another order of sums."""
+    prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
+    choices = (("autoregressive", SETTINGS), ("copula", {}))
+    spec = MemberSpec(Folder.open(tmp_path), prepared.schema, choices, 0, SHARD, f"run-{tmp_path.name}")
+    board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
+    train, stopping = prepared.parts["train"], prepared.parts["stopping"]
+    options = {"gpus_per_member": 0, "members_per_actor": 3, "volume": 3 * SHARD}
+    pool = MemberPool(spec, train, stopping, board, cluster, **options)
+    pool.grow(5)
+    until = time.monotonic() + 120
+    while time.monotonic() < until and any(spec.missing_shards(k, 3 * SHARD) for k in range(5)):
+        status = ray.get(board.status.remote())
+        assert status["failure"] is None
+        time.sleep(0.2)
+    pool.stop()
+    assert ray.get(board.status.remote())["members_ready"] == 5
+    for k in range(5):
+        assert not spec.missing_shards(k, 3 * SHARD)
+        record = spec.folder.read_json(f"members/{k:03d}/member.json")
+        assert record["member"] == k and record.get("together", 1) == (3 if k % 2 == 0 else 1)
+        generator = spec.load_generator(k, "cpu")
+        drawn, _ = spec.draw(generator, k, 1)
+        assert spec.folder.read_table(spec.shard_file(k, 1)).equals(drawn)
+        assert set(spec.folder.read_json(f"members/{k:03d}/sampling.json")) == {"0", "1", "2"}
+        if k % 2 == 0:
+            seed = integer(0, Purpose.FIT, member=k)
+            alone = make_generator("autoregressive", **SETTINGS).fit(train, spec.schema, seed=seed, stopping=stopping)
+            losses = [[r["heldout"] for r in loss] for loss in (record["loss"], alone.history)]
+            np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    ray.kill(board)
+
+
+def test_what_cannot_be_fitted_together_is_fitted_alone(tmp_path: Path) -> None:
+    prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
+    choices = (("autoregressive", {}), ("autoregressive", {"budget_seconds": 9.0}), ("copula", {}))
+    spec = MemberSpec(Folder.open(tmp_path), prepared.schema, choices, 0, SHARD)
+    assert [spec.fits_together(k) for k in range(3)] == [True, False, False]
+    pretrained = MemberSpec(Folder.open(tmp_path), prepared.schema, choices, 0, SHARD, pretrained=("other",))
+    assert not pretrained.fits_together(0)
