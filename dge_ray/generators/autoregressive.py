@@ -24,7 +24,7 @@ from dge_ray.generators.sampling import UNKNOWN, Sampler
 from dge_ray.generators.settings import AutoregressiveSettings
 from dge_ray.generators.tokens import Discretiser
 from dge_ray.generators.training import WEIGHTS, TokenFit, batch_size_for, epochs_for
-from dge_ray.generators.transfer import matched_tokens, move_weights, saved_network
+from dge_ray.generators.transfer import matched_tokens, move_weights, saved_network, settle_biases
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.schema import TableSchema
@@ -123,13 +123,17 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         body = [name for name in network.weights if name.rpartition(".")[2] not in ("C", "c")]
         frozen = body if source is not None and s.freeze == "body" else []
 
+        marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
+        if source is None:
+            ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
+            network.initialise(stream(seed, WEIGHTS), marginals, ranks)
+        else:
+            move_weights(saved_network(source, theirs, device), network, origins, marginals)
+            settle_biases(network, tokens.long(), discretiser.ranks())
+        first = network.flat.clone()
+
         def begin(rate: float) -> TokenFit:
-            marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
-            if source is None:
-                ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
-                network.initialise(stream(seed, WEIGHTS), marginals, ranks)
-            else:
-                move_weights(saved_network(source, theirs, device), network, origins, marginals)
+            network.flat.copy_(first)
             return TokenFit(
                 network,
                 tokens,

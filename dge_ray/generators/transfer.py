@@ -2,7 +2,9 @@
 
 Measured columns keep the source's tokens. A coded column's categories are the new table's: those that the source knew
 keep their weights, the others start where nothing is known of them, at the mean of the known embeddings and at their
-share of the new rows.
+share of the new rows. Then each column's biases are set so that its tokens come as often as in the new rows, as far as
+these can tell (shares.py): descent at rates that keep what was learnt is slow to move them (Adult male to female, two
+splits: held-out -28.24 to -28.12 nats a row, and from further than a fit on the new rows alone to nearer).
 """
 
 import logging
@@ -13,8 +15,11 @@ import torch
 
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.network import NEVER, Network
+from dge_ray.generators.shares import LEAST_SHARE, updated_shares
 from dge_ray.generators.tokens import Codes, ColumnTokens, Discretiser
 from dge_ray.table.schema import CODED, Column, TableSchema
+
+SWEEPS = 3  # biases act through a softmax: each sweep brings the shares nearer
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +79,21 @@ def move_weights(source: Network, network: Network, origins: list[np.ndarray], m
         w[f"{j}.c"][known] = old[f"{j}.c"][at]
         # A new token's bias sets its share beside the known ones', as the source would draw them on average.
         w[f"{j}.c"][new] = torch.log(marginals[j].to(network.device)[new]) + old[f"{j}.c"][at].logsumexp(0)
+
+
+def settle_biases(network: Network, tokens: torch.Tensor, ranks: list[np.ndarray | None]) -> None:
+    """Set output biases by the new rows' tokens (d, n); `ranks`: the tokens' places (`Discretiser.ranks`)."""
+    wanted: list[np.ndarray] = []
+    for _ in range(SWEEPS):
+        shares = [share.cpu().numpy() for share in network.shares(tokens)]
+        for j, (share, rank) in enumerate(zip(shares, ranks, strict=True)):
+            if len(wanted) == j:
+                order = np.argsort(-share if rank is None else rank, kind="stable")
+                counts = np.bincount(tokens[j].cpu().numpy(), minlength=len(share))
+                wanted.append(np.empty(len(share)))
+                wanted[j][order] = updated_shares(share[order], counts[order])
+            change = np.log(wanted[j] / np.maximum(share, LEAST_SHARE))
+            network.weights[f"{j}.c"][: len(share)] += torch.from_numpy(change).float().to(network.device)
 
 
 def saved_network(saved: Checkpoint, discretiser: Discretiser, device: str) -> Network:
