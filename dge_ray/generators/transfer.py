@@ -3,8 +3,9 @@
 Measured columns keep the source's tokens. A coded column's categories are the new table's: those that the source knew
 keep their weights, the others start where nothing is known of them, at the mean of the known embeddings and at their
 share of the new rows. Then each column's biases are set so that its tokens come as often as in the new rows, as far as
-these can tell (shares.py): descent at rates that keep what was learnt is slow to move them (Adult male to female, two
-splits: held-out -28.24 to -28.12 nats a row, and from further than a fit on the new rows alone to nearer).
+these can tell (shares.py): descent at rates that keep what was learnt moves them too little. (Adult, male to 1,350
+female, means of two splits: held-out rows are 0.12 nats likelier and W1 to them is 1.288 for 1.337; it is 1.298 from a
+fit on the 1,350 alone.)
 """
 
 import logging
