@@ -27,7 +27,7 @@ from dge_ray.generators.settings import AutoregressiveSettings
 from dge_ray.generators.together import MemberProgress, run_together
 from dge_ray.generators.tokens import Discretiser
 from dge_ray.generators.training import WEIGHTS, TokenFit, batch_size_for, epochs_for
-from dge_ray.generators.transfer import matched_tokens, move_weights, saved_network
+from dge_ray.generators.transfer import matched_tokens, move_weights, saved_network, settle_biases
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import TableSource
@@ -152,7 +152,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
             discretiser, origins = Discretiser.fit(schema.modelled, rows.seen, bins=self.settings.bins), []
         else:
             theirs = Discretiser.from_state(source.arrays, source.extra["tokens"])
-            discretiser, origins = matched_tokens(source.schema, schema, theirs)
+            discretiser, origins = matched_tokens(source.schema, schema, theirs, rows.seen)
         encoded, heldout = discretiser.encode(rows.train), discretiser.encode(rows.heldout)
         s, n = self.settings, encoded.shape[1]
         widths = [min(s.embedding, size) for size in discretiser.sizes]
@@ -168,13 +168,17 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         body = [name for name in network.weights if name.rpartition(".")[2] not in ("C", "c")]
         frozen = body if source is not None and s.freeze == "body" else []
 
+        marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
+        if source is None:
+            ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
+            network.initialise(stream(seed, WEIGHTS), marginals, ranks)
+        else:
+            move_weights(saved_network(source, theirs, device), network, origins, marginals)
+            settle_biases(network, tokens.long(), discretiser.ranks())
+        first = network.flat.clone()
+
         def begin(rate: float) -> TokenFit:
-            marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
-            if source is None:
-                ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
-                network.initialise(stream(seed, WEIGHTS), marginals, ranks)
-            else:
-                move_weights(saved_network(source, theirs, device), network, origins, marginals)
+            network.flat.copy_(first)
             return TokenFit(
                 network,
                 tokens,

@@ -39,9 +39,33 @@ class Hashed(Codes):
         counts = np.bincount(codes[codes >= 0], minlength=len(categories)) + PRIOR_ROWS
         token = FREQUENT + np.array([_bucket(value) for value in categories])
         token[np.argsort(-counts, kind="stable")[:FREQUENT]] = np.arange(FREQUENT)
-        token = np.unique(token, return_inverse=True)[1].astype(np.int32)  # buckets that hold something
+        return cls._dense(token, missing, counts)[0]
+
+    def for_table(
+        self, known: Sequence[Any], categories: Sequence[Any], missing: bool, codes: np.ndarray
+    ) -> tuple["Hashed", np.ndarray]:
+        """The tokens of another table's column, and which of these tokens each one was, (size,) without missing.
+
+        `known` (levels,): the categories here; `categories` and `codes` (n,): there. A category that was unknown falls
+        into the bucket of its hash, or into any where that one held nothing.
+        """
+        own = dict(zip(known, self.token.tolist(), strict=True))
+        buckets = {_bucket(value): token for value, token in own.items() if token >= FREQUENT}
+        held = sorted(set(buckets.values()))
+
+        def token_of(value: Any) -> int:
+            at = _bucket(value)
+            return own.get(value, buckets.get(at, held[at % len(held)]))
+
+        counts = np.bincount(codes[codes >= 0], minlength=len(categories)) + PRIOR_ROWS
+        return self._dense(np.array([token_of(value) for value in categories]), missing, counts)
+
+    @classmethod
+    def _dense(cls, token: np.ndarray, missing: bool, counts: np.ndarray) -> tuple[Self, np.ndarray]:
+        """Only tokens that hold a category, and which number each one had."""
+        origin, token = np.unique(token, return_inverse=True)
         share = counts / np.bincount(token, counts)[token]
-        return cls(len(categories), missing, token, share)
+        return cls(len(token), missing, token.astype(np.int32), share), origin
 
     @property
     def size(self) -> int:

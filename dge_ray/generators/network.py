@@ -135,6 +135,15 @@ class Network:
                 total[start : start + BLOCK_ROWS] += log_p
         return total
 
+    def shares(self, tokens: torch.Tensor) -> list[torch.Tensor]:
+        """Each column's mean token probabilities (size,), float64, given the tokens before it in rows (d, n)."""
+        totals = [torch.zeros(size, dtype=torch.float64, device=self.device) for size in self.sizes]
+        for start in range(0, tokens.shape[1], BLOCK_ROWS):
+            x = self.embed(tokens[:, start : start + BLOCK_ROWS])
+            for j, total in enumerate(totals):
+                total += torch.softmax(self.logits(j, x), 1)[:, : len(total)].sum(0, dtype=torch.float64)
+        return [total / tokens.shape[1] for total in totals]
+
     def loss_and_gradients(self, tokens: torch.Tensor, dropout: Masks) -> torch.Tensor:
         """Mean nats a row over the batch tokens (d, n), (); its gradients are left in `flat_gradient`."""
         w, g, n = self.weights, self.gradients, tokens.shape[1]

@@ -1,6 +1,5 @@
 """What the generators with weights have in common: settings, the course of a fit, and files."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from dge_ray.generators.base import SETTINGS, Keeper, Progress
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from dge_ray.generators.checks import check_device, not_fitted, row_columns, training_columns
 from dge_ray.generators.rounds import Fit, Plan, fingerprint, run_rounds
+from dge_ray.generators.tuning import FINE_TUNING_RATES, Nowhere, Tuning
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.lazy import LazyColumns, TableSource
 from dge_ray.table.schema import TableSchema
 
 STOPPING_SHARE = 0.1
 MOST_STOPPING_ROWS = 1_000
-FINE_TUNING_RATES = (1.0, 0.3, 0.1, 0.03)  # of `lr`: which one suits depends on how alike the two tables are
 
 Model = TypeVar("Model")
 S = TypeVar("S")
@@ -97,7 +96,8 @@ class Neural(ABC, Generic[S, Model]):
         identity = ""
         if keeper is not None:
             what = (self.name, self._plain_settings(), schema.to_json(), seed, device, torch.__version__)
-            arrays = chain(rows.seen.values(), source.arrays.values() if source is not None else ())
+            known = {} if source is None else source.arrays
+            arrays = chain(rows.seen.values(), (known[name] for name in sorted(known)))  # files are read in any order
             identity = fingerprint(chain(what, (array.tobytes() for array in arrays)))
         if source is None:
             self.history = run_rounds(start.begin, start.plan, identity=identity, progress=progress, keeper=keeper)
@@ -111,23 +111,19 @@ class Neural(ABC, Generic[S, Model]):
         self, schema: TableSchema, start: Start[Model], identity: str, progress: Progress | None, keeper: Keeper | None
     ) -> Checkpoint:
         """The fit at the learning rate with the best held-out loss; at the first rate where no rows are held out."""
-        best, found = math.inf, None
-        for rate in FINE_TUNING_RATES:
+        keeper = Nowhere() if keeper is None else keeper
+        tuning = Tuning(keeper, identity)
+        while tuning.done < len(FINE_TUNING_RATES):
+            rate = FINE_TUNING_RATES[tuning.done]
 
             def begin(lower: float, rate: float = rate) -> Fit:
                 return start.begin(rate * lower)
 
-            history = run_rounds(begin, start.plan, identity=f"{identity}-{rate}", progress=progress, keeper=keeper)
-            scores = [record["heldout"] for record in history if record["heldout"] is not None]
-            if found is None or min(scores) < best:
-                best, self.history = min(scores, default=best), [{**record, "rate": rate} for record in history]
-                arrays, extra = self._files(start.model)
-                copies = {name: array.copy() for name, array in arrays.items()}
-                found = Checkpoint(self.name, schema, self._plain_settings(), copies, extra)
-            if not scores:
-                break
-        assert found is not None  # there is a first rate
-        return found
+            history = run_rounds(begin, start.plan, identity=f"{identity}-{rate}", progress=progress, keeper=tuning)
+            tuning.add(rate, history, *self._files(start.model))
+        keeper.clear()
+        self.history = tuning.history
+        return Checkpoint(self.name, schema, self._plain_settings(), tuning.arrays, tuning.extra)
 
     def save(self, path: Path) -> None:
         """Write generator.json and weights.safetensors into the folder `path`."""

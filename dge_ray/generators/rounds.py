@@ -158,7 +158,8 @@ def _run(
         if plan.budget_seconds is not None:
             _fit_budget(course, plan.budget_seconds)
         if keeper is not None and keeper.due() and course.done < course.rounds:
-            _write(keeper, identity, fit.state(), course, history)
+            facts = {"identity": identity, "course": vars(course), "history": history}
+            keeper.write(pack(fit.state(), facts))
     fit.finish()
     if keeper is not None:
         keeper.clear()
@@ -186,23 +187,24 @@ def fingerprint(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def _write(
-    keeper: Keeper, identity: str, state: dict[str, torch.Tensor], course: Course, history: list[dict[str, Any]]
-) -> None:
-    facts = json.dumps({"identity": identity, "course": vars(course), "history": history})
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    keeper.write(save_tensors(tensors, metadata={"facts": facts}))
+def pack(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> bytes:
+    """Tensors and JSON values as bytes that `unpack` reads."""
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return save_tensors(ready, metadata={"facts": json.dumps(facts)})
+
+
+def unpack(data: bytes) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    """What `pack` packed; None if it is half a file, or not one of ours."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["facts"])
+        return load_tensors(data), facts
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _read(keeper: Keeper, identity: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     """The state that is kept, if it is whole and of this fit."""
     data = keeper.read()
-    if data is None:
-        return None
-    try:
-        length = int.from_bytes(data[:8], "little")
-        facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["facts"])
-        tensors = load_tensors(data)
-    except (SafetensorError, ValueError, KeyError, TypeError):
-        return None  # half a file, or not one of ours: begin anew
-    return (tensors, facts) if facts["identity"] == identity else None
+    kept = None if data is None else unpack(data)
+    return kept if kept is not None and kept[1]["identity"] == identity else None

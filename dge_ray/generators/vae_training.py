@@ -40,6 +40,7 @@ class VaeFit:
         self.flat, self.device = model.weights.flat, torch.device(model.device)
         self.heldout = None if heldout is None else self._on_device(heldout)
         self.order, self.noise = stream(seed, ORDER), stream(seed, NOISE, self.device)
+        self.flat.grad = model.weights.gradient  # which the end of a fit at another rate took away
         self.optimizer = torch.optim.AdamW([self.flat], lr=self.lr, weight_decay=s.weight_decay, fused=True)
         self.average, self.best = self.flat.clone(), self.flat.clone()
         self.step = 0

@@ -1,12 +1,16 @@
 """Does fine-tuning a generator that was fitted on a related table help? Syn's two checks (papers' section on transfer).
 
-usage: transfer.py [parts=simulation,adult] [generator=autoregressive] [repeats=10] [rows=5000] [--json FILE]
+usage: transfer.py [parts=simulation,adult,members] [generator=autoregressive] [repeats=10] [rows=5000] [seed=0]
+                   [members=4] [--json FILE]
 
 simulation  y = 8 + x1^2 + x2 x3 + cos x4 + exp(x5 x6) + 0.1 x7 + 0.2 e, x uniform, e normal. A generator fitted on
             1,000 or 5,000 rows, as it is or fine-tuned on 500 others: W2 between `rows` of its rows and as many true
             ones, over `repeats` pairs of samples (the same true rows for all four).
 adult       fitted on Adult's male rows, then fine-tuned on 1,350 female ones, against a fit on those 1,350 alone:
             W1 to 1,350 other female rows.
+members     how far apart `members` generators of Adult's female rows are: each trained on the same 1,350 from scratch,
+            from one male generator, or each from its own; and, for comparison, samples of one generator. A booster is
+            fitted on `rows` rows of each and predicts the 1,350 other female rows.
 
 Distances are exact (an assignment problem), Euclidean on columns as quantiles of the true rows, categories one-hot. The
 authors transform each sample by its own quantiles, which hides differences between marginals; here one transform, that
@@ -30,18 +34,21 @@ import torch
 from measure import SHARED, finish, words
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
+from scipy.stats import t as student
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from dge_ray.generators.base import Generator, make_generator
-from dge_ray.seeds import Purpose, integer, numpy_generator
+from dge_ray.seeds import NO_MEMBER, Purpose, integer, numpy_generator
 from dge_ray.table import Columns, TableCodec, TableSchema, infer_schema, load_table
 
 TRUE, FIT, TUNE = 0, 1, 2  # what simulated rows are for: members of their random streams
 
 
 def main(argv: list[str]) -> None:
-    _, options, file = words(argv, parts="simulation,adult", generator="autoregressive", repeats=10, rows=5000, seed=0)
+    defaults = {"generator": "autoregressive", "repeats": 10, "rows": 5000, "seed": 0, "members": 4}
+    _, options, file = words(argv, parts="simulation,adult,members", **defaults)
     torch.set_num_threads(1)
-    parts = {"simulation": simulation, "adult": adult}
+    parts = {"simulation": simulation, "adult": adult, "members": members}
     finish([row for part in str(options["parts"]).split(",") for row in parts[part](options)], file)
 
 
@@ -91,12 +98,13 @@ def spread(values: list[float]) -> dict[str, float]:
     }
 
 
-def tuned(source: Generator, name: str, table: pa.Table, schema: TableSchema, seed: int) -> Generator:
+def tuned(
+    source: Generator, name: str, table: pa.Table, schema: TableSchema, seed: int, *, member: int = NO_MEMBER
+) -> Generator:
     with tempfile.TemporaryDirectory() as folder:
         source.save(Path(folder))
-        return make_generator(name).fit(
-            table, schema, seed=integer(seed, Purpose.FIT, index=9), warm_start=Path(folder)
-        )
+        own = integer(seed, Purpose.FIT, member=member, index=9)
+        return make_generator(name).fit(table, schema, seed=own, warm_start=Path(folder))
 
 
 def quantiles(table: pa.Table) -> Callable[[pa.Table], np.ndarray]:
@@ -116,15 +124,23 @@ def distance(a: np.ndarray, b: np.ndarray, power: int) -> float:
     return float(cost[linear_sum_assignment(cost)].mean() ** (1 / power))
 
 
-def adult(options: dict[str, Any]) -> list[dict[str, Any]]:
-    """The authors' sizes: about 32,650 male rows, 1,350 female to tune on, 1,350 female to compare with."""
-    seed, name = options["seed"], options["generator"]
+def male_and_female(seed: int) -> tuple[pa.Table, pa.Table, pa.Table, TableSchema]:
+    """Adult's male rows, 1,350 female ones to tune on, 1,350 to compare with, and the schema of all female ones.
+
+    The authors' sizes (of about 32,650 male rows).
+    """
     whole = load_table(str(SHARED / "adult.parquet")).drop_columns(["split"])
     is_male = np.array([value == "Male" for value in whole["sex"].to_pylist()])
     rest = whole.drop_columns(["sex"])
     male, female = rest.filter(pa.array(is_male)), rest.filter(pa.array(~is_male))
     order = numpy_generator(seed, Purpose.SPLIT).permutation(female.num_rows)
     train, other = female.take(order[:1_350]), female.take(order[1_350:2_700])
+    return male, train, other, infer_schema(female, target="income")
+
+
+def adult(options: dict[str, Any]) -> list[dict[str, Any]]:
+    seed, name = options["seed"], options["generator"]
+    male, train, other, female = male_and_female(seed)
     schema, own = infer_schema(male, target="income"), infer_schema(train, target="income")
     source = make_generator(name).fit(male, schema, seed=integer(seed, Purpose.FIT))
     models = {
@@ -132,14 +148,14 @@ def adult(options: dict[str, Any]) -> list[dict[str, Any]]:
         "scratch": make_generator(name).fit(train, own, seed=integer(seed, Purpose.FIT, index=9)),
         "fine-tuned": tuned(source, name, train, own, seed),
     }
-    points = mixed_points(infer_schema(female, target="income"), other)
+    points = mixed_points(female, other)
     found: dict[str, list[float]] = {label: [] for label in models}
     for repeat in range(options["repeats"]):
         for label, model in models.items():
             rows = model.sample(other.num_rows, seed=integer(seed, Purpose.SHARD, index=repeat))
             found[label].append(distance(points(rows), points(other), 1))
     floor = [distance(points(train), points(other), 1)]
-    head = {"benchmark": "transfer.adult", "generator": name, "rows": other.num_rows}
+    head = {"benchmark": "transfer.adult", "generator": name, "rows": other.num_rows, "seed": seed}
     rows = [{**head, "model": "real female rows", **spread(floor)}]
     return rows + [{**head, "model": label, **spread(values)} for label, values in found.items()]
 
@@ -161,6 +177,63 @@ def mixed_points(schema: TableSchema, reference: pa.Table) -> Callable[[pa.Table
         return np.concatenate(parts, axis=1)
 
     return points
+
+
+def members(options: dict[str, Any]) -> list[dict[str, Any]]:
+    seed, name, k = options["seed"], options["generator"], options["members"]
+    male, train, other, female = male_and_female(seed)
+    schema, own = infer_schema(male, target="income"), infer_schema(train, target="income")
+    each = range(k)
+    sources = [make_generator(name).fit(male, schema, seed=integer(seed, Purpose.FIT, member=i)) for i in each]
+    from_one = [tuned(sources[0], name, train, own, seed, member=i) for i in each]
+    ensembles = {
+        "scratch": [make_generator(name).fit(train, own, seed=integer(seed, Purpose.FIT, member=i)) for i in each],
+        "one source": from_one,
+        "a source each": [tuned(sources[i], name, train, own, seed, member=i) for i in each],
+        "one generator": from_one[:1] * k,
+    }
+    head = {"benchmark": "transfer.members", "generator": name, "members": k, "rows": options["rows"], "seed": seed}
+    found = []
+    for label, ensemble in ensembles.items():
+        seeds = [integer(seed, Purpose.SHARD, member=i) for i in each]
+        samples = [generator.sample(options["rows"], seed=s) for generator, s in zip(ensemble, seeds, strict=True)]
+        p = np.stack([predicted(rows, other, female, seed) for rows in samples])
+        found.append({**head, "ensemble": label})
+        for what, measure in (("disagreement", disagreement), ("variance", variance)):
+            found[-1] |= {what: measure(p), f"{what}_half": jackknife(measure, p)}
+    return found
+
+
+def predicted(rows: pa.Table, other: pa.Table, schema: TableSchema, seed: int) -> np.ndarray:
+    """A booster's probability of the higher income, (n,), in real rows `other`, fitted on synthetic `rows`."""
+    codec = TableCodec(schema)
+    known, asked = (codec.encode(table) for table in (rows, other))
+    target = known.pop("income")
+    coded = [values.dtype.kind != "f" for values in known.values()]
+    booster = HistGradientBoostingClassifier(
+        categorical_features=coded, random_state=integer(seed, Purpose.LEARNER, bits=31)
+    )
+    x, ask = (np.stack([columns[name] for name in known], axis=1).astype(float) for columns in (known, asked))
+    return booster.fit(x, target).predict_proba(ask)[:, 1]
+
+
+def disagreement(p: np.ndarray) -> float:
+    """Share of rows on which two members' predicted classes differ, mean over pairs, of probabilities (k, n)."""
+    ones = (p > 0.5).sum(0)
+    return float((ones * (len(p) - ones)).mean() / (len(p) * (len(p) - 1) / 2))
+
+
+def variance(p: np.ndarray) -> float:
+    """Variance between members of a row's probability, mean over rows."""
+    return float(p.var(axis=0, ddof=1).mean())
+
+
+def jackknife(measure: Callable[[np.ndarray], float], p: np.ndarray) -> float:
+    """Half the width of a 95 % interval from leaving out one member at a time, with Student's quantile."""
+    k = len(p)
+    left_out = np.array([measure(np.delete(p, i, axis=0)) for i in range(k)])
+    error = ((k - 1) * left_out.var()) ** 0.5
+    return float(student.ppf(0.975, k - 1) * error)
 
 
 if __name__ == "__main__":

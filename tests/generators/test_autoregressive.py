@@ -278,3 +278,21 @@ def test_fine_tuning_on_fewer_categories_keeps_what_was_learnt(tiny: Autoregress
     warm.save(tmp_path / "warm")
     again = Autoregressive.load(tmp_path / "warm")
     assert np.array_equal(again.log_prob(rows), warm.log_prob(rows))
+
+
+def test_fine_tuning_starts_from_the_new_rows_shares(tiny: Autoregressive, tmp_path: Path) -> None:
+    """A fifth of the 'z' rows of 'b' stay: before a step is taken, 'b' is drawn as often as in the new rows.
+
+    600 drawn rows: a share's standard error is below 0.02, 4 of which are allowed.
+    """
+    tiny.save(tmp_path)
+    rare = np.arange(TINY.num_rows) % 5 == 0
+    table = TINY.filter(pc.or_(pc.not_equal(TINY["b"], "z"), pa.array(rare)))
+    warm = Autoregressive(epochs=1, lr=1e-8, weight_decay=0.0)
+    warm.fit(table, infer_schema(table), seed=0, warm_start=tmp_path)
+
+    def share(rows: pa.Table) -> float:
+        return float(np.mean(np.array(rows["b"].to_pylist()) == "z"))
+
+    assert abs(share(tiny.sample(600, seed=1)) - share(table)) > 0.08
+    assert abs(share(warm.sample(600, seed=1)) - share(table)) < 0.08

@@ -3,6 +3,7 @@
 Checked against counting: the shares within a token by definition, a generator's marginal against its training rows.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,3 +124,22 @@ def test_likelihoods_of_keys_sum_to_one() -> None:
     generator: Any = make_generator("autoregressive", epochs=1).fit(pa.table({"key": values}), alone, seed=0)
     every = pa.table({"key": pa.array([*alone["key"].categories, None])})
     assert np.exp(generator.log_prob(every)).sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_text_keys_are_matched_in_fine_tuning(tmp_path: Path) -> None:
+    """Known keys keep their tokens, new ones share a bucket, keys that are gone never come up."""
+    both = [zipf_codes(6_000, seed=seed) for seed in (0, 1)]
+    names = [np.array(NAMES)[both[0]], np.array([*NAMES[10:], *(f"new-{i}" for i in range(10))])[both[1]]]
+    tables = [pa.table({"key": name, "y": np.where(np.arange(6_000) % 2, "a", "b")}) for name in names]
+    schemas = [infer_schema(table, target="y") for table in tables]
+    source: Any = make_generator("autoregressive", epochs=1).fit(tables[0], schemas[0], seed=0)
+    source.save(tmp_path)
+    tuned: Any = make_generator("autoregressive", epochs=1).fit(tables[1], schemas[1], seed=1, warm_start=tmp_path)
+    theirs, ours = (g._fitted[1].discretiser.columns["key"] for g in (source, tuned))
+    assert isinstance(ours, Hashed) and ours.size <= theirs.size
+    np.testing.assert_allclose(np.bincount(ours.token, ours.share), 1.0)
+    rows = tuned.sample(6_000, seed=2)
+    assert check_table(rows, schemas[1]) == []
+    # The commonest key is NAMES[10] now, with a share of 1 / 8.6: as in the test above, .05 allows for the short fit.
+    shares = [np.mean([value == NAMES[10] for value in table["key"].to_pylist()]) for table in (rows, tables[1])]
+    assert abs(shares[0] - shares[1]) < 0.05

@@ -168,6 +168,39 @@ def test_autoregressive_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     assert weights[0] == weights[1]
 
 
+@pytest.mark.parametrize("name", ["autoregressive", "vae"])
+@pytest.mark.parametrize("cut", [1, 2, 4, 5, 7, 8, 10, 11])
+def test_fine_tuning_goes_on_at_the_rate_where_it_was_cut_off(name: str, cut: int, tmp_path: Path) -> None:
+    """Four rates of three epochs; the cut falls in the middle of one or at its end."""
+    table = mixed_table()
+    schema = mixed_schema(table)
+    settings = {"epochs": 3, "hidden": 16, "bins": 16, "patience": 9}
+    make_generator(name, **settings).fit(table, schema, seed=1).save(tmp_path / "source")
+    heard: list[int] = []
+
+    def progress(record: dict[str, Any]) -> None:
+        heard.append(record["epoch"])
+        if len(heard) == cut:
+            raise Cut
+
+    def fit(folder: str, **more: Any) -> bytes:
+        keeper = FolderKeeper(Folder.open(tmp_path), "fit", every=0)
+        tuned = make_generator(name, **settings)
+        tuned.fit(table.slice(0, 200), schema, seed=2, warm_start=tmp_path / "source", keeper=keeper, **more)
+        tuned.save(tmp_path / folder)
+        texts = [{k: v for k, v in record.items() if k != "seconds"} for record in tuned.history]
+        return (tmp_path / folder / "weights.safetensors").read_bytes() + repr(texts).encode()
+
+    whole = fit("whole")
+    with pytest.raises(Cut):
+        fit("cut", progress=progress)
+    assert fit("resumed", progress=progress) == whole
+    assert heard[:cut] == ([1, 2, 3] * 4)[:cut]
+    # The epoch whose progress raised was not kept yet; an epoch 1 has nothing before it but the rates that are done.
+    assert heard[cut:] == ([1, 2, 3] * 4)[cut - 1 :]
+    assert not (tmp_path / "fit").exists()
+
+
 FIT = """
 import sys
 from pathlib import Path
