@@ -169,4 +169,4 @@ class Critic:
 
     def penalty(self, w: Weights, x: torch.Tensor, masks: torch.Tensor | None = None) -> torch.Tensor:
         """Mean squared distance of the slopes' norms from 1 (Gulrajani et al. 2017)."""
-        return ((self.slopes(w, x, masks).float().square().sum(1) + 1e-12).sqrt() - 1).square().mean()
+        return (torch.linalg.vector_norm(self.slopes(w, x, masks).float(), dim=1) - 1).square().mean()

@@ -83,13 +83,13 @@ class GanFit:
         s, n = self.settings, self.batch
         places = self.model.law.draw(n, s.frequencies, self.random)
         at = self.finder.draw(places, self.random)
-        seen = codes.index_select(0, at)
-        condition = self.model.law.vectors(places)
-        real = torch.cat([scores.index_select(0, at), self.model.blocks.one_hot(seen), condition], 1)
+        condition = self.model.law.vectors(places).to(self.type)
+        coded = self.model.blocks.one_hot(codes.index_select(0, at))
+        real = torch.cat([scores.index_select(0, at).to(self.type), coded.to(self.type), condition], 1)
         with torch.no_grad():
             fake = torch.cat([self._fake(places)[0], condition], 1)
         share = torch.rand(n // s.pac, 1, generator=self.random, device=self.device).repeat_interleave(s.pac, 0)
-        between = real.lerp(fake, share)
+        between = real.lerp(fake, share.to(self.type))
         masks = self.critic.masks(2 * n, s.dropout, self.random, self.type)
         w, packs = self.judge.cast(self.type), n // s.pac
         values = self.critic(w, torch.cat([real, fake]), masks)
@@ -101,7 +101,7 @@ class GanFit:
     def _maker_step(self) -> None:
         places = self.model.law.draw(self.batch, self.settings.frequencies, self.random)
         fake, logits = self._fake(places)
-        seen = torch.cat([fake, self.model.law.vectors(places)], 1)
+        seen = torch.cat([fake, self.model.law.vectors(places).to(self.type)], 1)
         w = {name: leaf.detach() for name, leaf in self.judge.cast(self.type).items()}
         masks = self.critic.masks(self.batch, self.settings.dropout, self.random, self.type)
         loss = -self.critic(w, seen, masks).mean()
@@ -114,7 +114,7 @@ class GanFit:
         model, hard = self.model, self.settings.made == "one_hot"
         scores, logits = model.outputs(self.maker.cast(self.type), places, self.random)
         soft = model.blocks.relaxed(logits, TEMPERATURE, self.random, hard=hard)
-        return torch.cat([scores, soft], 1), logits
+        return torch.cat([scores, soft], 1).to(self.type), logits
 
     def _descend(self, side: FlatWeights, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
         side.gradient.zero_()
