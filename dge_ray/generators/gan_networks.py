@@ -1,7 +1,8 @@
 """The two networks of the GAN, on weights that are handed in: what makes rows, and what tells them from real ones.
 
 Both are those of Xu et al. 2019 (section 4.4): the maker's layers add their outputs to their inputs side by side, with
-batch norm; the critic's have leaky ReLUs and dropout, and may see several rows at once (pac, Lin et al. 2018).
+batch norm (or without); the critic's have leaky ReLUs and dropout, and may see several rows at once (pac, Lin et al.
+2018).
 """
 
 import math
@@ -54,13 +55,11 @@ class Maker:
         views = weights.views(weights.flat)
         for layer in range(self.layers + 1):
             inputs = self.latent + self.conditions + layer * self.hidden
-            for name, reach in [("in.W", self.latent), ("in.C", self.latent), *self._sources(layer)]:
+            below = [(f"{i}.W", self.hidden) for i in range(layer)]
+            for name, reach in [("in.W", self.latent), ("in.C", self.latent), *below]:
                 first = views[name].shape[1] - self._above(layer)
                 width = self.outputs if layer == self.layers else self.hidden
                 views[name][:, first : first + width] *= math.sqrt(reach / inputs)
-
-    def _sources(self, layer: int) -> list[tuple[str, int]]:
-        return [(f"{i}.W", self.hidden) for i in range(layer)]
 
     def __call__(
         self, w: Weights, noise: torch.Tensor, places: torch.Tensor, moments: Moments | None = None

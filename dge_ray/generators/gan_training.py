@@ -23,6 +23,9 @@ BETAS = (0.5, 0.999)
 class GanFit:
     """The two networks fitted to rows, a round being `ROUND_STEPS` steps.
 
+    The networks multiply in `compute_type`; weights, batch norm, norms and losses are float32, and so are the rows of a
+    finished fit: measured columns would have few values else.
+
     `real(round)` gives scores (n, q) and codes (n, c), whose ties fall anew each round. What counts is the moving
     average of the maker's weights. Losses are the critic's, penalty included.
     """

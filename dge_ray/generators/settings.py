@@ -125,7 +125,9 @@ class DiffusionSettings(TrainedSettings):
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # The CTGAN of van Breugel et al. 2023, Synthetic data, real errors: 2,000 epochs and defaults elsewhere.
+    # The CTGAN of van Breugel et al. 2023, Synthetic data, real errors: 2,000 epochs of the library that they used, at
+    # its defaults. Two things that its code does, by reading it, are not here: rows are shown with conditions that they
+    # do not meet, and the loss of unmet conditions is divided by the batch's rows once more than the others.
     "dge2023": {
         "encoding": "modes",
         "epochs": 2000,
