@@ -146,6 +146,7 @@ def test_bfloat16_networks_are_the_float32_ones_to_its_precision() -> None:
     noise, places = torch.randn(50, 4, generator=random(1)), torch.arange(50) % 3
     critic, judge = critic_and_weights(2)
     masks = critic.masks(50, 0.25, random(2))
+    assert masks is not None
     for side, loss in (
         (weights, lambda w, kind: maker(w, noise, places).square().sum()),
         (judge, lambda w, kind: critic(w, noise.repeat(1, 2)[:, :5], masks.to(kind)).sum()),
