@@ -81,6 +81,7 @@ def write(
     record = {
         "experiment": "circles",
         **options,
+        "members": len(aucs),
         "auc_real": real,
         "auc_members": aucs,
         "auc_mean": float(np.mean(aucs)),
