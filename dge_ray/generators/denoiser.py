@@ -6,14 +6,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch.nn.functional import layer_norm, linear, relu, silu
 
+from dge_ray.generators.precision import compute_type
+
 TIME_FEATURES = 128  # of the published network
-
-
-def compute_type(device: torch.device) -> torch.dtype:
-    """bfloat16 where the processor multiplies it in hardware (a fit then takes 40 % of the time), else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
 
 
 class FlatNetwork(ABC):

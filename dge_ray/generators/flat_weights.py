@@ -10,7 +10,8 @@ Weights = dict[str, torch.Tensor]
 
 class FlatWeights:
     """A network's weights by name. A name's last part says what it is: W (inputs, outputs) and b (outputs,) of a linear
-    map, `gain` and `shift` (units,) of a normalisation, anything else a vector that starts at 0.
+    map, C (categories, outputs) the rows of the same map that a one-hot input would pick, `gain` and `shift` (units,)
+    of a normalisation, anything else a vector that starts at 0.
 
     `weights[name]` are leaves of autograd whose values are views of `flat` and whose gradients are views of `gradient`,
     both (p,) float32; a backward pass adds to `gradient`.
@@ -31,11 +32,15 @@ class FlatWeights:
         parts = flat.split([math.prod(shape) for shape in self.shapes.values()])
         return {name: part.view(shape).detach() for part, (name, shape) in zip(parts, self.shapes.items(), strict=True)}
 
+    def cast(self, kind: torch.dtype) -> Weights:
+        """The leaves as another type, through which their gradients come back; normalisations stay float32."""
+        return {n: w if n.endswith((".gain", ".shift")) else w.to(kind) for n, w in self.weights.items()}
+
     def initialise(self, random: torch.Generator) -> None:
         """Linear maps uniform in +-1 / sqrt(inputs), gains 1, the rest 0. `random` is a CPU stream."""
         for name, view in self.views(self.flat).items():
             kind = name.rpartition(".")[2]
-            if kind in ("W", "b"):
+            if kind in ("W", "C", "b"):
                 reach = 1 / math.sqrt(self.shapes[name.removesuffix(kind) + "W"][0] or 1)
                 view.copy_((torch.rand(view.shape, generator=random) * 2 - 1) * reach)
             else:

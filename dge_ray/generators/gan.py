@@ -40,7 +40,7 @@ class Gan(Neural[GanSettings, GanModel]):
     rounds run, on all rows."""
 
     name = "gan"
-    architecture = ("encoding", "latent", "hidden", "layers")
+    architecture = ("encoding", "latent", "hidden", "layers", "batch_norm")
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.
@@ -97,7 +97,7 @@ class Gan(Neural[GanSettings, GanModel]):
         round_steps = min(ROUND_STEPS, steps)
 
         def begin(rate: float) -> GanFit:
-            model.weights.initialise(stream(seed, MAKER_WEIGHTS))
+            model.maker.initialise(model.weights, stream(seed, MAKER_WEIGHTS))
             if source is not None:
                 model.weights.flat.copy_(torch.from_numpy(source.arrays["weights"]))
             return GanFit(model, real, rate=rate, round_steps=round_steps, seed=seed)
@@ -114,7 +114,8 @@ class Gan(Neural[GanSettings, GanModel]):
         arrays, plain = model.encoder.state()
         arrays |= model.calibration.state()
         arrays["weights"] = model.weights.flat.cpu().numpy()
-        arrays["moments"] = torch.stack([torch.stack(pair) for pair in model.moments]).cpu().numpy()
+        if self.settings.batch_norm:
+            arrays["moments"] = torch.stack([torch.stack(pair) for pair in model.moments]).cpu().numpy()
         arrays["conditions"] = model.law.counts
         return arrays, {"columns": plain}
 
@@ -123,7 +124,8 @@ class Gan(Neural[GanSettings, GanModel]):
         law = ConditionLaw(encoder.sizes[: len(encoder.coded)], saved.arrays["conditions"], device)
         model = GanModel(encoder, law, self.settings, device)
         model.weights.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
-        model.moments = [(pair[0], pair[1]) for pair in torch.from_numpy(saved.arrays["moments"]).to(device)]
+        if self.settings.batch_norm:
+            model.moments = [(pair[0], pair[1]) for pair in torch.from_numpy(saved.arrays["moments"]).to(device)]
         model.calibration = Calibration.from_state(saved.arrays)
         return model
 

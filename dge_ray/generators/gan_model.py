@@ -9,7 +9,7 @@ import torch
 from dge_ray.generators.blocks import Blocks
 from dge_ray.generators.calibration import ROWS, Calibration
 from dge_ray.generators.condition_vectors import ConditionLaw
-from dge_ray.generators.flat_weights import FlatWeights
+from dge_ray.generators.flat_weights import FlatWeights, Weights
 from dge_ray.generators.gan_networks import Maker, Moments
 from dge_ray.generators.modes import ModeEncoder
 from dge_ray.generators.ranks import MixedEncoder
@@ -37,20 +37,23 @@ class GanModel:
         self.blocks = Blocks(self.encoder.sizes, self.device)
         self.scores = len(self.encoder.measured)
         s = self.settings
-        self.maker = Maker(s.latent + self.law.width, s.hidden, s.layers, self.scores + self.blocks.width)
+        self.maker = Maker(s.latent, self.law.width, s.hidden, s.layers, self.scores + self.blocks.width, s.batch_norm)
         self.weights = FlatWeights(self.maker.shapes, self.device)
         self.calibration = Calibration.none(self.blocks.width)
 
-    def inputs(self, places: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-        """Noise and condition vectors (n, inputs) of conditions (n,)."""
-        noise = torch.randn(len(places), self.settings.latent, generator=random, device=self.device)
-        return torch.cat([noise, self.law.vectors(places)], 1)
+    def outputs(
+        self, w: Weights, places: torch.Tensor, random: torch.Generator, moments: Moments | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores (n, q) and logits (n, width) of new rows that are asked for conditions (n,).
 
-    def outputs(self, inputs: torch.Tensor, moments: Moments | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores (n, q) and logits (n, width); without moments, by the batch's own."""
-        out = self.maker(self.weights.weights, inputs, moments)
+        Without moments, batch norm's are the batch's own.
+        """
+        out = self.maker(w, self._noise(len(places), random), places, moments)
         scores, logits = out[:, : self.scores], out[:, self.scores :]
         return (scores.tanh() if self.settings.encoding == "modes" else scores), logits
+
+    def _noise(self, n: int, random: torch.Generator) -> torch.Tensor:
+        return torch.randn(n, self.settings.latent, generator=random, device=self.device)
 
     def settle(self, shares: np.ndarray, random: torch.Generator) -> None:
         """Take batch norm's moments of the weights as they are, and calibrate to `shares` (width,).
@@ -60,10 +63,10 @@ class GanModel:
         """
         with torch.no_grad():
             fitted = self.law.draw(ROWS, self.settings.frequencies, random)
-            self.moments = self.maker.moments(self.weights.weights, self.inputs(fitted, random))
+            self.moments = self.maker.moments(self.weights.weights, self._noise(ROWS, random), fitted)
             if self.settings.calibrate:
                 places = self.law.draw(ROWS, "real", random)
-                scores, logits = self.outputs(self.inputs(places, random), self.moments)
+                scores, logits = self.outputs(self.weights.weights, places, random, self.moments)
                 # Offsets within modes have no law that is known beforehand: only their categories are calibrated.
                 known = scores.cpu().numpy()[:, : 0 if self.settings.encoding == "modes" else None]
                 self.calibration = Calibration.fit(known, logits, self.blocks, shares)
@@ -77,6 +80,6 @@ class GanModel:
     def _draw(self, places: torch.Tensor, random: torch.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for part in places.split(DRAW_ROWS):
             with torch.no_grad():
-                scores, logits = self.outputs(self.inputs(part, random), self.moments)
+                scores, logits = self.outputs(self.weights.weights, part, random, self.moments)
                 codes = self.blocks.draw(self.calibration.logits(logits), random)
             yield scores.cpu().numpy(), codes.cpu().numpy()

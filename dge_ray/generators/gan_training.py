@@ -12,6 +12,7 @@ from dge_ray.generators.flat_weights import FlatWeights, adam_state, restore_ada
 from dge_ray.generators.gan_model import GanModel
 from dge_ray.generators.gan_networks import Critic
 from dge_ray.generators.neural import stream
+from dge_ray.generators.precision import compute_type
 
 MAKER_WEIGHTS, CRITIC_WEIGHTS, STEPS, MOMENTS = 0, 1, 2, 3  # the streams of a fit: indices at Purpose.FIT
 ROUND_STEPS = 100
@@ -21,6 +22,9 @@ BETAS = (0.5, 0.999)
 
 class GanFit:
     """The two networks fitted to rows, a round being `ROUND_STEPS` steps.
+
+    The networks multiply in `compute_type`; weights, batch norm, norms and losses are float32, and so are the rows of a
+    finished fit: measured columns would have few values else.
 
     `real(round)` gives scores (n, q) and codes (n, c), whose ties fall anew each round. What counts is the moving
     average of the maker's weights. Losses are the critic's, penalty included.
@@ -43,6 +47,7 @@ class GanFit:
             seed,
         )
         self.maker, self.device = model.weights, model.law.device
+        self.type = compute_type(self.device)
         settings, pac = model.settings, model.settings.pac
         self.batch = math.ceil(settings.batch_size / pac) * pac
         self.critic = Critic(model.scores + model.blocks.width + model.law.width, settings.hidden, settings.layers, pac)
@@ -81,14 +86,15 @@ class GanFit:
         s, n = self.settings, self.batch
         places = self.model.law.draw(n, s.frequencies, self.random)
         at = self.finder.draw(places, self.random)
-        condition = self.model.law.vectors(places)
-        real = torch.cat([scores[at], self.model.blocks.one_hot(codes[at]), condition], 1)
+        condition = self.model.law.vectors(places).to(self.type)
+        coded = self.model.blocks.one_hot(codes.index_select(0, at))
+        real = torch.cat([scores.index_select(0, at).to(self.type), coded.to(self.type), condition], 1)
         with torch.no_grad():
-            fake = self._fake(places)[0]
+            fake = torch.cat([self._fake(places)[0], condition], 1)
         share = torch.rand(n // s.pac, 1, generator=self.random, device=self.device).repeat_interleave(s.pac, 0)
-        between = real.lerp(fake, share)
-        masks = self.critic.masks(2 * n, s.dropout, self.random)
-        w, packs = self.judge.weights, n // s.pac
+        between = real.lerp(fake, share.to(self.type))
+        masks = self.critic.masks(2 * n, s.dropout, self.random, self.type)
+        w, packs = self.judge.cast(self.type), n // s.pac
         values = self.critic(w, torch.cat([real, fake]), masks)
         loss = values[packs:].mean() - values[:packs].mean()
         loss = loss + s.penalty * self.critic.penalty(w, between, None if masks is None else masks[:, :packs])
@@ -97,20 +103,21 @@ class GanFit:
 
     def _maker_step(self) -> None:
         places = self.model.law.draw(self.batch, self.settings.frequencies, self.random)
-        fake, log_p = self._fake(places)
-        masks = self.critic.masks(self.batch, self.settings.dropout, self.random)
-        loss = -self.critic(self.judge.views(self.judge.flat), fake, masks).mean()
-        if log_p is not None:
-            loss = loss - log_p.gather(1, places[:, None]).mean()
+        fake, logits = self._fake(places)
+        seen = torch.cat([fake, self.model.law.vectors(places).to(self.type)], 1)
+        w = {name: leaf.detach() for name, leaf in self.judge.cast(self.type).items()}
+        masks = self.critic.masks(self.batch, self.settings.dropout, self.random, self.type)
+        loss = -self.critic(w, seen, masks).mean()
+        if self.model.law.width:
+            loss = loss - self.model.blocks.log_softmax(logits).gather(1, places[:, None]).mean()
         self._descend(self.maker, self.optimizers[0], loss)
 
-    def _fake(self, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Rows with their conditions as the critic sees them, (n, inputs), and the conditioned blocks' log p."""
-        model = self.model
-        scores, logits = model.outputs(model.inputs(places, self.random), None)
-        soft = model.blocks.relaxed(logits, TEMPERATURE, self.random)
-        log_p = model.blocks.log_softmax(logits) if model.law.width and torch.is_grad_enabled() else None
-        return torch.cat([scores, soft, model.law.vectors(places)], 1), log_p
+    def _fake(self, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Made rows as the critic sees them (n, q + width), and the logits (n, width) of their categories."""
+        model, hard = self.model, self.settings.made == "one_hot"
+        scores, logits = model.outputs(self.maker.cast(self.type), places, self.random)
+        soft = model.blocks.relaxed(logits, TEMPERATURE, self.random, hard=hard)
+        return torch.cat([scores, soft], 1).to(self.type), logits
 
     def _descend(self, side: FlatWeights, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
         side.gradient.zero_()

@@ -125,7 +125,9 @@ class DiffusionSettings(TrainedSettings):
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # The CTGAN of van Breugel et al. 2023, Synthetic data, real errors: 2,000 epochs and defaults elsewhere.
+    # The CTGAN of van Breugel et al. 2023, Synthetic data, real errors: 2,000 epochs of the library that they used, at
+    # its defaults. Two things that its code does, by reading it, are not here: rows are shown with conditions that they
+    # do not meet, and the loss of unmet conditions is divided by the batch's rows once more than the others.
     "dge2023": {
         "encoding": "modes",
         "epochs": 2000,
@@ -133,6 +135,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden": 500,
         "layers": 2,
         "latent": 500,
+        "batch_norm": False,
+        "made": "relaxed",
         "lr": 1e-3,
         "schedule": "constant",
         "average": 0.0,
@@ -157,6 +161,10 @@ class GanSettings(TrainedSettings):
     latent: int = Field(128, ge=1, le=4096, description="normal numbers that a row is made from")
     hidden: int = Field(256, ge=1, le=4096, description="width of both networks' hidden layers")
     layers: int = Field(2, ge=1, le=8, description="hidden layers of both networks")
+    batch_norm: bool = Field(True, description="in the network that makes rows")
+    made: Literal["one_hot", "relaxed"] = Field(
+        "one_hot", description="how the critic sees made categories: one-hot, or only nearly so (Gumbel-softmax)"
+    )
     epochs: int | None = Field(
         None, ge=1, le=1_000_000, description="passes over the rows; none: as many as make 6,000 steps"
     )

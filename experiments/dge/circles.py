@@ -7,7 +7,7 @@ shares: 2,000 to fit on, 8,000 to test on. Each member is a GAN fitted to the sa
 and draws as many rows; each trains an MLPClassifier at scikit-learn's defaults behind a StandardScaler. Printed a
 member: its AUC on the real test rows; at the end their mean, standard deviation and range, and the AUC of the members'
 mean probability (DGE). The authors' figures, 20 members: .789 +- .043 (.693 - .862), DGE_20 .869, real rows .870.
-`epochs` shortens the fits (the preset has 2,000: about 14 CPU-minutes a member); `preset=none`: this package's own.
+`epochs` shortens the fits (the preset has 2,000: minutes a member, README.md); `preset=none`: this package's own.
 """
 
 import json
@@ -81,6 +81,7 @@ def write(
     record = {
         "experiment": "circles",
         **options,
+        "members": len(aucs),
         "auc_real": real,
         "auc_members": aucs,
         "auc_mean": float(np.mean(aucs)),

@@ -21,7 +21,7 @@ LEARNING = {  # settings that learn the mixed table's dependence in a second or 
     "autoregressive": {"hidden": 32},
     "copula": {},
     "diffusion": {"width": 64, "steps": 800},
-    "gan": {"epochs": 200, "hidden": 32, "latent": 8, "batch_size": 100, "lr": 3e-3},
+    "gan": {"epochs": 300, "hidden": 64, "latent": 8, "batch_size": 100, "lr": 3e-3},
     "vae": {"hidden": 64, "latent": 8},
 }
 MEETS_ANY_CONDITION = {"autoregressive", "diffusion"}

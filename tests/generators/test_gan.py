@@ -11,7 +11,7 @@ from generator_cases import LEARNING, SMALL, mixed_schema, mixed_table, tiny_tab
 
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Unsupported
-from dge_ray.generators.blocks import Blocks
+from dge_ray.generators.blocks import Blocks, gumbel
 from dge_ray.generators.calibration import Calibration
 from dge_ray.generators.condition_vectors import ConditionLaw, RowFinder
 from dge_ray.generators.flat_weights import FlatWeights
@@ -75,15 +75,92 @@ def test_masks_keep_the_mean_and_are_absent_without_dropout() -> None:
     assert abs(float(masks.mean()) - 1) < 0.01  # se .0024
 
 
-def test_maker_with_the_batchs_own_moments_is_the_maker_in_training() -> None:
-    maker = Maker(inputs=4, hidden=6, layers=2, outputs=3)
+def maker_and_weights(batch_norm: bool, layers: int = 2) -> tuple[Maker, FlatWeights]:
+    maker = Maker(latent=4, conditions=3, hidden=6, layers=layers, outputs=5, batch_norm=batch_norm)
     weights = FlatWeights(maker.shapes)
-    weights.initialise(random())
-    x = torch.randn(50, 4, generator=random(1))
-    moments = maker.moments(weights.weights, x)
-    torch.testing.assert_close(maker(weights.weights, x, moments), maker(weights.weights, x))
+    maker.initialise(weights, random())
+    return maker, weights
+
+
+def matrices(maker: Maker, w: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """One matrix a layer (all its inputs, units), the last that of the outputs, cut from what is kept by input."""
+    found, ends = [], [i * 6 for i in range(maker.layers + 1)] + [maker.layers * 6 + 5]
+    for layer in range(maker.layers + 1):
+        parts = [w[name][:, ends[layer] : ends[layer + 1]] for name in ("in.W", "in.C")]
+        for i in range(layer):
+            parts.append(w[f"{i}.W"][:, ends[layer] - ends[i + 1] : ends[layer + 1] - ends[i + 1]])
+        found.append(torch.cat(parts))
+    return found
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_maker_is_the_network_whose_layers_see_all_before_them(batch_norm: bool, layers: int) -> None:
+    """Against rows put together and one-hot vectors multiplied, values and gradients."""
+    maker, weights = maker_and_weights(batch_norm, layers)
+    noise, places = torch.randn(9, 4, generator=random(1)), torch.arange(9) % 3
+    out = maker(weights.weights, noise, places)
+    out.square().sum().backward()
+    found = weights.gradient.clone()
+    weights.gradient.zero_()
+    w = weights.weights
+    x = torch.cat([noise, torch.nn.functional.one_hot(places, 3).float()], 1)
+    *hidden, last = matrices(maker, w)
+    for i, matrix in enumerate(hidden):
+        unit = x @ matrix
+        if batch_norm:
+            unit = (unit - unit.mean(0)) / (unit.var(0, correction=0) + 1e-5).sqrt() * w[f"{i}.gain"] + w[f"{i}.shift"]
+        else:
+            unit = unit + w[f"{i}.b"]
+        x = torch.cat([x, unit.relu()], 1)
+    plain = x @ last + w["out.shift"]
+    torch.testing.assert_close(out, plain)
+    plain.square().sum().backward()
+    torch.testing.assert_close(found, weights.gradient, atol=1e-4, rtol=1e-4)  # batch norm's gradients cancel
+
+
+def test_a_makers_layers_start_in_the_reach_of_all_their_inputs() -> None:
+    maker = Maker(latent=40, conditions=30, hidden=60, layers=2, outputs=50)
+    weights = FlatWeights(maker.shapes)
+    maker.initialise(weights, random())
+    w, ends = weights.weights, [0, 60, 120, 170]
+    for layer, inputs in enumerate([70, 130, 190]):
+        for name, start in (("in.W", 0), ("in.C", 0), *((f"{i}.W", 60 * (i + 1)) for i in range(layer))):
+            part = w[name][:, ends[layer] - start : ends[layer + 1] - start].detach()
+            assert float(part.abs().max()) == pytest.approx(inputs**-0.5, rel=0.01)
+
+
+def test_maker_with_the_batchs_own_moments_is_the_maker_in_training() -> None:
+    maker, weights = maker_and_weights(True)
+    w, noise, places = weights.weights, torch.randn(50, 4, generator=random(1)), torch.arange(50) % 3
+    moments = maker.moments(w, noise, places)
+    torch.testing.assert_close(maker(w, noise, places, moments), maker(w, noise, places))
     # With moments handed in, a row is the same whoever stands beside it.
-    torch.testing.assert_close(maker(weights.weights, x[:1], moments), maker(weights.weights, x, moments)[:1])
+    torch.testing.assert_close(maker(w, noise[:1], places[:1], moments), maker(w, noise, places, moments)[:1])
+    assert maker_and_weights(False)[0].moments(w, noise, places) == []
+
+
+def test_bfloat16_networks_are_the_float32_ones_to_its_precision() -> None:
+    """Values and gradients: 2**-9 a product, some of which add up in the worst entries."""
+    maker, weights = maker_and_weights(True)
+    noise, places = torch.randn(50, 4, generator=random(1)), torch.arange(50) % 3
+    critic, judge = critic_and_weights(2)
+    masks = critic.masks(50, 0.25, random(2))
+    assert masks is not None
+    for side, loss in (
+        (weights, lambda w, kind: maker(w, noise, places).square().sum()),
+        (judge, lambda w, kind: critic(w, noise.repeat(1, 2)[:, :5], masks.to(kind)).sum()),
+        (judge, lambda w, kind: critic.penalty(w, noise.repeat(1, 2)[:, :5], masks.to(kind))),
+    ):
+        found = []
+        for kind in (torch.float32, torch.bfloat16):
+            side.gradient.zero_()
+            value = loss(side.cast(kind), kind)
+            assert value.dtype == torch.float32
+            value.backward()
+            found.append((float(value.detach()), side.gradient.clone()))
+        assert found[1][0] == pytest.approx(found[0][0], rel=0.02)
+        assert float((found[1][1] - found[0][1]).norm() / found[0][1].norm()) < 0.03
 
 
 def test_clipping_shortens_long_gradients_only() -> None:
@@ -102,8 +179,23 @@ def test_block_softmax_and_draws_are_those_of_each_block() -> None:
     codes = blocks.draw(logits, random(1))
     shares = blocks.one_hot(codes).mean(0)
     assert float((shares - torch.cat(parts, 1).exp()[0]).abs().max()) < 0.018  # 5 se of at most .0035
-    relaxed = blocks.relaxed(logits, 0.2, random(1))
-    torch.testing.assert_close(torch.stack([part.sum(1) for part in relaxed.split(SIZES, 1)], 1), torch.ones(20_000, 3))
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_relaxed_draws_are_torchs_gumbel_softmax_of_each_block(hard: bool) -> None:
+    blocks, logits = Blocks(SIZES), torch.randn(200, 8, generator=random()).requires_grad_()
+    noisy = (logits + gumbel(logits, random(1))) / 0.2
+    parts = []
+    for part in noisy.split(SIZES, 1):
+        soft = part.softmax(1)
+        one_hot = torch.nn.functional.one_hot(part.argmax(1), part.shape[1]).float()
+        parts.append(one_hot + soft - soft.detach() if hard else soft)
+    found, plain, weigh = blocks.relaxed(logits, 0.2, random(1), hard=hard), torch.cat(parts, 1), torch.arange(8.0)
+    torch.testing.assert_close(found, plain)
+    gradients = [torch.autograd.grad((made * weigh).sum(), logits, retain_graph=True)[0] for made in (found, plain)]
+    torch.testing.assert_close(*gradients)
+    with torch.no_grad():
+        torch.testing.assert_close(blocks.relaxed(logits, 0.2, random(1), hard=hard), plain)
 
 
 def test_conditions_have_the_log_frequencies_and_rows_meet_them() -> None:
@@ -175,7 +267,15 @@ def test_preset_fills_what_is_not_given() -> None:
         GanSettings.read({"preset": "dge"})
 
 
-@pytest.mark.parametrize("more", [{}, {"encoding": "modes"}, {"pac": 3, "layers": 3, "dropout": 0.2, "clip": 1.0}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"encoding": "modes"},
+        {"pac": 3, "layers": 3, "dropout": 0.2, "clip": 1.0},
+        {"batch_norm": False, "made": "relaxed"},
+    ],
+)
 def test_every_kind_of_network_keeps_the_schema(more: dict[str, Any]) -> None:
     rows = Gan(**{**SMALL["gan"], "epochs": 10, **more}).fit(TABLE, SCHEMA, seed=0).sample(300, seed=0)
     assert check_table(rows, SCHEMA) == []
