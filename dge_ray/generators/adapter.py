@@ -160,7 +160,7 @@ def own_random_states(seed: int, device: str) -> Iterator[None]:
         try:
             random.seed(seed)
             np.random.seed(seed)
-            torch.random.default_generator.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach for the GPUs too
             if cuda:
                 torch.cuda.manual_seed_all(seed)
             yield

@@ -58,7 +58,7 @@ class Mostlyai(Adapter[MostlyaiSettings]):
             frame = pd.concat([frame, _frame(schema, heldout)], ignore_index=True)
 
         def cut(keys: pd.Series) -> tuple[pd.Series, pd.Series]:
-            return keys[:fitted], keys[fitted:]
+            return keys.head(fitted), keys.tail(len(keys) - fitted)
 
         def told(message: dict[str, Any] | None = None, **_: Any) -> None:
             if message is not None and message["val_loss"] is not None:
@@ -108,7 +108,7 @@ class Mostlyai(Adapter[MostlyaiSettings]):
         return {
             column.name: _codes(frame[name], column, statistics[name]["codes"])
             if column.kind in CODED
-            else _measured(frame[name], column)
+            else _measured(pd.Series(frame[name]), column)
             for name, column in _names(schema).items()
         }
 
@@ -150,7 +150,7 @@ def _write_folder(folder: Path, state: State) -> None:
 
 def _codes(found: pd.Series, column: Column, known: dict[str, int]) -> np.ndarray:
     """Codes (n,). The token of the categories with few rows becomes one of these, each as likely as another."""
-    codes = pd.to_numeric(found, errors="coerce").fillna(-1).to_numpy(np.int32)
+    codes = pd.Series(pd.to_numeric(found, errors="coerce")).fillna(-1).to_numpy(np.int32)
     protected = (found.notna() & (codes < 0)).to_numpy(bool)
     rare = [code for code in range(len(column.categories)) if str(code) not in known]
     if protected.any():
@@ -162,5 +162,5 @@ def _measured(found: pd.Series, column: Column) -> np.ndarray:
     """Values (n,). Where the package protects all of so few that it has none to give, any in the column's range."""
     values = found.astype("Float64").to_numpy(np.float64, na_value=np.nan) * column.step
     if not column.missing and (lost := np.isnan(values)).any():
-        values[lost] = np.random.uniform(column.minimum, column.maximum, lost.sum())
+        values[lost] = np.random.uniform(column.minimum or 0.0, column.maximum or 0.0, lost.sum())
     return values

@@ -4,11 +4,11 @@ usage: generators.py SOURCE target=COLUMN [split_column=COLUMN] [members=5] [gen
                      [sample_rows=200000] [peers=mostlyai-engine:PYTHON,ctgan:PYTHON,tvae:PYTHON] [--json FILE]
 
 SOURCE defaults to Adult where the public tables lie beside the repository, else to breast_cancer. Each generator runs
-in a process of its own with one thread, for its peak memory; `generators=all` takes every one that is installed, NAME:key=value:key=value
-gives settings. Fit: CPU-seconds on all rows but the test rows, of which a generator may cut some to stop early.
-Sampling: rows per CPU-second, decoded to Arrow. What is measured of the rows: card.py. The row `real` is the ceiling:
-learners trained on the real rows; its errors and copies are those of the real test rows, the floor. A peer is one
-member, in the interpreter that has it (ctgan and tvae at 40 and 100 epochs).
+in a process of its own with one thread, for its peak memory; `generators=all` takes every installed one, and
+NAME:key=value:key=value gives settings. Fit: CPU-seconds on all rows but the test rows, of which a generator may cut
+some to stop early. Sampling: rows per CPU-second, decoded to Arrow. What is measured of the rows: card.py. The row
+`real` is the ceiling: learners trained on the real rows; its errors and copies are those of the real test rows, the
+floor. A peer is one member, in the interpreter that has it (ctgan and tvae at 40 and 100 epochs).
 """
 
 import json
