@@ -103,14 +103,15 @@ class Mostlyai(Adapter[MostlyaiSettings]):
                 workspace_dir=folder,
             )
             parts = [pd.read_parquet(part) for part in sorted(Path(folder, DRAWN).glob("*.parquet"))]
-        frame = pd.concat(parts, ignore_index=True)
+        columns = pd.concat(parts, ignore_index=True).to_dict("series")
         statistics = state.extra["statistics"]["columns"]
-        return {
-            column.name: _codes(frame[name], column, statistics[name]["codes"])
-            if column.kind in CODED
-            else _measured(pd.Series(frame[name]), column)
-            for name, column in _names(schema).items()
-        }
+        values: Columns = {}
+        for name, column in _names(schema).items():
+            if column.kind in CODED:
+                values[column.name] = _codes(columns[name], column, statistics[name]["codes"])
+            else:
+                values[column.name] = _measured(columns[name], column)
+        return values
 
 
 def _names(schema: TableSchema) -> dict[str, Column]:
