@@ -55,9 +55,9 @@ def _kinds(checked: Mapping[str, Any]) -> list[str]:
 
 
 def inventory(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Studies in the storage, generators, learners, built-in tables."""
+    """Studies in the storage, generators and which of them lack their package, learners, built-in tables."""
     from dge_ray.downstream import learner_names
-    from dge_ray.generators.base import REGISTRY
+    from dge_ray.generators.base import REGISTRY, installed
     from dge_ray.table import builtin_names
 
     for key in options:
@@ -73,6 +73,7 @@ def inventory(options: Mapping[str, Any]) -> dict[str, Any]:
         "storage": str(storage),
         "studies": studies,
         "generators": sorted(REGISTRY),
+        "not_installed": [name for name in sorted(REGISTRY) if not installed(name)],
         "learners": learner_names(),
         "tables": builtin_names(),
     }
@@ -87,10 +88,12 @@ def _state(folder: Folder) -> str:
 def inventory_lines(found: Mapping[str, Any]) -> list[str]:
     """`inventory`'s answer for people."""
     studies = [f"  {s['study']}: {s['state']}" for s in found["studies"]] or ["  none"]
+    absent = found["not_installed"]
+    generators = [f"{name} (not installed)" if name in absent else name for name in found["generators"]]
     return [
         f"studies in {found['storage']}:",
         *studies,
-        "generators: " + ", ".join(found["generators"]),
+        "generators: " + ", ".join(generators),
         "learners: " + ", ".join(found["learners"]) + ", or a scikit-learn estimator's dotted path",
         "tables: " + ", ".join(found["tables"]) + ", openml:NAME",
     ]

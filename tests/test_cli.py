@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dge_ray.cli import main
+from dge_ray.generators import base
 
 Run = Callable[..., tuple[int, str, str]]
 RNG = np.random.default_rng(0)
@@ -43,8 +44,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 
 def _frame(**more: object) -> pd.DataFrame:
-    base = {"x": RNG.normal(size=N), "c": RNG.choice(list("abc"), N), "y": RNG.choice(["no", "yes"], N)}
-    return pd.DataFrame({**base, **more})
+    columns = {"x": RNG.normal(size=N), "c": RNG.choice(list("abc"), N), "y": RNG.choice(["no", "yes"], N)}
+    return pd.DataFrame({**columns, **more})
 
 
 def _refused(answer: tuple[int, str, str], *parts: str) -> None:
@@ -193,7 +194,14 @@ def test_check_prints_the_configuration_and_the_bill(run: Run, tmp_path: Path) -
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
 
 
-def test_ls_lists_what_there_is(run: Run, tmp_path: Path) -> None:
+def test_check_refuses_a_generator_without_its_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "find_spec", lambda _: None)
+    for name, extra in (("ctgan", "ctgan"), ("mostlyai", "mostly")):
+        refused = run("check", _table(_frame()), "target=y", f"generator={name}")
+        _refused(refused, f"generator: got '{name}', whose package is not installed", f"dge-ray[{extra}]")
+
+
+def test_ls_lists_what_there_is(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _table(_frame())
     _identity(tmp_path)
     code, out, _ = run("ls", "--json")
@@ -202,6 +210,9 @@ def test_ls_lists_what_there_is(run: Run, tmp_path: Path) -> None:
     assert found["studies"] == [{"study": "t", "state": "unfinished"}]
     assert "copula" in found["generators"] and "boosting" in found["learners"] and "iris" in found["tables"]
     assert "unfinished" in run("ls")[1]
+    monkeypatch.setattr(base, "find_spec", lambda _: None)
+    assert json.loads(run("ls", "--json")[1])["not_installed"] == ["ctgan", "mostlyai"]
+    assert "copula, ctgan (not installed)," in run("ls")[1]
     _refused(run("ls", "stor=x"), "stor", "storage")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,8 +12,10 @@ from dge_ray.errors import InputError, nearest
 from dge_ray.generators.settings import (
     AutoregressiveSettings,
     CopulaSettings,
+    CtganSettings,
     DiffusionSettings,
     GanSettings,
+    MostlyaiSettings,
     Settings,
     VaeSettings,
 )
@@ -91,27 +94,46 @@ class Generator(Protocol):
 REGISTRY: dict[str, str] = {
     "autoregressive": "dge_ray.generators.autoregressive:Autoregressive",
     "copula": "dge_ray.generators.copula:Copula",
+    "ctgan": "dge_ray.generators.ctgan:Ctgan",
     "diffusion": "dge_ray.generators.diffusion:Diffusion",
     "gan": "dge_ray.generators.gan:Gan",
+    "mostlyai": "dge_ray.generators.mostlyai:Mostlyai",
     "vae": "dge_ray.generators.vae:Vae",
 }
 SETTINGS: dict[str, type[Settings]] = {
     "autoregressive": AutoregressiveSettings,
     "copula": CopulaSettings,
+    "ctgan": CtganSettings,
     "diffusion": DiffusionSettings,
     "gan": GanSettings,
+    "mostlyai": MostlyaiSettings,
     "vae": VaeSettings,
 }
+# What stands on another package: the module to look for, and the extra of this package that brings it.
+EXTRAS: dict[str, tuple[str, str]] = {"ctgan": ("ctgan", "ctgan"), "mostlyai": ("mostlyai.engine", "mostly")}
+
+
+def installed(name: str) -> bool:
+    """Whether the package that a registered generator stands on is there; it is not imported."""
+    if name not in EXTRAS:
+        return True
+    try:
+        return find_spec(EXTRAS[name][0]) is not None
+    except ModuleNotFoundError:  # the module's parent is absent too
+        return False
 
 
 def check_generator(name: str, settings: Mapping[str, Any]) -> None:
     """Whether `make_generator` will make this one; loads no model code.
 
     Raises:
-        InputError: no such generator, or a setting that it does not have or take.
+        InputError: no such generator, one whose package is not installed, or a setting that it does not have or take.
     """
     if name not in REGISTRY:
         raise InputError("generator", repr(name), nearest(name, sorted(REGISTRY)))
+    if not installed(name):
+        takes = f"it after: pip install 'dge-ray[{EXTRAS[name][1]}]' (README, Generators from other packages)"
+        raise InputError("generator", f"{name!r}, whose package is not installed", takes)
     SETTINGS[name].read(settings)
 
 
@@ -119,7 +141,7 @@ def generator_class(name: str) -> type:
     """The class behind a registered name.
 
     Raises:
-        InputError: no such generator.
+        InputError: no such generator, or one whose package is not installed.
     """
     check_generator(name, {})
     module, attribute = REGISTRY[name].split(":")

@@ -20,7 +20,7 @@ def training_columns(table: TableSource, schema: TableSchema) -> LazyColumns:
     return columns
 
 
-def encode_rows(table: pa.Table, schema: TableSchema) -> Columns:
+def encode_rows(table: TableSource, schema: TableSchema) -> Columns:
     """All columns of `row_columns`, encoded."""
     return dict(row_columns(table, schema))
 
@@ -72,9 +72,9 @@ def not_fitted(name: str) -> InputError:
     return InputError("generator", f"an {name} generator that is not fitted", "fit(...) or load(...) first")
 
 
-def no_warm_start(name: str) -> Unsupported:
-    """The refusal of a generator that has no weights to start from."""
-    return Unsupported("warm_start", f"a checkpoint for {name}", "None: it is fitted in closed form")
+def no_warm_start(name: str, why: str = "it is fitted in closed form") -> Unsupported:
+    """The refusal of a generator that cannot start from another's weights."""
+    return Unsupported("warm_start", f"a checkpoint for {name}", f"None: {why}")
 
 
 def check_device(device: str) -> None:

@@ -4,11 +4,11 @@ usage: generators.py SOURCE target=COLUMN [split_column=COLUMN] [members=5] [gen
                      [sample_rows=200000] [peers=mostlyai-engine:PYTHON,ctgan:PYTHON,tvae:PYTHON] [--json FILE]
 
 SOURCE defaults to Adult where the public tables lie beside the repository, else to breast_cancer. Each generator runs
-in a process of its own with one thread, for its peak memory; `generators=all` takes every one, NAME:key=value:key=value
-gives settings. Fit: CPU-seconds on all rows but the test rows, of which a generator may cut some to stop early.
-Sampling: rows per CPU-second, decoded to Arrow. What is measured of the rows: card.py. The row `real` is the ceiling:
-learners trained on the real rows; its errors and copies are those of the real test rows, the floor. A peer is one
-member, in the interpreter that has it (ctgan and tvae at 40 and 100 epochs).
+in a process of its own with one thread, for its peak memory; `generators=all` takes every installed one, and
+NAME:key=value:key=value gives settings. Fit: CPU-seconds on all rows but the test rows, of which a generator may cut
+some to stop early. Sampling: rows per CPU-second, decoded to Arrow. What is measured of the rows: card.py. The row
+`real` is the ceiling: learners trained on the real rows; its errors and copies are those of the real test rows, the
+floor. A peer is one member, in the interpreter that has it (ctgan and tvae at 40 and 100 epochs).
 """
 
 import json
@@ -33,7 +33,7 @@ import yaml
 from card import quality, tstr
 from measure import SHARED, finish, words
 
-from dge_ray.generators.base import REGISTRY, make_generator
+from dge_ray.generators.base import REGISTRY, installed, make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.fidelity import shape_error, trend_error
 from dge_ray.stats.nearest import copy_share
@@ -68,7 +68,7 @@ def main(argv: list[str], *, benchmark: str = "generators") -> None:
     show(rows[-1])
     spawn = multiprocessing.get_context("spawn")
     asked = str(options["generators"])
-    for generator in sorted(REGISTRY) if asked == "all" else asked.split(","):
+    for generator in filter(installed, sorted(REGISTRY)) if asked == "all" else asked.split(","):
         with spawn.Pool(1) as pool:
             measured = pool.apply(measure_generator, (generator, schema, train, test, options))
         rows.append({**head, "generator": generator, **measured})

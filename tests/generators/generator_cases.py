@@ -12,20 +12,28 @@ from dge_ray.table import TableSchema, infer_schema
 SMALL = {  # settings that fit in a blink
     "autoregressive": {"epochs": 3, "hidden": 16, "bins": 16},
     "copula": {},
+    "ctgan": {"epochs": 20, "hidden": 32, "latent": 8, "batch_size": 100, "lr": 2e-3},
     "diffusion": {"steps": 120, "width": 32, "layers": 1, "bins": 16, "lr": 1e-2},
     "gan": {"epochs": 60, "hidden": 16, "latent": 8, "batch_size": 100, "bins": 16},
+    "mostlyai": {"epochs": 4, "model": "small", "batch_size": 32},
     "vae": {"epochs": 10, "hidden": 16, "latent": 4, "bins": 16},
 }
 
 LEARNING = {  # settings that learn the mixed table's dependence in a second or few
     "autoregressive": {"hidden": 32},
     "copula": {},
+    "ctgan": {"epochs": 600, "hidden": 64, "latent": 16, "batch_size": 100, "lr": 2e-3, "pac": 1},
     "diffusion": {"width": 64, "steps": 800},
     "gan": {"epochs": 300, "hidden": 64, "latent": 8, "batch_size": 100, "lr": 3e-3},
+    "mostlyai": {},
     "vae": {"hidden": 64, "latent": 8},
 }
-MEETS_ANY_CONDITION = {"autoregressive", "diffusion"}
+LEARNING_ROWS = dict.fromkeys(LEARNING, 400) | {
+    "mostlyai": 2_000
+}  # it stops itself: of fewer rows it learns too little
+MEETS_ANY_CONDITION = {"autoregressive", "diffusion", "mostlyai"}
 MEETS_ONE_CODED = {"gan"}
+A_WHOLE_NUMBER = dict.fromkeys(SMALL, "bins") | {"ctgan": "epochs", "mostlyai": "epochs"}  # a setting that takes one
 
 
 def mixed_table(n: int = 400, seed: int = 0) -> pa.Table:

@@ -1,6 +1,7 @@
 """What every registered generator promises, checked against the Protocol's words and the schema's own checker."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,42 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from generator_cases import LEARNING, MEETS_ANY_CONDITION, MEETS_ONE_CODED, SMALL, mixed_schema, mixed_table, tiny_table
+from generator_cases import (
+    A_WHOLE_NUMBER,
+    LEARNING,
+    LEARNING_ROWS,
+    MEETS_ANY_CONDITION,
+    MEETS_ONE_CODED,
+    SMALL,
+    mixed_schema,
+    mixed_table,
+    tiny_table,
+)
 from safetensors.numpy import load_file
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import REGISTRY, Generator, Unsupported, generator_class, make_generator
+from dge_ray.generators.base import (
+    REGISTRY,
+    Generator,
+    Unsupported,
+    generator_class,
+    installed,
+    make_generator,
+)
 from dge_ray.table import TableCodec, check_table, infer_schema
 
 TABLE = mixed_table()
 SCHEMA = mixed_schema(TABLE)
 FITTED: dict[tuple[str, int], Any] = {}
 
-pytestmark = pytest.mark.parametrize("name", sorted(REGISTRY))
+INSTALLED = [name for name in sorted(REGISTRY) if installed(name)]
+ABSENT = [
+    pytest.param(name, marks=pytest.mark.skip(reason=f"the package that {name} stands on is not installed"))
+    for name in sorted(REGISTRY)
+    if not installed(name)
+]
+
+pytestmark = pytest.mark.parametrize("name", [*INSTALLED, *ABSENT])
 
 
 def fitted(name: str, seed: int = 0) -> Any:
@@ -34,7 +59,8 @@ def fitted(name: str, seed: int = 0) -> Any:
 def learnt(name: str) -> Any:
     """A fit long enough to learn from, shared too."""
     if (name, -1) not in FITTED:
-        FITTED[name, -1] = make_generator(name, **LEARNING[name]).fit(TABLE, SCHEMA, seed=0)
+        table = mixed_table(LEARNING_ROWS[name])
+        FITTED[name, -1] = make_generator(name, **LEARNING[name]).fit(table, mixed_schema(table), seed=0)
     return FITTED[name, -1]
 
 
@@ -85,10 +111,12 @@ def test_global_generators_are_left_alone(name: str) -> None:
 
     torch.manual_seed(1)
     np.random.seed(1)
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
+    random.seed(1)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]
     make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=0).sample(10, seed=0)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # type: ignore[index]
+    assert random.getstate() == before[2]
 
 
 def test_members_differ_in_weights_and_rows(name: str, tmp_path: Path) -> None:
@@ -283,19 +311,19 @@ def test_refuses_a_damaged_checkpoint(name: str, tmp_path: Path) -> None:
 
 
 def test_refuses_another_generators_checkpoint(name: str, tmp_path: Path) -> None:
-    other = next(n for n in sorted(REGISTRY) if n != name)
+    other = next(n for n in INSTALLED if n != name)
     fitted(other).save(tmp_path)
     with pytest.raises(InputError, match=other):
         generator_class(name).load(tmp_path)
 
 
 def test_refuses_an_unknown_setting_and_a_bad_value(name: str) -> None:
-    with pytest.raises(InputError, match="did you mean 'bins'"):
-        make_generator(name, bin=3)
-    with pytest.raises(InputError, match=r"generator\.bins"):
-        make_generator(name, bins=0)
-    with pytest.raises(InputError, match=r"generator\.bins"):
-        make_generator(name, bins="many")
+    setting = A_WHOLE_NUMBER[name]
+    with pytest.raises(InputError, match=f"did you mean '{setting}'"):
+        make_generator(name, **{setting[:-1]: 3})
+    for bad in (0, "many"):
+        with pytest.raises(InputError, match=rf"generator\.{setting}"):
+            make_generator(name, **{setting: bad})
 
 
 def test_fits_on_ten_rows_and_on_a_single_column(name: str) -> None:
