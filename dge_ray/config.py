@@ -180,6 +180,7 @@ class StudyConfig(Frozen):
         description="a whole number from 1 (members that an actor fits as one program, on its GPU share)",
     )
     tracking: bool = Field(True, description="true or false (MLflow)")
+    log: Literal["plain", "json"] = Field("plain", description="plain or json (progress, one object a line)")
 
     @property
     def generators(self) -> tuple[tuple[str, dict[str, Any]], ...]:

@@ -25,6 +25,7 @@ from dge_ray.results import assemble_report, baseline_jobs, choose, surface_tabl
 from dge_ray.stats.klaw import gain_of_doubling
 from dge_ray.stats.losses import metric_value
 from dge_ray.stats.pruning import hopeless_volumes
+from dge_ray.status import StatusFile
 from dge_ray.storage import Folder
 from dge_ray.track import close, log_end, log_start
 from dge_ray.tracking import Status, Tracker
@@ -88,6 +89,7 @@ class Study:
             label=prepared.label,
             volume=prepared.volumes[-1],
         )
+        self.status_file = StatusFile(folder)
         self.dropped: set[int] = set()  # volumes that this or an earlier run of the study gave up
         self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
 
@@ -109,7 +111,9 @@ class Study:
                 tables=prepared.parts,
                 real=prepared.encoded(),
                 demand=demand,
-                on_status=self.progress.status,
+                on_status=self._on_status,
+                on_news=self.progress.event,
+                study=prepared.name,
             ) as engine,
             insistent(),
         ):
@@ -135,6 +139,10 @@ class Study:
             )
             write_report(self.folder, report, surface)
         return report
+
+    def _on_status(self, counts: dict[str, Any]) -> None:
+        self.progress.status(counts)
+        self.status_file.put(self.progress.members, counts, self.progress.seconds_left(counts))
 
     def grow(self, engine: Engine) -> int:
         """The number of members: as asked, or doubled at the pilot volume until doubling is not worth it.

@@ -210,13 +210,13 @@ class GeneratorActor:
         spec, name = self.spec, self.spec.shard_file(member, index)
         if spec.folder.exists(name):
             return spec.folder.read_table(name)
-        cpu = time.process_time()
+        started, cpu = time.perf_counter(), time.process_time()
         # Always a whole shard: sample(n) is no prefix of sample(n'), and a volume's end must not change its rows.
         generator = self._loaded(member)
         table, met = spec.draw(generator, member, index)
         spec.folder.write_table(name, table)
         self._note_sampling(member, index, {"cpu_seconds": time.process_time() - cpu, "met": met})
-        self.board.drew.remote(member, index, table.num_rows)
+        self.board.drew.remote(member, index, table.num_rows, time.perf_counter() - started)
         return table
 
     def draw(self, member: int, indices: list[int]) -> None:

@@ -67,6 +67,8 @@ class Engine:
         tables: the generators' `train` and `stopping` rows.
         real: encoded `train`, `validation`, `test` rows for the learners.
         on_status: called about once a second with the Board's status.
+        on_news: called for each event on the Board, soon after it.
+        study: the study's name, for metrics.
     """
 
     def __init__(
@@ -77,11 +79,13 @@ class Engine:
         real: dict[str, dict[str, np.ndarray]],
         demand: Demand,
         on_status: Callable[[dict[str, Any]], None],
+        on_news: Callable[[dict[str, Any]], None],
+        study: str,
     ) -> None:
         run = uuid.uuid4().hex[:12]
         self.spec = replace(spec, members=replace(spec.members, run=run))
         self.tables, self.real = tables, real
-        self.demand, self.on_status = demand, on_status
+        self.demand, self.on_status, self.on_news, self.study = demand, on_status, on_news, study
         self.resources: Resources | None = None
         self.board: Any = None
         self.downstream: DownstreamRun | None = None
@@ -110,7 +114,7 @@ class Engine:
         self.board = (
             ray.remote(Board)
             .options(name=self.members.board_name, namespace=NAMESPACE, num_cpus=TINY, max_concurrency=4096)
-            .remote(self.resources.cpus)
+            .remote(self.resources.cpus, self.study)
         )
         self.downstream = DownstreamRun(
             self.spec,
@@ -134,11 +138,15 @@ class Engine:
         self._watcher.start()
 
     def _watch(self) -> None:
+        told = 0
         while not self._closing.wait(POLL_SECONDS):
             try:
-                self.on_status(ray.get(self.board.status.remote(), timeout=10))
+                status, (told, news) = ray.get([self.board.status.remote(), self.board.news.remote(told)], timeout=10)
             except (RayError, TimeoutError):
                 continue  # the next look may succeed; the study's own calls say when it cannot
+            for event in news:
+                self.on_news(event)
+            self.on_status(status)
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
         done = finished(self.members.folder, self.spec.label, jobs)
