@@ -173,6 +173,15 @@ class StudyConfig(Frozen):
     gpus_per_member: Literal["auto"] | Annotated[float, Field(ge=0, le=64)] = Field(
         "auto", description="auto, 0 for none, or a share such as 0.5"
     )
+    accelerator_type: str | None = Field(
+        None, min_length=1, description="a kind of accelerator that members are put on, as Ray names it (A100, H100)"
+    )
+    resources_per_member: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="custom Ray resources that a member takes, as {name: amount}"
+    )
+    placement: Literal["spread", "pack"] = Field(
+        "spread", description="spread (members over the nodes) or pack (a node filled before the next)"
+    )
     members_per_actor: int = Field(
         1,
         ge=1,

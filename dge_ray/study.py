@@ -11,7 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from dge_ray.config import StudyConfig
 from dge_ray.distributed.actors import MemberSpec
-from dge_ray.distributed.engine import Demand, Engine
+from dge_ray.distributed.demand import Demand
+from dge_ray.distributed.engine import Engine
+from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.train import DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import StudyError
@@ -67,6 +69,18 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     return report
 
 
+def demand_of(prepared: Prepared) -> Demand:
+    """What a study asks of the cluster."""
+    config = prepared.config
+    member = MemberDemand(
+        accelerator_type=config.accelerator_type,
+        resources=config.resources_per_member,
+        placement=config.placement,
+    )
+    fits = prepared.most_members * len(prepared.volumes)
+    return Demand(config.workers, config.gpus_per_member, member, config.members_per_actor, fits)
+
+
 class Study:
     """The steps of a study. Each asks the engine for what is missing and reads the rest from the folder."""
 
@@ -94,7 +108,7 @@ class Study:
         self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
 
     def run(self, started: float) -> dict[str, Any]:
-        prepared, config = self.prepared, self.prepared.config
+        prepared = self.prepared
         self.progress.say(
             f"study {prepared.name}: {prepared.n:,} rows to learn from, {prepared.rows['validation']:,} to choose on, "
             f"{prepared.rows['test']:,} to report on"
@@ -103,14 +117,12 @@ class Study:
             columns = prepared.parts["train"].num_columns
             settled = resolved(prepared)
             log_start(self.tracker, settled, digest=prepared.digest, rows=prepared.rows, columns=columns)
-        fits = prepared.most_members * len(prepared.volumes)
-        demand = Demand(config.workers, config.gpus_per_member, config.members_per_actor, fits)
         with (
             Engine(
                 self.downstream,
                 tables=prepared.parts,
                 real=prepared.encoded(),
-                demand=demand,
+                demand=demand_of(prepared),
                 on_status=self._on_status,
                 on_news=self.progress.event,
                 study=prepared.name,
