@@ -6,7 +6,7 @@ from typing import Any
 from dge_ray.config import StudyConfig, as_yaml
 from dge_ray.errors import InputError, nearest
 from dge_ray.folder import IDENTITY, check_folder, resolved, study_folder
-from dge_ray.prepare import bill, prepare
+from dge_ray.prepare import Prepared, bill, prepare
 from dge_ray.storage import Folder
 
 
@@ -27,7 +27,33 @@ def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, An
         "task": schema.task,
         "rows": prepared.rows,
         "bill": bill(prepared),
+        **_on_cluster(prepared),
         "exists": study_folder(config.storage, prepared.name).exists(IDENTITY),
+    }
+
+
+def _on_cluster(prepared: Prepared) -> dict[str, Any]:
+    """What the study takes of the cluster that it would join; nothing where it would start a Ray of its own."""
+    from dge_ray.distributed.session import joins_cluster, ray_session
+
+    if not joins_cluster():
+        return {}
+    from dge_ray.study import demand_of
+
+    with ray_session() as resources:
+        share = demand_of(prepared).on(resources)
+    at_once = share.actors * prepared.config.members_per_actor
+    return {
+        "cluster": {
+            "nodes": resources.nodes,
+            "cpus": resources.cpus,
+            "gpus": resources.gpus,
+            "members_at_once": at_once,
+            "waves": -(-prepared.most_members // at_once),
+            "gpus_per_member": share.member.gpus,
+            "workers": share.workers,
+            "cpus_per_worker": share.cpus_per_worker,
+        }
     }
 
 
@@ -46,7 +72,19 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
         f"at most {costs['generator_fits']} generator fits, {costs['downstream_fits']:,} downstream fits over "
         f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "
         f"(about {costs['bytes_estimated'] / 1e6:,.0f} MB on disk)",
+        *_cluster_lines(checked.get("cluster")),
         "this study exists: tune goes on with it" if checked["exists"] else "this study is new",
+    ]
+
+
+def _cluster_lines(cluster: Mapping[str, Any] | None) -> list[str]:
+    if cluster is None:
+        return []
+    share = f" at {cluster['gpus_per_member']:g} GPUs each" if cluster["gpus_per_member"] else ""
+    return [
+        f"cluster: {cluster['nodes']} nodes, {cluster['cpus']:g} CPUs, {cluster['gpus']:g} GPUs; "
+        f"{cluster['members_at_once']} members at once{share} (at most {cluster['waves']} waves), "
+        f"{cluster['workers']} downstream workers of {cluster['cpus_per_worker']:.2g} CPUs"
     ]
 
 

@@ -1,4 +1,4 @@
-"""The command line: `dge-ray tune | check | sample | report | ls`."""
+"""The command line: `dge-ray tune | check | sample | report | status | track | ls`."""
 
 import json
 import logging
@@ -47,10 +47,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 def tune(source: Source, words: Words = None, as_json: AsJson = False) -> None:
     """Fit the generators, map the error over K and m, find the reflection point, and report. Resumes what is there."""
     from dge_ray.config import read_config
+    from dge_ray.log import JsonProgress
     from dge_ray.study import run_study
     from dge_ray.words import summary_lines
 
-    report = run_study(read_config(source, words or []))
+    config, progress = read_config(source, words or []), None
+    if config.log == "json":
+        progress = JsonProgress(str(config.study))
+        logging.basicConfig(level=logging.ERROR, handlers=[progress.handler()], force=True)
+    report = run_study(config, progress)
     _print(report, as_json, lambda: summary_lines(report))
 
 
@@ -83,6 +88,16 @@ def report(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
     rebuilt, where = rebuild_report(study, parse_words(words or []))
     _print(rebuilt, as_json, lambda: [*summary_lines(rebuilt), f"report: {where}"])
+
+
+@app.command()
+def status(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+    """Say where a study is, from any shell: running or not, what is done, how long it will take."""
+    from dge_ray.config import parse_words
+    from dge_ray.status import status_lines, study_status
+
+    found = study_status(study, parse_words(words or []))
+    _print(found, as_json, lambda: status_lines(found))
 
 
 @app.command()

@@ -173,6 +173,15 @@ class StudyConfig(Frozen):
     gpus_per_member: Literal["auto"] | Annotated[float, Field(ge=0, le=64)] = Field(
         "auto", description="auto, 0 for none, or a share such as 0.5"
     )
+    accelerator_type: str | None = Field(
+        None, min_length=1, description="a kind of accelerator that members are put on, as Ray names it (A100, H100)"
+    )
+    resources_per_member: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="custom Ray resources that a member takes, as {name: amount}"
+    )
+    placement: Literal["spread", "pack"] = Field(
+        "spread", description="spread (members over the nodes) or pack (a node filled before the next)"
+    )
     members_per_actor: int = Field(
         1,
         ge=1,
@@ -180,6 +189,7 @@ class StudyConfig(Frozen):
         description="a whole number from 1 (members that an actor fits as one program, on its GPU share)",
     )
     tracking: bool = Field(True, description="true or false (MLflow)")
+    log: Literal["plain", "json"] = Field("plain", description="plain or json (progress, one object a line)")
 
     @property
     def generators(self) -> tuple[tuple[str, dict[str, Any]], ...]:

@@ -36,6 +36,9 @@ class Progress:
                 self._write(text + "\n")
                 self._last = now
 
+    def event(self, event: dict[str, Any]) -> None:
+        """Something happened (`Board.news`): too much for people to read."""
+
     def end(self) -> None:
         """Clear the redrawn line."""
         if self.terminal:
@@ -57,13 +60,16 @@ class Progress:
             parts[0] += f" (member {latest}: epoch {fitting[latest].get('epoch', '?')})"
         parts.append(f"{counts['rows_drawn']:,} rows drawn")
         parts.append(f"{counts['fits_done']}/{counts['fits_wanted']} fits")
-        left = self._time_left(counts)
+        left = self.seconds_left(counts)
         if left is not None:
             parts.append(f"about {duration(left)} left in this stage")
         return f"[{duration(time.monotonic() - self._started)}] " + ", ".join(parts)
 
-    def _time_left(self, counts: dict[str, Any]) -> float | None:
-        """From the rate of rows learned since the first fit ended: a fit's cost is about linear in its rows."""
+    def seconds_left(self, counts: dict[str, Any]) -> float | None:
+        """How long the stage will take, from the rate of rows learned since the first fit ended.
+
+        A fit's cost is about linear in its rows.
+        """
         done, wanted = counts["rows_done"], counts["rows_wanted"]
         now = time.monotonic()
         if not done or done >= wanted:

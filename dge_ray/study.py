@@ -11,7 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from dge_ray.config import StudyConfig
 from dge_ray.distributed.actors import MemberSpec
-from dge_ray.distributed.engine import Demand, Engine
+from dge_ray.distributed.demand import Demand
+from dge_ray.distributed.engine import Engine
+from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.train import DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import StudyError
@@ -25,6 +27,7 @@ from dge_ray.results import assemble_report, baseline_jobs, choose, surface_tabl
 from dge_ray.stats.klaw import gain_of_doubling
 from dge_ray.stats.losses import metric_value
 from dge_ray.stats.pruning import hopeless_volumes
+from dge_ray.status import StatusFile
 from dge_ray.storage import Folder
 from dge_ray.track import close, log_end, log_start
 from dge_ray.tracking import Status, Tracker
@@ -66,6 +69,18 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     return report
 
 
+def demand_of(prepared: Prepared) -> Demand:
+    """What a study asks of the cluster."""
+    config = prepared.config
+    member = MemberDemand(
+        accelerator_type=config.accelerator_type,
+        resources=config.resources_per_member,
+        placement=config.placement,
+    )
+    fits = prepared.most_members * len(prepared.volumes)
+    return Demand(config.workers, config.gpus_per_member, member, config.members_per_actor, fits)
+
+
 class Study:
     """The steps of a study. Each asks the engine for what is missing and reads the rest from the folder."""
 
@@ -88,11 +103,12 @@ class Study:
             label=prepared.label,
             volume=prepared.volumes[-1],
         )
+        self.status_file = StatusFile(folder)
         self.dropped: set[int] = set()  # volumes that this or an earlier run of the study gave up
         self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
 
     def run(self, started: float) -> dict[str, Any]:
-        prepared, config = self.prepared, self.prepared.config
+        prepared = self.prepared
         self.progress.say(
             f"study {prepared.name}: {prepared.n:,} rows to learn from, {prepared.rows['validation']:,} to choose on, "
             f"{prepared.rows['test']:,} to report on"
@@ -101,15 +117,15 @@ class Study:
             columns = prepared.parts["train"].num_columns
             settled = resolved(prepared)
             log_start(self.tracker, settled, digest=prepared.digest, rows=prepared.rows, columns=columns)
-        fits = prepared.most_members * len(prepared.volumes)
-        demand = Demand(config.workers, config.gpus_per_member, config.members_per_actor, fits)
         with (
             Engine(
                 self.downstream,
                 tables=prepared.parts,
                 real=prepared.encoded(),
-                demand=demand,
-                on_status=self.progress.status,
+                demand=demand_of(prepared),
+                on_status=self._on_status,
+                on_news=self.progress.event,
+                study=prepared.name,
             ) as engine,
             insistent(),
         ):
@@ -135,6 +151,10 @@ class Study:
             )
             write_report(self.folder, report, surface)
         return report
+
+    def _on_status(self, counts: dict[str, Any]) -> None:
+        self.progress.status(counts)
+        self.status_file.put(self.progress.members, counts, self.progress.seconds_left(counts))
 
     def grow(self, engine: Engine) -> int:
         """The number of members: as asked, or doubled at the pilot volume until doubling is not worth it.

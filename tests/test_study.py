@@ -20,6 +20,7 @@ import pytest
 from dge_ray.config import read_config
 from dge_ray.predictions import Job, prediction_file, read_predictions
 from dge_ray.prepare import Prepared, prepare
+from dge_ray.status import study_status
 from dge_ray.storage import Folder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks"))
@@ -43,7 +44,7 @@ def _tune(folder: Path, *words: str, wait: bool = True) -> subprocess.Popen[str]
     if wait:
         out, err = process.communicate(timeout=280)
         assert process.returncode == 0, err
-        process.answer = json.loads(out)  # type: ignore[attr-defined]
+        process.answer, process.said = json.loads(out), err  # type: ignore[attr-defined]
     return process
 
 
@@ -195,14 +196,21 @@ def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
 
     process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
     _await(lambda: len(list(study.glob("predictions/*.parquet"))) >= 2)
+    found = study_status(str(study), {})  # from another process while it runs
+    assert found["state"] == "running" and found["members_fitted"] == 3 and found["fits_on_disk"] >= 2
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
+    assert study_status(str(study), {}, sleep=lambda _: None)["state"] == "left"
     assert not (study / "report.json").exists()
     finished = {str(p): p.stat().st_mtime_ns for p in study.rglob("*.parquet")} | {
         str(p): p.stat().st_mtime_ns for p in study.rglob("member.json")
     }
     assert len(finished) >= 4
-    _tune(tmp_path, "workers=1", "tracking=false")
+    process = _tune(tmp_path, "workers=1", "tracking=false", "log=json")
+    told = [json.loads(line) for line in process.said.splitlines()]  # type: ignore[attr-defined]
+    assert {line["study"] for line in told} == {"breast_cancer"}
+    assert any(line["event"] == "fit done" and line["volume"] > 0 for line in told)
+    assert any(line["event"] == "member ready" and line["member"] == 2 for line in told)
     assert all(Path(p).stat().st_mtime_ns == stamp for p, stamp in finished.items())
     mine, other = _study(tmp_path), _study(done)
     for part in ("predictions", "baselines"):

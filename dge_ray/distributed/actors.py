@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from dge_ray.distributed.session import NAMESPACE, TINY, one_thread
+from dge_ray.distributed.placement import MemberDemand
+from dge_ray.distributed.session import NAMESPACE, one_thread
 from dge_ray.generators.base import Generator, generator_class, make_generator
 from dge_ray.generators.constraints import read_constraints
 from dge_ray.keeper import FolderKeeper
@@ -210,13 +211,13 @@ class GeneratorActor:
         spec, name = self.spec, self.spec.shard_file(member, index)
         if spec.folder.exists(name):
             return spec.folder.read_table(name)
-        cpu = time.process_time()
+        started, cpu = time.perf_counter(), time.process_time()
         # Always a whole shard: sample(n) is no prefix of sample(n'), and a volume's end must not change its rows.
         generator = self._loaded(member)
         table, met = spec.draw(generator, member, index)
         spec.folder.write_table(name, table)
         self._note_sampling(member, index, {"cpu_seconds": time.process_time() - cpu, "met": met})
-        self.board.drew.remote(member, index, table.num_rows)
+        self.board.drew.remote(member, index, table.num_rows, time.perf_counter() - started)
         return table
 
     def draw(self, member: int, indices: list[int]) -> None:
@@ -236,18 +237,17 @@ class GeneratorActor:
         return os.getpid()
 
 
-def start_actor(spec: MemberSpec, slot: int, *, gpus: float) -> Any:
-    """A named generator actor. Shard calls are retried without end: each is a pure function and idempotent."""
+def start_actor(spec: MemberSpec, slot: int, demand: MemberDemand, node: str | None = None) -> Any:
+    """A named generator actor, on `node` if it is still there and free. Shard calls are retried without end: each is a
+    pure function and idempotent."""
     return (
         ray.remote(GeneratorActor)
         .options(
             name=spec.actor_name(slot),
             namespace=NAMESPACE,
-            num_cpus=TINY,
-            num_gpus=gpus,
             max_restarts=-1,
             max_task_retries=-1,
-            scheduling_strategy="SPREAD",
+            **demand.options(node),
         )
-        .remote(spec, "cuda" if gpus else "cpu")
+        .remote(spec, "cuda" if demand.gpus else "cpu")
     )

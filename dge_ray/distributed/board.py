@@ -5,15 +5,18 @@ predictions are files, and a new Board is told what exists.
 """
 
 import asyncio
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
+from dge_ray.distributed.gauges import Gauges
 from dge_ray.errors import StudyError
 from dge_ray.predictions import Job
 
 OVER = object()
+NEWS_KEPT = 10_000
 
 
 class Ledger:
@@ -94,12 +97,16 @@ class Ledger:
 
 
 class Board:
-    """The async actor. Every waiting call wakes on every change and looks again."""
+    """The async actor. Every waiting call wakes on every change and looks again. `study`: its name, for metrics."""
 
-    def __init__(self, cores: float = float("inf")) -> None:
+    def __init__(self, cores: float = float("inf"), study: str | None = None) -> None:
         self.ledger = Ledger(cores)
+        self.gauges = None if study is None else Gauges(study)
+        self._news: deque[dict[str, Any]] = deque(maxlen=NEWS_KEPT)
+        self._told = 0
         self.epochs: dict[int, dict[str, Any]] = {}
         self.rows: Counter[int] = Counter()
+        self.taken_rows: Counter[int] = Counter()
         self.holders: dict[int, str] = {}
         self.read: set[int] = set()
         self.turns: Counter[int] = Counter()
@@ -120,6 +127,15 @@ class Board:
                 return value
             await self._changed.wait()
 
+    def _tell(self, event: str, **fields: Any) -> None:
+        self._told += 1
+        self._news.append({"event": event, "at": time.time(), **fields})
+
+    async def news(self, after: int) -> tuple[int, list[dict[str, Any]]]:
+        """What happened since the first `after` events, and how many there were by now."""
+        missed = min(self._told - after, len(self._news))
+        return self._told, list(self._news)[len(self._news) - missed :] if missed else []
+
     async def want(self, jobs: Iterable[Job]) -> None:
         self.ledger.wanted.update(jobs)
         self._wake()
@@ -138,6 +154,7 @@ class Board:
     async def member_ready(self, member: int, holder: str | None = None) -> None:
         """The member's rows can be read; where shards are missing, the actor `holder` draws them."""
         self.ledger.ready.add(member)
+        self._tell("member ready", member=member)
         if holder is not None:
             self.holders[member] = holder
         self._wake()
@@ -163,6 +180,8 @@ class Board:
         A call of the dead one may still wait here: by its old turn it is known, and gets no job that nobody would do.
         """
         self.turns[worker] += 1
+        if self.turns[worker] > 1:
+            self._tell("worker restarted", worker=worker)
         self.ledger.release(worker)
         if worker == 0:
             self.ledger.release(-1)
@@ -195,6 +214,7 @@ class Board:
 
     async def finish(self, job: Job) -> None:
         self.ledger.finish(job)
+        self._tell("fit done", kind=job.kind, member=job.member, volume=job.volume)
         self._wake()
 
     async def leading(self, volumes: list[int]) -> int:
@@ -224,6 +244,7 @@ class Board:
     async def fail(self, message: str) -> None:
         """Tell everybody who waits that the study cannot go on. The first message stays."""
         self.failure = self.failure or message
+        self._tell("failed", message=message)
         self._wake()
 
     async def close(self) -> None:
@@ -233,19 +254,28 @@ class Board:
     async def epoch(self, member: int, record: dict[str, Any]) -> None:
         self.epochs[member] = record
 
-    async def drew(self, member: int, shard: int, rows: int) -> None:
+    async def drew(self, member: int, shard: int, rows: int, seconds: float) -> None:
         self.rows[member] += rows
+        self._tell("shard drawn", member=member, shard=shard, rows=rows, seconds=seconds)
+
+    async def took(self, member: int, rows: int) -> None:
+        """A worker has read the member's stream up to this row."""
+        self.taken_rows[member] = max(self.taken_rows[member], rows)
 
     async def status(self) -> dict[str, Any]:
         ledger = self.ledger
         wanted = {job for job in ledger.wanted if not ledger.is_dropped(job)}
-        return {
+        status = {
             "fits_done": len(ledger.done & wanted),
             "fits_wanted": len(wanted),
             "rows_done": sum(job.rows for job in ledger.done & wanted),
             "rows_wanted": sum(job.rows for job in wanted),
             "rows_drawn": sum(self.rows.values()),
+            "rows_waiting": sum(max(self.rows[k] - self.taken_rows[k], 0) for k in self.taken_rows),
             "members_ready": len(ledger.ready),
             "epochs": dict(self.epochs),
             "failure": self.failure,
         }
+        if self.gauges is not None:
+            self.gauges.show(status)
+        return status

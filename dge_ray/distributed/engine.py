@@ -6,8 +6,8 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,47 +16,16 @@ from ray.exceptions import RayError
 
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
+from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.members import MemberPool
 from dge_ray.distributed.search import search_volumes
 from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ask, check_shared, ray_session
 from dge_ray.distributed.train import DownstreamRun, DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
-from dge_ray.errors import InputError, StudyError
+from dge_ray.errors import StudyError
 from dge_ray.predictions import Job, finished
 
-WORKER_SHARE = 0.9  # of the CPUs; the rest is for what takes a tiny share: actors, reads, trials, the Board
 POLL_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What a study asks of the cluster."""
-
-    workers: int | Literal["auto"] = "auto"
-    gpus_per_member: float | Literal["auto"] = "auto"
-    members_per_actor: int = 1
-    fits: int = 1 << 30  # more workers than fits would idle
-
-    def on(self, resources: Resources) -> tuple[int, float, float]:
-        """Downstream workers, CPUs for each, and GPUs for each member, on this cluster.
-
-        Raises:
-            InputError: it cannot fit, now or later.
-        """
-        if resources.cpus <= 0:
-            raise InputError("cluster", "no CPUs", "at least 1 CPU on some node")
-        most = max(1, int(resources.cpus * 4))
-        workers = max(1, min(int(resources.cpus), self.fits)) if self.workers == "auto" else self.workers
-        if workers > most:
-            raise InputError("workers", str(workers), f"at most {most} on this cluster's {resources.cpus:g} CPUs")
-        shared = 0.25 if resources.gpus else 0.0  # a member of the default size uses a small part of a GPU
-        gpus = shared if self.gpus_per_member == "auto" else self.gpus_per_member
-        if gpus > resources.gpus_on_a_node:
-            takes = f"at most the {resources.gpus_on_a_node:g} GPUs of the cluster's largest node"
-            raise InputError("gpus_per_member", f"{gpus:g}", takes)
-        if gpus > 1 and gpus != int(gpus):
-            raise InputError("gpus_per_member", f"{gpus:g}", "a share up to 1, or a whole number")
-        return workers, min(1.0, WORKER_SHARE * resources.cpus / workers), gpus
 
 
 class Engine:
@@ -67,6 +36,8 @@ class Engine:
         tables: the generators' `train` and `stopping` rows.
         real: encoded `train`, `validation`, `test` rows for the learners.
         on_status: called about once a second with the Board's status.
+        on_news: called for each event on the Board, soon after it.
+        study: the study's name, for metrics.
     """
 
     def __init__(
@@ -77,11 +48,13 @@ class Engine:
         real: dict[str, dict[str, np.ndarray]],
         demand: Demand,
         on_status: Callable[[dict[str, Any]], None],
+        on_news: Callable[[dict[str, Any]], None],
+        study: str,
     ) -> None:
         run = uuid.uuid4().hex[:12]
         self.spec = replace(spec, members=replace(spec.members, run=run))
         self.tables, self.real = tables, real
-        self.demand, self.on_status = demand, on_status
+        self.demand, self.on_status, self.on_news, self.study = demand, on_status, on_news, study
         self.resources: Resources | None = None
         self.board: Any = None
         self.downstream: DownstreamRun | None = None
@@ -102,7 +75,7 @@ class Engine:
         if self.started:
             return
         self.resources = self._stack.enter_context(ray_session())
-        workers, cpus, gpus = self.demand.on(self.resources)
+        share = self.demand.on(self.resources)
         if self.resources.nodes > 1 and self.members.folder.is_local:
             check_shared(self.members.folder.path)
         self.scratch = tempfile.mkdtemp(prefix="dge-ray-")
@@ -110,14 +83,14 @@ class Engine:
         self.board = (
             ray.remote(Board)
             .options(name=self.members.board_name, namespace=NAMESPACE, num_cpus=TINY, max_concurrency=4096)
-            .remote(self.resources.cpus)
+            .remote(self.resources.cpus, self.study)
         )
         self.downstream = DownstreamRun(
             self.spec,
             ray.put(self.real),
             self.board,
-            workers=workers,
-            cpus_per_worker=cpus,
+            workers=share.workers,
+            cpus_per_worker=share.cpus_per_worker,
             scratch=self.scratch,
         )
         self.pool = MemberPool(
@@ -125,8 +98,7 @@ class Engine:
             self.tables["train"],
             self.tables["stopping"],
             self.board,
-            self.resources,
-            gpus_per_member=gpus,
+            share.member,
             members_per_actor=self.demand.members_per_actor,
             volume=self.spec.volume,
         )
@@ -134,11 +106,15 @@ class Engine:
         self._watcher.start()
 
     def _watch(self) -> None:
+        told = 0
         while not self._closing.wait(POLL_SECONDS):
             try:
-                self.on_status(ray.get(self.board.status.remote(), timeout=10))
+                status, (told, news) = ray.get([self.board.status.remote(), self.board.news.remote(told)], timeout=10)
             except (RayError, TimeoutError):
                 continue  # the next look may succeed; the study's own calls say when it cannot
+            for event in news:
+                self.on_news(event)
+            self.on_status(status)
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
         done = finished(self.members.folder, self.spec.label, jobs)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -11,18 +12,12 @@ import ray
 from ray.exceptions import RayError
 
 from dge_ray.distributed.actors import MemberSpec, start_actor
-from dge_ray.distributed.session import Resources, first_line
+from dge_ray.distributed.placement import MemberDemand, node_places
+from dge_ray.distributed.session import first_line
 from dge_ray.errors import InputError
 
 LOOK_SECONDS = 1.0  # between two listings of the shards
 DRAWN_AT_ONCE = 8  # shards drawn ahead before the actor looks for a reader's requests
-
-
-def member_slots(resources: Resources, gpus_per_member: float) -> int:
-    """How many generator actors the cluster holds at once: as many as its GPUs take, or one a core."""
-    if gpus_per_member:
-        return int(resources.gpus / gpus_per_member + 1e-9)
-    return max(1, int(resources.cpus))
 
 
 class MemberPool:
@@ -32,6 +27,8 @@ class MemberPool:
     time, as long as nobody streams them: rows on disk are read without Ray Data's processes, 15 CPU-seconds a study.
     Where other members wait for its place, or it holds a GPU, it draws on also while they are streamed. With
     `members_per_actor` it fits so many as one program where their generator can, and keeps them until all are drawn.
+
+    How many actors there are at once follows the cluster: nodes that join or leave meanwhile count.
     """
 
     def __init__(
@@ -40,16 +37,16 @@ class MemberPool:
         train: pa.Table,
         stopping: pa.Table,
         board: Any,
-        resources: Resources,
+        demand: MemberDemand,
         *,
-        gpus_per_member: float,
         members_per_actor: int,
         volume: int,
     ) -> None:
         self.spec, self.board, self.volume = spec, board, volume
         self.at_once = members_per_actor
-        self.gpus = gpus_per_member
-        self.slots = member_slots(resources, gpus_per_member)
+        self.demand = demand
+        self._places = node_places(demand)
+        self._nodes: dict[str, str | None] = {}  # where each actor was put, by its name
         self._train, self._stopping = ray.put(train), ray.put(stopping)
         self._waiting: list[int] = []
         self._asked = self._announced = 0
@@ -93,7 +90,7 @@ class MemberPool:
 
     def _announce(self) -> None:
         """Tell the Board how many cores the members take, so that downstream fits leave them to it."""
-        fits = 0 if self.gpus else len(self._tasks)
+        fits = 0 if self.demand.gpus else len(self._tasks)
         if fits != self._announced:
             self._announced = fits
             self.board.fitting.remote(fits)
@@ -133,11 +130,16 @@ class MemberPool:
         return alike[: self.at_once]
 
     def _is_full(self) -> bool:
-        return len({name for name, _ in self._live.values()}) >= self.slots
+        # A cluster of less than a core, or whose nodes are all away now, still has one place to wait for.
+        return len({name for name, _ in self._live.values()}) >= max(1, sum(self._places.values()))
 
     def _new(self) -> tuple[str, Any]:
         slot, self._started = self._started, self._started + 1
-        return self.spec.actor_name(slot), start_actor(self.spec, slot, gpus=self.gpus)
+        name = self.spec.actor_name(slot)
+        there = {holder for holder, _ in [*self._live.values(), *self._free]}
+        taken = Counter(node for holder, node in self._nodes.items() if holder in there and node is not None)
+        self._nodes[name] = node = self.demand.next_node(self._places, taken)
+        return name, start_actor(self.spec, slot, self.demand, node)
 
     def _await_tasks(self) -> None:
         if not self._tasks:
@@ -167,12 +169,13 @@ class MemberPool:
         if time.monotonic() < self._look_next:
             return
         self._look_next = time.monotonic() + LOOK_SECONDS
+        self._places = node_places(self.demand)
         busy = self._busy()
         resting = [m for m in self._live if m not in busy]
         streamed = ray.get(self.board.streamed.remote()) if resting else set()
         for member in resting:
             missing = self.spec.missing_shards(member, self.volume)
-            needed = self.gpus or (self._waiting and self._is_full())
+            needed = self.demand.gpus or (self._waiting and self._is_full())
             if not missing:
                 holder = self._live.pop(member)
                 if all(name != holder[0] for name, _ in self._live.values()):

@@ -35,12 +35,30 @@ LOCAL_SETTINGS = {
 
 @dataclass(frozen=True)
 class Resources:
-    """What the cluster offers: CPUs, GPUs in all and on the node with the most, nodes."""
+    """What the cluster offers. `each`: every node's resources by name."""
 
-    cpus: float
-    gpus: float
-    gpus_on_a_node: float
-    nodes: int
+    each: tuple[dict[str, float], ...]
+
+    @property
+    def cpus(self) -> float:
+        return float(sum(node.get("CPU", 0) for node in self.each))
+
+    @property
+    def gpus(self) -> float:
+        return float(sum(node.get("GPU", 0) for node in self.each))
+
+    @property
+    def gpus_on_a_node(self) -> float:
+        return float(max((node.get("GPU", 0) for node in self.each), default=0))
+
+    @property
+    def nodes(self) -> int:
+        return len(self.each)
+
+
+def joins_cluster() -> bool:
+    """Whether a study started here joins a cluster that runs, instead of starting a local Ray."""
+    return "RAY_ADDRESS" in os.environ or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
 
 
 @contextmanager
@@ -60,7 +78,7 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
         yield _resources()
         return
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    joins = "RAY_ADDRESS" in os.environ or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+    joins = joins_cluster()
     quiet = {"logging_level": logging.ERROR, "namespace": NAMESPACE}
     if joins:
         ray.init(**quiet)
@@ -88,13 +106,7 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
 def _resources() -> Resources:
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return Resources(
-        cpus=float(sum(node.get("CPU", 0) for node in nodes)),
-        gpus=float(sum(node.get("GPU", 0) for node in nodes)),
-        gpus_on_a_node=float(max((node.get("GPU", 0) for node in nodes), default=0)),
-        nodes=len(nodes),
-    )
+    return Resources(tuple(node["Resources"] for node in ray.nodes() if node["Alive"]))
 
 
 def ask(reference: Any, *, timeout: float | None = None) -> Any:

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import ray
 import ray.train
 from ray.exceptions import RayError
@@ -78,7 +78,7 @@ class _Worker:
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.spec, self.real, self.board = spec, real, board
         self.schema = spec.members.schema
-        self.reader = MemberReader(TableCodec(self.schema), partial(member_blocks, spec.members))
+        self.reader = MemberReader(TableCodec(self.schema), self._stream)
         self.together = self._learner(0).streams and self.world > 1
         self.turn = ray.get(board.register.remote(self.rank))
 
@@ -97,6 +97,13 @@ class _Worker:
                 return
             self._do(*handed)
             done += 1
+
+    def _stream(self, member: int, held: int, volume: int) -> Iterator[pa.Table]:
+        """A member's blocks; the Board hears how far they are read."""
+        for block in member_blocks(self.spec.members, member, held, volume):
+            yield block
+            held += block.num_rows
+            self.board.took.remote(member, held)
 
     def _learner(self, seed: int) -> Learner:
         return make_learner(self.spec.learner, self.spec.settings, self.schema, seed=seed)

@@ -161,12 +161,13 @@ def _stream(spec: Any, volume: int, store: int | None) -> tuple[float, int]:
 
     from dge_ray.distributed.actors import start_actor
     from dge_ray.distributed.board import Board
+    from dge_ray.distributed.placement import MemberDemand
     from dge_ray.distributed.session import NAMESPACE, TINY, ray_session
     from dge_ray.distributed.stream import member_dataset
 
     with ray_session(object_store_memory=store):
         board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
-        actor = start_actor(spec, 0, gpus=0)
+        actor = start_actor(spec, 0, MemberDemand())
         ray.get(actor.shard.remote(0, volume // spec.shard_rows + 9))  # loads the weights, warms the kernels
         _count(
             member_dataset(spec, 0, spec.shard_rows, spec.actor_name(0))

@@ -167,3 +167,59 @@ def test_a_dead_workers_waiting_call_gets_no_job() -> None:
         assert await board.next(0, again, None) == (job, 10)
 
     asyncio.run(story())
+
+
+def test_news_are_told_once_in_order_and_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dge_ray.distributed.board.NEWS_KEPT", 3)
+
+    async def run() -> None:
+        board = Board()
+        assert await board.news(0) == (0, [])
+        await board.member_ready(0)
+        await board.drew(0, 5, 100, 0.5)
+        told, news = await board.news(0)
+        assert [event["event"] for event in news] == ["member ready", "shard drawn"]
+        assert news[1] | {"at": 0} == {
+            "event": "shard drawn",
+            "at": 0,
+            "member": 0,
+            "shard": 5,
+            "rows": 100,
+            "seconds": 0.5,
+        }
+        assert await board.news(told) == (2, [])
+        for volume in (10, 20, 40, 80):
+            await board.finish(Job("member", 1, volume))
+        told, news = await board.news(told)
+        assert told == 6 and [event["volume"] for event in news] == [20, 40, 80]
+
+    asyncio.run(run())
+
+
+def test_rows_wait_until_a_worker_has_read_them_and_gauges_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: dict[str, float] = {}
+
+    class Recorder:
+        def __init__(self, name: str, text: str, tag_keys: tuple[str, ...]) -> None:
+            self.name = name
+
+        def set(self, value: float, tags: dict[str, str]) -> None:
+            assert tags == {"study": "adult"}
+            shown[self.name] = value
+
+    monkeypatch.setattr("dge_ray.distributed.gauges.Gauge", Recorder)
+
+    async def run() -> None:
+        board = Board(study="adult")
+        await board.drew(0, 0, 100, 0.1)
+        await board.drew(1, 0, 100, 0.1)  # of a member that nobody streams: drawn ahead, not waiting
+        await board.took(0, 30)
+        await board.status()
+        assert shown["dge_ray_rows_drawn"] == 200 and shown["dge_ray_rows_waiting"] == 70
+        assert shown["dge_ray_rows_per_second"] > 0
+        await board.took(0, 100)
+        await board.took(0, 60)  # a second reader, further back
+        await board.status()
+        assert shown["dge_ray_rows_waiting"] == 0 and shown["dge_ray_rows_per_second"] == 0
+
+    asyncio.run(run())

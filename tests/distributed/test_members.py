@@ -10,6 +10,7 @@ from dge_ray.config import read_config
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.members import MemberPool
+from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session import NAMESPACE, TINY, Resources
 from dge_ray.generators.base import make_generator
 from dge_ray.prepare import prepare
@@ -28,8 +29,7 @@ def test_one_actor_fits_several_members_as_one_program(cluster: Resources, tmp_p
     spec = MemberSpec(Folder.open(tmp_path), prepared.schema, choices, 0, SHARD, f"run-{tmp_path.name}")
     board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
     train, stopping = prepared.parts["train"], prepared.parts["stopping"]
-    options = {"gpus_per_member": 0, "members_per_actor": 3, "volume": 3 * SHARD}
-    pool = MemberPool(spec, train, stopping, board, cluster, **options)
+    pool = MemberPool(spec, train, stopping, board, MemberDemand(), members_per_actor=3, volume=3 * SHARD)
     pool.grow(5)
     until = time.monotonic() + 120
     while time.monotonic() < until and any(spec.missing_shards(k, 3 * SHARD) for k in range(5)):

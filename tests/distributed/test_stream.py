@@ -16,6 +16,7 @@ import ray.data
 from dge_ray.config import read_config
 from dge_ray.distributed.actors import MemberSpec, start_actor
 from dge_ray.distributed.board import Board
+from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session import NAMESPACE, TINY, map_members
 from dge_ray.distributed.stream import member_dataset
 from dge_ray.generators.base import make_generator
@@ -64,7 +65,7 @@ def _streamed(spec: MemberSpec, volume: int) -> pa.Table:
 
 
 def test_rows_are_the_generators_whole_shards_in_order(spec: MemberSpec, board: object) -> None:
-    actor = start_actor(spec, 0, gpus=0)
+    actor = start_actor(spec, 0, MemberDemand())
     first = _streamed(spec, 5 * SHARD - 100)
     assert first.equals(_direct(spec, 5))
     assert check_table(first, spec.schema) == []
@@ -74,7 +75,7 @@ def test_rows_are_the_generators_whole_shards_in_order(spec: MemberSpec, board: 
 
 
 def test_a_killed_actor_gives_the_same_rows(spec: MemberSpec, board: object) -> None:
-    actor = start_actor(spec, 0, gpus=0)
+    actor = start_actor(spec, 0, MemberDemand())
     process = ray.get(actor.process.remote())
     blocks = iter(_dataset(spec, 12).iter_batches(batch_size=None, batch_format="pyarrow"))
     parts = [next(blocks)]
@@ -89,7 +90,7 @@ def test_a_stalled_consumer_stops_the_generator(spec: MemberSpec, board: object)
     """Back-pressure: of 400 shards with one consumed, only what fits the reads in flight may be drawn ahead."""
     from ray.data import DataContext
 
-    actor = start_actor(spec, 0, gpus=0)
+    actor = start_actor(spec, 0, MemberDemand())
     limits = DataContext.get_current().execution_options.resource_limits
     DataContext.get_current().execution_options.resource_limits = limits.copy(object_store_memory=20 * 120_000)
     try:
@@ -140,7 +141,7 @@ def test_members_are_mapped_in_order(cluster: object) -> None:
 
 
 def test_a_shard_does_not_depend_on_what_was_drawn_before(spec: MemberSpec, board: object) -> None:
-    actor = start_actor(spec, 0, gpus=0)
+    actor = start_actor(spec, 0, MemberDemand())
     third = ray.get(actor.shard.remote(0, 3))
     assert third.equals(_direct(spec, 4).slice(3 * SHARD))
     assert not np.array_equal(third[0].to_numpy(), _direct(spec, 1)[0].to_numpy())
@@ -149,7 +150,7 @@ def test_a_shard_does_not_depend_on_what_was_drawn_before(spec: MemberSpec, boar
 
 def test_an_actor_that_takes_the_next_member_draws_both_as_their_own(spec: MemberSpec, board: object) -> None:
     prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
-    actor = start_actor(spec, 0, gpus=0)
+    actor = start_actor(spec, 0, MemberDemand())
     first = ray.get(actor.shard.remote(0, 0))
     record = ray.get(actor.fit.remote(1, prepared.parts["train"], prepared.parts["stopping"]))
     assert record["member"] == 1 and record["seed"] == integer(0, Purpose.FIT, member=1)
