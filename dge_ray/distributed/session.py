@@ -88,6 +88,7 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             ray.init(
+                address="local",  # else a cluster that somebody started on this machine would be joined unasked
                 include_dashboard=False,
                 log_to_driver=False,
                 configure_logging=True,
