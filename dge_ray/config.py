@@ -324,6 +324,7 @@ def source_name(source: str) -> str:
     if source.startswith("openml:"):
         stem = "openml-" + source.removeprefix("openml:")
     else:
+        source = source.partition("?")[0] if "://" in source else source
         stem = PurePosixPath(source.rstrip("/").replace("\\", "/")).name
         for suffix in (".gz", ".csv", ".parquet", ".pq"):
             stem = stem.removesuffix(suffix)

@@ -98,8 +98,8 @@ def told(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     # Ray's sockets lie in its session folder, and their paths must be short.
     ray = Path(tempfile.mkdtemp(prefix="r"))
     told = Told(tmp_path_factory.mktemp("work"), ray, s3.uri("told"), s3.uri("told/breast_cancer"))
+    process = _tune(told, "tracking=false")
     try:
-        process = _tune(told, "tracking=false")
         _await(lambda: any(name.startswith("predictions/") for name in _finished(s3)), process)
         _look(told, process.pid)
         os.killpg(process.pid, signal.SIGKILL)
@@ -112,6 +112,9 @@ def told(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         told.report = json.loads(out)
         yield told
     finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         shutil.rmtree(told.ray, ignore_errors=True)
 
 
@@ -175,7 +178,8 @@ def test_nothing_of_it_can_be_reached_from_outside(told: Told) -> None:
     addresses = {ip_address(address.removeprefix("::ffff:")) for _, address in told.listening}
     assert all(address.is_loopback for address in addresses), told.listening
     assert told.modes == {"token"}
-    assert not [command for command in told.commands if "dashboard.py" in command]
+    # A process of that name gathers Ray's usage counts all the same; it serves nothing.
+    assert all("--disable-frontend" in command for command in told.commands if "dashboard.py" in command)
 
 
 @pytest.mark.slow
