@@ -39,10 +39,11 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     balance = options.get("balance")
     if balance is not None:
         check_balanced(str(balance), schema)
-    out = Folder.open(options["out"])
+    out = Folder.open(options["out"], "out")
+    out.check_readable("out")
     if out.list():
         raise InputError("out", f"{out}, which is not empty", "an empty or absent folder")
-    out.check_writable()
+    out.check_writable("out")
     assert config.shard_rows is not None  # resolved before the study's first member was fitted
     spec = MemberSpec(
         folder=folder,

@@ -102,6 +102,7 @@ def inventory(options: Mapping[str, Any]) -> dict[str, Any]:
         if key != "storage":
             raise InputError(key, "an unknown key", nearest(key, ["storage"]))
     storage = Folder.open(str(options.get("storage", "./studies")))
+    storage.check_readable()
     studies = []
     for name in storage.list():
         folder = storage / name

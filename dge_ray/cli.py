@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from dge_ray.errors import InputError, InputErrors, StudyError
+from dge_ray.masking import mask
 
 app = typer.Typer(
     help="Deep generative ensembles on Ray: how many generators, how many synthetic rows, can it be trusted.",
@@ -121,7 +122,7 @@ def ls(words: Words = None, as_json: AsJson = False) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(mask(line), file=sys.stderr)
 
 
 def _print(value: Any, as_json: bool, as_lines: Callable[[], list[str]]) -> None:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dge_ray.errors import InputError, InputErrors, nearest
+from dge_ray.masking import refuse_secrets
 
 DEFAULT_RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -257,7 +258,9 @@ def read_config(source: str, words: Sequence[str] = ()) -> StudyConfig:
 
     Raises:
         InputErrors: a line for every bad field.
+        InputError: a YAML that cannot be read, or a URI that carries a password or a key.
     """
+    refuse_secrets("source", source)
     over = parse_words(words)
     if source.endswith((".yaml", ".yml")):
         base = _read_yaml(Path(source))
@@ -287,15 +290,21 @@ def make_config(raw: Mapping[str, Any]) -> StudyConfig:
 
     Raises:
         InputErrors: a line for every bad field.
+        InputError: a URI that carries a password or a key.
     """
     try:
-        return StudyConfig.model_validate(raw)
+        config = StudyConfig.model_validate(raw)
     except ValidationError as error:
         lines: dict[str, InputError] = {}
         for fault in error.errors():
             converted = _as_input_error(fault)
             lines.setdefault(converted.field, converted)
         raise InputErrors(list(lines.values())) from None
+    for field in ("source", "storage", "pretrained"):
+        value = getattr(config, field)
+        for uri in [value] if isinstance(value, str) else value:
+            refuse_secrets(field, uri)
+    return config
 
 
 def _as_input_error(fault: Any) -> InputError:
@@ -325,6 +334,7 @@ def source_name(source: str) -> str:
     if source.startswith("openml:"):
         stem = "openml-" + source.removeprefix("openml:")
     else:
+        source = source.partition("?")[0] if "://" in source else source
         stem = PurePosixPath(source.rstrip("/").replace("\\", "/")).name
         for suffix in (".gz", ".csv", ".parquet", ".pq"):
             stem = stem.removesuffix(suffix)

@@ -6,13 +6,13 @@ from typing import Any
 
 import yaml
 
-from dge_ray.config import StudyConfig, as_yaml, make_config
+from dge_ray.config import STUDY_NAME, StudyConfig, as_yaml, make_config
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.lock import FILE as LOCK
+from dge_ray.masking import mask
 from dge_ray.prepare import Prepared, identity_digest
 from dge_ray.storage import Folder
 from dge_ray.table.schema import TableSchema
-from dge_ray.tracked import mask
 
 IDENTITY = "identity.json"
 
@@ -25,9 +25,10 @@ def check_folder(prepared: Prepared) -> Folder:
     """The study's folder, absent, empty, or this study's own. Nothing is written.
 
     Raises:
-        InputError: the folder is damaged or holds something else.
+        InputError: the folder is damaged or holds something else, or the storage cannot be read.
     """
     folder = study_folder(prepared.config.storage, prepared.name)
+    folder.check_readable()
     if folder.exists(IDENTITY):
         _check_same(folder, folder.read_json(IDENTITY), prepared.identity())
     elif [name for name in folder.list() if name != LOCK]:
@@ -51,16 +52,17 @@ def claim_folder(prepared: Prepared, folder: Folder) -> None:
 
 
 def resolved(prepared: Prepared) -> StudyConfig:
-    """The configuration with what was left open filled in, and credentials in URIs masked: it is kept and logged."""
+    """The configuration with what was left open filled in, and secrets masked: it is kept and logged."""
     config = prepared.config
-    masked = {"source": mask(config.source), "storage": mask(config.storage)}
+    masked: dict[str, Any] = {"source": mask(config.source), "storage": mask(config.storage)}
+    masked["pretrained"] = tuple(mask(place) for place in config.pretrained)
     return config.model_copy(update={"shard_rows": prepared.shard_rows, "metric": prepared.metric, **masked})
 
 
 def _check_same(folder: Folder, old: dict[str, Any], new: dict[str, Any]) -> None:
     for field, value in new.items():
         if field not in old:
-            raise InputError(f"{folder}/{IDENTITY}", f"no {field}", "a study's own file")
+            raise InputError(str(folder / IDENTITY), f"no {field}", "a study's own file")
         if old[field] != value:
             raise InputError(
                 "study",
@@ -79,13 +81,16 @@ def find_study(study: str, storage: str) -> Folder:
     """A study by its folder, or by its name under the storage.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the storage cannot be read.
     """
-    for folder in (study_folder(storage, study) if "/" not in study else None, Folder.open(study)):
+    kept, itself = Folder.open(storage), Folder.open(study, "study")
+    kept.check_readable()
+    itself.check_readable("study")
+    for folder in (kept / study if STUDY_NAME.fullmatch(study) else None, itself):
         if folder is not None and folder.exists(IDENTITY):
             return folder
-    known = [name for name in Folder.open(storage).list() if study_folder(storage, name).exists(IDENTITY)]
-    raise InputError("study", repr(study), f"a study's folder, or one of {', '.join(known) or 'none'} in {storage}")
+    known = [name for name in kept.list() if (kept / name).exists(IDENTITY)]
+    raise InputError("study", repr(study), f"a study's folder, or one of {', '.join(known) or 'none'} in {kept}")
 
 
 def read_study_config(folder: Folder) -> StudyConfig:
@@ -97,7 +102,9 @@ def read_study_config(folder: Folder) -> StudyConfig:
     try:
         return make_config(yaml.safe_load(folder.read_bytes("config.yaml")))
     except (FileNotFoundError, yaml.YAMLError, InputErrors, TypeError):
-        raise InputError(f"{folder}/config.yaml", "a missing or damaged file", "the study's resolved YAML") from None
+        raise InputError(
+            str(folder / "config.yaml"), "a missing or damaged file", "the study's resolved YAML"
+        ) from None
 
 
 def read_schema(folder: Folder) -> TableSchema:
@@ -109,7 +116,7 @@ def read_schema(folder: Folder) -> TableSchema:
     try:
         return TableSchema.from_json(folder.read_bytes("schema.json").decode())
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder}/schema.json", "a missing or damaged file", "the study's schema") from None
+        raise InputError(str(folder / "schema.json"), "a missing or damaged file", "the study's schema") from None
 
 
 def tracking_id(identity: dict[str, Any], study: str) -> str:

@@ -113,7 +113,7 @@ def read_predictions(folder: Folder, label: str, job: Job, width: int) -> dict[s
             part = table.filter(pc.equal(table["split"], split))["value"].to_numpy()
             values[split] = np.ascontiguousarray(part, np.float32).reshape(-1, width)
         except (KeyError, ValueError):
-            raise InputError(f"{folder}/{name}", "other columns or rows", "a study's own file; delete it") from None
+            raise InputError(str(folder / name), "other columns or rows", "a study's own file; delete it") from None
     return values
 
 
@@ -136,7 +136,7 @@ def tensor(
                 if values.shape[0] != rows[split]:
                     name = prediction_file(label, job)
                     raise InputError(
-                        f"{folder}/{name}", f"{values.shape[0]} rows of {split}", f"{rows[split]}; delete it"
+                        str(folder / name), f"{values.shape[0]} rows of {split}", f"{rows[split]}; delete it"
                     )
                 out[split][k, i] = values
     return out

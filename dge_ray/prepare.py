@@ -206,7 +206,8 @@ def _check_pretrained(prepared: Prepared) -> None:
 
 def _pretrained(place: str, schema: TableSchema) -> dict[str, Any]:
     """What a saved generator says of itself, its columns checked."""
-    folder = Folder.open(place)
+    folder = Folder.open(place, "pretrained")
+    folder.check_readable("pretrained")
     if not folder.exists("generator.json"):
         raise InputError("pretrained", f"no generator.json in {place}", "a folder that a generator was saved to")
     try:

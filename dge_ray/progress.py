@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Any, TextIO
 
+from dge_ray.masking import mask
 from dge_ray.words import duration
 
 PLAIN_SECONDS = 10.0  # between two plain lines, where nothing else is to be said
@@ -24,7 +25,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         with self._lock:
-            self._write(("\r\x1b[K" if self.terminal else "") + line + "\n")
+            self._write(("\r\x1b[K" if self.terminal else "") + mask(line) + "\n")
 
     def status(self, counts: dict[str, Any]) -> None:
         text = self._text(counts)

@@ -257,4 +257,4 @@ def rebuild_report(study: str, options: Mapping[str, Any]) -> tuple[dict[str, An
         raise InputError("study", f"{folder} without a report", "a finished study; `dge-ray tune` finishes it")
     report = folder.read_json("report.json")
     _write_page(folder, report, folder.read_table("surface.parquet"))
-    return report, f"{folder}/report.html"
+    return report, str(folder / "report.html")

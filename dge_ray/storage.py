@@ -6,48 +6,58 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from dge_ray.errors import InputError
+from dge_ray.masking import refuse_secrets
 
 
 class Folder:
-    """A folder. Names are relative, '/'-separated, and cannot climb out."""
+    """A folder. Names are relative, '/'-separated, and cannot climb out.
 
-    def __init__(self, filesystem: pafs.FileSystem, path: str) -> None:
-        self.filesystem, self.path = filesystem, path.rstrip("/")
+    `str(folder)` is its path, or its URI with the URI's query, and opens the same folder again.
+    """
+
+    def __init__(self, filesystem: pafs.FileSystem, path: str, uri: str = "") -> None:
+        self.filesystem, self.path, self._uri = filesystem, path.rstrip("/"), uri
 
     @classmethod
-    def open(cls, location: str | Path) -> "Folder":
-        """The folder at a local path or a pyarrow filesystem URI.
+    def open(cls, location: str | Path, field: str = "storage") -> "Folder":
+        """The folder at a local path or a pyarrow filesystem URI. `field` is what an error calls it.
 
         Raises:
-            InputError: a URI that no filesystem understands.
+            InputError: a URI that no filesystem understands, that climbs, or that carries a password or a key.
         """
         text = str(location)
         if "://" not in text:
             return cls(pafs.LocalFileSystem(), str(Path(text).expanduser().absolute()))
+        refuse_secrets(field, text)
+        if ".." in unquote(text).partition("?")[0].split("/"):  # a server may take it for another bucket
+            raise InputError(field, repr(text), "a URI without '..'")
         try:
-            filesystem, path = pafs.FileSystem.from_uri(text)
+            filesystem, path = pafs.FileSystem.from_uri(_put_at_once(text))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, ValueError) as error:
-            raise InputError("storage", f"{text!r} ({error})", "a folder or a pyarrow filesystem URI") from None
-        return cls(filesystem, path)
+            raise InputError(field, f"{text!r} ({_first(error)})", "a folder or a pyarrow filesystem URI") from None
+        return cls(filesystem, path, text)
 
     @property
     def is_local(self) -> bool:
         return isinstance(self.filesystem, pafs.LocalFileSystem)
 
     def __truediv__(self, name: str) -> "Folder":
-        return Folder(self.filesystem, self._at(name))
+        place, question, query = self._uri.partition("?")
+        return Folder(self.filesystem, self._at(name), f"{place.rstrip('/')}/{name}{question}{query}")
 
     def __str__(self) -> str:
-        return self.path if self.is_local else f"{self.filesystem.type_name}://{self.path}"
+        return self.path if self.is_local else self._uri
 
     def _at(self, name: str) -> str:
         if name.startswith("/") or ".." in name.split("/"):
@@ -77,14 +87,15 @@ class Folder:
         """A stream that becomes the file only when it was written whole.
 
         A local file is written beside and renamed. For an object store, which commits an upload on close even when its
-        writer failed, the content is gathered first: files here are shards, predictions and reports, not streams.
+        writer failed, the content is gathered first: files here are shards, predictions and reports, not streams. It is
+        sent from a thread of its own, where no Ctrl-C or SIGTERM can come between the opening and the last byte.
         """
         path = self._at(name)
         if not self.is_local:
             gathered = pa.BufferOutputStream()
             yield gathered
-            with self.filesystem.open_output_stream(path) as sink:
-                sink.write(gathered.getvalue())
+            with ThreadPoolExecutor(1) as alone:
+                alone.submit(self._put, path, gathered.getvalue()).result()
             return
         self.filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
         temporary = f"{path}.{uuid.uuid4().hex}.part"
@@ -96,13 +107,21 @@ class Folder:
             Path(temporary).unlink(missing_ok=True)
             raise
 
+    def _put(self, path: str, content: pa.Buffer) -> None:
+        with self.filesystem.open_output_stream(path) as sink:
+            sink.write(content)
+
     def write_bytes(self, name: str, data: bytes) -> None:
         with self._writing(name) as sink:
             sink.write(data)
 
+    def _read(self, name: str) -> pa.Buffer:
+        """A file's content, in one request: several could meet two versions of it."""
+        with self.filesystem.open_input_file(self._at(name)) as source:
+            return source.read_buffer(source.size())
+
     def read_bytes(self, name: str) -> bytes:
-        with self.filesystem.open_input_stream(self._at(name)) as stream:
-            return stream.read()
+        return self._read(name).to_pybytes()
 
     def write_json(self, name: str, value: Any) -> None:
         self.write_bytes(name, json.dumps(value, indent=1, allow_nan=False).encode())
@@ -112,7 +131,7 @@ class Folder:
         try:
             return json.loads(self.read_bytes(name))
         except ValueError:
-            raise InputError(f"{self}/{name}", "a damaged file", "JSON; delete it to have it made again") from None
+            raise InputError(str(self / name), "a damaged file", "JSON; delete it to have it made again") from None
 
     def write_table(self, name: str, table: pa.Table) -> None:
         with self._writing(name) as sink:
@@ -121,12 +140,11 @@ class Folder:
     def read_table(self, name: str) -> pa.Table:
         """Raises InputError for a file that is not Parquet."""
         try:
-            with self.filesystem.open_input_file(self._at(name)) as source:
-                return pq.ParquetFile(source).read()
+            return pq.ParquetFile(pa.BufferReader(self._read(name))).read()
         except (pa.ArrowInvalid, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 raise
-            raise InputError(f"{self}/{name}", "a damaged file", "Parquet; delete it to have it made again") from None
+            raise InputError(str(self / name), "a damaged file", "Parquet; delete it to have it made again") from None
 
     def upload(self, source: Path, name: str) -> None:
         """Copy the files below a local folder to `name`, each one atomically."""
@@ -136,35 +154,59 @@ class Folder:
                     shutil.copyfileobj(data, sink, 1 << 20)
 
     @contextmanager
-    def downloaded(self, name: str) -> Iterator[Path]:
-        """The files below `name` as a local folder; without a copy where they are local already."""
+    def downloaded(self, name: str = "") -> Iterator[Path]:
+        """The files below `name`, or all, as a local folder; without a copy where they are local already."""
+        path = self._at(name) if name else self.path
         if self.is_local:
-            yield Path(self._at(name))
+            yield Path(path)
             return
         with tempfile.TemporaryDirectory() as scratch:
             pafs.copy_files(
-                self._at(name),
+                path,
                 scratch,
                 source_filesystem=self.filesystem,
                 destination_filesystem=pafs.LocalFileSystem(),
             )
             yield Path(scratch)
 
-    def check_writable(self) -> None:
-        """Raises InputError when nothing can be written here. Leaves nothing behind, not even the folder."""
+    def check_readable(self, field: str = "storage") -> None:
+        """Raises InputError where the storage does not answer, lets nobody in, or has no such bucket."""
+        if self.is_local:
+            return
+        try:
+            bucket = self.path.partition("/")[0]
+            there = not bucket or self.filesystem.get_file_info(bucket).type != pafs.FileType.NotFound
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InputError(field, f"{self} ({_first(error)})", "a place that can be read") from None
+        if not there:
+            raise InputError(field, f"{self} (there is no {bucket!r})", "a place that is there and can be read")
+
+    def check_writable(self, field: str = "storage") -> None:
+        """Raises InputError when nothing can be written here.
+
+        Leaves no file behind, and no local folder; on an object store, the empty marker of one.
+        """
         if self.is_local:
             there = Path(self.path)
             while not there.exists() and there != there.parent:
                 there = there.parent
             if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-                raise InputError(
-                    "storage", f"{self} ({there} is no folder to write to)", "a place that can be written to"
-                )
+                raise InputError(field, f"{self} ({there} is no folder to write to)", "a place that can be written to")
             return
         probe = f".probe-{uuid.uuid4().hex}"
         try:
             self.write_bytes(probe, b"")
             self.delete(probe)
         except (OSError, pa.ArrowInvalid) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError("storage", f"{self} ({reason})", "a place that can be written to") from None
+            raise InputError(field, f"{self} ({_first(error)})", "a place that can be written to") from None
+
+
+def _put_at_once(uri: str) -> str:
+    """An S3 URI whose small files go in one request: no upload in parts is begun that a `kill -9` would leave there."""
+    if not uri.startswith("s3://") or "allow_delayed_open=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true"
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

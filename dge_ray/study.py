@@ -1,5 +1,6 @@
 """One study, from a table to its report."""
 
+import shlex
 import tempfile
 import time
 from collections.abc import Callable
@@ -64,7 +65,7 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     finally:
         progress.end()
         if tracker is not None and (left := close(tracker, folder, status)):
-            progress.say(f"warning: MLflow lacks {left} records; `dge-ray track {folder}` sends them")
+            progress.say(f"warning: MLflow lacks {left} records; `dge-ray track {shlex.quote(str(folder))}` sends them")
         scratch.cleanup()
     return report
 

@@ -1,4 +1,4 @@
-"""What a study writes down for tracking: parameters, metric points and masked text. No tracking library here.
+"""What a study writes down for tracking: parameters, metric points, no secrets. No tracking library here.
 
 A point is (volume, key, value, step): volume names the child run, None the parent run; the step is the member count K.
 """
@@ -6,7 +6,6 @@ A point is (volume, key, value, step): volume names the child run, None the pare
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,14 +15,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from dge_ray.masking import MASK, SECRET_NAME, mask
 from dge_ray.words import METHODS, finite
 
-MASK = "***"
 LONGEST_VALUE = 500  # what the oldest servers still take
-SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|CREDENTIAL", re.IGNORECASE)
-# Greedy, because a password may itself hold '@', '/' and ':'; to mask too much does no harm.
-URI_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@")
-URI_QUERY = re.compile(r"([?&][\w.-]*(?:token|passw|secret|key|credential|signature)[\w.-]*=)[^&\s'\"]+", re.IGNORECASE)
 
 
 class Point(NamedTuple):
@@ -34,15 +29,6 @@ class Point(NamedTuple):
     value: float
     step: int
     latest: bool = False
-
-
-def mask(text: str) -> str:
-    """`text` without user names and passwords in URIs, and without the values of secret environment variables."""
-    text = URI_QUERY.sub(rf"\g<1>{MASK}", URI_USERINFO.sub(rf"\g<1>{MASK}@", text))
-    for name, value in os.environ.items():
-        if len(value) >= 6 and SECRET_NAME.search(name):  # shorter ones would blot out innocent text
-            text = text.replace(value, MASK)
-    return text
 
 
 def legal(key: str) -> str:

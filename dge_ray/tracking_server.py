@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dge_ray.errors import InputError
-from dge_ray.tracked import mask
+from dge_ray.masking import mask
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER_SECONDS = 10  # how long a server may take to answer before a study starts

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from s3 import S3
 
 from dge_ray.cli import main
 from dge_ray.generators import base
@@ -118,6 +119,15 @@ BAD_WORDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "too many rows": (["ratios=1e6"], ("max_rows", "raise it")),
     "storage is a file": (["storage=t.parquet"], ("storage",)),
     "unknown filesystem": (["storage=pigeon://loft"], ("storage", "pigeon")),
+    "a storage that climbs": (["storage=s3://bucket/../other"], ("storage", "without '..'")),
+    "a name that climbs": (["study=../x"], ("study", "'../x'", "a name of letters")),
+    "a name that is a path": (["study=a/b"], ("study", "'a/b'")),
+    "an absolute name": (["study=/x"], ("study", "'/x'")),
+    "a name of dots": (["study=.."], ("study", "'..'")),
+    "a hidden name": (["study=.x"], ("study", "'.x'")),
+    "a function of the system": (["learner=os.system"], ("learner", "'os' is no installed package")),
+    "a built-in function": (["learner=builtins.eval"], ("learner", "'builtins' is no installed package")),
+    "pretrained elsewhere": (["generator=vae", "pretrained=pigeon://loft"], ("pretrained", "pigeon")),
 }
 
 
@@ -141,6 +151,52 @@ def test_bad_words(run: Run, case: str, tmp_path: Path) -> None:
 def test_bad_sources(run: Run, source: str, parts: tuple[str, ...]) -> None:
     Path("t.xlsx").write_bytes(b"PK")
     _refused(run("tune", source, "target=y"), *parts)
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ("tune", ["{}/t.parquet", "target=y"]),
+        ("check", ["{}/t.csv", "target=y"]),
+        ("tune", ["{}/study.yaml"]),
+        ("tune", ["t.parquet", "target=y", "storage={}"]),
+        ("tune", ["t.parquet", "target=y", "source={}"]),
+        ("tune", ["t.parquet", "target=y", "generator=vae", "pretrained={}/a,{}/b"]),
+        ("ls", ["storage={}"]),
+        ("report", ["{}"]),
+        ("report", ["t", "storage={}"]),
+        ("track", ["{}"]),
+        ("sample", ["{}", "out=b", "volume=10"]),
+        ("sample", ["t", "out={}", "volume=10"]),
+    ],
+)
+def test_credentials_in_a_uri_are_refused_and_not_repeated(
+    run: Run, verb: str, words: list[str], tmp_path: Path
+) -> None:
+    _table(_frame())
+    _identity(tmp_path)
+    (tmp_path / "studies/t/members/000").mkdir(parents=True)
+    (tmp_path / "studies/t/members/000/member.json").write_text("{}")
+    answer = run(verb, *(word.replace("{}", "s3://AKIA:planted%2Fkey@bucket") for word in words))
+    _refused(answer, "credentials from the environment alone")
+    assert "planted" not in answer[2]
+
+
+def test_a_storage_that_cannot_be_read_is_one_line_in_every_verb(run: Run, s3: S3) -> None:
+    _table(_frame())
+    nowhere = s3.uri("x", bucket="nowhere")
+    for verb, words in {
+        "tune": ["t.parquet", "target=y", f"storage={nowhere}"],
+        "check": ["t.parquet", "target=y", f"storage={nowhere}"],
+        "ls": [f"storage={nowhere}"],
+        "report": ["t", f"storage={nowhere}"],
+        "track": [nowhere],
+        "sample": ["t", f"storage={nowhere}", "out=b", "volume=10"],
+    }.items():
+        _refused(run(verb, *words), "nowhere")
+    with s3.strict():
+        _refused(run("ls", f"storage={s3.uri('x')}"), "storage", "ACCESS_DENIED")
+        _refused(run("tune", "t.parquet", "target=y", f"storage={s3.uri('x')}"), "storage", "INVALID_ACCESS_KEY_ID")
 
 
 def test_a_tracking_server_that_does_not_answer_is_told_before_training(

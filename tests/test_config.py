@@ -99,6 +99,7 @@ def test_absent_yaml_is_refused() -> None:
     [
         ("../shared/data/adult.parquet", "adult"),
         ("s3://bucket/tables/my table.csv.gz", "my-table"),
+        ("s3://bucket/t.parquet?endpoint_override=http%3A%2F%2Fhost%3A9000&scheme=http", "t"),
         ("openml:adult@2", "openml-adult-2"),
         ("folder/", "folder"),
         ("...", "study"),

@@ -22,9 +22,10 @@ import pytest
 from dge_ray import tracking_server
 from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError
+from dge_ray.masking import MASK, mask
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import Column, Kind, TableSchema
-from dge_ray.tracked import MASK, flatten, legal, mask, report_points
+from dge_ray.tracked import flatten, legal, report_points
 from dge_ray.tracking import Tracker
 
 SECRET = "hunter2-do-not-tell"

@@ -66,8 +66,7 @@ class MemberSpec:
         if not self.pretrained:
             yield None
             return
-        parent, _, name = self.pretrained[member % len(self.pretrained)].rstrip("/").rpartition("/")
-        with Folder.open(parent or ".").downloaded(name) as path:
+        with Folder.open(self.pretrained[member % len(self.pretrained)], "pretrained").downloaded() as path:
             yield path
 
     def draw(self, generator: Generator, member: int, shard: int) -> tuple[pa.Table, float]:

@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 import ray
 import ray.tune
+from ray.tune.execution import class_cache
 from ray.tune.search import BasicVariantGenerator, Searcher
 
 from dge_ray.distributed.session import TINY, first_line
 from dge_ray.distributed.trial import SearchSpec, volume_trial
 from dge_ray.errors import StudyError
 from dge_ray.seeds import Purpose, integer
+
+# Tune would hand the driver's AWS keys to its trials in a runtime_env, which Ray writes to its logs as it is. Trials
+# have them from their node: a local Ray's processes inherit the environment.
+class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if "AWS" in name}
 
 TRIALS_AT_ONCE = 2  # a trial costs a process; a grid's fits are on the Board before any trial asks for them
 

@@ -33,6 +33,24 @@ LOCAL_SETTINGS = {
 }
 
 
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """A Ray that starts within the block listens on 127.0.0.1 alone.
+
+    Ray rewrites a node address of 127.0.0.1 to the machine's outer one, and then listens on every interface, unless it
+    believes that clusters are switched off, as they are by default on macOS and Windows (ray issue 18730). It reads
+    that from the environment when it is imported, which has happened by now.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
 @dataclass(frozen=True)
 class Resources:
     """What the cluster offers. `each`: every node's resources by name."""
@@ -66,7 +84,8 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
     """A connection to Ray for the length of the block.
 
     A Ray that this process has already joined is used and left running; `RAY_ADDRESS` (or a Ray job's environment)
-    joins that cluster; otherwise a local Ray starts, without dashboard, and is shut down at the end.
+    joins that cluster; otherwise a local Ray starts, without dashboard and reachable from this machine alone, and is
+    shut down at the end.
     """
     import ray
 
@@ -85,7 +104,7 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
     else:
         for name, value in LOCAL_SETTINGS.items():
             os.environ.setdefault(name, value)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _on_loopback():
             warnings.simplefilter("ignore", FutureWarning)
             ray.init(
                 address="local",  # else a cluster that somebody started on this machine would be joined unasked

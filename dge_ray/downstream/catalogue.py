@@ -14,6 +14,7 @@ from sklearn.utils import get_tags
 
 from dge_ray.downstream.base import Learner
 from dge_ray.downstream.estimator import EstimatorLearner
+from dge_ray.downstream.installed import is_installed
 from dge_ray.downstream.preparing import BOOSTING
 from dge_ray.errors import InputError, nearest
 from dge_ray.table.schema import TableSchema
@@ -57,7 +58,7 @@ LEARNERS: dict[str, Entry] = {
     "torch_mlp": Entry("dge_ray.downstream.torch_mlp.TorchMLP", "dge_ray.downstream.torch_mlp.TorchMLP"),
 }
 
-TAKES = "a learner's name or the dotted path of a scikit-learn estimator class"
+TAKES = "a learner's name or the dotted path of a scikit-learn estimator class of an installed package"
 RESERVED = {
     "random_state": "every fit has its own, made of the seed",
     "categorical_features": "the table's schema says which columns are categories",
@@ -138,6 +139,9 @@ def _words(task: str) -> str:
 
 def _estimator_class(path: str) -> type[BaseEstimator]:
     module, _, attribute = path.rpartition(".")
+    top = module.partition(".")[0]
+    if top != "dge_ray" and not is_installed(top):
+        raise InputError("learner", f"{path!r}, and {top!r} is no installed package", TAKES)
     try:
         cls = getattr(import_module(module), attribute)
     except Exception as error:  # a user's module may fail in any way while it is imported

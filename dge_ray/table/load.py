@@ -31,7 +31,10 @@ def load_table(source: str) -> pa.Table:
     if source in builtin_names():
         return _tidy(load_builtin(source))
     filesystem, path = _locate(source)
-    info = filesystem.get_file_info(path)
+    try:
+        info = filesystem.get_file_info(path)
+    except OSError as error:
+        raise InputError("source", f"'{source}', which cannot be read ({_first_line(error)})", FORMATS) from error
     if info.type is fs.FileType.NotFound:
         known = (
             f", or a built-in table: {nearest(source, builtin_names())}" if PurePosixPath(source).suffix == "" else ""

@@ -1,6 +1,8 @@
 """Learners by name: what is refused, in which words, and what draws a warning."""
 
+import json
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +21,16 @@ from dge_ray.table.schema import TableSchema
         ("ridge", {}, "binary", "learner", "'linear' here"),
         ("logistic", {}, "regression", "learner", "'linear' here"),
         ("sklearn.ensemble.NoSuch", {}, "binary", "learner", "cannot be imported"),
-        ("no_such_package.Thing", {}, "binary", "learner", "cannot be imported"),
+        ("no_such_package.Thing", {}, "binary", "learner", "no installed package"),
+        ("os.system", {}, "binary", "learner", "no installed package"),
+        ("builtins.eval", {}, "binary", "learner", "no installed package"),
+        ("subprocess.Popen", {}, "binary", "learner", "no installed package"),
+        (".os.system", {}, "binary", "learner", "no installed package"),
+        ("sklearn.os.system", {}, "binary", "learner", "cannot be imported"),
+        ("dge_ray.cli.main", {}, "binary", "learner", "not a class"),
         ("sklearn.metrics.log_loss", {}, "binary", "learner", "not a class"),
-        ("collections.OrderedDict", {}, "binary", "learner", "not a scikit-learn estimator"),
+        ("collections.OrderedDict", {}, "binary", "learner", "no installed package"),
+        ("pandas.DataFrame", {}, "binary", "learner", "not a scikit-learn estimator"),
         ("sklearn.preprocessing.StandardScaler", {}, "binary", "learner", "not a scikit-learn estimator"),
         ("sklearn.cluster.KMeans", {}, "binary", "learner", "neither a classifier nor a regressor"),
         ("sklearn.ensemble.VotingClassifier", {}, "binary", "learner", "arguments have defaults"),
@@ -46,6 +55,45 @@ def test_refusals(name: str, given_settings: dict[str, Any], task: str, field: s
         check_learner(name, given_settings, task)
     assert caught.value.field == field
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", ["module.py", "package/__init__.py", "namespace/part.py", "sys/__init__.py"])
+def test_a_file_in_the_working_directory_is_not_run(
+    shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / shape
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(
+        "from pathlib import Path\nfrom sklearn.tree import DecisionTreeClassifier as Mine\nPath('run').touch()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for entry in ("", str(tmp_path)):  # as `python -c` and `python -m` have the working directory on the path
+        monkeypatch.syspath_prepend(entry)
+    name = shape.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    with pytest.raises(InputError, match="no installed package"):
+        check_learner(f"{name}.Mine", {}, "binary")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("editable", [True, False])
+def test_a_package_counts_as_installed_in_editable_mode(
+    editable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pip leaves one: the source folder on the path, and a distribution that says so."""
+    name = f"mine_{editable}".lower()
+    (tmp_path / f"{name}.py").write_text("from sklearn.tree import DecisionTreeClassifier as Mine\n")
+    (tmp_path / f"{name}-1.dist-info").mkdir()
+    (tmp_path / f"{name}-1.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (tmp_path / f"{name}-1.dist-info" / "top_level.txt").write_text(name)
+    if editable:
+        described = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
+        (tmp_path / f"{name}-1.dist-info" / "direct_url.json").write_text(json.dumps(described))
+    monkeypatch.syspath_prepend(tmp_path)
+    if editable:
+        check_learner(f"{name}.Mine", {}, "binary")
+    else:
+        with pytest.raises(InputError, match="no installed package"):
+            check_learner(f"{name}.Mine", {}, "binary")
 
 
 def test_a_dotted_path_is_any_estimator() -> None:

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from s3 import S3
 from sklearn import datasets
 
 from dge_ray.errors import InputError
+from dge_ray.storage import Folder
 from dge_ray.table import builtin_names, data_digest, default_target, infer_schema, load_table
 
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"], "c": [0.5, None, 2.25]})
@@ -36,6 +38,19 @@ def test_every_format_gives_the_same_table(tmp_path: Path) -> None:
         table = load_table(source)
         assert table.equals(TABLE), source
         assert data_digest(table) == data_digest(TABLE)
+
+
+def test_tables_on_an_s3_server(s3: S3) -> None:
+    folder = Folder.open(s3.uri("tables"))
+    folder.write_bytes("t.csv", CSV.encode())
+    folder.write_table("t.parquet", TABLE)
+    folder.write_table("folder/part-0.parquet", TABLE)
+    for name in ("t.csv", "t.parquet", "folder"):
+        assert load_table(s3.uri(f"tables/{name}")).equals(TABLE)
+    with pytest.raises(InputError, match="does not exist"):
+        load_table(s3.uri("tables/absent.csv"))
+    with s3.strict(), pytest.raises(InputError, match=r"which cannot be read \(.*ACCESS_DENIED"):
+        load_table(s3.uri("tables/t.csv"))
 
 
 def test_csv_types_are_inferred_and_words_stay_words(tmp_path: Path) -> None:
