@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
@@ -25,6 +26,7 @@ from dge_ray.errors import InputError, StudyError
 from dge_ray.predictions import Job, finished
 
 WORKER_SHARE = 0.9  # of the CPUs; the rest is for what takes a tiny share: actors, reads, trials, the Board
+SPARE_SHARE = 0.5  # of what a worker would ask for alone, on more nodes than one: any of two equal nodes takes all
 POLL_SECONDS = 1.0
 
 
@@ -56,7 +58,9 @@ class Demand:
             raise InputError("gpus_per_member", f"{gpus:g}", takes)
         if gpus > 1 and gpus != int(gpus):
             raise InputError("gpus_per_member", f"{gpus:g}", "a share up to 1, or a whole number")
-        return workers, min(1.0, WORKER_SHARE * resources.cpus / workers), gpus
+        # All workers start anew when a node is lost, and must then fit on the others: Ray would wait for ever.
+        spare = SPARE_SHARE if resources.nodes > 1 else 1.0
+        return workers, min(1.0, spare * WORKER_SHARE * resources.cpus / workers), gpus
 
 
 class Engine:
@@ -109,7 +113,14 @@ class Engine:
         self._stack.callback(shutil.rmtree, self.scratch, ignore_errors=True)
         self.board = (
             ray.remote(Board)
-            .options(name=self.members.board_name, namespace=NAMESPACE, num_cpus=TINY, max_concurrency=4096)
+            .options(
+                name=self.members.board_name,
+                namespace=NAMESPACE,
+                num_cpus=TINY,
+                max_concurrency=4096,
+                # Where the driver is, if that node takes actors: another node's end is then no end of the study.
+                scheduling_strategy=NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True),
+            )
             .remote(self.resources.cpus)
         )
         self.downstream = DownstreamRun(
