@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dge_ray.errors import InputError, InputErrors, StudyError
+from dge_ray.interrupt import INTERRUPTED, stop_on_second
 from dge_ray.masking import mask
 
 app = typer.Typer(
@@ -25,8 +25,6 @@ app = typer.Typer(
 
 # Click's error for bad usage; typer keeps it in different places by version, but always as this base.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
-
-INTERRUPTED = 130
 
 KEYS = (
     "Keys: study=NAME storage=DIR|URI seed=0 members=auto|8 ratios=0.5,1,2 generator=NAME learner=NAME target=COLUMN "
@@ -135,7 +133,7 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     logging.getLogger("dge_ray").setLevel(logging.WARNING)
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGTERM, _interrupt)
+    stop_on_second()
     code = 0
     try:
         if {"--help", "-h"}.isdisjoint(sys.argv[1:]) and sys.argv[1:]:
@@ -160,10 +158,6 @@ def main() -> None:
             raise
         raise SystemExit(_fail(f"{type(error).__name__}: {error}", 1)) from None
     raise SystemExit(code)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _fail(message: object, code: int) -> int:

@@ -8,6 +8,7 @@ from dge_ray.distributed.session import Resources
 from dge_ray.errors import InputError
 
 WORKER_SHARE = 0.9  # of the CPUs; the rest is for what takes a tiny share: actors, reads, trials, the Board
+SPARE_SHARE = 0.5  # of what a worker would ask for alone, on more nodes than one: any of two equal nodes takes all
 BUILT_IN = ("CPU", "GPU", "memory", "object_store_memory", "node:__internal_head__")
 
 
@@ -57,7 +58,10 @@ class Demand:
             got = member.accelerator_type or ", ".join(f"{k}: {v:g}" for k, v in member.resources.items())
             custom = sorted({name for node in resources.each for name in node if name not in BUILT_IN})
             raise InputError(key, got, f"what some node has with the rest asked for; there are: {_listed(custom)}")
-        return Share(workers, min(1.0, WORKER_SHARE * resources.cpus / workers), member, max(1, places))
+        # All workers start anew when a node is lost, and must then fit on the others: Ray would wait for ever.
+        spare = SPARE_SHARE if resources.nodes > 1 else 1.0
+        cpus = min(1.0, spare * WORKER_SHARE * resources.cpus / workers)
+        return Share(workers, cpus, member, max(1, places))
 
 
 def _listed(names: list[str]) -> str:

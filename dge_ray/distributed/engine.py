@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
@@ -82,7 +83,14 @@ class Engine:
         self._stack.callback(shutil.rmtree, self.scratch, ignore_errors=True)
         self.board = (
             ray.remote(Board)
-            .options(name=self.members.board_name, namespace=NAMESPACE, num_cpus=TINY, max_concurrency=4096)
+            .options(
+                name=self.members.board_name,
+                namespace=NAMESPACE,
+                num_cpus=TINY,
+                max_concurrency=4096,
+                # Where the driver is, if that node takes actors: another node's end is then no end of the study.
+                scheduling_strategy=NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True),
+            )
             .remote(self.resources.cpus, self.study)
         )
         self.downstream = DownstreamRun(

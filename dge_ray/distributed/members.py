@@ -86,7 +86,8 @@ class MemberPool:
                 self._end_drawn()
         except Exception as error:  # a thread's death must reach those who wait for its members
             if not self._stopped.is_set():
-                ray.get(self.board.fail.remote(f"the member pool failed: {type(error).__name__}: {error}"))
+                with suppress(RayError):  # the Board itself may be what is gone: its own waiters have heard
+                    ray.get(self.board.fail.remote(f"the member pool failed: {first_line(error)}"))
 
     def _announce(self) -> None:
         """Tell the Board how many cores the members take, so that downstream fits leave them to it."""

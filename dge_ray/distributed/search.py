@@ -1,5 +1,6 @@
 """The search over volumes: a Tune trial is a volume, its training iterations are K = 1, 2, ... members."""
 
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import ray.tune
 from ray.tune.execution import class_cache
 from ray.tune.search import BasicVariantGenerator, Searcher
 
-from dge_ray.distributed.session import TINY, first_line
+from dge_ray.distributed.session import TINY, ask, first_line
 from dge_ray.distributed.trial import SearchSpec, volume_trial
 from dge_ray.errors import StudyError
 from dge_ray.seeds import Purpose, integer
@@ -19,6 +20,7 @@ from dge_ray.seeds import Purpose, integer
 # have them from their node: a local Ray's processes inherit the environment.
 class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if "AWS" in name}
 
+TRIAL_RESTARTS = 3  # of one trial, whose process or node was lost; it only waits and reads, so nothing is redone
 TRIALS_AT_ONCE = 2  # a trial costs a process; a grid's fits are on the Board before any trial asks for them
 
 
@@ -68,7 +70,11 @@ def search_volumes(
 
     `grid` takes every volume; `optuna` proposes up to `trials` different volumes between the smallest and the largest,
     both among them, on a log scale, one after the other, each judged at all K members.
+
+    Raises:
+        StudyError: the study failed meanwhile, or a trial did.
     """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is one line, raised below, not pages
     space: dict[str, Any]
     algorithm: Searcher | BasicVariantGenerator
     if searcher == "grid":
@@ -104,14 +110,16 @@ def search_volumes(
                 mode="min" if spec.lower_is_better else "max",
             ),
             run_config=ray.tune.RunConfig(
-                storage_path=scratch, name="volumes", verbose=0, stop=stop, callbacks=[_OnReport(on_report)]
+                storage_path=scratch,
+                name="volumes",
+                verbose=0,
+                stop=stop,
+                failure_config=ray.tune.FailureConfig(max_failures=TRIAL_RESTARTS),
+                callbacks=[_OnReport(on_report)],
             ),
         ).fit()
+    if failure := ask(board.status.remote())["failure"]:
+        raise StudyError(failure)
     for error in results.errors:
-        cause = getattr(error, "cause", None)
-        raise (
-            cause
-            if isinstance(cause, StudyError)
-            else StudyError(f"a volume's trial failed: {first_line(cause or error)}")
-        )
+        raise StudyError(f"a volume's trial failed: {first_line(getattr(error, 'cause', None) or error)}")
     return sorted({int(result.config["volume"]) for result in results if result.config})

@@ -146,7 +146,7 @@ def ask(reference: Any, *, timeout: float | None = None) -> Any:
             raise cause from None
         raise StudyError(first_line(cause)) from None
     except RayError as error:
-        raise StudyError(first_line(error)) from None
+        raise StudyError(f"Ray lost what the study asked ({first_line(error)}): run the same command again") from None
 
 
 def first_line(error: BaseException | None) -> str:

@@ -221,7 +221,9 @@ class DownstreamRun:
             run_config=ray.train.RunConfig(
                 storage_path=scratch,
                 name="downstream",
-                failure_config=ray.train.FailureConfig(max_failures=WORKER_RESTARTS),
+                failure_config=ray.train.FailureConfig(
+                    max_failures=WORKER_RESTARTS, controller_failure_limit=WORKER_RESTARTS
+                ),
                 callbacks=[_TellController(board)],  # type: ignore[list-item]
             ),
         )

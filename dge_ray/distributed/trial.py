@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import ray
 import ray.tune
+from ray.exceptions import RayActorError
 
+from dge_ray.errors import StudyError
 from dge_ray.predictions import Job, read_predictions
 from dge_ray.stats.losses import metric_value
 from dge_ray.storage import Folder
@@ -31,8 +33,11 @@ def volume_trial(config: dict[str, Any], *, spec: SearchSpec, board: Any, truth:
     ray.get(board.want.remote(jobs))
     total = np.zeros((len(truth), spec.width))
     for k, job in enumerate(jobs):
-        if not ray.get(board.wait.remote(job)):
-            return
+        try:
+            if not ray.get(board.wait.remote(job)):
+                return
+        except (StudyError, RayActorError):
+            return  # the study failed, or its Board is gone: the driver hears of that itself, and once
         total += read_predictions(spec.folder, spec.label, job, spec.width)["validation"]
         risk = metric_value(spec.metric, total / (k + 1), truth)
         ray.tune.report({"members": k + 1, "risk": risk, "volume": volume})

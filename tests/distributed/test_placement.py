@@ -59,7 +59,7 @@ def test_spread_takes_the_emptiest_node_and_pack_fills_one_before_the_next() -> 
 
 def test_a_study_takes_what_the_cluster_has() -> None:
     share = Demand(fits=100).on(Resources((HEAD, SMALL, LARGE)))
-    assert (share.workers, share.cpus_per_worker, share.actors, share.member.gpus) == (10, 0.9, 10, 0)
+    assert (share.workers, share.cpus_per_worker, share.actors, share.member.gpus) == (10, 0.45, 10, 0)
     share = Demand(members_per_actor=2, fits=100).on(Resources((HEAD, GPUS, GPUS)))
     assert (share.member.gpus, share.actors) == (0.25, 16)
     share = Demand(member=MemberDemand(accelerator_type="A100")).on(Resources((SMALL, GPUS)))

@@ -1,0 +1,38 @@
+"""Faults at random moments of a real study: it ends, or ends with one line and goes on when it is run again, and is
+then the undisturbed one bit for bit, with nothing that was finished done again and no file half-written.
+
+One fault of two cheap kinds runs by default; the others are slow. `experiments/faults/run.py` lets thirty happen.
+"""
+
+from pathlib import Path
+
+import pytest
+from fault_injector import FAULTS, FaultInjector
+from fault_study import rows, undisturbed
+
+WORDS = ["generator=copula", "members=3", "ratios=0.5,1,2", "workers=1"]
+QUICK = ("worker", "disk")
+ENDS_ALONE = {"actor", "worker", "trial", "server", "store", "node"}  # the others end with one line
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return undisturbed(tmp_path_factory.mktemp("whole"), [*WORDS, "tracking=false"])
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in FAULTS]
+)
+def test_a_study_survives(kind: str, whole: Path, tmp_path: Path) -> None:
+    try:
+        outcome = FaultInjector(kind, seed=1, index=list(FAULTS).index(kind)).run(tmp_path, WORDS, whole)
+    except PermissionError as error:
+        pytest.skip(str(error))
+    assert outcome is not None, "the study was over before the fault"
+    assert outcome.is_good, outcome
+    assert outcome.rows == rows(whole)
+    if kind in ENDS_ALONE:
+        assert outcome.codes == (0,), outcome
+    elif kind != "driver":
+        assert outcome.codes[0] in (0, 1) and (outcome.line or outcome.codes[0] == 0), outcome
