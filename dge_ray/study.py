@@ -100,7 +100,7 @@ class Study:
         if self.tracker is not None:
             columns = prepared.parts["train"].num_columns
             settled = resolved(prepared)
-            log_start(self.tracker, settled, digest=prepared.digest, rows=prepared.rows, columns=columns)
+            log_start(self.tracker, self.folder, settled, digest=prepared.digest, rows=prepared.rows, columns=columns)
         fits = prepared.most_members * len(prepared.volumes)
         demand = Demand(config.workers, config.gpus_per_member, config.members_per_actor, fits)
         with (

@@ -109,7 +109,7 @@ def test_ray_is_imported_in_distributed_alone() -> None:
 
 def test_mlflow_is_imported_by_tracking_alone() -> None:
     # _pyfunc.py is the model's own code: MLflow runs it, and `dge_ray` does not import it.
-    assert importers("mlflow", sources()) <= {"tracking.py", "_pyfunc.py"}
+    assert importers("mlflow", sources()) <= {"tracking.py", "tracked_model.py", "_pyfunc.py"}
     assert not [n for text in sources().values() for _, n in imported(text) if n.startswith("dge_ray._pyfunc")]
 
 
