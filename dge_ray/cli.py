@@ -1,4 +1,4 @@
-"""The command line: `dge-ray tune | check | sample | report | ls`."""
+"""The command line: `dge-ray tune | check | sample | report | track | ls`."""
 
 import json
 import logging
@@ -39,6 +39,9 @@ Source = Annotated[
     ),
 ]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=KEYS)]
+Storage = Annotated[
+    list[str] | None, typer.Argument(metavar="[storage=DIR|URI]", help="Where studies lie; ./studies if not given.")
+]
 StudyName = Annotated[str, typer.Argument(help="A study's folder, or its name under storage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output; progress on standard error.")]
 
@@ -75,7 +78,7 @@ def sample(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
 
 @app.command()
-def report(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+def report(study: StudyName, words: Storage = None, as_json: AsJson = False) -> None:
     """Rebuild report.html and the figures of a study from its files."""
     from dge_ray.config import parse_words
     from dge_ray.results import rebuild_report
@@ -86,8 +89,8 @@ def report(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
 
 @app.command()
-def track(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
-    """Send MLflow whatever it lacks of a study, from the study's files alone. Nothing goes twice."""
+def track(study: StudyName, words: Storage = None, as_json: AsJson = False) -> None:
+    """Send MLflow what it lacks of a study: after a server's failure, or to another server. Nothing goes twice."""
     from dge_ray.config import parse_words
     from dge_ray.track import track_study
 

@@ -48,6 +48,7 @@ class Tracker:
         self._client = client
         self._runs: dict[int | None, str] = {None: run_id}
         self._asked: set[int | None] = set()
+        self._found: dict[str, Any] = {}  # the child runs that were there, as they were
         self._outbox = Outbox(self._send_points, lambda: client.get_experiment(experiment_id))
         self._logged: dict[str, dict[tuple[str, int], float]] = {} if resumed else {run_id: {}}
 
@@ -194,8 +195,10 @@ class Tracker:
 
     def close(self, status: Status = "FINISHED") -> int:
         """Ends the runs with `status`; returns how much could not be sent."""
+        over = {run for run, found in self._found.items() if found.info.status == status}
         for volume in {*self._runs, *self._outbox.volumes}:
-            self._outbox.call("the end of a run", self._terminator(volume, status))
+            if self._runs.get(volume) not in over:
+                self._outbox.call("the end of a run", self._terminator(volume, status))
         return self.flush()
 
     def _terminator(self, volume: int | None, status: Status) -> Callable[[], None]:
@@ -226,12 +229,12 @@ class Tracker:
             self._client.log_batch(run, metrics=metrics)
             logged.update({address: value for address, (value, _) in fresh.items()})
 
-    def _find_children(self) -> bool:
+    def _find_children(self) -> None:
         query = f"tags.`mlflow.parentRunId` = '{self.run_id}'"
         for run in self._client.search_runs([self.experiment_id], query, max_results=10_000):
             if run.data.tags.get(VOLUME, "").isdigit():
                 self._runs[int(run.data.tags[VOLUME])] = run.info.run_id
-        return True
+                self._found[run.info.run_id] = run
 
     def _run(self, volume: int | None) -> str:
         """The run of a volume, found or created; None is the parent."""
@@ -253,7 +256,7 @@ class Tracker:
         """(key, step) -> the latest value there, of everything the run holds."""
         if run not in self._logged:
             logged: dict[tuple[str, int], tuple[int, float]] = {}
-            for key in self._client.get_run(run).data.metrics:
+            for key in (self._found.get(run) or self._client.get_run(run)).data.metrics:
                 for metric in self._client.get_metric_history(run, key):
                     address = key, metric.step
                     logged[address] = max(logged.get(address, (0, 0.0)), (metric.timestamp, metric.value))

@@ -123,6 +123,7 @@ def reason(error: BaseException) -> str:
         "timed out": "no answer in time",
         "resolve": "unknown host",
         "Name or service not known": "unknown host",
+        "Max retries exceeded": "connection lost",
     }.items():
         if sign in text:
             return words

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import requests
@@ -14,11 +15,14 @@ import requests
 class Server:
     """`mlflow server` on a free port; its database, artifacts and log lie in `folder`. Ends with the block."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: bytes | None = None) -> None:
+        """`database`: one that is set up already, for a quick start."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.folder, self.uri = folder, f"http://127.0.0.1:{self.port}"
         self.database, self.log = folder / "server.db", folder / "server.log"
+        if database is not None:
+            self.database.write_bytes(database)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -46,7 +50,8 @@ class Server:
     def kill(self) -> None:
         """SIGKILL to the server and its workers, which are a process group of their own."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 

@@ -2,8 +2,8 @@
 
 usage: tracking.py [parts=killed,server,sqlite] [volumes=500] [members=16] [studies=4] [--json FILE]
 
-killed  a study of `volumes` child runs into a server that is killed in the middle and away until the study's process has
-        ended; then the server is started again and everything is sent again, as `dge-ray track` does it, twice
+killed  a study of `volumes` child runs into a server that is killed in the middle and away until the study has ended;
+        then the server is started again and everything is sent again, as `dge-ray track` does it, twice
 server  `studies` processes at once, each a study of a tenth of the volumes, into one server
 sqlite  the same into one SQLite file, which none of them finds set up
 Counted in the database itself: runs and points that are missing, points that are there twice, runs that have not ended.
