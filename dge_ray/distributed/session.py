@@ -70,6 +70,7 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             ray.init(
+                address="local",  # by itself it would join whatever runs on this machine
                 include_dashboard=False,
                 log_to_driver=False,
                 configure_logging=True,
