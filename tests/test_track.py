@@ -326,6 +326,7 @@ def test_a_server_that_dies_mid_study(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_study_and_its_server_both_killed(
     done: Path, tmp_path: Path, empty_database: bytes, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,7 +343,8 @@ def test_a_study_and_its_server_both_killed(
         assert run("track", "breast_cancer")[0] == 0
         assert content(server.uri)["breast_cancer"]["status"] == "KILLED"
         process = tune(tmp_path, uri=server.uri)
-        assert process.wait(timeout=250) == 0
+        _, err = process.communicate(timeout=400)
+        assert process.returncode == 0, err
         mine, theirs = content(server.uri), content(database(done))
     same(mine, theirs)
 
