@@ -38,6 +38,9 @@ Source = Annotated[
     ),
 ]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=KEYS)]
+Storage = Annotated[
+    list[str] | None, typer.Argument(metavar="[storage=DIR|URI]", help="Where studies lie; ./studies if not given.")
+]
 StudyName = Annotated[str, typer.Argument(help="A study's folder, or its name under storage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output; progress on standard error.")]
 
@@ -79,7 +82,7 @@ def sample(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
 
 @app.command()
-def report(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+def report(study: StudyName, words: Storage = None, as_json: AsJson = False) -> None:
     """Rebuild report.html and the figures of a study from its files."""
     from dge_ray.config import parse_words
     from dge_ray.results import rebuild_report
@@ -90,7 +93,7 @@ def report(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
 
 @app.command()
-def status(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+def status(study: StudyName, words: Storage = None, as_json: AsJson = False) -> None:
     """Say where a study is, from any shell: running or not, what is done, how long it will take."""
     from dge_ray.config import parse_words
     from dge_ray.status import status_lines, study_status
@@ -100,8 +103,8 @@ def status(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
 
 @app.command()
-def track(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
-    """Send MLflow whatever it lacks of a study, from the study's files alone. Nothing goes twice."""
+def track(study: StudyName, words: Storage = None, as_json: AsJson = False) -> None:
+    """Send MLflow what it lacks of a study: after a server's failure, or to another server. Nothing goes twice."""
     from dge_ray.config import parse_words
     from dge_ray.track import track_study
 

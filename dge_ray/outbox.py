@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 30  # after a failure, how long until the next attempt
 BATCH = 500  # metrics in one request; servers take 1000
-# A server that says so will say so again: the request is dropped with a warning. All else is tried again later.
-REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
-REFUSALS |= {"ENDPOINT_NOT_FOUND", "INVALID_STATE"}
+# A server that says so will say so again: the request is dropped with a warning. All else is tried again later, also
+# where a run is not known: the database was replaced, and `dge-ray track` makes the runs anew.
+REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "ENDPOINT_NOT_FOUND", "INVALID_STATE"}
 
 Stamped = tuple[Point, int]  # a point and its time in ms, fixed once: a repeated request is then the same request
 

@@ -117,7 +117,7 @@ class Study:
         if self.tracker is not None:
             columns = prepared.parts["train"].num_columns
             settled = resolved(prepared)
-            log_start(self.tracker, settled, digest=prepared.digest, rows=prepared.rows, columns=columns)
+            log_start(self.tracker, self.folder, settled, digest=prepared.digest, rows=prepared.rows, columns=columns)
         with (
             Engine(
                 self.downstream,

@@ -23,11 +23,19 @@ LEFT_OVER = "untracked.json"  # points that a study could not send: nothing else
 Say = Callable[[str], None]
 
 
-def log_start(tracker: Tracker, config: StudyConfig, *, digest: str, rows: Mapping[str, int], columns: int) -> None:
-    """The resolved configuration and the real table's facts."""
+def log_start(
+    tracker: Tracker, folder: Folder, config: StudyConfig, *, digest: str, rows: Mapping[str, int], columns: int
+) -> None:
+    """The resolved configuration, the real table's facts, and what an earlier run could not send."""
     assert config.study is not None  # resolved
     tracker.log_config(config.model_dump(mode="json"))
     tracker.log_dataset(config.study, digest, sum(rows.values()), columns)
+    _log_left_over(tracker, folder)
+
+
+def _log_left_over(tracker: Tracker, folder: Folder) -> None:
+    if folder.exists(LEFT_OVER):
+        tracker.log_points(folder.read_json(LEFT_OVER))
 
 
 def log_end(
@@ -41,7 +49,7 @@ def log_end(
     log_fits(tracker, folder)
     tracker.log_report(report)
     pages = scratch / "pages"
-    for name in PAGES + [f"figures/{figure}" for figure in folder.list("figures")]:
+    for name in [page for page in PAGES if folder.exists(page)] + [f"figures/{png}" for png in folder.list("figures")]:
         file = pages / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(folder.read_bytes(name))
@@ -100,19 +108,20 @@ def track_study(study: str, options: Mapping[str, Any], say: Say) -> dict[str, A
     folder = find_study(study, str(options.get("storage", "./studies")))
     config, schema, identity = read_study_config(folder), read_schema(folder), folder.read_json(IDENTITY)
     assert config.study is not None  # resolved
-    tracker = Tracker.open(config.study, tracking_id(identity, config.study))
-    with study_lock(folder, say), tempfile.TemporaryDirectory() as scratch:
+    with study_lock(folder, say), tempfile.TemporaryDirectory(prefix="dge-ray-") as scratch:
         report = folder.read_json("report.json") if folder.exists("report.json") else None
-        if folder.exists(LEFT_OVER):
-            tracker.log_points(folder.read_json(LEFT_OVER))
-        if report is None:
-            tracker.log_config(config.model_dump(mode="json"))
-            log_fits(tracker, folder)
-        else:
-            rows = report["data"]["rows"]
-            log_start(tracker, config, digest=identity["data"], rows=rows, columns=len(schema.columns))
-            log_end(tracker, folder, schema, report, say, scratch=Path(scratch))
-        left = close(tracker, folder, "KILLED" if report is None else "FINISHED")
+        tracker = Tracker.open(config.study, tracking_id(identity, config.study))
+        try:
+            if report is None:
+                tracker.log_config(config.model_dump(mode="json"))
+                _log_left_over(tracker, folder)
+                log_fits(tracker, folder)
+            else:
+                rows, columns = report["data"]["rows"], len(schema.columns)
+                log_start(tracker, folder, config, digest=identity["data"], rows=rows, columns=columns)
+                log_end(tracker, folder, schema, report, say, scratch=Path(scratch))
+        finally:
+            left = close(tracker, folder, "KILLED" if report is None else "FINISHED")
     if left:
         raise StudyError(f"MLflow still lacks {left} records of {config.study}: run the same command again")
     return {"study": config.study, "run": tracker.run_id, "experiment": tracker.experiment_id, "uri": tracker.uri}

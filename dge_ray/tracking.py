@@ -1,12 +1,12 @@
-"""One study in MLflow: a parent run, a child run a volume with K as the step. Nothing else imports MLflow.
+"""One study in MLflow: a parent run, a child run a volume with K as the step.
 
 Written from the driver only, through a client with explicit run ids: no global run, experiment or tracking URI is set.
-Everything is buffered and idempotent, so a server that dies neither stops a study nor gets anything twice.
+Everything is buffered and idempotent, so a server that dies neither stops a study nor gets anything twice. Nothing but
+this module and `tracked_model` imports MLflow.
 """
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,19 +21,17 @@ from dge_ray.tracked import (
     cut,
     fit_points,
     flatten,
-    folder_digest,
     legal,
     mask,
-    plain,
     report_points,
-    requirements,
     surface_points,
     versions,
 )
-from dge_ray.tracking_server import ANSWER_SECONDS, DEFAULT_URI, check_uri, quiet, within
+from dge_ray.tracked_model import send_model
+from dge_ray.tracking_server import ANSWER_SECONDS, DEFAULT_URI, alone, check_uri, quiet, within
 
 DEFAULT_EXPERIMENT = "dge_ray"
-STUDY, VOLUME, ENSEMBLE = "dge_ray.study_id", "dge_ray.volume", "dge_ray.ensemble"
+STUDY, VOLUME = "dge_ray.study_id", "dge_ray.volume"
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -49,6 +47,8 @@ class Tracker:
         self.resumed = resumed
         self._client = client
         self._runs: dict[int | None, str] = {None: run_id}
+        self._asked: set[int | None] = set()
+        self._found: dict[str, Any] = {}  # the child runs that were there, as they were
         self._outbox = Outbox(self._send_points, lambda: client.get_experiment(experiment_id))
         self._logged: dict[str, dict[tuple[str, int], float]] = {} if resumed else {run_id: {}}
 
@@ -71,7 +71,7 @@ class Tracker:
         tracker = cls(client, uri, experiment_id, run_id, resumed=resumed)
         if resumed:
             with quiet():
-                within(ANSWER_SECONDS, uri, tracker._find_children)
+                within(seconds, uri, tracker._find_children)
         tracker.set_tags({f"version.{name}": text for name, text in versions().items()})
         return tracker
 
@@ -176,7 +176,7 @@ class Tracker:
         """
 
         def act(run: str) -> None:
-            self._send_model(run, ensemble_folder, example, predictions, name)
+            send_model(self._client, self.experiment_id, run, ensemble_folder, example, predictions, name)
 
         self._call("model", act)
 
@@ -195,8 +195,10 @@ class Tracker:
 
     def close(self, status: Status = "FINISHED") -> int:
         """Ends the runs with `status`; returns how much could not be sent."""
+        over = {run for run, found in self._found.items() if found.info.status == status}
         for volume in {*self._runs, *self._outbox.volumes}:
-            self._outbox.call("the end of a run", self._terminator(volume, status))
+            if self._runs.get(volume) not in over:
+                self._outbox.call("the end of a run", self._terminator(volume, status))
         return self.flush()
 
     def _terminator(self, volume: int | None, status: Status) -> Callable[[], None]:
@@ -227,20 +229,21 @@ class Tracker:
             self._client.log_batch(run, metrics=metrics)
             logged.update({address: value for address, (value, _) in fresh.items()})
 
-    def _find_children(self) -> bool:
+    def _find_children(self) -> None:
         query = f"tags.`mlflow.parentRunId` = '{self.run_id}'"
         for run in self._client.search_runs([self.experiment_id], query, max_results=10_000):
             if run.data.tags.get(VOLUME, "").isdigit():
                 self._runs[int(run.data.tags[VOLUME])] = run.info.run_id
-        return True
+                self._found[run.info.run_id] = run
 
     def _run(self, volume: int | None) -> str:
         """The run of a volume, found or created; None is the parent."""
         if volume not in self._runs:
-            # Looked for first: a request that timed out may have been carried out all the same.
+            # Looked for where it was asked for before: a request that timed out may have been carried out all the same.
             query = f"tags.`mlflow.parentRunId` = '{self.run_id}' and tags.`{VOLUME}` = '{volume}'"
-            found = self._client.search_runs([self.experiment_id], query, max_results=1)
-            if found:
+            asked = volume in self._asked
+            self._asked.add(volume)
+            if asked and (found := self._client.search_runs([self.experiment_id], query, max_results=1)):
                 self._runs[volume] = found[0].info.run_id
             else:
                 tags = {"mlflow.parentRunId": self.run_id, VOLUME: str(volume)}
@@ -253,47 +256,21 @@ class Tracker:
         """(key, step) -> the latest value there, of everything the run holds."""
         if run not in self._logged:
             logged: dict[tuple[str, int], tuple[int, float]] = {}
-            for key in self._client.get_run(run).data.metrics:
+            for key in (self._found.get(run) or self._client.get_run(run)).data.metrics:
                 for metric in self._client.get_metric_history(run, key):
                     address = key, metric.step
                     logged[address] = max(logged.get(address, (0, 0.0)), (metric.timestamp, metric.value))
             self._logged[run] = {address: value for address, (_, value) in logged.items()}
         return self._logged[run]
 
-    def _send_model(self, run: str, folder: Path, example: pd.DataFrame, predictions: pd.DataFrame, name: str) -> None:
-        import mlflow.pyfunc
-        from mlflow.entities import LoggedModelOutput
-        from mlflow.models import Model, infer_signature
-
-        digest = folder_digest(folder)
-        model = None
-        for known in self._client.search_logged_models([self.experiment_id], f"source_run_id = '{run}'"):
-            if known.name == name and known.tags.get(ENSEMBLE) == digest:
-                if known.status == "READY":
-                    return
-                model = known  # an attempt that was cut short goes on
-        with tempfile.TemporaryDirectory() as scratch:
-            if model is None:
-                model = self._client.create_logged_model(self.experiment_id, name, run, tags={ENSEMBLE: digest})
-            mlflow.pyfunc.save_model(
-                Path(scratch) / name,
-                python_model=Path(__file__).with_name("_pyfunc.py"),
-                artifacts={"ensemble": str(folder)},
-                signature=infer_signature(plain(example), predictions),
-                pip_requirements=requirements(),
-                mlflow_model=Model(artifact_path=name, run_id=run, model_id=model.model_id),
-            )
-            self._client.log_model_artifacts(model.model_id, str(Path(scratch) / name))
-        self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(run, [LoggedModelOutput(model.model_id, step=0)])
-
 
 def _connect(uri: str) -> Any:
     """A client whose store has answered one question; a database is set up on the way."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    client.search_experiments(max_results=1)
+    with alone(uri):
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
     return client
 
 

@@ -1,11 +1,12 @@
 """How a study talks to its tracking server: a URI checked at once, a deadline, quiet calls, failures in a few words."""
 
+import fcntl
 import logging
 import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,6 +74,24 @@ def check_uri(uri: str) -> str:
     return uri
 
 
+@contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """One process at a time: two that set up the same SQLite file at once both fail, MLflow's own lock notwithstanding.
+
+    The lock is on the file's folder, which leaves nothing behind; where a filesystem has no such locks, there is none.
+    """
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    folder = os.open(Path(uri.removeprefix("sqlite:///")).parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def within(seconds: float, uri: str, ask: Callable[[], Any]) -> Any:
     """`ask()`, or an InputError once it fails or takes too long; a SQLite file is given the time its set-up takes."""
     answer: list[Any] = []
@@ -104,6 +123,7 @@ def reason(error: BaseException) -> str:
         "timed out": "no answer in time",
         "resolve": "unknown host",
         "Name or service not known": "unknown host",
+        "Max retries exceeded": "connection lost",
     }.items():
         if sign in text:
             return words

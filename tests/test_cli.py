@@ -5,7 +5,6 @@ In process, for speed: `main` is what the console script calls. The main path it
 
 import json
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,32 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from s3 import S3
 
-from dge_ray.cli import main
 from dge_ray.generators import base
 
 Run = Callable[..., tuple[int, str, str]]
 RNG = np.random.default_rng(0)
 N = 120
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Call the command line in an empty folder; gives exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dge-ray", *words])
-        monkeypatch.setattr(sys, "__stdout__", sys.stdout)
-        code = 0
-        try:
-            main()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return call
 
 
 def _frame(**more: object) -> pd.DataFrame:

@@ -82,8 +82,9 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         (modules_below("generators"), ["ray", "mlflow"]),
         (modules_below("downstream"), ["ray", "mlflow"]),
         (["dge_ray.ensemble"], ["ray", "torch", "mlflow"]),
+        (modules_below("distributed"), ["mlflow", "dge_ray.tracking"]),  # so no worker can write to its database
     ],
-    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble"],
+    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble", "distributed"],
 )
 def test_importing_brings_in_nothing_that_it_must_not(imports: list[str], unwanted: list[str]) -> None:
     assert brought_in(imports, unwanted) == []
@@ -109,8 +110,11 @@ def test_ray_is_imported_in_distributed_alone() -> None:
 
 def test_mlflow_is_imported_by_tracking_alone() -> None:
     # _pyfunc.py is the model's own code: MLflow runs it, and `dge_ray` does not import it.
-    assert importers("mlflow", sources()) <= {"tracking.py", "_pyfunc.py"}
+    assert importers("mlflow", sources()) <= {"tracking.py", "tracked_model.py", "_pyfunc.py"}
     assert not [n for text in sources().values() for _, n in imported(text) if n.startswith("dge_ray._pyfunc")]
+    # What they know of it is what the driver does; see tests/test_track.py for who opens the database.
+    tracks = {p for p, text in sources().items() if any(n.startswith("dge_ray.tracking.") for _, n in imported(text))}
+    assert tracks == {"study.py", "track.py"}
 
 
 @pytest.mark.parametrize("part", sorted(MAY_IMPORT))

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from mlflow_server import Server
 
 from dge_ray import tracking_server
 from dge_ray.downstream import make_learner
@@ -29,17 +30,6 @@ from dge_ray.tracked import flatten, legal, report_points
 from dge_ray.tracking import Tracker
 
 SECRET = "hunter2-do-not-tell"
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A set-up MLflow database without runs: setting one up takes seconds, copying it does not."""
-    path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    from mlflow import MlflowClient
-
-    with tracking_server.quiet():
-        MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path.read_bytes()
 
 
 @pytest.fixture(autouse=True)
@@ -314,55 +304,21 @@ def _free_port() -> int:
         return server.getsockname()[1]
 
 
-def _serve(folder: Path, port: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination",
-        str(folder / "files"),
-    ]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "server.log").open("ab") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
-    import requests
-
-    for _ in range(240):
-        try:
-            if requests.get(f"http://127.0.0.1:{port}/health", timeout=1).ok:
-                return server
-        except requests.RequestException:
-            time.sleep(0.25)
-    _kill(server)
-    raise AssertionError((folder / "server.log").read_text())
-
-
-def _kill(server: subprocess.Popen) -> None:
-    """The server and its workers, which are a process group of their own."""
-    import signal
-
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
-
-
 @pytest.fixture
-def server(folder: Path, empty_database: bytes) -> Iterator[dict]:
-    (folder / "mlflow.db").write_bytes(empty_database)
-    port = _free_port()
-    state = {"port": port, "uri": f"http://127.0.0.1:{port}", "process": _serve(folder, port)}
-    yield state
-    _kill(state["process"])
+def server(folder: Path, empty_database: bytes) -> Iterator[Server]:
+    with Server(folder, empty_database) as served:
+        yield served
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_mid_study(folder: Path, server: dict, caplog: pytest.LogCaptureFixture):
+def test_what_is_logged_while_the_server_is_away(folder: Path, server: Server, caplog: pytest.LogCaptureFixture):
     (folder / "out").mkdir()
     (folder / "out" / "report.json").write_text("{}")
     _, table = make_ensemble(folder / "ensemble", "regression")
     features = table.drop_columns(["answer"]).to_pandas().head()
-    tracker = Tracker.open("adult", "abc", uri=server["uri"])
+    tracker = Tracker.open("adult", "abc", uri=server.uri)
     tracker.log_point(10, 1, {"loss": 1.0})
-    _kill(server["process"])
+    server.kill()
     began = time.monotonic()
     with caplog.at_level(logging.WARNING, "dge_ray"):
         for members in (2, 3):
@@ -373,15 +329,15 @@ def test_a_server_that_dies_mid_study(folder: Path, server: dict, caplog: pytest
         tracker.log_model(folder / "ensemble", features, pd.DataFrame({"prediction": np.zeros(5)}))
         assert tracker.flush() == 7
     assert time.monotonic() - began < 5 and len(caplog.records) == 1
-    server["process"] = _serve(folder, server["port"])
+    server.start()
     assert tracker.close() == 0
-    found = runs(server["uri"])
+    found = runs(server.uri)
     assert set(found) == {"adult", "volume=10", "volume=20"}
-    assert history(server["uri"], found["volume=10"], "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
-    assert history(server["uri"], found["volume=20"], "loss") == [(2, 0.5), (3, 1 / 3)]
+    assert history(server.uri, found["volume=10"], "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert history(server.uri, found["volume=20"], "loss") == [(2, 0.5), (3, 1 / 3)]
     assert found["adult"].data.params == {"members": "3"} and found["adult"].info.status == "FINISHED"
-    assert [file.path for file in client(server["uri"]).list_artifacts(tracker.run_id)] == ["report.json"]
-    [model] = client(server["uri"]).search_logged_models([tracker.experiment_id])
+    assert [file.path for file in client(server.uri).list_artifacts(tracker.run_id)] == ["report.json"]
+    [model] = client(server.uri).search_logged_models([tracker.experiment_id])
     assert str(model.status) == "READY" and model.source_run_id == tracker.run_id
 
 
