@@ -61,7 +61,8 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
         return
     on_sigterm = signal.getsignal(signal.SIGTERM)
     joins = "RAY_ADDRESS" in os.environ or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-    quiet = {"logging_level": logging.ERROR, "namespace": NAMESPACE}
+    # The study says itself what happens; pages of other processes' logs, which Ray keeps, would bury it.
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": NAMESPACE}
     if joins:
         ray.init(**quiet)
     else:
@@ -71,7 +72,6 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
             warnings.simplefilter("ignore", FutureWarning)
             ray.init(
                 include_dashboard=False,
-                log_to_driver=False,
                 configure_logging=True,
                 num_cpus=num_cpus,
                 object_store_memory=object_store_memory,
