@@ -5,19 +5,32 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, RayError
 
-from dge_ray.distributed.actors import MemberSpec, start_actor
+from dge_ray.distributed.actors import FIT_RETRIES, MemberSpec, start_actor
 from dge_ray.distributed.placement import MemberDemand, node_places
 from dge_ray.distributed.session import first_line
 from dge_ray.errors import InputError
 
 LOOK_SECONDS = 1.0  # between two listings of the shards
+UNREACHABLE_SECONDS = 10.0  # Ray takes seconds to see that a node is gone, and then starts its actors elsewhere
 DRAWN_AT_ONCE = 8  # shards drawn ahead before the actor looks for a reader's requests
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A call of an actor that is under way. `submit` makes it (again); `then` is called for each member when done."""
+
+    members: list[int]
+    submit: Callable[[], Any]
+    then: Callable[[int], None]
+    tries: int = 1
 
 
 class MemberPool:
@@ -53,7 +66,7 @@ class MemberPool:
         self._started = 0
         self._free: list[tuple[str, Any]] = []  # name and handle of an actor without a member
         self._live: dict[int, tuple[str, Any]] = {}
-        self._tasks: dict[Any, tuple[list[int], Callable[[int], None]]] = {}
+        self._tasks: dict[Any, _Task] = {}
         self._lock = threading.Lock()
         self._look_next = 0.0
         self._stopped = threading.Event()
@@ -97,7 +110,10 @@ class MemberPool:
             self.board.fitting.remote(fits)
 
     def _busy(self) -> set[int]:
-        return {member for members, _ in self._tasks.values() for member in members}
+        return {member for task in self._tasks.values() for member in task.members}
+
+    def _submit(self, task: _Task) -> None:
+        self._tasks[task.submit()] = task
 
     def _start_waiting(self) -> None:
         while self._waiting:
@@ -117,9 +133,11 @@ class MemberPool:
             if fitted:
                 self._ready(member)
             elif len(members) == 1:
-                self._tasks[actor.fit.remote(member, self._train, self._stopping)] = (members, self._ready)
+                call = partial(actor.fit.remote, member, self._train, self._stopping)
+                self._submit(_Task(members, call, self._ready))
             else:
-                self._tasks[actor.fit_together.remote(members, self._train, self._stopping)] = (members, self._ready)
+                call = partial(actor.fit_together.remote, members, self._train, self._stopping)
+                self._submit(_Task(members, call, self._ready))
 
     def _crew(self) -> list[int]:
         """The first waiting member, and those that one actor fits with it."""
@@ -147,19 +165,24 @@ class MemberPool:
             self._stopped.wait(0.1)
             return
         done, _ = ray.wait(list(self._tasks), timeout=0.2)
-        for task in done:
-            members, then = self._tasks.pop(task)
+        for reference in done:
+            task = self._tasks.pop(reference)
             self._look_next = 0.0  # its actor may be wanted elsewhere
             try:
-                ray.get(task)
+                ray.get(reference)
             except RayError as error:
+                # While a lost node is not known as such, Ray's own retries fail one right after the other.
+                if isinstance(error, ActorUnavailableError) and task.tries <= FIT_RETRIES:
+                    self._stopped.wait(UNREACHABLE_SECONDS)
+                    self._submit(replace(task, tries=task.tries + 1))
+                    continue
                 cause = getattr(error, "cause", None) or error
                 message = str(cause) if isinstance(cause, InputError) else first_line(cause)
-                which = " and ".join(map(str, members))
+                which = " and ".join(map(str, task.members))
                 ray.get(self.board.fail.remote(f"member {which} could not be fitted: {message}"))
                 continue
-            for member in members:
-                then(member)
+            for member in task.members:
+                task.then(member)
 
     def _ready(self, member: int) -> None:
         holder = self._live[member][0] if member in self._live else None
@@ -184,7 +207,7 @@ class MemberPool:
             elif needed or member not in streamed:
                 some = missing if needed else missing[:DRAWN_AT_ONCE]
                 actor = self._live[member][1]
-                self._tasks[actor.draw.remote(member, some)] = ([member], lambda _: None)
+                self._submit(_Task([member], partial(actor.draw.remote, member, some), lambda _: None))
         if not self._waiting:
             self._end(self._free)
             self._free.clear()

@@ -98,7 +98,8 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
         return
     on_sigterm = signal.getsignal(signal.SIGTERM)
     joins = joins_cluster()
-    quiet = {"logging_level": logging.ERROR, "namespace": NAMESPACE}
+    # The study says itself what happens; pages of other processes' logs, which Ray keeps, would bury it.
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": NAMESPACE}
     if joins:
         ray.init(**quiet)
     else:
@@ -109,7 +110,6 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
             ray.init(
                 address="local",  # else a cluster that somebody started on this machine would be joined unasked
                 include_dashboard=False,
-                log_to_driver=False,
                 configure_logging=True,
                 num_cpus=num_cpus,
                 object_store_memory=object_store_memory,

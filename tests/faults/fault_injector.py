@@ -128,7 +128,10 @@ class DiskFilled(Fault):
     def prepare(self, folder: Path) -> None:
         self.disk = folder / "studies"
         self.disk.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(self.disk)], check=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(self.disk)]
+        mounted = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if mounted.returncode:
+            raise PermissionError(f"a disk to fill cannot be mounted: {mounted.stderr.strip()}")
 
     def strike(self, running: StudyProcess) -> bool:
         with (self.disk / "filler").open("wb", buffering=0) as filler:
@@ -144,7 +147,8 @@ class DiskFilled(Fault):
         (self.disk / "filler").unlink()
 
     def close(self) -> None:
-        subprocess.run(["umount", "-l", str(self.disk)], check=True)
+        if self.disk.is_mount():
+            subprocess.run(["umount", "-l", str(self.disk)], check=True)
 
 
 class ServerKilled(Fault):
@@ -205,7 +209,8 @@ class Outcome:
     """What became of a struck study.
 
     `after`: files, of `of`, that were finished when the fault came, or, where the command had to be run again, by then.
-    `codes`: of the struck run and of that second one. `line`: what a run that failed said.
+    `codes`: of the struck run and of that second one. `line`: what a run that failed said. `traceback`: there must
+    be none.
     """
 
     kind: str
@@ -213,7 +218,7 @@ class Outcome:
     of: int
     codes: tuple[int, ...]
     line: str
-    traceback: bool
+    traceback: str
     seconds: float
     differences: tuple[str, ...]
     redone: tuple[str, ...]
@@ -273,7 +278,7 @@ class FaultInjector:
                 of=of,
                 codes=tuple(codes),
                 line=line,
-                traceback=any("Traceback" in study.said for study in studies),
+                traceback="".join(study.said for study in studies if "Traceback" in study.said)[-3000:],
                 seconds=round(time.monotonic() - started, 1),
                 differences=tuple(differences(running.study, whole)),
                 redone=tuple(name for name, stamp in kept.items() if now.get(name) != stamp),
