@@ -106,7 +106,7 @@ def told(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         process.wait()
         told.finished = _finished(s3)
         process = _tune(told)
-        out, told.said = process.communicate(timeout=250)
+        out, told.said = process.communicate(timeout=500)
         assert process.returncode == 0, told.said
         told.said += out
         told.report = json.loads(out)

@@ -296,6 +296,8 @@ def test_a_database_that_was_replaced_loses_nothing(here: Path) -> None:
     assert held["volume=100"]["metrics"] == held["volume=200"]["metrics"] == {"loss": [(2, 0.5)]}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_server_that_dies_mid_study(
     done: Path, tmp_path: Path, empty_database: bytes, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

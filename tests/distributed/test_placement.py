@@ -127,6 +127,7 @@ cluster.shutdown()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_node_that_joins_meanwhile_is_used(tmp_path: Path) -> None:
     """Five members on one core, then a second node of two: one actor at first, three later, on both nodes."""
