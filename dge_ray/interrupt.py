@@ -10,6 +10,8 @@ from types import FrameType
 
 AGAIN_SECONDS = 1.0
 INTERRUPTED = 130  # the exit code
+_counts = False  # set by `stop_on_second`, for the process
+_heard_one = False
 
 
 def stop_on_second() -> None:
@@ -18,18 +20,23 @@ def stop_on_second() -> None:
     At once: nothing is awaited or tidied up. Ray's processes end by themselves when their driver is gone, and the
     study's lock is taken over after its lease.
     """
-    heard = False
+    global _counts
+    _counts = True
 
     def hear(*_: object) -> None:
-        nonlocal heard
-        if heard:
-            os.write(2, b"interrupted again: stopped at once; the same command goes on from here\n")
-            os._exit(INTERRUPTED)
-        heard = True
+        _count()
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, hear)
+
+
+def _count() -> None:
+    global _heard_one
+    if _counts and _heard_one:
+        os.write(2, b"interrupted again: stopped at once; the same command goes on from here\n")
+        os._exit(INTERRUPTED)
+    _heard_one = True
 
 
 @contextmanager
@@ -37,23 +44,22 @@ def insistent() -> Iterator[None]:
     """Raise KeyboardInterrupt in the main thread on SIGINT or SIGTERM, and again each second until the block is left.
 
     Libraries below have bare `except`s, some of them around imports, that swallow the first one. If the block ends all
-    the same, KeyboardInterrupt is raised at its end. A signal is also passed on to the handler that was there before,
-    which may know of an earlier one. Outside the main thread, where signals cannot be caught, nothing is done.
+    the same, KeyboardInterrupt is raised at its end. Where `stop_on_second` was called, a second signal ends the
+    process here too. Outside the main thread, where signals cannot be caught, nothing is done.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     heard, left, again = threading.Event(), threading.Event(), threading.Event()
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def hear(number: int, _: FrameType | None) -> None:
         repeated = number == signal.SIGINT and again.is_set()
         again.clear()
         heard.set()
         if left.is_set():
             return
-        earlier = before[number]
-        if callable(earlier) and not repeated:
-            earlier(number, frame)
+        if not repeated:
+            _count()
         raise KeyboardInterrupt
 
     def insist() -> None:
@@ -62,9 +68,7 @@ def insistent() -> Iterator[None]:
                 again.set()
                 _thread.interrupt_main()
 
-    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, hear)
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     thread = threading.Thread(target=insist, name="interrupt", daemon=True)
     thread.start()
     try:
