@@ -136,7 +136,11 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     logging.getLogger("dge_ray").setLevel(logging.WARNING)
     warnings.simplefilter("ignore")
-    stop_on_second()
+    with stop_on_second():
+        _run()
+
+
+def _run() -> None:
     code = 0
     try:
         if {"--help", "-h"}.isdisjoint(sys.argv[1:]) and sys.argv[1:]:

@@ -10,25 +10,31 @@ from types import FrameType
 
 AGAIN_SECONDS = 1.0
 INTERRUPTED = 130  # the exit code
-_counts = False  # set by `stop_on_second`, for the process
+_counts = False  # within `stop_on_second`
 _heard_one = False
 
 
-def stop_on_second() -> None:
-    """Have the first SIGINT or SIGTERM of this process raise KeyboardInterrupt, and the second end the process.
+@contextmanager
+def stop_on_second() -> Iterator[None]:
+    """Within the block, the first SIGINT or SIGTERM raises KeyboardInterrupt, and the second ends the process.
 
     At once: nothing is awaited or tidied up. Ray's processes end by themselves when their driver is gone, and the
-    study's lock is taken over after its lease.
+    study's lock is taken over after its lease. Handlers are as before after the block.
     """
-    global _counts
-    _counts = True
+    global _counts, _heard_one
 
     def hear(*_: object) -> None:
         _count()
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, hear)
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    _counts, _heard_one = True, False
+    try:
+        yield
+    finally:
+        _counts = False
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _count() -> None:
@@ -44,8 +50,8 @@ def insistent() -> Iterator[None]:
     """Raise KeyboardInterrupt in the main thread on SIGINT or SIGTERM, and again each second until the block is left.
 
     Libraries below have bare `except`s, some of them around imports, that swallow the first one. If the block ends all
-    the same, KeyboardInterrupt is raised at its end. Where `stop_on_second` was called, a second signal ends the
-    process here too. Outside the main thread, where signals cannot be caught, nothing is done.
+    the same, KeyboardInterrupt is raised at its end. Within `stop_on_second` a second signal ends the process
+    here too. Outside the main thread, where signals cannot be caught, nothing is done.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -62,7 +62,8 @@ def test_without_a_signal_nothing_happens_in_any_thread() -> None:
 TWICE = """
 import os, signal, sys, time
 from dge_ray.interrupt import insistent, stop_on_second
-stop_on_second()
+guard = stop_on_second()
+guard.__enter__()
 inside, numbers = sys.argv[1] == "inside", [getattr(signal, name) for name in sys.argv[2:]]
 def slowly_end():
     print("ending", flush=True)
