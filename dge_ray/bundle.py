@@ -36,9 +36,9 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
         members = fitted
     if not 1 <= members <= fitted:
         raise InputError("members", str(members), f"1 to the {fitted} fitted members of this study")
-    balance = options.get("balance")
+    balance = None if options.get("balance") is None else str(options["balance"])  # a column may be named 3
     if balance is not None:
-        check_balanced(str(balance), schema)
+        check_balanced(balance, schema)
     out = Folder.open(options["out"], "out")
     out.check_readable("out")
     if out.list():

@@ -54,6 +54,15 @@ def test_every_line_is_an_object_with_study_member_and_volume() -> None:
     assert (lines[4]["member"], lines[4]["shard"], lines[4]["message"]) == (2, 4, "3 rows")
 
 
+def test_secrets_are_masked_in_every_line() -> None:
+    stream = io.StringIO()
+    progress = JsonProgress("adult", stream)
+    progress.say("cannot read https://me:hunter2@host/x")
+    progress.event({"event": "failed", "at": 0.0, "message": "s3://b/x?secret_key=hunter2"})
+    lines = stream.getvalue().splitlines()
+    assert "hunter2" not in stream.getvalue() and all(json.loads(line)["study"] == "adult" for line in lines)
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     """A study's folder with one of two members fitted and two fits done."""
