@@ -126,7 +126,7 @@ def test_predictions_are_the_plain_loops(done: Path, prepared: Prepared) -> None
         assert all(np.array_equal(mine[split], kept[split]) for split in mine), job
 
 
-def test_mlflow_holds_it_all(done: Path, prepared: Prepared) -> None:
+def test_mlflow_holds_it_all(done: Path, prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
     import pandas as pd
     from mlflow import MlflowClient
@@ -142,7 +142,7 @@ def test_mlflow_holds_it_all(done: Path, prepared: Prepared) -> None:
     assert sorted(metric.step for metric in history) == [1, 2, 3]
     assert {file.path for file in client.list_artifacts(parents[0].info.run_id)} >= {"report.json", "report.html"}
     assert parents[0].inputs.dataset_inputs[0].dataset.digest
-    mlflow.set_tracking_uri(uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)  # mlflow.set_tracking_uri would last for the whole process
     model = mlflow.pyfunc.load_model(f"runs:/{parents[0].info.run_id}/model")
     test = prepared.parts["test"].drop_columns(["target"]).to_pandas()
     answer = model.predict(test)
@@ -195,12 +195,14 @@ def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
     assert not (study / "lock.json").exists()
 
     process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
+    _await(lambda: (study / "lock.json").exists())
+    found = study_status(str(study), {})  # from another process while it starts; looking takes seconds
+    assert found["state"] == "running" and found["members_fitted"] >= 1
     _await(lambda: len(list(study.glob("predictions/*.parquet"))) >= 2)
-    found = study_status(str(study), {})  # from another process while it runs
-    assert found["state"] == "running" and found["members_fitted"] == 3 and found["fits_on_disk"] >= 2
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert study_status(str(study), {}, sleep=lambda _: None)["state"] == "left"
+    found = study_status(str(study), {}, sleep=lambda _: None)
+    assert found["state"] == "left" and found["members_fitted"] == 3 and found["fits_on_disk"] >= 2
     assert not (study / "report.json").exists()
     finished = {str(p): p.stat().st_mtime_ns for p in study.rglob("*.parquet")} | {
         str(p): p.stat().st_mtime_ns for p in study.rglob("member.json")

@@ -405,14 +405,7 @@ def test_the_ensemble_as_a_pyfunc_model(task: str, database: str, folder: Path):
     reader = client(database)
     [logged] = reader.search_logged_models([tracker.experiment_id])
     assert logged.source_run_id == tracker.run_id and str(logged.status) == "READY"
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(database)
-    try:
-        model = load_model(f"runs:/{tracker.run_id}/model")
-    finally:
-        mlflow.set_tracking_uri(before)
+    model = load_model(f"runs:/{tracker.run_id}/model")
     scored = model.predict(frame)
     if task == "binary":
         np.testing.assert_allclose(scored[["proba_no", "proba_yes"]].to_numpy(), mean, rtol=1e-12)
