@@ -7,18 +7,19 @@ from typing import Any
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.sampling import draw_members
 from dge_ray.errors import InputError, nearest
-from dge_ray.folder import find_study, read_schema, read_study_config
+from dge_ray.folder import IDENTITY, find_study, read_schema, read_study_config
 from dge_ray.generators.balanced import check_balanced
 from dge_ray.storage import Folder
 
+DRAWING = "drawing.json"  # in `out` until all is written: whose rows they are
 KEYS = ["out", "volume", "members", "storage", "balance"]
 
 
 def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Write the first `volume` rows of each member of a study to `out`. Returns bundle.json's content and where it is.
 
-    Shards that the study already holds are read, not drawn again. `balance`: rows of their own, with as many of each
-    category of that column.
+    Shards that the study already holds are read, not drawn again, and a call that was cut off is gone on with.
+    `balance`: rows of their own, with as many of each category of that column.
 
     Raises:
         InputError: an unknown or missing key, no such study, members not fitted, or a folder that is not empty.
@@ -41,9 +42,8 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
         check_balanced(balance, schema)
     out = Folder.open(options["out"], "out")
     out.check_readable("out")
-    if out.list():
-        raise InputError("out", f"{out}, which is not empty", "an empty or absent folder")
-    out.check_writable("out")
+    facts = {"identity": folder.read_json(IDENTITY), "members": members, "volume": volume, "balance": balance}
+    _claim(out, facts)
     assert config.shard_rows is not None  # resolved before the study's first member was fitted
     spec = MemberSpec(
         folder=folder,
@@ -56,7 +56,7 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     )
     draw_members(spec, out, members=members, volume=volume, say=say)
     report = folder.read_json("report.json") if folder.exists("report.json") else {}
-    facts = {
+    described = {
         "generator": config.generator_name,
         "version": version("dge-ray"),
         "members": members,
@@ -69,8 +69,24 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
         "licence": "not stated",
     }
     out.write_bytes("schema.json", schema.to_json().encode())
-    out.write_json("bundle.json", facts)
-    return {**facts, "out": str(out)}
+    out.write_json("bundle.json", described)
+    out.delete(DRAWING)
+    return {**described, "out": str(out)}
+
+
+def _claim(out: Folder, facts: dict[str, Any]) -> None:
+    """See that `out` is empty, or holds what an earlier call with these facts had written when it was cut off.
+
+    Raises:
+        InputError: it holds anything else, or cannot be written.
+    """
+    held = out.list()
+    if held and not (out.exists(DRAWING) and out.read_json(DRAWING) == facts):
+        got = "a bundle of another call, not finished" if out.exists(DRAWING) else "which is not empty"
+        raise InputError("out", f"{out}, {got}", "an empty or absent folder, or one that the same call began to fill")
+    out.check_writable("out")
+    if not held:
+        out.write_json(DRAWING, facts)
 
 
 def _whole(options: Mapping[str, Any], key: str, *, optional: bool = False) -> Any:

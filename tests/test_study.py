@@ -225,13 +225,27 @@ def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
 
 def test_a_bundle_holds_the_members_rows_and_no_more(done: Path, prepared: Prepared, tmp_path: Path) -> None:
     from dge_ray.bundle import write_bundle
+    from dge_ray.errors import InputError
     from dge_ray.table import TableSchema, check_table
 
-    out, volume = tmp_path / "bundle", 2 * prepared.n + 700  # beyond what the study has drawn
-    made = write_bundle(
-        str(done / "studies" / "breast_cancer"), {"out": str(out), "volume": volume, "members": 2}, print
-    )
-    assert made["members"] == 2
+    study, out = str(done / "studies" / "breast_cancer"), tmp_path / "bundle"
+    volume = 2 * prepared.n + 700  # beyond what the study has drawn
+    options = {"out": str(out), "volume": volume, "members": 2}
+
+    def cut_off(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(study, options, cut_off)
+    finished = {p: p.stat().st_mtime_ns for p in out.glob("*/*.parquet")}
+    assert finished and not (out / "bundle.json").exists()
+    with pytest.raises(InputError, match=r"^out: got .*a bundle of another call"):
+        write_bundle(study, {**options, "volume": volume + 1}, print)
+    said: list[str] = []
+    made = write_bundle(study, options, said.append)
+    assert made["members"] == 2 and "were written before" in said[0]
+    assert f"{2 * volume:,} of {2 * volume:,} rows" in said[-1]
+    assert {p: p.stat().st_mtime_ns for p in finished} == finished
     assert sorted(p.name for p in out.iterdir()) == ["bundle.json", "member=000", "member=001", "schema.json"]
     schema = TableSchema.from_json((out / "schema.json").read_text())
     parts = [pq.ParquetFile(p).read() for p in sorted((out / "member=001").iterdir())]
