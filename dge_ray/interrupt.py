@@ -1,6 +1,5 @@
 """Ctrl-C and SIGTERM: the first ends the work in good order and cannot be swallowed, the second ends it at once."""
 
-import _thread
 import os
 import signal
 import threading
@@ -68,11 +67,14 @@ def insistent() -> Iterator[None]:
             _count()
         raise KeyboardInterrupt
 
+    main = threading.get_ident()
+
     def insist() -> None:
         while not left.wait(AGAIN_SECONDS):
             if heard.is_set():
                 again.set()
-                _thread.interrupt_main()
+                # A real signal: `_thread.interrupt_main` would not wake a main thread that sleeps or waits.
+                signal.pthread_kill(main, signal.SIGINT)
 
     before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     thread = threading.Thread(target=insist, name="interrupt", daemon=True)

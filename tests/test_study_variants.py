@@ -76,6 +76,7 @@ def test_members_of_two_generators_under_constraints(tmp_path: Path) -> None:
     assert process.returncode == 2 and "exists with another constraints" in err
 
 
+@pytest.mark.slow
 def test_members_start_from_a_saved_generator(tmp_path: Path) -> None:
     """Half of the table first, the whole table from it: the members' first epochs begin where the other's ended."""
     words = ["breast_cancer", "generator=autoregressive", "members=1", "ratios=1", "learner=linear"]

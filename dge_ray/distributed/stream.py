@@ -1,6 +1,6 @@
 """A member's rows as a Ray Dataset: whole shards, in order, back-pressured, each generated once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ READS_AT_ONCE = 2  # one shard is consumed while the next is drawn; more would o
 class SyntheticDatasource(Datasource):
     """Some shards of one member. A shard on disk is read; one that is not is asked of the actor named `holder`."""
 
-    def __init__(self, spec: MemberSpec, member: int, shards: range, holder: str) -> None:
+    def __init__(self, spec: MemberSpec, member: int, shards: Sequence[int], holder: str) -> None:
         self.spec, self.member, self.shards, self.holder = spec, member, shards, holder
 
     def get_name(self) -> str:
@@ -76,13 +76,12 @@ def _configure() -> None:
     context.print_on_execution_start = False
 
 
-def member_dataset(spec: MemberSpec, member: int, volume: int, holder: str, *, after: int = 0) -> ray.data.Dataset:
-    """A member's rows from shard `after` on to row `volume`, rounded up to whole shards, as a lazy, ordered Dataset.
+def member_dataset(spec: MemberSpec, member: int, shards: Sequence[int], holder: str) -> ray.data.Dataset:
+    """These shards of a member, whole and in order, as a lazy Dataset.
 
     `holder` names the actor that has the member's generator.
     """
     _configure()
-    shards = range(after, spec.shards(volume))
     return ray.data.read_datasource(
         SyntheticDatasource(spec, member, shards, holder),
         override_num_blocks=len(shards),

@@ -4,7 +4,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.reader import MemberReader, member_blocks
 from dge_ray.distributed.session import first_line
-from dge_ray.downstream import Learner, StreamingLearner, make_learner
+from dge_ray.downstream import Learner, StreamingLearner, make_learner, slices
 from dge_ray.errors import StudyError
 from dge_ray.predictions import Job, model_folder, write_predictions
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
@@ -78,7 +78,7 @@ class _Worker:
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.spec, self.real, self.board = spec, real, board
         self.schema = spec.members.schema
-        self.reader = MemberReader(TableCodec(self.schema), self._stream)
+        self.reader = MemberReader(TableCodec(self.schema), self._stream, spec.members.shard_rows)
         self.together = self._learner(0).streams and self.world > 1
         self.turn = ray.get(board.register.remote(self.rank))
 
@@ -98,12 +98,13 @@ class _Worker:
             self._do(*handed)
             done += 1
 
-    def _stream(self, member: int, held: int, volume: int) -> Iterator[pa.Table]:
-        """A member's blocks; the Board hears how far they are read."""
-        for block in member_blocks(self.spec.members, member, held, volume):
+    def _stream(self, member: int, shards: Sequence[int]) -> Iterator[pa.Table]:
+        """A member's shards; the Board hears how far they are read."""
+        rows, read = self.spec.members.shard_rows, 0
+        for block in member_blocks(self.spec.members, member, shards):
             yield block
-            held += block.num_rows
-            self.board.took.remote(member, held)
+            read += block.num_rows
+            self.board.took.remote(member, shards[(read - 1) // rows] * rows + (read - 1) % rows + 1)
 
     def _learner(self, seed: int) -> Learner:
         return make_learner(self.spec.learner, self.spec.settings, self.schema, seed=seed)
@@ -114,7 +115,9 @@ class _Worker:
         if isinstance(learner, StreamingLearner):
             average = _sum_over_workers if self.together else None
             part = (self.rank, self.world) if self.together else (0, 1)
-            learner.fit_stream(lambda: self._batches(job, ahead), self._rows(job), average=average, part=part)
+            learner.fit_stream(
+                lambda ranges: self._rows_of(job, ahead, ranges), self._rows(job), average=average, part=part
+            )
         else:
             learner.fit(self._columns(job, ahead))
         fit_cpu = time.process_time() - cpu
@@ -147,11 +150,16 @@ class _Worker:
         parts = [self.reader.prefix(member, job.volume) for member in job.members]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _batches(self, job: Job, ahead: int) -> Iterator[Columns]:
+    def _rows_of(self, job: Job, ahead: int, ranges: Sequence[range]) -> Iterator[Columns]:
+        """Ranges of the rows that a job learns from: its members', one after another."""
         if job.kind == "real":
-            yield self.real["train"]
-        for member in job.members:
-            yield from self.reader.batches(member, job.volume, ahead)
+            yield from slices(self.real["train"], ranges)
+        for i, member in enumerate(job.members):
+            first = i * job.volume
+            spans = (range(max(s.start - first, 0), min(s.stop - first, job.volume)) for s in ranges)
+            own = [span for span in spans if span]
+            if own:
+                yield from self.reader.rows(member, job.volume, own, ahead)
 
 
 def _keep_model(folder: Folder, label: str, job: Job, learner: Learner) -> None:

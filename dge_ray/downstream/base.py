@@ -1,6 +1,6 @@
 """What a learner is, and how its predictions are laid on the schema's classes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -35,13 +35,23 @@ class Learner(Protocol):
     def save(self, folder: Path) -> None: ...
 
 
+RowsOf = Callable[[Sequence[range]], Iterator[Columns]]
+"""Reads some ranges of a stream's rows, apart and in order, in pieces of any length."""
+
+
+def slices(columns: Columns, ranges: Sequence[range]) -> Iterator[Columns]:
+    """Ranges of rows in memory."""
+    for span in ranges:
+        yield {name: values[span.start : span.stop] for name, values in columns.items()}
+
+
 @runtime_checkable
 class StreamingLearner(Learner, Protocol):
     """A learner that never needs all rows at once, and that several workers can fit together."""
 
     def fit_stream(
         self,
-        batches: Callable[[], Iterator[Columns]],
+        rows_of: RowsOf,
         rows: int,
         *,
         average: "Callable[[list[torch.Tensor]], None] | None" = None,

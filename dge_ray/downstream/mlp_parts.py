@@ -1,6 +1,6 @@
 """What the torch MLP is made of: its encoding of rows, its network as one flat vector, the cutting of a stream."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, Self
@@ -152,29 +152,44 @@ class Network:
         return linear(x, parts[-2], parts[-1])
 
 
-def blocks(batches: Callable[[], Iterator[Columns]], rows: int, size: int) -> Iterator[Columns]:
-    """The first `rows` rows of a stream in blocks of `size` rows, the last maybe smaller, whatever its batches.
+class Block(NamedTuple):
+    """A block of a stream's rows, and the part of it that one worker learns from; both by their place in the stream."""
+
+    rows: range
+    own: range
+
+
+def blocks(rows: int, size: int, rank: int, world: int) -> list[Block]:
+    """The first `rows` rows of a stream in blocks of `size`, the last maybe smaller; the workers' parts are disjoint.
+
+    >>> blocks(5, 4, 1, 2)
+    [Block(rows=range(0, 4), own=range(2, 4)), Block(rows=range(4, 5), own=range(4, 5))]
+    """
+    found = []
+    for start in range(0, rows, size):
+        n = min(size, rows - start)
+        found.append(Block(range(start, start + n), range(start + n * rank // world, start + n * (rank + 1) // world)))
+    return found
+
+
+def cut(pieces: Iterable[Columns], sizes: Iterable[int]) -> Iterator[Columns]:
+    """A stream's pieces, of any length, cut to these sizes.
 
     Raises:
         StudyError: the stream ends early.
     """
-    held: list[Columns] = []
-    waiting = given = 0
-    for batch in batches():
-        n = min(len(next(iter(batch.values()))), rows - given - waiting)
-        held.append({name: values[:n] for name, values in batch.items()})
-        waiting += n
-        while waiting >= size:
-            joined = _joined(held)
-            yield {name: values[:size] for name, values in joined.items()}
-            held = [{name: values[size:] for name, values in joined.items()}]
-            waiting, given = waiting - size, given + size
-        if given + waiting == rows:
-            break
-    if given + waiting < rows:
-        raise StudyError(f"the stream of rows ended after {given + waiting} of {rows}")
-    if waiting:
-        yield _joined(held)
+    source, held, waiting, given = iter(pieces), list[Columns](), 0, 0
+    for size in sizes:
+        while waiting < size:
+            piece = next(source, None)
+            if piece is None:
+                raise StudyError(f"the stream of rows ended after {given + waiting} of {given + size} rows")
+            held.append(piece)
+            waiting += len(next(iter(piece.values())))
+        joined = _joined(held)
+        yield {name: values[:size] for name, values in joined.items()}
+        held = [{name: values[size:] for name, values in joined.items()}]
+        waiting, given = waiting - size, given + size
 
 
 def _joined(parts: list[Columns]) -> Columns:

@@ -1,8 +1,9 @@
 """An MLP that learns from a stream of rows, batch by batch, by one worker or several that average gradients."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy, mse_loss
 
-from dge_ray.downstream.base import align, single
-from dge_ray.downstream.mlp_parts import Network, Rows, Scale, blocks, encode, encode_features
+from dge_ray.downstream.base import RowsOf, align, single, slices
+from dge_ray.downstream.mlp_parts import Block, Network, Rows, Scale, blocks, cut, encode, encode_features
 from dge_ray.downstream.store import describe, write_description
 from dge_ray.errors import InputError, StudyError, nearest
 from dge_ray.seeds import Purpose, integer, numpy_generator
@@ -21,7 +22,7 @@ from dge_ray.table.codec import Columns
 from dge_ray.table.schema import TableSchema
 
 WEIGHTS = "model.safetensors"
-BLOCK_ROWS = 32_768  # held at once, and shuffled among themselves
+BLOCK_ROWS = 131_072  # shuffled among themselves; some shards, so that few are read by two workers
 PREDICT_ROWS = 65_536
 MIN_BATCHES = 8  # a small sample is cut into at least this many minibatches an epoch, of at least MIN_BATCH rows
 MIN_BATCH = 16
@@ -92,9 +93,9 @@ class TorchMLP:
 
     Rows come as a stream and are cut into blocks of about `BLOCK_ROWS`, shuffled by the seed within their block, and
     cut into minibatches: what a minibatch holds depends on the rows' order alone, not on the stream's batches or the
-    number of workers. Means, spreads and medians are those of the first block. Worker r of W computes the gradient of
-    its share of each minibatch; after the sum over workers all take the same step, so W workers fit what one fits, up
-    to the order of sums. Runs on the CPU.
+    number of workers. Means, spreads and medians are those of the first block. Worker r of W reads one W-th of each
+    block and computes the gradient of those rows of a minibatch that it has, about a W-th; after the sum over workers
+    all take the same step, so W workers fit what one fits, up to the order of sums. Runs on the CPU.
     """
 
     streams = True
@@ -107,11 +108,11 @@ class TorchMLP:
 
     def fit(self, columns: Columns) -> Self:
         """`fit_stream` on a table in memory, by one worker."""
-        return self.fit_stream(lambda: iter([columns]), len(next(iter(columns.values()))))
+        return self.fit_stream(partial(slices, columns), len(next(iter(columns.values()))))
 
     def fit_stream(
         self,
-        batches: Callable[[], Iterator[Columns]],
+        rows_of: RowsOf,
         rows: int,
         *,
         average: Callable[[list[torch.Tensor]], None] | None = None,
@@ -120,8 +121,8 @@ class TorchMLP:
         """Fit on the first `rows` rows of a stream.
 
         Args:
-            batches: starts the stream afresh; it is read once where `rows` fit in one block, else once an epoch. Every
-                worker reads the same rows.
+            rows_of: reads ranges of the stream: this worker's part of every block, and the whole first block for its
+                means. Called once where `rows` fit in one block, else once an epoch.
             average: replaces tensors by their sum over workers, in place; the worker's share is weighted already.
             part: (rank, workers).
 
@@ -134,30 +135,35 @@ class TorchMLP:
         shuffler = numpy_generator(self.seed, Purpose.LEARNER, index=0)
         generator = torch.Generator().manual_seed(integer(self.seed, Purpose.LEARNER, index=1))
         step = _Adam(self.network.initial(generator), settings, total=passes * math.ceil(rows / size))
+        parts = blocks(rows, block_rows, rank, world)
         held: list[Rows] = []
+        self.scale = None
         for _ in range(passes):
-            for block in held or self._encoded(batches, rows, block_rows):
-                if rows <= block_rows:
-                    held = [block]
-                order = torch.from_numpy(shuffler.permutation(len(block.target)))
+            for block, mine in zip(parts, held or self._encoded(rows_of, parts), strict=True):
+                if len(parts) == 1:
+                    held = [mine]
+                first = block.own.start - block.rows.start
+                order = torch.from_numpy(shuffler.permutation(len(block.rows)))
                 for index in order.split(size):
-                    n = len(index)
-                    share = slice(n * rank // world, n * (rank + 1) // world)
-                    masks = [self._mask(n, width, generator)[share] for width in settings.hidden]
-                    gradient = self._gradient(step.weights, block.take(index[share]), masks, n)
+                    here = (index >= first) & (index < first + len(block.own))
+                    masks = [self._mask(len(index), width, generator)[here] for width in settings.hidden]
+                    gradient = self._gradient(step.weights, mine.take(index[here] - first), masks, len(index))
                     if average is not None:
                         average([gradient])
                     step(gradient)
         self.weights = step.weights
         return self
 
-    def _encoded(self, batches: Callable[[], Iterator[Columns]], rows: int, size: int) -> Iterator[Rows]:
-        first = True
-        for block in blocks(batches, rows, size):
-            if first:
-                self.scale, first = Scale.of(block, self.schema), False
-            assert self.scale is not None
-            yield encode(block, self.schema, self.scale)
+    def _encoded(self, rows_of: RowsOf, parts: Sequence[Block]) -> Iterator[Rows]:
+        """A worker's part of each block."""
+        wanted = [part.own for part in parts]
+        if self.scale is None:
+            wanted[0] = parts[0].rows
+        for part, columns in zip(parts, cut(rows_of(wanted), map(len, wanted)), strict=True):
+            if self.scale is None:
+                self.scale = Scale.of(columns, self.schema)
+                [columns] = slices(columns, [part.own])  # the first block begins at row 0
+            yield encode(columns, self.schema, self.scale)
 
     def _mask(self, n: int, width: int, generator: torch.Generator) -> torch.Tensor:
         """Dropout for a whole minibatch: every worker draws all of it and keeps its share."""
@@ -165,7 +171,9 @@ class TorchMLP:
         return (torch.rand((n, width), generator=generator) < keep).float() / keep
 
     def _gradient(self, weights: torch.Tensor, rows: Rows, masks: list[torch.Tensor], n: int) -> torch.Tensor:
-        """This share's part of the gradient of the mean loss over the minibatch's `n` rows."""
+        """These rows' part of the gradient of the mean loss over the minibatch's `n` rows."""
+        if not len(rows.target):
+            return torch.zeros_like(weights)
         leaf = weights.requires_grad_(True)
         scores = self.network.forward(leaf, rows.codes, rows.numbers, masks)
         if self.schema.task == "regression":

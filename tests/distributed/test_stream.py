@@ -56,11 +56,11 @@ def _direct(spec: MemberSpec, shards: int) -> pa.Table:
 
 
 def _dataset(spec: MemberSpec, shards: int) -> ray.data.Dataset:
-    return member_dataset(spec, 0, shards * SHARD, spec.actor_name(0))
+    return member_dataset(spec, 0, range(shards), spec.actor_name(0))
 
 
 def _streamed(spec: MemberSpec, volume: int) -> pa.Table:
-    dataset = member_dataset(spec, 0, volume, spec.actor_name(0))
+    dataset = _dataset(spec, spec.shards(volume))
     return pa.concat_tables(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
 
 

@@ -1,7 +1,7 @@
 """Faults at random moments of a real study: it ends, or ends with one line and goes on when it is run again, and is
 then the undisturbed one bit for bit, with nothing that was finished done again and no file half-written.
 
-One fault of two cheap kinds runs by default; the others are slow. `experiments/faults/run.py` lets thirty happen.
+One fault of a cheap kind runs by default; the others are slow. `experiments/faults/run.py` lets thirty happen.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from fault_injector import FAULTS, FaultInjector
 from fault_study import rows, undisturbed
 
 WORDS = ["generator=copula", "members=3", "ratios=0.5,1,2", "workers=1"]
-QUICK = ("worker", "disk")
+QUICK = ("worker",)
 ENDS_ALONE = {"actor", "worker", "trial", "server", "store", "node"}  # the others end with one line
 
 
