@@ -132,6 +132,9 @@ class StudyConfig(Frozen):
     members: Literal["auto"] | Annotated[int, BeforeValidator(_number), Field(ge=1, le=10_000)] = Field(
         "auto", description="auto or a whole number from 1"
     )
+    groups: int = Field(
+        1, ge=1, le=1000, description="a whole number from 1 (disjoint groups of members, each with its baselines)"
+    )
     max_members: int = Field(16, ge=4, le=10_000, description="a whole number from 4 (where members=auto stops)")
     ratios: Annotated[tuple[float, ...], BeforeValidator(_listed), AfterValidator(_positive)] = Field(
         DEFAULT_RATIOS, description="numbers above 0, as 0.5,1,2 (synthetic rows a member over real rows)"

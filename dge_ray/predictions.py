@@ -26,8 +26,8 @@ class Job:
     """One downstream fit.
 
     `member`: fit on the first `volume` rows of member `member`, learner seed 0. `ensemble`: the same rows, learner seed
-    `index` (naive ensemble). `concatenated`: the first `volume` rows of each of the members 0..`index`-1, one after the
-    other (naive concatenated). `real`: the real rows that the generators were fitted on.
+    `index` (naive ensemble). `concatenated`: the first `volume` rows of each of `index` members from `member` on, one
+    after the other (naive concatenated). `real`: the real rows that the generators saw, learner seed `index`.
     """
 
     kind: Literal["member", "ensemble", "concatenated", "real"]
@@ -44,7 +44,7 @@ class Job:
         """The members whose rows this fit reads."""
         if self.kind == "real":
             return []
-        return list(range(self.index)) if self.kind == "concatenated" else [self.member]
+        return [self.member + i for i in range(self.index)] if self.kind == "concatenated" else [self.member]
 
     @property
     def rows(self) -> int:

@@ -137,6 +137,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         check_generator(name, settings)
     if config.search.drop_hopeless and config.search.name != "grid":
         raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
+    _check_groups(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         whole, target = _read(config)
@@ -193,6 +194,17 @@ def _read(config: StudyConfig) -> tuple[pa.Table, str]:
     if config.drop_missing_target:
         table = drop_missing_target(table, target)
     return table, target
+
+
+def _check_groups(config: StudyConfig) -> None:
+    if config.groups == 1:
+        return
+    if config.members == "auto":
+        raise InputError("members", "auto with groups", f"a number of members in {config.groups} equal groups")
+    size = config.members // config.groups
+    if size < 2 or size * config.groups != config.members:
+        got = f"{config.groups} with {config.members} members"
+        raise InputError("groups", got, "a number that parts the members into equal groups of at least 2")
 
 
 def _check_pretrained(prepared: Prepared) -> None:

@@ -71,6 +71,7 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         _test_table(report),
         "<h2>Differences to DGE</h2>",
         _difference_table(report),
+        _group_table(report),
         "<h2>Reflection point</h2>",
         _pairs(_reflection_rows(report)),
         "<h2>Members</h2>",
@@ -194,6 +195,27 @@ def _difference_table(report: Mapping) -> str:
         "= the interval holds 0. Beating naive single in a convex loss proves nothing: averaging never loses there."
     )
     return _table(["against", *(label(metric) for metric in metrics)], rows, caption)
+
+
+def _group_table(report: Mapping) -> str:
+    """Every approach in each of the disjoint groups of members, where there are several."""
+    found = report.get("groups") or {}
+    if not found:
+        return ""
+    metrics = sorted(next(iter(found["methods"].values())), key=lambda name: name != report.get("metric"))
+    rows = []
+    for method, by_metric in found["methods"].items():
+        found_by = [by_metric[metric] for metric in metrics]
+        cells = "".join(
+            f"<td class='n'>{number(one['mean'])}<br><small>± {number(one['sd'])}</small></td>" for one in found_by
+        )
+        name = method.replace("dge_", "DGE, K = ").replace("_", " ")
+        rows.append(f"<tr><th scope='row'>{escape(name)}</th>{cells}</tr>")
+    caption = (
+        f"Mean and standard deviation over {found['groups']} disjoint groups of {found['size']} members, on the same "
+        "test rows: what new generators and learner seeds would change, not what other real rows would."
+    )
+    return "<h2>Groups of members</h2>" + _table(["approach", *map(label, metrics)], rows, caption)
 
 
 def _pairs(rows: Iterable[tuple[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from dge_ray.stats.combine import ensemble_mean
 from dge_ray.stats.compare import metrics_of, naive_single, naive_single_difference, paired_difference
 from dge_ray.stats.disagreement import disagreement
 from dge_ray.stats.families import MIN_MEMBERS, between_share
+from dge_ray.stats.groups import group_table
 from dge_ray.stats.losses import METRICS
 from dge_ray.stats.reflection import ReflectionPoint, reflection_point, risk_interval
 from dge_ray.stats.surface import estimate_surface
@@ -39,10 +40,19 @@ SURFACE = pa.schema(
 )
 
 
-def baseline_jobs(members: int, volume: int) -> list[Job]:
-    """The fits behind the baselines at the chosen volume; naive ensemble's first is member 0's own."""
+def baseline_jobs(members: int, volume: int, groups: int = 1) -> list[Job]:
+    """The fits behind the baselines at the chosen volume; naive ensemble's first is the first member's own.
+
+    With `groups`, also those of each of so many disjoint groups of members, and of the ensemble on real rows.
+    """
     ensemble = [Job("ensemble", 0, volume, index) for index in range(1, members)]
-    return [*ensemble, Job("concatenated", 0, volume, members), Job("real")]
+    jobs = [*ensemble, Job("concatenated", 0, volume, members), Job("real")]
+    size = members // groups
+    for first in range(0, members, size) if groups > 1 else ():
+        jobs += [Job("ensemble", first, volume, index) for index in range(1, size)]
+        jobs.append(Job("concatenated", first, volume, size))
+    jobs += [Job("real", index=index) for index in range(1, size)] if groups > 1 else []
+    return list(dict.fromkeys(jobs))
 
 
 def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volumes: Sequence[int]) -> ReflectionPoint:
@@ -106,6 +116,7 @@ def assemble_report(
         },
         "test": test,
         "test_differences": differences,
+        **_groups(prepared, folder, at_choice, truth, choice.volume),
         **_members_differ(prepared, at_choice),
         **_families(config, at_choice),
         **_constraints(config, folder, members),
@@ -155,7 +166,8 @@ def _test(
 def _cost(
     prepared: Prepared, folder: Folder, members: int, volumes: Sequence[int], volume: int, wall_seconds: float
 ) -> dict[str, Any]:
-    jobs = [Job("member", k, m) for k in range(members) for m in volumes] + baseline_jobs(members, volume)
+    jobs = [Job("member", k, m) for k in range(members) for m in volumes]
+    jobs += baseline_jobs(members, volume, prepared.config.groups)
     done = finished(folder, prepared.label, jobs)
     learned = sum(_cpu(folder, f"costs/{prepared.label}-{job.address}.json") for job in done)
     return {
@@ -182,6 +194,35 @@ def _members_differ(prepared: Prepared, at_choice: np.ndarray) -> dict[str, Any]
         return {}
     mean, lower, upper = disagreement(at_choice, task=prepared.task)
     return {"members_differ": {"disagreement": mean, "interval": [lower, upper]}}
+
+
+def _groups(
+    prepared: Prepared, folder: Folder, at_choice: np.ndarray, truth: np.ndarray, volume: int
+) -> dict[str, Any]:
+    """The table of van Breugel et al.: every approach in each group of members, where there are several."""
+    members, groups = len(at_choice), prepared.config.groups
+    if groups == 1:
+        return {}
+    size = members // groups
+
+    def read(*jobs: Job) -> list[np.ndarray]:
+        return [read_predictions(folder, prepared.label, job, prepared.width)["test"] for job in jobs]
+
+    ensembles, concatenated = [], []
+    for first in range(0, members, size):
+        seeds = read(*(Job("ensemble", first, volume, index) for index in range(1, size)))
+        ensembles.append(np.stack([at_choice[first], *seeds]))
+        concatenated += read(Job("concatenated", first, volume, size))
+    real = np.stack(read(*(Job("real", index=index) for index in range(size))))
+    table = group_table(
+        at_choice.reshape(groups, size, *at_choice.shape[1:]),
+        np.stack(ensembles),
+        np.stack(concatenated),
+        real,
+        truth,
+        task=prepared.task,
+    )
+    return {"groups": {"groups": groups, "size": size, **table}}
 
 
 def _families(config: StudyConfig, at_choice: np.ndarray) -> dict[str, Any]:

@@ -137,7 +137,8 @@ class Study:
             self.progress.say(
                 f"reflection point: {choice.volume:,} rows a member ({choice.volume / prepared.n:g}x), {choice.status}"
             )
-            baselines = engine.want(baseline_jobs(members, choice.volume), members=members)
+            wanted = baseline_jobs(members, choice.volume, prepared.config.groups)
+            baselines = engine.want(wanted, members=members)
             surface = surface_table(prepared, predictions, self.truth, volumes)  # meanwhile
             engine.wait(baselines)
             engine.dismiss()

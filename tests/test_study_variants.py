@@ -13,10 +13,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from dge_ray.folder import read_study_config
+from dge_ray.predictions import Job, read_predictions
+from dge_ray.prepare import prepare
 from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, check_table
 
@@ -56,10 +61,11 @@ def test_grown_members_proposed_volumes_and_a_torch_learner_on_two_workers(tmp_p
     assert report["cost"]["downstream_fits"] == 4 * 3 + 3 + 2
 
 
-def test_members_of_two_generators_under_constraints(tmp_path: Path) -> None:
+def test_members_of_two_generators_under_constraints_in_two_groups(tmp_path: Path) -> None:
     generators = "generator=[copula, {name: autoregressive, epochs: 4}]"
     rule = "mean radius >= 12.5"
-    report, said = _tune(tmp_path, "breast_cancer", generators, "members=4", "ratios=1,2", f"constraints=[{rule}]")
+    words = ["breast_cancer", generators, "members=4", "ratios=1,2"]
+    report, said = _tune(tmp_path, *words, f"constraints=[{rule}]", "groups=2")
     assert report["generator"] == "copula+autoregressive"
     assert f"constraint '{rule}'" in said and "of the real rows break it" in said
     study = tmp_path / "studies" / "breast_cancer"
@@ -70,10 +76,36 @@ def test_members_of_two_generators_under_constraints(tmp_path: Path) -> None:
     assert 0.2 < report["constraints"]["met"] < 0.9  # about 6 in 10 real rows meet it
     assert report["families"]["members"] == {"copula": 2, "autoregressive": 2}
     assert 0 <= report["families"]["between"] <= 1
+    _check_groups(report, Folder.open(study))
     # Another set of constraints is another study.
-    process = _start(tmp_path, "breast_cancer", generators, "members=4", "ratios=1,2")
+    process = _start(tmp_path, *words)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2 and "exists with another constraints" in err
+
+
+def _check_groups(report: dict, folder: Folder) -> None:
+    """Two groups of two: members 0, 1 and 2, 3; each with its baselines, none of them fitted twice."""
+    found, volume = report["groups"], report["reflection_point"]["volume"]
+    assert (found["groups"], found["size"]) == (2, 2)
+    # 8 members' fits; naive ensemble's 3 other seeds and one of member 2's; 3 concatenated; 2 on real rows
+    assert report["cost"]["downstream_fits"] == 8 + 4 + 3 + 2
+    truth = prepare(read_study_config(folder)).truth("test")
+
+    def read(kind: str, member: int, index: int) -> np.ndarray:
+        job = Job(kind, member, 0 if kind == "real" else volume, index)  # type: ignore[arg-type]
+        return read_predictions(folder, report["learner"], job, 2)["test"].astype(np.float64)
+
+    members = [read("member", k, 0) for k in range(4)]
+    want = {
+        "dge_2": [members[0] + members[1], members[2] + members[3]],
+        "naive_single": [members[0], members[2]],
+        "naive_ensemble": [members[k] + read("ensemble", k, 1) for k in (0, 2)],
+        "naive_concatenated": [read("concatenated", k, 2) for k in (0, 2)],
+        "real_ensemble": [read("real", 0, 0) + read("real", 0, 1)],
+    }
+    for method, sums in want.items():
+        aucs = [roc_auc_score(truth, total[:, 1]) for total in sums]
+        assert found["methods"][method]["auc"]["values"] == pytest.approx(aucs)
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def learner_seed(seed: int, job: Job) -> int:
     """The learner's seed: naive single is in naive ensemble (same member, index 0); the others have their own."""
     if job.kind in ("member", "ensemble"):
         return integer(seed, Purpose.LEARNER, member=job.member, index=job.index, bits=31)
-    index = 1 if job.kind == "concatenated" else 0
+    index = 2 * job.member + 1 if job.kind == "concatenated" else 2 * job.index
     return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=index, bits=31)
 
 

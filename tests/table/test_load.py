@@ -3,7 +3,7 @@
 import gzip
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from s3 import S3
 from sklearn import datasets
+from sklearn.datasets import make_circles, make_moons
 
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
@@ -152,7 +153,18 @@ def test_duplicate_names_are_caught_in_every_format(tmp_path: Path, name: str) -
         infer_schema(load_table(str(path)))
 
 
-@pytest.mark.parametrize("name", builtin_names())
+@pytest.mark.parametrize(("name", "maker"), [("circles", make_circles), ("moons", make_moons)])
+def test_drawn_tables_are_those_of_van_breugel(name: str, maker: Callable[..., tuple[np.ndarray, np.ndarray]]) -> None:
+    table = load_table(name)
+    shape = {"noise": 0.3, "factor": 0.5} if name == "circles" else {"noise": 0.2}
+    x, y = maker(n_samples=10_000, random_state=0, **shape)
+    np.testing.assert_array_equal(np.column_stack([table["x0"].to_numpy(), table["x1"].to_numpy()]), x)
+    second = {"circles": "inner", "moons": "lower"}[name]
+    np.testing.assert_array_equal(np.array(table["target"].to_pylist()) == second, y == 1)
+    assert infer_schema(table, target="target").task == "binary"
+
+
+@pytest.mark.parametrize("name", sorted(set(builtin_names()) - {"circles", "moons"}))
 def test_builtin_tables_are_those_of_sklearn(name: str) -> None:
     table = load_table(name)
     bunch = getattr(datasets, f"load_{name}")()
