@@ -52,6 +52,21 @@ class Job:
         return self.volume * len(self.members)
 
 
+def baseline_jobs(members: int, volume: int, groups: int = 1) -> list[Job]:
+    """The fits behind the baselines at the chosen volume; naive ensemble's first is the first member's own.
+
+    With `groups`, also those of each of so many disjoint groups of members, and of the ensemble on real rows.
+    """
+    ensemble = [Job("ensemble", 0, volume, index) for index in range(1, members)]
+    jobs = [*ensemble, Job("concatenated", 0, volume, members), Job("real")]
+    size = members // groups
+    for first in range(0, members, size) if groups > 1 else ():
+        jobs += [Job("ensemble", first, volume, index) for index in range(1, size)]
+        jobs.append(Job("concatenated", first, volume, size))
+    jobs += [Job("real", index=index) for index in range(1, size)] if groups > 1 else []
+    return list(dict.fromkeys(jobs))
+
+
 def learner_label(name: str, settings: Mapping[str, Any]) -> str:
     """The `learner` column's value: the name, and a digest of the settings where there are any."""
     if not settings:

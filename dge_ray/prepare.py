@@ -16,7 +16,7 @@ from dge_ray.errors import InputError
 from dge_ray.generators.base import check_generator
 from dge_ray.generators.checkpoint import check_columns
 from dge_ray.generators.constraints import read_constraints
-from dge_ray.predictions import learner_label
+from dge_ray.predictions import baseline_jobs, learner_label
 from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
 from dge_ray.storage import Folder
@@ -248,10 +248,12 @@ def bill(prepared: Prepared) -> dict[str, Any]:
     rows = members * volumes[-1]
     looked_at = len(volumes) if prepared.config.search.name == "grid" else prepared.config.search.trials
     fits = members * looked_at
+    baselines = baseline_jobs(members, volumes[-1], prepared.config.groups)
+    on_real = prepared.n * sum(job.kind == "real" for job in baselines)
     return {
         "generator_fits": members,
-        "downstream_fits": fits + (members - 1) + 2,
-        "downstream_rows": fits * sum(volumes) // len(volumes) + (2 * members - 1) * volumes[-1] + prepared.n,
+        "downstream_fits": fits + len(baselines),
+        "downstream_rows": fits * sum(volumes) // len(volumes) + sum(job.rows for job in baselines) + on_real,
         "synthetic_rows": rows,
         "bytes_estimated": rows * 6 * len(prepared.schema.columns),
         "members": prepared.config.members,

@@ -11,7 +11,7 @@ from dge_ray.config import StudyConfig
 from dge_ray.errors import InputError, nearest
 from dge_ray.figures import draw
 from dge_ray.folder import find_study, resolved, versions
-from dge_ray.predictions import Job, finished, read_predictions
+from dge_ray.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.prepare import Prepared
 from dge_ray.report import render_html
 from dge_ray.stats.combine import ensemble_mean
@@ -38,21 +38,6 @@ SURFACE = pa.schema(
         ("dropped", pa.bool_()),
     ]
 )
-
-
-def baseline_jobs(members: int, volume: int, groups: int = 1) -> list[Job]:
-    """The fits behind the baselines at the chosen volume; naive ensemble's first is the first member's own.
-
-    With `groups`, also those of each of so many disjoint groups of members, and of the ensemble on real rows.
-    """
-    ensemble = [Job("ensemble", 0, volume, index) for index in range(1, members)]
-    jobs = [*ensemble, Job("concatenated", 0, volume, members), Job("real")]
-    size = members // groups
-    for first in range(0, members, size) if groups > 1 else ():
-        jobs += [Job("ensemble", first, volume, index) for index in range(1, size)]
-        jobs.append(Job("concatenated", first, volume, size))
-    jobs += [Job("real", index=index) for index in range(1, size)] if groups > 1 else []
-    return list(dict.fromkeys(jobs))
 
 
 def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volumes: Sequence[int]) -> ReflectionPoint:

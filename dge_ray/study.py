@@ -21,10 +21,10 @@ from dge_ray.errors import StudyError
 from dge_ray.folder import check_folder, claim_folder, resolved, tracking_id
 from dge_ray.interrupt import insistent
 from dge_ray.lock import study_lock
-from dge_ray.predictions import Job, tensor
+from dge_ray.predictions import Job, baseline_jobs, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
-from dge_ray.results import assemble_report, baseline_jobs, choose, surface_table, write_report
+from dge_ray.results import assemble_report, choose, surface_table, write_report
 from dge_ray.stats.klaw import gain_of_doubling
 from dge_ray.stats.losses import metric_value
 from dge_ray.stats.pruning import hopeless_volumes

@@ -8,9 +8,8 @@ import pyarrow as pa
 from dge_ray.distributed.train import learner_seed
 from dge_ray.downstream import make_learner
 from dge_ray.generators.base import Generator, make_generator
-from dge_ray.predictions import Job
+from dge_ray.predictions import Job, baseline_jobs
 from dge_ray.prepare import Prepared
-from dge_ray.results import baseline_jobs
 from dge_ray.seeds import Purpose, integer
 from dge_ray.shards import draw_rows
 from dge_ray.table import Columns, TableCodec

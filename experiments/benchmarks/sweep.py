@@ -18,9 +18,8 @@ from measure import SHARED, Tree, finish, words
 from plain import cut, draw, fit_learner, fit_member
 
 from dge_ray.config import read_config
-from dge_ray.predictions import Job, read_predictions
+from dge_ray.predictions import Job, baseline_jobs, read_predictions
 from dge_ray.prepare import Prepared, prepare
-from dge_ray.results import baseline_jobs
 from dge_ray.storage import Folder
 from dge_ray.study import run_study
 from dge_ray.table import TableCodec
