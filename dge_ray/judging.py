@@ -132,6 +132,8 @@ def read_request(bundle: str, options: Mapping[str, Any], more: Sequence[str]) -
     members = load_members(bundle, options.get("volume"))
     if len(members) < 2:
         raise InputError("bundle", "1 member", "at least 2: one set says nothing of the next generator's")
+    if members.volume < LEAST_ROWS:
+        raise InputError("bundle", f"members of {members.volume} rows", f"at least {LEAST_ROWS} rows each")
     schema = _aimed(members.schema, options.get("target"))
     k = whole(options, "K", len(members), 2, len(members))
     seed = whole(options, "seed", 0, 0, 2**63 - 1)
