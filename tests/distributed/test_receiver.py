@@ -108,6 +108,20 @@ def test_no_fit_is_done_twice(bundle: Path, tmp_path: Path) -> None:
     assert listed["scores"] == found["scores"] and listed["stability"] == found["stability"]
 
 
+@pytest.mark.parametrize(("count", "words"), [(2, {}), (4, {"K": 2}), (4, {"K": 2, "others": "first"})])
+def test_what_so_few_judges_cannot_say_is_null(count: int, words: dict, tmp_path: Path) -> None:
+    place = write_frames(tmp_path / "bundle", members_of(count, 60, task="regression"), "y")
+    found = select(str(place), {"estimators": "ridge,tree", "out": str(tmp_path / "out"), **words}, no_word)
+    json.dumps(found, allow_nan=False)
+    assert found["task"] == "regression" and found["metric"] == "rmse"
+    known = count > 2 and "others" not in words  # one judge for all but one: leaving it out leaves nothing
+    for scores in found["scores"]["rmse"].values():
+        assert (scores["dge"]["interval"] is not None) == known
+        assert (scores["naive"]["interval"] is not None) == (count > 2)
+    assert [pair["separable"] is not None for pair in found["pairs"]] == [known]
+    assert ("no intervals" in " ".join(found["notes"])) == (count == 2)
+
+
 def memorised(members: int, rows: int, kept: int) -> tuple[list[pd.DataFrame], pd.DataFrame]:
     """Members of a collapsed generator, and real test rows.
 
