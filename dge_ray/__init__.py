@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dge_ray.ensemble import DGEClassifier, DGERegressor
+    from dge_ray.received import load_members
 
     __version__: str
 
-__all__ = ["DGEClassifier", "DGERegressor", "__version__"]
+__all__ = ["DGEClassifier", "DGERegressor", "__version__", "load_members"]
 
-_HOMES = {"DGEClassifier": "dge_ray.ensemble", "DGERegressor": "dge_ray.ensemble"}
+_HOMES = {
+    "DGEClassifier": "dge_ray.ensemble",
+    "DGERegressor": "dge_ray.ensemble",
+    "load_members": "dge_ray.received",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: `dge-ray tune | check | sample | report | status | track | ls`."""
+"""The command line: `dge-ray tune | check | sample | evaluate | select | report | status | track | ls`."""
 
 import json
 import logging
@@ -41,6 +41,21 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", hel
 Storage = Annotated[
     list[str] | None, typer.Argument(metavar="[storage=DIR|URI]", help="Where studies lie; ./studies if not given.")
 ]
+Bundle = Annotated[str, typer.Argument(help="A bundle's folder or URI, as `dge-ray sample` has written it.")]
+JUDGES = (
+    "target=COLUMN (the bundle's own if not given) K=N others=rotating|first volume=N test=TABLE seed=0 "
+    "out=DIR|URI (finished fits, ./evaluations if not given)"
+)
+Evaluated = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help=f"Keys: estimator=boosting estimator.SETTING=VALUE folds=5 {JUDGES}."
+    ),
+]
+Selected = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help=f"Keys: estimators=[logistic,tree,...] metric=NAME {JUDGES}."),
+]
 StudyName = Annotated[str, typer.Argument(help="A study's folder, or its name under storage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output; progress on standard error.")]
 
@@ -79,6 +94,28 @@ def sample(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
     made = write_bundle(study, parse_words(words or []), _say)
     _print(made, as_json, lambda: [f"{made['members']} members of {made['rows_per_member']:,} rows in {made['out']}"])
+
+
+@app.command()
+def evaluate(bundle: Bundle, words: Evaluated = None, as_json: AsJson = False) -> None:
+    """Judge a model with synthetic tables alone: trained on each member, scored on the others; naive beside it."""
+    from dge_ray.config import parse_words
+    from dge_ray.evaluation import evaluate as judge
+    from dge_ray.evaluation import evaluation_lines
+
+    found = judge(bundle, parse_words(words or []), _say)
+    _print(found, as_json, lambda: evaluation_lines(found))
+
+
+@app.command()
+def select(bundle: Bundle, words: Selected = None, as_json: AsJson = False) -> None:
+    """Rank estimators with synthetic tables alone, and say how far the ranking can be trusted."""
+    from dge_ray.config import parse_words
+    from dge_ray.selection import select as rank
+    from dge_ray.selection import selection_lines
+
+    found = rank(bundle, parse_words(words or []), _say)
+    _print(found, as_json, lambda: selection_lines(found))
 
 
 @app.command()

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dge_ray import load_members
 from dge_ray.config import read_config
 from dge_ray.predictions import Job, prediction_file, read_predictions
 from dge_ray.prepare import Prepared, prepare
@@ -255,6 +257,9 @@ def test_a_bundle_holds_the_members_rows_and_no_more(done: Path, prepared: Prepa
     assert parts[0].equals(first)
     facts = json.loads((out / "bundle.json").read_text())
     assert facts["rows_per_member"] == volume and facts["real_rows"] == prepared.n and "balanced" not in facts
+    received = load_members(out.rename(tmp_path / "received"))
+    assert len(received) == 2 and received.schema == schema and received.facts == facts
+    assert received.table(1).equals(pa.concat_tables(parts))
 
 
 def test_a_balanced_bundle_has_equal_classes_in_every_shard(done: Path, tmp_path: Path) -> None:

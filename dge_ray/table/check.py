@@ -1,11 +1,21 @@
-"""Is a synthetic table valid against the real table's schema?"""
+"""Is a synthetic table valid against the real table's schema, and is a schema from elsewhere one at all?"""
+
+import sys
 
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.table.arrow_types import arrow_type, from_json_scalars, measured, plain
+from dge_ray.table.arrow_types import (
+    arrow_type,
+    from_json_scalars,
+    is_number,
+    is_supported,
+    is_temporal,
+    measured,
+    plain,
+)
 from dge_ray.table.kernels import pc
-from dge_ray.table.schema import CODED, Column, Kind, TableSchema, arrow_schema
+from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema, task_of
 
 
 def check_table(table: pa.Table, schema: TableSchema) -> list[str]:
@@ -62,3 +72,68 @@ def _number_faults(column: Column, numbers: np.ndarray) -> list[str]:
         if (rounded.astype(storage) != numbers.astype(storage)).any():
             faults.append(f"values with more than {column.decimals} decimals")
     return faults
+
+
+def check_schema(schema: TableSchema) -> list[str]:
+    """What is wrong with a schema that somebody else wrote, a line a fault; empty for one that a table can have.
+
+    Checked: names, kinds, types and what belongs to them (categories, bounds, decimals, steps); target and task.
+    """
+    faults = []
+    names = schema.names
+    if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        return [f"column names {names}, expected distinct texts"]
+    for column in schema.columns:
+        faults.extend(f"column '{column.name}': {fault}" for fault in _description_faults(column))
+    if schema.target is None:
+        return [*faults, *([] if schema.task is None else [f"task {schema.task!r} without a target"])]
+    if schema.target not in [column.name for column in schema.modelled]:
+        return [*faults, f"target {schema.target!r}, which is no column that can be predicted"]
+    if not faults and schema.task != task_of(schema[schema.target]):
+        faults.append(f"task {schema.task!r}, expected {task_of(schema[schema.target])!r}")
+    return faults
+
+
+def _description_faults(column: Column) -> list[str]:
+    if not isinstance(column.missing, bool):
+        return [f"missing {column.missing!r}, expected true or false"]
+    try:
+        dtype = arrow_type(column.type)
+    except (ValueError, TypeError, pa.ArrowException):
+        return [f"type {column.type!r}, which is none of Arrow's"]
+    if not is_supported(dtype):
+        return [f"type {column.type!r}, which no table column may have"]
+    if column.kind in CODED or column.kind is Kind.CONSTANT:
+        return _category_faults(column, dtype)
+    if column.kind in MEASURED and is_temporal(dtype) != (column.kind is Kind.DATETIME):
+        return [f"kind '{column.kind}' with type {column.type}"]
+    if column.kind in MEASURED and not (is_number(dtype) or is_temporal(dtype)):
+        return [f"kind '{column.kind}' with type {column.type}"]
+    faults = []
+    for name, value in (("minimum", column.minimum), ("maximum", column.maximum)):
+        if value is not None and not _finite(value):
+            faults.append(f"{name} {value!r}, expected a finite number or null")
+    if not faults and column.minimum is not None and column.maximum is not None and column.minimum > column.maximum:
+        faults.append(f"minimum {column.minimum!r} above maximum {column.maximum!r}")
+    if column.decimals is not None and not (type(column.decimals) is int and 0 <= column.decimals <= 30):
+        faults.append(f"decimals {column.decimals!r}, expected a whole number from 0 to 30, or null")
+    if type(column.step) is not int or column.step < 1:
+        faults.append(f"step {column.step!r}, expected a whole number from 1")
+    return faults
+
+
+def _category_faults(column: Column, dtype: pa.DataType) -> list[str]:
+    count = len(column.categories)
+    if count == 0 or (column.kind is Kind.CONSTANT and count > 1):
+        return [f"{count} categories for kind '{column.kind}'"]
+    try:
+        values = plain(pa.chunked_array([from_json_scalars(column.categories, dtype)]))
+    except (ValueError, TypeError, ArithmeticError, pa.ArrowException):
+        return [f"categories that are no values of type {column.type}"]
+    if values.null_count or len(pc.unique(values)) < len(values):
+        return ["categories with nulls or repeats"]
+    return []
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -22,7 +22,7 @@ from dge_ray.table.arrow_types import (
 )
 from dge_ray.table.kernels import pc
 from dge_ray.table.lazy import TableSource, as_table
-from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, Task
+from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
 from dge_ray.table.source import check_column_name, check_source
 
 MAX_LEVELS = 100_000  # categories of one column
@@ -62,7 +62,9 @@ def infer_schema(
         _check_target(plain(table[target]), target)
     wanted = {name: _override(name, value, table.column_names) for name, value in (overrides or {}).items()}
     columns = tuple(_column(name, table[name], name == target, wanted.get(name, {})) for name in table.column_names)
-    schema = TableSchema(columns, target, None if target is None else _task(columns, target))
+    schema = TableSchema(columns, target, None)
+    if target is not None:
+        schema = replace(schema, task=task_of(schema[target]))
     if not schema.modelled:
         raise InputError("table", "only constant and identifier columns", "at least one column that varies")
     if target is not None and not schema.features:
@@ -77,13 +79,6 @@ def _check_target(values: pa.ChunkedArray, target: str) -> None:
     if len(pc.unique(values)) == 1:
         got = f"'{target}', which is constant ({values[0].as_py()!r} in every row)"
         raise InputError("target", got, "a column with at least two values")
-
-
-def _task(columns: tuple[Column, ...], target: str) -> Task:
-    column = next(c for c in columns if c.name == target)
-    if column.kind not in CODED:
-        return "regression"
-    return "binary" if len(column.categories) == 2 else "multiclass"
 
 
 def _override(name: str, value: str | Mapping[str, Any], known: list[str]) -> dict[str, Any]:

@@ -96,6 +96,13 @@ class TableSchema:
         return cls(columns, raw["target"], raw["task"])
 
 
+def task_of(column: Column) -> Task:
+    """What predicting a column is: regression for a measured one."""
+    if column.kind not in CODED:
+        return "regression"
+    return "binary" if len(column.categories) == 2 else "multiclass"
+
+
 def arrow_schema(schema: TableSchema) -> pa.Schema:
     """Names, order and exact types of the real table, which every synthetic table has too."""
     return pa.schema([pa.field(column.name, arrow_type(column.type)) for column in schema.columns])
