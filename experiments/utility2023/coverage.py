@@ -2,8 +2,8 @@
 
     python experiments/utility2023/coverage.py [replicates=10000] [seed=0] --json FILE
 
-Crossed random effects with a known mean, the least that a loss tensor has: d[s, i] = mean + row_i + member_s + e_si for S
-members, and B = 5 real fits with an effect and errors of their own on the same rows. "Rows alone" is the paired t
+Crossed random effects with a known mean, the least that a loss tensor has: d[s, i] = mean + row_i + member_s + e_si for
+S members, and B = 5 real fits with an effect and errors of their own on the same rows. "Rows alone" is the paired t
 interval over rows, "members alone" the t interval over the members' mean differences. About 30 CPU-seconds.
 """
 
