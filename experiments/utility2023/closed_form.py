@@ -85,64 +85,11 @@ def main(arguments: list[str]) -> None:
     for r in limits:
         found = f"{r['utility']:.6f} ({r['se']:.6f}) | {r['ratio']:.4f}"
         print(f"| {r['responses']} | {r['class']} | {r['limit']:.6f} | {found} |")
-    utilities, orders = [], []
-    for responses in RESPONSES:
-        for n in SIZES:
-            excesses = cell(responses, n, max(20, replicates // SCALE.get(n, 1)), seed)
-            for name in ("linear", "quadratic", "neighbours"):
-                utilities.append(_mean(responses, name, n, np.abs(np.diff(excesses[name], axis=1)[:, 0])))
-            for first, second in (("linear", "stump"), ("quadratic", "linear")):
-                gaps = excesses[first] - excesses[second]
-                share = float(np.mean(gaps[:, 0] * gaps[:, 1] > 0))
-                orders.append({"responses": responses, "pair": f"{first}, {second}", "n": n, "agreement": share})
-    return utilities, orders
-
-
-def large(seed: int) -> list[dict]:
-    """U at n = 10^6 against its limit, least squares from sums alone."""
-    rows = []
-    for responses, name in (("oracle", "linear"), ("biased", "quadratic"), ("biased", "linear")):
-        values = []
-        for replicate in range(LARGE_REPLICATES):
-            generator = stream(seed, 9, RESPONSES.index(responses), CLASSES.index(name), replicate)
-            real = real_rows(LARGE, generator)
-            synthetic = synthetic_rows(LARGE, responses, real, generator)
-            values.append(excess(fit(name, *synthetic)) - excess(fit(name, *real)))
-        row = _mean(responses, name, LARGE, np.array(values))
-        rows.append({**row, "limit": LIMITS[responses, name], "ratio": row["utility"] / LIMITS[responses, name]})
-    return rows
-
-
-def _mean(responses: str, name: str, n: int, values: np.ndarray) -> dict:
-    se = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return {
-        "responses": responses,
-        "class": name,
-        "n": n,
-        "utility": float(values.mean()),
-        "se": se,
-        "replicates": len(values),
-        "reference": REFERENCE.get((responses, name, n)),
-    }
-
-
-def main(arguments: list[str]) -> None:
-    """Parse key=value arguments and --json FILE, run, print the tables, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    file = Path(arguments[arguments.index("--json") + 1]) if "--json" in arguments else None
-    seed, started = int(options.get("seed", 0)), time.process_time()
-    limits = large(seed)
-    print("| responses | class | exact limit T2 | U at n = 10^6 (se) | U / T2 |\n|---|---|---|---|---|")
-    for r in limits:
-        print(
-            f"| {r['responses']} | {r['class']} | {r['limit']:.6f} | {r['utility']:.6f} ({r['se']:.6f}) | {r['ratio']:.4f} |"
-        )
     utilities, orders = finite(int(options.get("replicates", 200)), seed)
     print("\n| responses | class | n | mean U (se) | reference |\n|---|---|---|---|---|")
     for r in utilities:
-        print(
-            f"| {r['responses']} | {r['class']} | {r['n']:,} | {r['utility']:.5f} ({r['se']:.5f}) | {r['reference']} |"
-        )
+        found = f"{r['utility']:.5f} ({r['se']:.5f}) | {r['reference']}"
+        print(f"| {r['responses']} | {r['class']} | {r['n']:,} | {found} |")
     print("\n| responses | pair | n | order kept |\n|---|---|---|---|")
     for r in orders:
         print(f"| {r['responses']} | {r['pair']} | {r['n']:,} | {r['agreement']:.3f} |")

@@ -32,9 +32,8 @@ _CELLS = {
     ("biased", "quadratic"): (0.0049, 0.0033, 0.0034),
     ("biased", "neighbours"): (0.0049, 0.0028, 0.0032),
 }
-REFERENCE = {
-    (*key, n): value for key, values in _CELLS.items() for n, value in zip((100, 1000, 10_000), values, strict=True)
-}
+SIZES = (100, 1000, 10_000)
+REFERENCE = {(*key, n): value for key, cells in _CELLS.items() for n, value in zip(SIZES, cells, strict=True)}
 
 Predictor = Callable[[np.ndarray], np.ndarray]
 
