@@ -148,7 +148,8 @@ def test_a_stack_is_calibrated_and_a_pure_function_of_its_seed() -> None:
 
 @pytest.mark.parametrize(("name", "settings"), [("logistic", {}), ("tree", {"max_depth": 2}), ("knn", {})])
 def test_weights_are_used_or_made_of_duplicates(name: str, settings: dict) -> None:
-    """Weight on the rows of class 1 alone: the model gives hardly anything else. knn takes no weights."""
+    """Weight on the rows of class 1 alone: the model gives hardly anything else, but in leaves of class 0
+    alone. knn takes no weights."""
     columns = classes(2000, np.random.default_rng(5))
     weights = np.where(columns["y"] == 1, 1.0, 1e-6)
     plain = make_learner(name, settings, LABELLED, seed=0).fit(columns).predict(columns)[:, 1].mean()

@@ -48,7 +48,8 @@ class Pair:
 class Ranking:
     """The ranking report. `agreement`: share of consistent pairs among those that are no ties (None: all are).
 
-    `picks`: for each pipeline the share of the members, each taken alone, that rank it first.
+    The correlations are None where one side has no order. `picks`: for each pipeline the share of the members, each
+    taken alone, that rank it first.
     """
 
     names: tuple[str, ...]
@@ -59,9 +60,9 @@ class Ranking:
     top_agrees: float
     regret: float
     regret_interval: tuple[float, float]
-    kendall: float
-    kendall_interval: tuple[float, float]
-    spearman: float
+    kendall: float | None
+    kendall_interval: tuple[float, float] | None
+    spearman: float | None
     agreement: float | None
     picks: dict[str, float]
     pairs: tuple[Pair, ...]
@@ -101,9 +102,9 @@ def ranking(synthetic: ArrayLike, real: ArrayLike, names: Sequence[str], *, seed
         top_agrees=float(np.mean(chosen == drawn_r.argmin(axis=1))),
         regret=regret(risks_r, risks_s),
         regret_interval=_central(lost),
-        kendall=kendall(risks_r, risks_s),
-        kendall_interval=_central(taus[np.isfinite(taus)]),
-        spearman=spearman(risks_r, risks_s),
+        kendall=_known(kendall(risks_r, risks_s)),
+        kendall_interval=_central(taus) if np.isfinite(taus).all() else None,
+        spearman=_known(spearman(risks_r, risks_s)),
         agreement=float(np.mean([pair.consistent for pair in told])) if told else None,
         picks={name: float(np.mean(winners == a)) for a, name in enumerate(names)},
         pairs=pairs,
@@ -152,10 +153,12 @@ def _pair(synthetic: np.ndarray, real: np.ndarray, names: Sequence[str], a: int,
 
 def _central(values: np.ndarray) -> tuple[float, float]:
     """The central 95 % of draws."""
-    if not len(values):
-        return float("nan"), float("nan")
     lo, hi = np.quantile(values, [0.025, 0.975])
     return float(lo), float(hi)
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _check(synthetic: np.ndarray, real: np.ndarray, names: Sequence[str]) -> None:

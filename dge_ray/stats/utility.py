@@ -15,7 +15,7 @@ correlations are scipy's, on vectors of risks; names never enter them.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -217,12 +217,12 @@ def kendall(first: ArrayLike, second: ArrayLike) -> float:
     >>> round(kendall([0.1, 0.2, 0.3], [0.2, 0.1, 0.3]), 3)
     0.333
     """
-    return float(kendalltau(first, second).statistic) if _ordered(first, second) else float("nan")
+    return _statistic(kendalltau(first, second)) if _ordered(first, second) else float("nan")
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:
     """Spearman's rho of two vectors of risks; NaN where one has no order."""
-    return float(spearmanr(first, second).statistic) if _ordered(first, second) else float("nan")
+    return _statistic(spearmanr(first, second)) if _ordered(first, second) else float("nan")
 
 
 def regret(real: ArrayLike, synthetic: ArrayLike) -> float:
@@ -233,6 +233,10 @@ def regret(real: ArrayLike, synthetic: ArrayLike) -> float:
     """
     risks = np.asarray(real, dtype=np.float64)
     return float(risks[int(np.argmin(synthetic))] - risks.min())
+
+
+def _statistic(result: Any) -> float:
+    return float(result.statistic)
 
 
 def _ordered(*vectors: ArrayLike) -> bool:
