@@ -79,12 +79,12 @@ def utility_lines(report: Mapping) -> list[str]:
 def _would_decide(found: Mapping) -> str:
     if found["verdict"] != "UNDECIDED":
         return ""
-    needs = [
-        f"{number(found[key])} {what}"
-        for key, what in (("rows_needed", "test rows"), ("members_needed", "members"))
-        if found[key] is not None
-    ]
-    return f"; would decide: {' or '.join(needs)}" if needs else "; neither rows nor members alone would decide"
+    rows, members, both = found["rows_needed"], found["members_needed"], found["both_needed"]
+    needs = [f"{number(rows)} test rows"] if rows else []
+    needs += [f"{number(members)} members"] if members else []
+    if not needs and both:
+        needs = [f"{number(both[0])} test rows with {number(both[1])} members"]
+    return f"; would decide: {' or '.join(needs)}" if needs else "; more rows and members would not decide"
 
 
 def utility_figure(report: Mapping) -> bytes:

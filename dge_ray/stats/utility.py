@@ -14,6 +14,7 @@ Everything is given the one real training table. With one real fit (B = 1) it is
 correlations are scipy's, on vectors of risks; names never enter them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,12 +58,16 @@ class Difference:
 
     def half_width(self, quantile: float, *, rows: float = 1.0, members: float = 1.0) -> float:
         """The t quantile times the standard error; with `rows` and `members` times as many of each."""
-        v = self.v_row / rows + self.seed_adds / members + self.real_adds
-        squares = (self.v_row / rows) ** 2 / (self.n_rows * rows - 1)
+        v_row, seed_adds = self.v_row / rows, self.seed_adds / members
+        # What a part has beyond what it adds is its interaction with rows, which falls with both.
+        v_seed = seed_adds + (self.v_seed - self.seed_adds) / (rows * members)
+        v_real = self.real_adds + (self.v_real - self.real_adds) / rows
+        v = v_row + seed_adds + self.real_adds
+        squares = v_row**2 / (self.n_rows * rows - 1)
         if self.n_members > 1:
-            squares += (self.v_seed / members) ** 2 / (self.n_members * members - 1)
+            squares += v_seed**2 / (self.n_members * members - 1)
         if self.n_real > 1:
-            squares += self.v_real**2 / (self.n_real - 1)
+            squares += v_real**2 / (self.n_real - 1)
         freedom = v**2 / squares if squares > 0 else self.n_rows * rows - 1
         return float(student.ppf(quantile, freedom)) * float(np.sqrt(v))
 
@@ -81,24 +86,23 @@ class Difference:
         lo, hi = self.interval(level)
         return max(0.0, lo, -hi), max(abs(lo), abs(hi))
 
-    def needed(self, gap: float, what: Literal["rows", "members"], level: float = LEVEL) -> int | None:
-        """How many rows or members bring the one-sided half width under `gap`, the estimate staying where it is.
+    def needed(self, gap: float, *what: Literal["rows", "members"], level: float = LEVEL) -> dict[str, int] | None:
+        """How many rows, members, or both in one proportion, bring the one-sided half width under `gap`, the estimate
+        staying where it is; None where no number would do."""
+        now = {"rows": self.n_rows, "members": self.n_members}
 
-        None where no number of them alone would do.
-        """
-        now = self.n_rows if what == "rows" else self.n_members
-
-        def decides(number: int) -> bool:
-            scaled = {what: number / now}
-            return self.half_width(level, **scaled) < gap
+        def decides(step: int) -> bool:
+            scale = step / now[what[0]]
+            rows, members = (scale if name in what else 1.0 for name in ("rows", "members"))
+            return self.half_width(level, rows=rows, members=members) < gap
 
         if gap <= 0 or not decides(MOST_NEEDED):
             return None
-        low, high = 1, MOST_NEEDED  # decides(high) holds
+        low, high = now[what[0]], MOST_NEEDED  # decides(high) holds, decides(low) does not
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if middle > now and decides(middle) else (middle, high)
-        return high
+            low, high = (low, middle) if decides(middle) else (middle, high)
+        return {name: math.ceil(high / now[what[0]] * now[name] - 1e-9) for name in what}
 
 
 def mean_difference(losses: ArrayLike, minus: ArrayLike | None = None) -> Difference:
@@ -145,7 +149,8 @@ def _over_fits(losses: np.ndarray) -> tuple[float, float]:
 @dataclass(frozen=True)
 class Utility:
     """U of one pipeline with its verdict. `difference`: synthetic minus real risk, `interval` its own; `bounds`: the
-    one-sided ones that the verdict is made of. `rows_needed`, `members_needed`: what would decide, where it is open."""
+    one-sided ones that the verdict is made of. Where it is open, what would decide: `rows_needed` alone,
+    `members_needed` alone, or `both_needed` in one proportion, as (rows, members)."""
 
     utility: float
     utility_interval: tuple[float, float]
@@ -158,6 +163,7 @@ class Utility:
     verdict: Verdict
     rows_needed: int | None
     members_needed: int | None
+    both_needed: tuple[int, int] | None
     parts: Difference
 
 
@@ -192,8 +198,10 @@ def utility(synthetic: ArrayLike, real: ArrayLike, *, margin: float, level: floa
     found = mean_difference(first, real)
     lower, upper = found.bounds(level)
     verdict: Verdict = "PASS" if upper < margin else "FAIL" if lower > margin else "UNDECIDED"
-    gap = abs(found.value - margin)
-    undecided = verdict == "UNDECIDED"
+    gap = abs(found.value - margin) if verdict == "UNDECIDED" else 0.0  # nothing is needed where it is decided
+    rows = found.needed(gap, "rows", level=level)
+    members = found.needed(gap, "members", level=level)
+    both = found.needed(gap, "rows", "members", level=level)
     risk_real = float(np.asarray(real, dtype=np.float64).mean())
     return Utility(
         utility=abs(found.value),
@@ -205,8 +213,9 @@ def utility(synthetic: ArrayLike, real: ArrayLike, *, margin: float, level: floa
         risk_real=risk_real,
         margin=margin,
         verdict=verdict,
-        rows_needed=found.needed(gap, "rows", level) if undecided else None,
-        members_needed=found.needed(gap, "members", level) if undecided else None,
+        rows_needed=rows["rows"] if rows else None,
+        members_needed=members["members"] if members else None,
+        both_needed=(both["rows"], both["members"]) if both else None,
         parts=found,
     )
 

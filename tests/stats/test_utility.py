@@ -68,18 +68,22 @@ def test_real_fits_add_their_variance() -> None:
 
 
 def test_closed_form_limits() -> None:
-    """At n = 10^6, mean of 40 pairs: standard errors are under 0.5 % of each limit, so 2 % is four of them."""
+    """At n = 10^6, mean of 20 pairs: standard errors are under 0.6 % of each limit, so 2 % is three of them."""
     problem = load("problem")
     exact = {("oracle", "linear"): 13 / 27225, ("biased", "quadratic"): 1 / 300, ("biased", "linear"): 0.004417}
-    for at, (responses, name) in enumerate(exact):
-        values = []
-        for replicate in range(40):
+    values: dict[tuple[str, str], list[float]] = {key: [] for key in exact}
+    for replicate in range(20):
+        for at, responses in enumerate(("oracle", "biased")):
             generator = problem.stream(1, at, replicate)
             real = problem.real_rows(10**6, generator)
             synthetic = problem.synthetic_rows(10**6, responses, real, generator)
-            values.append(problem.excess(problem.fit(name, *synthetic)) - problem.excess(problem.fit(name, *real)))
-        assert np.mean(values) == pytest.approx(exact[responses, name], rel=0.02)
-        assert problem.LIMITS[responses, name] == pytest.approx(exact[responses, name], rel=2e-4)
+            for key in exact:
+                if key[0] == responses:
+                    excesses = [problem.excess(problem.fit(key[1], *rows)) for rows in (synthetic, real)]
+                    values[key].append(excesses[0] - excesses[1])
+    for key, limit in exact.items():
+        assert np.mean(values[key]) == pytest.approx(limit, rel=0.02)
+        assert problem.LIMITS[key] == pytest.approx(limit, rel=2e-4)
 
 
 def test_the_limits_by_exact_integration() -> None:
@@ -139,19 +143,23 @@ def test_verdict(shift: float, verdict: str) -> None:
     assert (found.rows_needed is None and found.members_needed is None) or verdict == "UNDECIDED"
 
 
-def test_what_would_decide() -> None:
-    """With so many rows (or members) and the same estimate the bound is at the margin, and one fewer is not enough."""
-    found = utility(*losses(0.09), margin=0.1)
-    gap = 0.1 - found.difference
-    for needed, what in ((found.rows_needed, "rows"), (found.members_needed, "members")):
-        now = found.parts.n_rows if what == "rows" else found.parts.n_members
-        if needed is None:  # not with members alone: the rows' variance is above the gap by itself
-            assert found.parts.half_width(0.95, **{what: 1e9}) > gap
+@pytest.mark.parametrize(("shift", "member"), [(0.098, 0.001), (0.09, 0.02)])
+def test_what_would_decide(shift: float, member: float) -> None:
+    """With so many rows, members or both and the same estimate the bound is at the margin; with one fewer it is not."""
+    found = utility(*losses(shift, member=member), margin=0.1)
+    gap, parts = abs(0.1 - found.difference), found.parts
+    now = {"rows": parts.n_rows, "members": parts.n_members}
+    for what, needed in (("rows", found.rows_needed), ("members", found.members_needed)):
+        if needed is None:  # what the other side adds is above the gap by itself
+            assert parts.half_width(0.95, **{what: 1e9}) > gap
             continue
-        assert needed > now
-        assert found.parts.half_width(0.95, **{what: needed / now}) < gap
-        assert found.parts.half_width(0.95, **{what: (needed - 1) / now}) >= gap
-    assert found.rows_needed is not None or found.members_needed is not None
+        assert needed > now[what]
+        assert parts.half_width(0.95, **{what: needed / now[what]}) < gap
+        assert parts.half_width(0.95, **{what: (needed - 1) / now[what]}) >= gap
+    assert found.both_needed is not None
+    scale = found.both_needed[0] / now["rows"]
+    assert parts.half_width(0.95, rows=scale, members=scale) < gap
+    assert found.both_needed[1] == math.ceil(scale * now["members"])
 
 
 def test_refusals() -> None:
