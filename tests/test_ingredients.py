@@ -100,8 +100,8 @@ def test_a_right_class_does_not_care_for_the_features(weighed: tuple, response: 
 
 
 def test_biased_responses_are_told_from_features(weighed: tuple, response: Stack) -> None:
-    """Responses biased by 0.1 x cost 1/300 in a right class; labels redrawn from the real rows' model repair most of it:
-    what is left is that model's own error, a fifth of the cost at most on 5,000 rows."""
+    """Responses biased by 0.1 x cost 1/300 in a right class; labels redrawn from the real rows' model repair most of
+    it: what is left is that model's own error, a fifth of the cost at most on 5,000 rows."""
     found = attributed(2, 0.1, weighed, response)
     assert found.responses.value == pytest.approx(1 / 300, rel=0.3)
     assert found.responses.interval[0] > 0
