@@ -1,4 +1,4 @@
-"""The command line: `dge-ray tune | check | sample | evaluate | select | report | status | track | ls`."""
+"""The command line: `dge-ray tune | check | sample | evaluate | select | report | utility | status | track | ls`."""
 
 import json
 import logging
@@ -127,6 +127,20 @@ def report(study: StudyName, words: Storage = None, as_json: AsJson = False) -> 
 
     rebuilt, where = rebuild_report(study, parse_words(words or []))
     _print(rebuilt, as_json, lambda: [*summary_lines(rebuilt), f"report: {where}"])
+
+
+@app.command()
+def utility(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+    """Is training on the synthetic rows good enough, on real test rows? [estimators=a,b] [margin=X] [volume=N].
+
+    Needs the study and its table; a bundle has no real row, so it certifies no utility.
+    """
+    from dge_ray.config import parse_words
+    from dge_ray.utility import study_utility
+    from dge_ray.utility_page import utility_lines
+
+    found = study_utility(study, parse_words(words or []), _say)
+    _print(found, as_json, lambda: utility_lines(found))
 
 
 @app.command()

@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     SURROGATE = 9  # stand-ins for identifiers in synthetic rows; index = column
     REDRAW = 10  # rows in place of those that broke a constraint; index = batch
     BALANCE = 11  # class-balanced rows; index: their order, or a class
+    UTILITY = 12  # of a utility report: a member's domain classifier, redrawn labels, resampled rows; index: which
 
 
 NO_MEMBER = 2**32 - 1  # the address of streams that belong to the study, not to one member

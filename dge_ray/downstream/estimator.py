@@ -10,6 +10,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from dge_ray.downstream.base import align, single
 from dge_ray.downstream.preparing import fill_empty, prepared, takes_missing
@@ -48,15 +49,20 @@ class EstimatorLearner:
         """The estimator without its encoding."""
         return self.model[-1] if isinstance(self.model, Pipeline) else self.model
 
-    def fit(self, columns: Columns) -> Self:
-        """Fit on the rows in their order."""
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the estimator's own `fit` takes a weight for each row."""
+        return has_fit_parameter(self.estimator, "sample_weight")
+
+    def fit(self, columns: Columns, weights: np.ndarray | None = None) -> Self:
+        """Fit on the rows in their order. `weights` (n,): only where `takes_weights`; the encoding ignores them."""
         self.model = cast(Any, clone(self._unfitted))
         matrix, _ = feature_matrix(columns, self.schema)
         target = target_vector(columns, self.schema)
         if self.schema.task != "regression":
             kept = _enough_of_its_class(target, 2 if isinstance(self.estimator, CalibratedClassifierCV) else 1)
             self.present, target = np.unique(target[kept], return_inverse=True)
-            matrix = matrix[kept]
+            matrix, weights = matrix[kept], None if weights is None else weights[kept]
             if len(self.present) == 1:
                 return self
         _fit_to_size(self.estimator, target)
@@ -65,7 +71,8 @@ class EstimatorLearner:
         with warnings.catch_warnings():
             # What counts is the risk on real rows, and a grid of fits would repeat the same line over and over.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self.model.fit(matrix, target)
+            name = "estimator__sample_weight" if isinstance(self.model, Pipeline) else "sample_weight"
+            self.model.fit(matrix, target, **({} if weights is None else {name: weights}))
         return self
 
     def predict(self, columns: Columns) -> np.ndarray:
