@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike
 
 from dge_ray.errors import InputError
 from dge_ray.seeds import Purpose, numpy_generator
+from dge_ray.stats.ranks import kendall, regret, spearman
 from dge_ray.stats.twoway import two_way
-from dge_ray.stats.utility import kendall, mean_difference, regret, spearman
+from dge_ray.stats.utility import mean_difference
 
 DRAWS = 4000
 TAU_DRAWS = 500  # scipy's tau takes one pair of vectors at a time
@@ -100,7 +101,7 @@ def ranking(synthetic: ArrayLike, real: ArrayLike, names: Sequence[str], *, seed
         top_real=names[int(risks_r.argmin())],
         top_synthetic=names[int(risks_s.argmin())],
         top_agrees=float(np.mean(chosen == drawn_r.argmin(axis=1))),
-        regret=regret(risks_r, risks_s),
+        regret=regret(risks_s, risks_r, higher=False),
         regret_interval=_central(lost),
         kendall=_known(kendall(risks_r, risks_s)),
         kendall_interval=_central(taus) if np.isfinite(taus).all() else None,

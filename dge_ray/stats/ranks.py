@@ -7,9 +7,10 @@ on the spelling: `utility.md` 6.) Rank 1 is the best by the metric's direction; 
 
 from itertools import combinations
 from math import comb
+from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import kendalltau, rankdata, spearmanr
 
 _DIGITS = 12  # scores that differ beyond are equal: the order of a sum is no difference between estimators
 MOST_HALVES = 500
@@ -31,17 +32,20 @@ def kendall(first: np.ndarray, second: np.ndarray) -> float:
     >>> kendall(np.array([1.0, 2, 3]), np.array([1.0, 3, 2])).__round__(3)
     0.333
     """
-    a, b = np.sign(first[:, None] - first), np.sign(second[:, None] - second)
-    size = np.sqrt((a**2).sum() * (b**2).sum())
-    return float((a * b).sum() / size) if size > 0 else float("nan")
+    return _statistic(kendalltau(first, second)) if _ordered(first, second) else float("nan")
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rho of two rank vectors: Pearson's correlation of their ranks; NaN where all of one are equal."""
-    a, b = rankdata(first), rankdata(second)
-    a, b = a - a.mean(), b - b.mean()
-    size = np.sqrt((a**2).sum() * (b**2).sum())
-    return float((a * b).sum() / size) if size > 0 else float("nan")
+    """Spearman's rho of two rank vectors; NaN where all of one are equal."""
+    return _statistic(spearmanr(first, second)) if _ordered(first, second) else float("nan")
+
+
+def _statistic(result: Any) -> float:
+    return float(result.statistic)
+
+
+def _ordered(*vectors: np.ndarray) -> bool:
+    return all(len(np.unique(vector)) > 1 for vector in vectors)
 
 
 def top(scores: np.ndarray, *, higher: bool) -> np.ndarray:

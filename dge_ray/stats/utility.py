@@ -16,11 +16,10 @@ correlations are scipy's, on vectors of risks; names never enter them.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import kendalltau, spearmanr
 from scipy.stats import t as student
 
 from dge_ray.errors import InputError
@@ -218,38 +217,6 @@ def utility(synthetic: ArrayLike, real: ArrayLike, *, margin: float, level: floa
         both_needed=(both["rows"], both["members"]) if both else None,
         parts=found,
     )
-
-
-def kendall(first: ArrayLike, second: ArrayLike) -> float:
-    """Kendall's tau-b of two vectors of risks, the same pipeline at the same place; NaN where one has no order.
-
-    >>> round(kendall([0.1, 0.2, 0.3], [0.2, 0.1, 0.3]), 3)
-    0.333
-    """
-    return _statistic(kendalltau(first, second)) if _ordered(first, second) else float("nan")
-
-
-def spearman(first: ArrayLike, second: ArrayLike) -> float:
-    """Spearman's rho of two vectors of risks; NaN where one has no order."""
-    return _statistic(spearmanr(first, second)) if _ordered(first, second) else float("nan")
-
-
-def regret(real: ArrayLike, synthetic: ArrayLike) -> float:
-    """Real risk of the pipeline that synthetic rows rank first, less the least real risk. Shape: (A,), (A,).
-
-    >>> round(regret([0.1, 0.2, 0.4], [0.3, 0.2, 0.9]), 6)
-    0.1
-    """
-    risks = np.asarray(real, dtype=np.float64)
-    return float(risks[int(np.argmin(synthetic))] - risks.min())
-
-
-def _statistic(result: Any) -> float:
-    return float(result.statistic)
-
-
-def _ordered(*vectors: ArrayLike) -> bool:
-    return all(len(np.unique(np.asarray(vector))) > 1 for vector in vectors)
 
 
 def _tensor(name: str, losses: ArrayLike) -> np.ndarray:

@@ -9,14 +9,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import kendalltau, rankdata, spearmanr
 from scipy.stats import t as student
 
 from dge_ray.errors import InputError
 from dge_ray.stats.consistency import ranking
-from dge_ray.stats.utility import default_margin, kendall, mean_difference, regret, spearman, utility
+from dge_ray.stats.utility import default_margin, mean_difference, utility
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "utility2023"
 RNG = np.random.default_rng(5)
@@ -181,26 +178,6 @@ def test_default_margins() -> None:
     assert default_margin("log_loss", 0.3) == pytest.approx(0.006)
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=8), st.randoms())
-def test_rank_correlations_are_scipys_on_rank_vectors_and_names_change_nothing(pairs: list, random: object) -> None:
-    first, second = np.array(pairs, dtype=float).T
-    if len(set(first)) > 1 and len(set(second)) > 1:
-        assert kendall(first, second) == pytest.approx(kendalltau(rankdata(first), rankdata(second)).statistic)
-        assert spearman(first, second) == pytest.approx(spearmanr(rankdata(first), rankdata(second)).statistic)
-    else:
-        assert math.isnan(kendall(first, second)) and math.isnan(spearman(first, second))
-    order = list(range(len(pairs)))
-    random.shuffle(order)  # type: ignore[attr-defined]
-    assert kendall(first[order], second[order]) == pytest.approx(kendall(first, second), nan_ok=True)
-
-
-def test_a_correlation_of_names_would_be_another_number() -> None:
-    """Real order c, a, b and synthetic a, c, b: tau is 1/3, where correlating the lists of names gives -1."""
-    real, synthetic = {"c": 1, "a": 2, "b": 3}, {"a": 1, "c": 2, "b": 3}
-    assert kendall(list(real.values()), [synthetic[name] for name in real]) == pytest.approx(1 / 3)
-    assert spearman(list(real.values()), [synthetic[name] for name in real]) == pytest.approx(0.5)
-
-
 def pipelines(real_risks: list[float], synthetic_risks: list[float], rows: int = 600) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(3)
     row = 0.1 * generator.normal(size=rows)
@@ -240,7 +217,3 @@ def test_names_decide_nothing() -> None:
     assert (third.kendall, third.regret, third.top_synthetic) == (one.kendall, one.regret, one.top_synthetic)
     # The draws are others, so the probability is only as equal as 4,000 draws are: 4 binomial standard errors.
     assert third.top_agrees == pytest.approx(one.top_agrees, abs=4 * math.sqrt(0.25 / 4000))
-
-
-def test_regret() -> None:
-    assert regret([0.2, 0.1, 0.5], [0.1, 0.3, 0.2]) == pytest.approx(0.1)
