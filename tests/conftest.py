@@ -1,11 +1,13 @@
 """One thread a process, as in a study: OpenMP's waiting threads cost more than they bring on a busy machine."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from copula import COPULA
 from s3 import S3, s3_server
 
 from dge_ray.cli import main
@@ -35,6 +37,17 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         return code, out, err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def copula_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder in which `dge-ray tune` has run COPULA to its end, undisturbed, with two downstream workers."""
+    folder = tmp_path_factory.mktemp("copula")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
+    command = [sys.executable, "-m", "dge_ray.cli", "tune", *COPULA, "workers=2"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.fixture(scope="session")

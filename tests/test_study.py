@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from copula import COPULA
 
 from dge_ray import load_members
 from dge_ray.config import read_config
@@ -27,7 +28,7 @@ from dge_ray.storage import Folder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks"))
 
-WORDS = ["breast_cancer", "generator=copula", "members=3", "ratios=0.5,1,2"]
+WORDS = COPULA
 FITS = 3 * 3 + 2 + 1 + 1  # members x volumes, naive ensemble's other seeds, concatenated, real
 
 
@@ -51,11 +52,9 @@ def _tune(folder: Path, *words: str, wait: bool = True) -> subprocess.Popen[str]
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def done(copula_study: Path) -> Path:
     """A folder in which the study has run to its end, with two downstream workers."""
-    folder = tmp_path_factory.mktemp("done")
-    _tune(folder, "workers=2")
-    yield folder
+    return copula_study
 
 
 @pytest.fixture(scope="module")

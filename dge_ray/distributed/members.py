@@ -20,6 +20,7 @@ from dge_ray.errors import InputError
 
 LOOK_SECONDS = 1.0  # between two listings of the shards
 UNREACHABLE_SECONDS = 10.0  # Ray takes seconds to see that a node is gone, and then starts its actors elsewhere
+AHEAD_ROWS = 1 << 22  # of a member, drawn before anybody reads: more wait for a reader, and take disk only as it reads
 DRAWN_AT_ONCE = 8  # shards drawn ahead before the actor looks for a reader's requests
 
 
@@ -37,9 +38,10 @@ class MemberPool:
     """Starts, fits, and ends generator actors, in a thread of the driver.
 
     An actor keeps its member until the shards are on disk, and then takes the next one. It draws them ahead, a few at a
-    time, as long as nobody streams them: rows on disk are read without Ray Data's processes, 15 CPU-seconds a study.
-    Where other members wait for its place, or it holds a GPU, it draws on also while they are streamed. With
-    `members_per_actor` it fits so many as one program where their generator can, and keeps them until all are drawn.
+    time and up to AHEAD_ROWS, as long as nobody streams them: rows on disk are read without Ray Data's processes, 15
+    CPU-seconds a study. Where other members wait for its place, or it holds a GPU, it draws on, also while they are
+    streamed. With `members_per_actor` it fits so many as one program where their generator can, and keeps them until
+    all are drawn.
 
     How many actors there are at once follows the cluster: nodes that join or leave meanwhile count.
     """
@@ -205,9 +207,11 @@ class MemberPool:
                 if all(name != holder[0] for name, _ in self._live.values()):
                     self._free.append(holder)
             elif needed or member not in streamed:
-                some = missing if needed else missing[:DRAWN_AT_ONCE]
-                actor = self._live[member][1]
-                self._submit(_Task([member], partial(actor.draw.remote, member, some), lambda _: None))
+                ahead = [j for j in missing if j * self.spec.shard_rows < AHEAD_ROWS]
+                some = missing if needed else ahead[:DRAWN_AT_ONCE]
+                if some:
+                    actor = self._live[member][1]
+                    self._submit(_Task([member], partial(actor.draw.remote, member, some), lambda _: None))
         if not self._waiting:
             self._end(self._free)
             self._free.clear()

@@ -4,13 +4,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import ray
 
 from dge_ray.config import read_config
+from dge_ray.distributed import members
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.members import MemberPool
 from dge_ray.distributed.placement import MemberDemand
+from dge_ray.distributed.reader import member_blocks
 from dge_ray.distributed.session import NAMESPACE, TINY, Resources
 from dge_ray.generators.base import make_generator
 from dge_ray.prepare import prepare
@@ -51,6 +54,30 @@ def test_one_actor_fits_several_members_as_one_program(cluster: Resources, tmp_p
             alone = make_generator("autoregressive", **SETTINGS).fit(train, spec.schema, seed=seed, stopping=stopping)
             losses = [[r["heldout"] for r in loss] for loss in (record["loss"], alone.history)]
             np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    ray.kill(board)
+
+
+def test_rows_beyond_a_bound_wait_for_a_reader(
+    cluster: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three shards of twelve are drawn ahead; then the member keeps no core, so that a fit that reads can begin."""
+    monkeypatch.setattr(members, "AHEAD_ROWS", 3 * SHARD)
+    prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
+    choices = (("copula", {}),)
+    spec = MemberSpec(Folder.open(tmp_path), prepared.schema, choices, 0, SHARD, f"run-{tmp_path.name}")
+    board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
+    train, stopping = prepared.parts["train"], prepared.parts["stopping"]
+    pool = MemberPool(spec, train, stopping, board, MemberDemand(), members_per_actor=1, volume=12 * SHARD)
+    pool.grow(1)
+    until = time.monotonic() + 60
+    while time.monotonic() < until and len(spec.missing_shards(0, 12 * SHARD)) > 9:
+        time.sleep(0.1)
+    time.sleep(3 * members.LOOK_SECONDS)  # it would draw on at its next look
+    assert spec.missing_shards(0, 12 * SHARD) == list(range(3, 12))
+    assert pool._announced == 0
+    rows = sum(block.num_rows for block in member_blocks(spec, 0, range(12)))
+    assert rows == 12 * SHARD and not spec.missing_shards(0, 12 * SHARD)
+    pool.stop()
     ray.kill(board)
 
 

@@ -20,15 +20,17 @@ TABLE = "breast_cancer"
 class StudyProcess:
     """`dge-ray tune` in `folder`, in a process group of its own, with Ray's session below a place of its own."""
 
-    def __init__(self, folder: Path, words: list[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, words: list[str], environment: Mapping[str, str] | None = None, table: str = TABLE
+    ) -> None:
         self.place = tempfile.mkdtemp(prefix="flt")  # short: Ray's sockets lie in it
-        self.study = folder / "studies" / TABLE
+        self.study = folder / "studies" / Path(table).stem
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
         self.errors = Path(self.place) / "stderr.txt"
         self.out = Path(self.place) / "stdout.txt"
         with self.errors.open("w") as errors, self.out.open("w") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dge_ray.cli", "tune", TABLE, *words, "--json"],
+                [sys.executable, "-m", "dge_ray.cli", "tune", table, *words, "--json"],
                 cwd=folder,
                 env=kept | {"RAY_TMPDIR": self.place} | dict(environment or {}),
                 stdout=out,
@@ -78,9 +80,9 @@ class StudyProcess:
         shutil.rmtree(self.place, ignore_errors=True)
 
 
-def undisturbed(folder: Path, words: list[str]) -> Path:
+def undisturbed(folder: Path, words: list[str], table: str = TABLE) -> Path:
     """The study that the disturbed ones are compared with."""
-    running = StudyProcess(folder, words)
+    running = StudyProcess(folder, words, table=table)
     try:
         running.finish()
     finally:

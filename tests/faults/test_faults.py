@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fault_injector import FAULTS, FaultInjector
-from fault_study import rows, undisturbed
+from fault_study import rows
 
 WORDS = ["generator=copula", "members=3", "ratios=0.5,1,2", "workers=1"]
 QUICK = ("worker",)
@@ -16,8 +16,9 @@ ENDS_ALONE = {"actor", "worker", "trial", "server", "store", "node"}  # the othe
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return undisturbed(tmp_path_factory.mktemp("whole"), [*WORDS, "tracking=false"])
+def whole(copula_study: Path) -> Path:
+    """The study undisturbed; with another number of workers, which makes no difference."""
+    return copula_study / "studies" / "breast_cancer"
 
 
 @pytest.mark.timeout(1800)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fault_processes import looks, titled
-from fault_study import PATIENCE, StudyProcess, differences, finished, half_written, settle, undisturbed
+from fault_study import PATIENCE, StudyProcess, differences, finished, half_written, settle
 
 WORDS = ["generator=copula", "members=3", "ratios=0.5,1,2", "workers=1"]
 BUSY = 90.0  # seconds
@@ -45,8 +45,9 @@ PHASES = [_preparing, _ray_starts, _members_fit, _search, _baselines, _report]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return undisturbed(tmp_path_factory.mktemp("whole"), [*WORDS, "tracking=false"])
+def whole(copula_study: Path) -> Path:
+    """The study undisturbed; with another number of workers, which makes no difference."""
+    return copula_study / "studies" / "breast_cancer"
 
 
 def _at(phase: Callable[[StudyProcess], bool], folder: Path) -> StudyProcess:

@@ -12,6 +12,11 @@ from fault_processes import looks
 from fault_study import PATIENCE, StudyProcess, differences, finished, half_written, undisturbed
 
 WORDS = ["generator.epochs=12", "members=4", "ratios=0.5,1,2", "tracking=false"]
+ADULT = Path(__file__).parents[2].parent / "shared" / "data" / "adult.parquet"
+STUDIES = {
+    "breast_cancer": ("breast_cancer", WORDS),
+    "adult": (str(ADULT), ["target=income", "split_column=split", "members=4", "ratios=0.5,1,2", "tracking=false"]),
+}
 
 
 def _members_fit(study: Path) -> bool:
@@ -26,17 +31,24 @@ def _learners_fit(study: Path) -> bool:
     return len(list(study.glob("predictions/*.parquet"))) >= 2
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return undisturbed(tmp_path_factory.mktemp("whole"), WORDS)
+@pytest.fixture(scope="module", params=STUDIES)
+def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str], Path]:
+    """A table, the words of its study, and that study undisturbed."""
+    table, words = STUDIES[request.param]
+    if request.param == "adult" and not ADULT.exists():
+        pytest.skip(f"{ADULT.name} is not there")
+    return table, words, undisturbed(tmp_path_factory.mktemp("whole"), words, table)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("moment", [_members_fit, _shards_drawn, _learners_fit])
-def test_the_second_node_is_lost(moment: Callable[[Path], bool], whole: Path, tmp_path: Path) -> None:
+def test_the_second_node_is_lost(
+    moment: Callable[[Path], bool], study: tuple[str, list[str], Path], tmp_path: Path
+) -> None:
+    table, words, whole = study
     nodes = Nodes(2)
-    running = StudyProcess(tmp_path, WORDS, nodes.environment)
+    running = StudyProcess(tmp_path, words, nodes.environment, table)
     try:
         for _ in looks(PATIENCE):
             assert not running.is_over, running.said
