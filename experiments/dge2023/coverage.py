@@ -74,7 +74,7 @@ def one_curve(members: int, rows: int, shape: str, replicates: int, seed: int) -
 
 
 def one_law(members: int, rows: int, shape: str, replicates: int, seed: int) -> dict:
-    """Of the law's parts; of the excess of the cell it names, and how much that cell costs."""
+    """Of the law's parts; of a cell's excess; how often the named cell is within epsilon, and its price over the best's."""
     gain, a, b = SHAPES[shape]
     truth = {"floor": 1.05, "rows": gain * 32**-a, "generators": 0.06, "variance": 0.06 + 0.1 * 32**-b, "exponent": a}
     held: dict[str, list[bool]] = {name: [] for name in [*truth, "excess"]}
@@ -99,8 +99,8 @@ def one_law(members: int, rows: int, shape: str, replicates: int, seed: int) -> 
         price.append([c.cpu_seconds / found.best.cpu_seconds for c in _named(found)])
     row = {"what": "joint law", "shape": shape, "members": members, "rows": rows, "replicates": len(inside)}
     row |= {f"held_{name}": np.mean(values) for name, values in held.items()}
-    row |= {"cheapest_within": np.mean(inside), "sure_within": np.mean(sure), "fitted": np.mean(fitted)}
-    return row | dict(zip(("cheapest_price", "sure_price"), np.mean(price, axis=0), strict=True))
+    row |= {"named_within": np.mean(sure), "by_estimate_within": np.mean(inside), "fitted": np.mean(fitted)}
+    return row | dict(zip(("by_estimate_price", "named_price"), np.mean(price, axis=0), strict=True))
 
 
 def _named(found) -> tuple:
