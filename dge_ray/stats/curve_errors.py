@@ -1,8 +1,8 @@
 """Errors of statistics along the volumes, for laws that are fitted to them.
 
 What K members say of a V x V covariance is of rank K - 1, so in some directions it has no error at all by chance: least
-squares would believe those directions, and intervals from 4 members held in .67 to .85 of simulations. The members' part
-is therefore smoothed: the variance at each volume as it is, correlations as rho to the power of the distance in
+squares would believe those directions, and intervals from 4 members held in .67 to .85 of simulations. The members'
+part is therefore smoothed: the variance at each volume as it is, correlations as rho to the power of the distance in
 doublings. That is the form that nested rows have (a running mean over prefixes is Markov). Rows are many; their part
 stays as estimated. The members' variance is not lessened by what rows and members share, which errs on the wide side.
 """
@@ -39,8 +39,8 @@ class CurveErrors:
 
 
 def curve_errors(spread: TwoWay, volumes: np.ndarray, blocks: int = 1) -> CurveErrors:
-    """The errors of `blocks` curves over the volumes, one after the other, and of what stands behind them, which members
-    have no part in. Members' errors of two curves are taken as independent, their rows' errors as they are.
+    """The errors of `blocks` curves over the volumes, one after the other, and of what stands behind them, which
+    members have no part in. Members' errors of two curves are taken as independent, their rows' errors as they are.
 
     Args:
         spread: of blocks x V statistics or more, with 2 members or more.

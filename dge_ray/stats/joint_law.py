@@ -1,8 +1,8 @@
 """One law for members and volume together: R(K, m) = C + D m^-a + s2(m) / K, and the cheapest (K, m) near the best.
 
-For the Brier score and squared error. s2(m), the variance between members, is modelled as s2_g + s2_d m^-b: as m grows a
-learner sees its generator ever more exactly, so what it makes of its own finite rows dies away as a power, and what is
-left is the generators' own part, which only more members remove. So the four parts are
+For the Brier score and squared error. s2(m), the variance between members, is modelled as s2_g + s2_d m^-b: as m grows
+a learner sees its generator ever more exactly, so what it makes of its own finite rows dies away as a power, and what
+is left is the generators' own part, which only more members remove. So the four parts are
 
     C          no member and no row removes it: the real rows' noise, the generators' common error, the learner's bias
     D m^-a     more rows remove it (the learner's bias from few rows)
@@ -52,8 +52,8 @@ class Choice:
 @dataclass(frozen=True)
 class JointLaw:
     """The law and what follows from it. `variance` is s2 at the largest volume, `generators` its part that no volume
-    removes, `rows` is D m^-a at the largest volume; exponents a and b. `members_range` and `volume_range` hold .95 of the
-    cells that are cheapest within epsilon in the draws."""
+    removes, `rows` is D m^-a at the largest volume; exponents a and b. `members_range` and `volume_range` hold .95 of
+    the cells that are cheapest within epsilon in the draws."""
 
     status: str  # fitted | unidentified | refused
     reason: str

@@ -1,9 +1,9 @@
 """The K-law with its interval: the risk of another ensemble size, its price, and how many members are enough.
 
-The law's prediction for size L from K members, mean over rows of (pbar - y)^2 - s2 / K + s2 / L, is unbiased at every K,
-so its jackknife over members is too but for second-order terms, which a jackknife counts twice: it errs on the wide side.
-A bootstrap of few members undercovers: drawing K of K with replacement makes duplicates, and s2 of duplicates is too
-small by the share 1 / K.
+The law's prediction for size L from K members, mean over rows of (pbar - y)^2 - s2 / K + s2 / L, is unbiased at every
+K, so its jackknife over members is too but for second-order terms, which a jackknife counts twice: it errs on the wide
+side. A bootstrap of few members undercovers: drawing K of K with replacement makes duplicates, and s2 of duplicates is
+too small by the share 1 / K.
 
 Two questions, two intervals. `lo, hi`: the risk on *new* rows of L new members (members and rows vary, `twoway`).
 `lo_here, hi_here`: what L members would show on *these* rows (only members vary; Student's t with K - 1 degrees of
@@ -66,8 +66,8 @@ def held_back(
     """The law put to the test on members in hand: sizes predicted from the first half, and measured with all.
 
     The measured value at size L is the law's with all K members, which for L <= K is the exact mean over all their
-    subsets of size L. Both sides share rows and the first half, so the measurement lies in `lo_here, hi_here` more often
-    than `level` says; outside it, members are not alike (kinds of generator in turn, say, or one that failed).
+    subsets of size L. Both sides share rows and the first half, so the measurement lies in `lo_here, hi_here` more
+    often than `level` says; outside it, members are not alike (kinds of generator in turn, say, or one that failed).
 
     Args:
         predictions: (K, N, C), K >= 6.

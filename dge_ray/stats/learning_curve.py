@@ -1,12 +1,12 @@
 """The learning-curve law R(m) = D m^-a + C over the volumes, with intervals: what more rows can still bring, and what
 only a better generator can.
 
-Mikami et al. 2022 (`utility.md` 7) fit it to synthetic pre-training; D m^-a is what the learner has yet to gain from rows,
-C the floor that no number of rows gets under: the generator's own gap, and what the ensemble of this size keeps of the
-members' spread. Fitted by generalized least squares, since volumes are nested prefixes that share members and rows
-(`curve_errors`); coverage: experiments/dge2023/README.md. The law falls by its form, so where the curve rises
-significantly it is refused, and where its exponent runs to an end of what is tried, or nothing is left to gain that could
-be told from 0, it is called unidentified: the floor may then still be known, the exponent isn't.
+Mikami et al. 2022 (`utility.md` 7) fit it to synthetic pre-training; D m^-a is what the learner has yet to gain from
+rows, C the floor that no number of rows gets under: the generator's own gap, and what the ensemble of this size keeps
+of the members' spread. Fitted by generalized least squares, since volumes are nested prefixes that share members and
+rows (`curve_errors`); coverage: experiments/dge2023/README.md. The law falls by its form, so where the curve rises
+significantly it is refused, and where its exponent runs to an end of what is tried, or nothing is left to gain that
+could be told from 0, it is called unidentified: the floor may then still be known, the exponent isn't.
 """
 
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ Triple = tuple[float, float, float]  # value, lo, hi
 class LearningCurve:
     """The law of one study's curve. Risks are lower-is-better (a metric to be maximised has its sign changed).
 
-    `still_to_gain` is D m^-a at the largest volume. `generator_gap` is the floor less the risk of the learner on the real
-    rows, None where that was not given. `misfit` is the standard deviation, at a volume, of what the law leaves unexplained
-    beyond sampling error.
+    `still_to_gain` is D m^-a at the largest volume. `generator_gap` is the floor less the risk of the learner on the
+    real rows, None where that was not given. `misfit` is the standard deviation, at a volume, of what the law leaves
+    unexplained beyond sampling error.
     """
 
     status: str  # fitted | unidentified | refused

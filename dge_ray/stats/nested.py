@@ -45,7 +45,9 @@ def nested_variances(predictions: ArrayLike, *, level: float = 0.95) -> Nested:
     """
     p = np.asarray(predictions, dtype=np.float64)
     if p.ndim != 5 or p.shape[0] < 3 or not np.isfinite(p).all():
-        raise InputError("predictions", f"shape {p.shape}", "finite (generators, draws, fits, rows, classes), 3 or more")
+        raise InputError(
+            "predictions", f"shape {p.shape}", "finite (generators, draws, fits, rows, classes), 3 or more"
+        )
     g = p.shape[0]
     if p.shape[4] == 2:
         p = p[..., 1:]  # as the Brier score of two classes

@@ -1,8 +1,8 @@
 """Generalized least squares for laws that are linear but for their exponents (variable projection).
 
-For every point of a grid of exponents the best coefficients are a linear problem; the fit is the best point. Coefficients
-that must not be negative (what volume or members bring) are held there by trying every subset of them, the others at 0:
-the best feasible subset is the exact constrained minimum. All draws of the data are fitted at once.
+For every point of a grid of exponents the best coefficients are a linear problem; the fit is the best point.
+Coefficients that must not be negative (what volume or members bring) are held there by trying every subset of them, the
+others at 0: the best feasible subset is the exact constrained minimum. All draws of the data are fitted at once.
 """
 
 from dataclasses import dataclass
@@ -60,8 +60,8 @@ def with_misfit(
     """The fit of one data vector (T,), and the variance of what no such law explains.
 
     A law is an approximation, and a covariance estimated from K members has directions that look as if they had no
-    error. So one variance, the same at every point, is added until the sum of squares left is no more than its degrees of
-    freedom (as in a meta-analysis with heterogeneity); 0 where it already is.
+    error. So one variance, the same at every point, is added until the sum of squares left is no more than its degrees
+    of freedom (as in a meta-analysis with heterogeneity); 0 where it already is.
     """
     freedom = max(data.shape[-1] - designs.shape[2] - exponents, 1)
     unit = np.eye(len(covariance))

@@ -1,8 +1,8 @@
 """Groups of few real rows, and what each method risks there.
 
 Groups are made on the training rows, as van Breugel et al. do (`dge.md` 5): of a column with fewer than 20 values, the
-rarest one that at least 0.5 % of the rows have; of others the two tails of a tenth; each no larger than a fifth. They are
-read on test rows.
+rarest one that at least 0.5 % of the rows have; of others the two tails of a tenth; each no larger than a fifth. They
+are read on test rows.
 
 A group is small by construction, so its intervals must be honest with ten rows: the losses are bounded ones (Brier) or
 squared errors, intervals are t over members and rows with Satterthwaite's degrees of freedom (few rows make few), and a

@@ -74,7 +74,8 @@ def one_curve(members: int, rows: int, shape: str, replicates: int, seed: int) -
 
 
 def one_law(members: int, rows: int, shape: str, replicates: int, seed: int) -> dict:
-    """Of the law's parts; of a cell's excess; how often the named cell is within epsilon, and its price over the best's."""
+    """Of the law's parts; of a cell's excess; how often the named cell is within epsilon, and its price over the
+    best's."""
     gain, a, b = SHAPES[shape]
     truth = {"floor": 1.05, "rows": gain * 32**-a, "generators": 0.06, "variance": 0.06 + 0.1 * 32**-b, "exponent": a}
     held: dict[str, list[bool]] = {name: [] for name in [*truth, "excess"]}
@@ -89,7 +90,7 @@ def one_law(members: int, rows: int, shape: str, replicates: int, seed: int) -> 
         for name, value in truth.items():
             _, low, high = getattr(found, name)
             held[name].append(low <= value <= high)
-        at = U[VOLUMES == found.best.volume]
+        at = U[found.best.volume == VOLUMES]
         best = float(risk(found.best.members, at, shape)[0])
         cells = [float(risk(c.members, np.array([c.volume / 1000]), shape)[0]) for c in _named(found)]
         excess = [cell / best - 1 for cell in cells]

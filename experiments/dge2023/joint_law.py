@@ -2,11 +2,11 @@
 
     python experiments/dge2023/joint_law.py [TABLE target=COLUMN key=value ...] --json FILE
 
-A plain loop without Ray, one thread: 8 members, the law fitted to their validation predictions; then 8 members that it has
-not seen are fitted at the named cell's and the best cell's volumes and measured on test rows, nothing of which was looked
-at before. The excess of the named cell over the best (the mean over all subsets of its size) has an interval over members
-and rows, paired. Costs are CPU-seconds measured in the loop: a member's generator, its rows (a straight share of the
-whole draw), its fit.
+A plain loop without Ray, one thread: 8 members, the law fitted to their validation predictions; then 8 members that it
+has not seen are fitted at the named cell's and the best cell's volumes and measured on test rows, nothing of which was
+looked at before. The excess of the named cell over the best (the mean over all subsets of its size) has an interval
+over members and rows, paired. Costs are CPU-seconds measured in the loop: a member's generator, its rows (a straight
+share of the whole draw), its fit.
 """
 
 import json

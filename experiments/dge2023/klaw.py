@@ -4,9 +4,10 @@
 
 Simulated: surfaces of experiments/coverage with a closed form; the risk of 16 members predicted from 4 and from 8, its
 interval on new rows against the closed form, on these rows against 16 members that were drawn. Learners: Friedman's
-first problem (noise 1, target standardised), 1,000 real rows, Gaussian-copula members at 1,000 rows each, a pool of 320 members; each of 40 seeds gets 8
-members and 250 real rows of its own and predicts the risk of 16 members on new rows; truth: the pool on all 10,000.
-`auto`: members that doubling and the step to the predicted number end with, when the tolerance is 1 % of the risk.
+first problem (noise 1, target standardised), 1,000 real rows, Gaussian-copula members at 1,000 rows each, a pool of 320
+members; each of 40 seeds gets 8 members and 250 real rows of its own and predicts the risk of 16 members on new rows;
+truth: the pool on all 10,000. `auto`: members that doubling and the step to the predicted number end with, when the
+tolerance is 1 % of the risk.
 """
 
 import json

@@ -73,8 +73,8 @@ def test_the_curve_is_scipys_least_squares() -> None:
 
 
 def test_the_published_transfer_curve() -> None:
-    """Errors of ResNet-50 on ImageNet after multiclass pre-training on 1,000 to 64,000 images (Mikami et al. 2022; their
-    results_finetune.csv, last evaluation), D fixed at .48 as they do: a .227, C .800 (utility.md 7), to .01."""
+    """Errors of ResNet-50 on ImageNet after multiclass pre-training on 1,000 to 64,000 images (Mikami et al. 2022;
+    their results_finetune.csv, last evaluation), D fixed at .48 as they do: a .227, C .800 (utility.md 7), to .01."""
     accuracy = np.array([0.10118, 0.11494, 0.12726, 0.13136, 0.15120, 0.15740, 0.15908])
     _, exponent, floor = power_curve(1000 * 2.0 ** np.arange(7), 1 - accuracy, scale=0.48)
     assert exponent == pytest.approx(0.227, abs=0.01) and floor == pytest.approx(0.800, abs=0.01)

@@ -29,9 +29,11 @@ def test_missing_values_are_in_no_group() -> None:
 
 @pytest.mark.parametrize("rows", [12, 40])
 def test_intervals_admit_small_groups(rows: int) -> None:
-    """Brier risk and difference to a fixed model in a group of 12 or 40 rows, 6 members; 300 replicates of fresh members
-    and rows. Nominal .95; with 12 rows of skewed losses a t interval gives some of it away (.90 or more held here)."""
+    """Brier risk and difference to a fixed model in a group of 12 or 40 rows, 6 members; 300 replicates of fresh
+    members and rows. Nominal .95; with 12 rows of skewed losses a t interval gives some of it away (.90 or more held
+    here)."""
     generator, held, apart = np.random.default_rng(rows), [], []
+
     # truth by 200,000 rows: members p = clip(.7 x + own noise), fixed model .6
     def draw(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
         q = generator.uniform(0.3, 0.9, n)
