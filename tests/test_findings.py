@@ -1,5 +1,5 @@
-"""What is found in a study's files, from predictions that are made up: every part is there, finite where it must be, and
-told on the page and in figures; costs are those that the files note."""
+"""What is found in a study's files, from predictions that are made up: every part is there, finite where it must be,
+and told on the page and in figures; costs are those that the files note."""
 
 import json
 from html import unescape
