@@ -1,6 +1,6 @@
-"""Does the joint law name a cheap (K, m), and is the cell as good as it says? On breast_cancer and a table of your own.
+"""Does the joint law name a cheap (K, m), and is the cell as good as it says?
 
-    python experiments/dge2023/joint_law.py [TABLE target=COLUMN key=value ...] --json FILE
+    python experiments/dge2023/joint_law.py SOURCE [key=value ...] --json FILE
 
 A plain loop without Ray, one thread: 8 members, the law fitted to their validation predictions; then 8 members that it
 has not seen are fitted at the named cell's and the best cell's volumes and measured on test rows, nothing of which was
@@ -115,11 +115,10 @@ def _measured(law: JointLaw, fresh: np.ndarray, looked: list[int], y: np.ndarray
 
 
 def main(words: list[str]) -> None:
-    target = Path(words[words.index("--json") + 1])
-    words = [word for at, word in enumerate(words) if "--json" not in words[max(at - 1, 0) : at + 1]]
-    tables = [("breast_cancer", [])] + ([(words[0], words[1:])] if words else [])
+    at = words.index("--json")
+    target, (source, *more) = Path(words[at + 1]), words[:at] + words[at + 2 :]
     with threadpool_limits(limits=1):
-        rows = [row for source, more in tables for row in one_table(source, more)]
+        rows = one_table(source, more)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(rows, indent=1, default=float) + "\n")
     for row in rows:

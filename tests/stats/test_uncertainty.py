@@ -39,8 +39,8 @@ def drawn(generator: np.random.Generator, n: int, off: float) -> tuple[np.ndarra
 
 @pytest.mark.parametrize(("n", "off"), [(300, 0.0), (300, 0.05), (2000, 0.1)])
 def test_ece_has_the_right_level_and_little_bias(n: int, off: float) -> None:
-    """The truth is `off`. The interval held in .905 to .965 of 1,500 replicates (experiments/dge2023/calibration.py), so:
-    .92 less 2.5 binomial standard errors of 300 (.04). The estimate's bias: within .012; at 0, below which it cannot
+    """The truth is `off`. The interval held in .905 to .965 of 1,500 replicates (experiments/dge2023), so: .92
+    less 2.5 binomial standard errors of 300 (.04). The estimate's bias: within .012; at 0, below which it cannot
     go, at most half of the plain one's, whose bias there is that of ten absolute values."""
     generator, held, values, plain = np.random.default_rng(n), [], [], []
     for seed in range(300):
