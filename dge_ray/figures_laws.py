@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dge_ray.figure_parts import GREY, INK, METHOD_COLOURS, POINT, style, volume_axis
+from dge_ray.stats.subgroups import LARGEST_SHARE
 from dge_ray.words import finite, label, number, train_rows
 
 DGE = METHOD_COLOURS["dge"]
@@ -110,6 +111,7 @@ def subgroups_figure(report: Mapping) -> Figure | None:
         colour = METHOD_COLOURS[method]
         ax.errorbar(share, value, [value - lo, hi - value], fmt="o", ms=4, color=colour, elinewidth=0.8, alpha=0.8)
         ax.axhline(0, color=GREY, lw=1)
+        ax.set_xlim(0, 100 * LARGEST_SHARE + 1)
         ax.set_xlabel("group's share of the real rows, %")
         ax.set_title(f"DGE less {method.replace('_', ' ')} (below 0: DGE is better)", fontsize=10.5, color=INK)
     lawful = "mse" if (report.get("data") or {}).get("task") == "regression" else "brier"

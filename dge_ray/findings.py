@@ -12,6 +12,7 @@ import numpy as np
 
 from dge_ray.predictions import Job, read_predictions
 from dge_ray.prepare import Prepared
+from dge_ray.rarity import least_likely
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.combine import ensemble_mean
 from dge_ray.stats.joint_law import joint_law
@@ -53,6 +54,7 @@ def findings(
     seeds = [Job("ensemble", 0, choice.volume, k) for k in range(1, len(test))]  # the first is member 0's own fit
     others = [read_predictions(folder, prepared.label, job, width)["test"] for job in seeds]
     naive = ensemble_mean(np.stack([test[0], *others]))
+    rivals = {"naive_ensemble": naive, "real": real["test"]}
     keys = {"task": prepared.task, "seed": prepared.config.seed}
     curve = learning_curve(
         predictions["validation"],
@@ -69,7 +71,7 @@ def findings(
         )
         found["joint_law"] = asdict(law)
     found |= {"uncertainty": uncertainty(test, truth["test"], seed=prepared.config.seed)}
-    found |= {"subgroups": _subgroups(prepared, test, {"naive_ensemble": naive, "real": real["test"]}, truth["test"])}
+    found |= {"subgroups": _subgroups(prepared, folder, test, rivals, truth["test"])}
     if len(test) >= 4:
         at = float(costs[list(volumes).index(choice.volume)])
         found["klaw"] = members_law(prepared, test, truth["test"], cost=at)
@@ -156,10 +158,12 @@ def uncertainty(members: np.ndarray, y: np.ndarray, *, seed: int) -> dict[str, A
 
 
 def _subgroups(
-    prepared: Prepared, members: np.ndarray, others: Mapping[str, np.ndarray], y: np.ndarray
+    prepared: Prepared, folder: Folder, members: np.ndarray, others: Mapping[str, np.ndarray], y: np.ndarray
 ) -> list[dict[str, Any]]:
     schema = prepared.schema
     codec, features = TableCodec(schema), [column.name for column in schema.features]
     train, test = (codec.encode(prepared.parts[part], features) for part in ("train", "test"))
     names = {c.name: [str(v) for v in c.categories] for c in schema.features if c.categories}
-    return subgroup_risks(find_groups(train, test, names), members, others, y)
+    groups, kinds = find_groups(train, test, names), prepared.config.generators
+    rare = least_likely(folder, [kinds[k % len(kinds)][0] for k in range(len(members))], schema, prepared.parts["test"])
+    return subgroup_risks([*groups, rare] if rare else groups, members, others, y)

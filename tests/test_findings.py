@@ -58,7 +58,9 @@ def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tupl
 
 
 def test_classification(tmp_path: Path) -> None:
-    prepared, folder, keys = made_up("breast_cancer", ["ratios=0.25,0.5,1,2,4"], tmp_path, members=6)
+    prepared, folder, keys = made_up(
+        "breast_cancer", ["generator=copula", "ratios=0.25,0.5,1,2,4"], tmp_path, members=6
+    )
     found = plain_json(findings(prepared, folder, **keys))
     json.dumps(found, allow_nan=False)
     assert set(found) == {"klaw", "joint_law", "learning_curve", "uncertainty", "subgroups"}
