@@ -99,7 +99,8 @@ def subgroup_risks(
             out.append(row)
             continue
         pseudo = None if without is None else pseudo_values(mine[at], without[:, at])
-        row["risk"] = _interval(mine[at], pseudo, level)[0]
+        value, low, high = _interval(mine[at], pseudo, level)[0]
+        row["risk"] = [value, None if low is None else max(low, 0.0), high]  # neither loss is below 0
         differences, clear = {}, {}
         for name in ("naive_single", *others):
             alone = single[:, at]

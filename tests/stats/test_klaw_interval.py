@@ -1,6 +1,9 @@
 """The law's interval against simulation with a known truth; counts of members against brute force; nested variances
 against the design they are drawn from and against plain analysis of variance."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -97,3 +100,16 @@ def test_a_design_without_draws_or_fits_says_so() -> None:
     assert found.generators[0] == pytest.approx(p[:, 0, 0, :, 0].var(axis=0, ddof=1).mean(), abs=1e-12)
     two = nested_variances(np.random.default_rng(7).standard_normal((5, 3, 1, 40, 1)))
     assert two.draws is not None and two.fits is None
+
+
+def test_the_committed_experiment_meets_its_aims() -> None:
+    """Simulated: the risk of 16 members held in .93 or more; learners: by 34 seeds of 40; ridge flat."""
+    place = Path(__file__).parents[2] / "experiments" / "dge2023" / "results" / "klaw.json"
+    rows = json.loads(place.read_text())
+    simulated = [row for row in rows if row["what"] == "simulated"]
+    assert len(simulated) == 8 and all(row["replicates"] >= 300 for row in simulated)
+    assert min(min(row["held_new_rows"], row["held_these_rows"]) for row in simulated) >= 0.93
+    learners = {row["learner"]: row for row in rows if row["what"] == "learner"}
+    assert set(learners) == {"tree", "forest", "mlp", "1-nn", "ridge"}
+    assert all(row["held"] >= 34 and row["seeds"] == 40 for row in learners.values())
+    assert learners["ridge"]["gain_from_8_to_16"] < 0.005 < learners["mlp"]["gain_from_8_to_16"]
