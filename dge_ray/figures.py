@@ -5,7 +5,6 @@ Matplotlib's object-oriented interface only: no pyplot, no global state.
 
 import io
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import FuncNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator
 
+from dge_ray.figure_parts import INK, METHOD_COLOURS, POINT, REAL, short, style, volume_axis
+from dge_ray.figures_laws import draw_laws
 from dge_ray.surface_grid import Grid, grid
 from dge_ray.words import (
     HIGHER_IS_BETTER,
@@ -31,14 +32,6 @@ from dge_ray.words import (
 )
 
 DPI = 110
-INK, GREY, REAL, POINT = "#222222", "#8a8a8a", "#000000", "#d55e00"  # Okabe-Ito vermillion marks m-hat
-METHOD_COLOURS = {
-    "dge": "#0072b2",
-    "naive_single": "#e69f00",
-    "naive_ensemble": "#009e73",
-    "naive_concatenated": "#cc79a7",
-    "real": REAL,
-}
 NORMAL_95 = 1.96
 
 
@@ -49,6 +42,7 @@ def draw(report: Mapping, surface: pa.Table) -> dict[str, bytes]:
         "error_by_members": error_by_members(report, surface),
         "surface": surface_map(report, surface),
         "test_comparison": test_comparison(report),
+        **draw_laws(report),
     }
     return {name: _png(figure) for name, figure in drawn.items() if figure is not None}
 
@@ -64,7 +58,7 @@ def error_by_volume(report: Mapping, surface: pa.Table) -> Figure | None:
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     n = train_rows(report)
     for ax, (split, cells) in zip(axes, panels.items(), strict=True):
-        _style(ax)
+        style(ax)
         shown = _doublings(cells.members)
         for colour, members in zip(_shades(len(shown)), shown, strict=True):
             value, se = cells.row(members)
@@ -77,7 +71,7 @@ def error_by_volume(report: Mapping, surface: pa.Table) -> Figure | None:
         real = ((report.get("test") or {}).get("real") or {}).get(metric)
         if split == "test" and finite(real):
             ax.axhline(real, color=REAL, ls="--", lw=1.3, label="real rows")
-        _volume_axis(ax, cells.volumes, n)
+        volume_axis(ax, cells.volumes, n)
         chosen = "the volume is chosen here" if split == "validation" else "read once, for the report"
         ax.set_title(f"{split}: {chosen}", fontsize=10.5, color=INK)
     axes[0].set_ylabel(f"{label(metric)} ({direction(metric)})")
@@ -101,7 +95,7 @@ def error_by_members(report: Mapping, surface: pa.Table) -> Figure | None:
         return None
     figure = Figure(figsize=(1.2 + 4.4 * len(panels), 3.9), layout="constrained")
     for ax, (name, cells) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _style(ax)
+        style(ax)
         for split, (found, at) in cells.items():
             colour, marker = (METHOD_COLOURS["dge"], "o") if split == "validation" else (POINT, "s")
             value, error = found.value[:, at], NORMAL_95 * np.nan_to_num(found.se[:, at])
@@ -169,7 +163,7 @@ def surface_map(report: Mapping, surface: pa.Table) -> Figure | None:
         frame = Rectangle((at[0] - 0.5, -0.5), 1, high, fill=False, edgecolor=POINT, linewidth=2.6, clip_on=False)
         ax.add_patch(frame)
     n = train_rows(report)
-    ax.set_xticks(range(wide), [f"{_short(v)}\n{ratio_text(int(v), n)}" for v in cells.volumes], fontsize=8.5)
+    ax.set_xticks(range(wide), [f"{short(v)}\n{ratio_text(int(v), n)}" for v in cells.volumes], fontsize=8.5)
     ax.set_yticks(range(high), [str(k) for k in cells.members], fontsize=8.5)
     ax.set_xlabel("volume m (rows a member, and as a multiple of the real rows)")
     ax.set_ylabel("members K")
@@ -197,7 +191,7 @@ def test_comparison(report: Mapping) -> Figure | None:
     )
     axes = figure.subplots(down, across, squeeze=False, sharey=True)
     for ax, metric in zip(axes.flat, metrics, strict=False):
-        _style(ax, grid_axis="x")
+        style(ax, grid_axis="x")
         reference = float(test["dge"][metric])
         ax.axvline(reference, color=METHOD_COLOURS["dge"], lw=1.2, alpha=0.55)
         for at, method in enumerate(methods):
@@ -255,34 +249,6 @@ def _mark_reflection(ax: Axes, report: Mapping) -> None:
         ax.axvline(point["volume"], color=POINT, lw=1.6, label="reflection point m̂")
 
 
-def _volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
-    """Log axis with the volumes as ticks, and the ratios to the real rows along the top."""
-    ax.set_xscale("log")
-    pad = 1.12 if len(volumes) > 1 else 2.0
-    ax.set_xlim(volumes[0] / pad, volumes[-1] * pad)
-    axis_ticks = [(ax.xaxis, [_short(v) for v in volumes])]
-    if finite(n) and n:
-        top = ax.secondary_xaxis("top")
-        top.tick_params(labelsize=8, colors=GREY, length=3)
-        top.spines["top"].set_color("#cccccc")
-        top.set_xlabel("ratio m / n", fontsize=8.5, color=GREY)
-        axis_ticks.append((top.xaxis, [ratio_text(int(v), n) for v in volumes]))
-    for axis, texts in axis_ticks:
-        axis.set_major_locator(FixedLocator(volumes.tolist()))
-        axis.set_major_formatter(FixedFormatter(texts))
-        axis.set_minor_locator(NullLocator())
-        axis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("volume m: synthetic rows a member")
-
-
-def _short(volume: int) -> str:
-    """A volume for an axis: 981, 32.6k, 1.2M."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if volume >= size:
-            return f"{volume / size:.3g}{letter}"
-    return str(int(volume))
-
-
 def _doublings(members: np.ndarray) -> list[int]:
     """K = 1, 2, 4, ... as far as they are there, and the largest."""
     wanted = {2**power for power in range(20)} | {int(members[-1])}
@@ -292,13 +258,6 @@ def _doublings(members: np.ndarray) -> list[int]:
 def _shades(count: int) -> list:
     """Ordered, colour-blind safe colours from light (K = 1) to dark (most members)."""
     return [colormaps["viridis_r"](x) for x in (np.linspace(0.18, 0.92, count) if count > 1 else [0.75])]
-
-
-def _style(ax: Axes, grid_axis: Any = "both") -> None:
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis=grid_axis, color="#e6e6e6", lw=0.8)
-    ax.set_axisbelow(True)
-    ax.tick_params(labelsize=8.5)
 
 
 def _png(figure: Figure) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from dge_ray.findings_words import FINDINGS_CAPTIONS, findings_rows, group_cells
 from dge_ray.style import STYLE
 from dge_ray.words import (
     GLOSSARY,
@@ -54,6 +55,7 @@ CAPTIONS = {
         "Points are values on the untouched test rows. A bar is the 95 % interval of the paired difference to DGE: "
         "where it does not touch the vertical line, the method differs from DGE.",
     ),
+    **FINDINGS_CAPTIONS,
 }
 
 
@@ -76,6 +78,8 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         _pairs(_reflection_rows(report)),
         "<h2>Members</h2>",
         _pairs(members_rows(report)),
+        *(f"<h2>{title}</h2>{_pairs(rows)}" for title, rows in findings_rows(report).items()),
+        _few_rows_table(report),
         "<h2>Data</h2>",
         _pairs(_data_rows(report)),
         "<h2>Cost</h2>",
@@ -216,6 +220,17 @@ def _group_table(report: Mapping) -> str:
         "test rows: what new generators and learner seeds would change, not what other real rows would."
     )
     return "<h2>Groups of members</h2>" + _table(["approach", *map(label, metrics)], rows, caption)
+
+
+def _few_rows_table(report: Mapping) -> str:
+    header, lines, caption = group_cells(report)
+    if not lines:
+        return ""
+    rows = [
+        f"<tr><th scope='row'>{escape(name)}</th>{''.join(f'<td class=n>{escape(cell)}</td>' for cell in cells)}</tr>"
+        for name, *cells in lines
+    ]
+    return "<h2>Groups of few rows</h2>" + _table(header, rows, caption)
 
 
 def _pairs(rows: Iterable[tuple[str, Any]]) -> str:

@@ -63,8 +63,12 @@ def assemble_report(
     *,
     volumes: Sequence[int],
     wall_seconds: float,
+    more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """report.json's content. Shape: `at_choice` (members, rows, classes) on test at the chosen volume."""
+    """report.json's content. Shape: `at_choice` (members, rows, classes) on test at the chosen volume.
+
+    `more`: what `findings` found, by key.
+    """
     members = len(at_choice)
     test, differences = _test(prepared, folder, at_choice, truth, choice.volume)
     risk, lo, hi = risk_interval(at_choice, truth, task=prepared.task, metric=prepared.metric)
@@ -105,11 +109,12 @@ def assemble_report(
         **_members_differ(prepared, at_choice),
         **_families(config, at_choice),
         **_constraints(config, folder, members),
+        **more,
         "cost": _cost(prepared, folder, members, volumes, choice.volume, wall_seconds),
         "warnings": list(prepared.warnings),
         "config": config.model_dump(mode="json"),
     }
-    return _finite(report)
+    return plain_json(report)
 
 
 def surface_table(
@@ -240,12 +245,12 @@ def _cpu(folder: Folder, name: str) -> float:
     return float(folder.read_json(name)["cpu_seconds"]) if folder.exists(name) else 0.0
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: a number that does not exist is null."""
+def plain_json(value: Any) -> Any:
+    """`value` as JSON can hold it: it has no NaN, so a number that does not exist is null."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [plain_json(item) for item in value]
     if isinstance(value, (float, np.floating)):
         return float(value) if np.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

@@ -18,6 +18,7 @@ from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.train import DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import StudyError
+from dge_ray.findings import findings
 from dge_ray.folder import check_folder, claim_folder, resolved, tracking_id
 from dge_ray.interrupt import insistent
 from dge_ray.lock import study_lock
@@ -26,6 +27,7 @@ from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
 from dge_ray.results import assemble_report, choose, surface_table, write_report
 from dge_ray.stats.klaw import gain_of_doubling
+from dge_ray.stats.klaw_interval import next_members
 from dge_ray.stats.losses import metric_value
 from dge_ray.stats.pruning import hopeless_volumes
 from dge_ray.status import StatusFile
@@ -150,6 +152,7 @@ class Study:
                 choice,
                 volumes=volumes,
                 wall_seconds=time.monotonic() - started,
+                more=findings(prepared, self.folder, predictions, self.truth, choice, volumes),
             )
             write_report(self.folder, report, surface)
         return report
@@ -159,10 +162,11 @@ class Study:
         self.status_file.put(self.progress.members, counts, self.progress.seconds_left(counts))
 
     def grow(self, engine: Engine) -> int:
-        """The number of members: as asked, or doubled at the pilot volume until doubling is not worth it.
+        """The number of members: as asked, or raised at the pilot volume until doubling them is not worth it.
 
         It is worth it while the upper confidence bound of its gain in Brier score or squared error is above the
-        tolerance's share of the pilot's risk.
+        tolerance's share of the pilot's risk. They are raised to the number that meets the bound by the K-law, at most
+        doubled: a third fewer members than doubling each time, stopped too early as rarely (experiments/dge2023).
         """
         config, pilot = self.prepared.config, self.prepared.pilot_volume
         if config.members != "auto":
@@ -186,7 +190,7 @@ class Study:
             )
             if enough or members >= config.max_members:
                 return members
-            members = min(2 * members, config.max_members)
+            members = min(next_members(members, upper, config.tolerance * risk), config.max_members)
 
     def search(self, engine: Engine, members: int) -> list[int]:
         """Have every volume's members fitted; gives the volumes."""

@@ -59,26 +59,42 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
-def volume_risks(cells: np.ndarray, y: np.ndarray, metric: str) -> VolumeRisks:
-    """The risks at all members of the volumes that have them all; volumes lacking a member (dropped) are left out.
+def volume_curves(cells: np.ndarray, y: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Row contributions and members' pseudo-values of the risks at all members; volumes lacking a member (dropped) are
+    left out.
 
     Args:
         cells: (K, M, N, C) float64, NaN where not computed; members without any finished cell are not counted.
         y: (N,).
-        metric: a name in METRICS.
+        metric: a name in METRICS; one to be maximised enters with its sign changed.
+
+    Returns:
+        full (V, N), pseudo (K, V, N) or None with a single member, and the kept volumes' places (V,).
+    """
+    members, kept = complete_members(cells)
+    sign = -1.0 if higher_is_better(metric) else 1.0
+    full = sign * contributions(metric, ensemble_mean(members), y)
+    if np.isnan(full).any():
+        raise InputError("metric", metric, "rows on which it is defined (more than one class, a target that varies)")
+    if len(members) == 1:
+        return full, None, kept
+    return full, pseudo_values(full, sign * contributions(metric, leave_one_out_means(members), y)), kept
+
+
+def complete_members(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The members that have any cell at the volumes that all of these have, and those volumes' places.
+
+    Shape: (K, M, N, C) -> (K', V, N, C), (V,).
     """
     finished = finished_members(cells)
     used = finished.any(axis=1)
     kept = np.flatnonzero(finished[used].all(axis=0)) if used.any() else np.array([], dtype=int)
     if len(kept) == 0:
         raise InputError("predictions", "no volume that every member has finished", "at least one")
-    members = cells[used][:, kept]
-    k = len(members)
-    sign = -1.0 if higher_is_better(metric) else 1.0
-    full = sign * contributions(metric, ensemble_mean(members), y)
-    if np.isnan(full).any():
-        raise InputError("metric", metric, "rows on which it is defined (more than one class, a target that varies)")
-    pseudo = None
-    if k > 1:
-        pseudo = pseudo_values(full, sign * contributions(metric, leave_one_out_means(members), y))
-    return VolumeRisks(full.mean(axis=1), two_way(full, pseudo), kept, k)
+    return cells[used][:, kept], kept
+
+
+def volume_risks(cells: np.ndarray, y: np.ndarray, metric: str) -> VolumeRisks:
+    """The risks at all members of the volumes that have them all. Arguments as in `volume_curves`."""
+    full, pseudo, kept = volume_curves(cells, y, metric)
+    return VolumeRisks(full.mean(axis=1), two_way(full, pseudo), kept, 1 if pseudo is None else len(pseudo))

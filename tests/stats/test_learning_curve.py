@@ -1,0 +1,122 @@
+"""The learning-curve law against scipy's least squares, closed forms and simulated surfaces with a known law."""
+
+import numpy as np
+import pytest
+from scipy.optimize import curve_fit, nnls
+
+from dge_ray.errors import InputError
+from dge_ray.stats.curve_errors import curve_errors
+from dge_ray.stats.learning_curve import learning_curve, power_curve
+from dge_ray.stats.projection import project, with_misfit
+from dge_ray.stats.twoway import TwoWay
+
+VOLUMES = 250 * 2 ** np.arange(8)
+
+
+def draw(
+    generator: np.random.Generator, *, gain: float, exponent: float, k: int = 8, n: int = 1500, rise: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Members of risk 1.05 + gain u^-exponent + (.06 + .1 u^-exponent) / k, u = m / 1000, and y."""
+    u = VOLUMES / 1000
+    x = generator.standard_normal((n, 16))
+    bias = np.zeros((8, 16))
+    bias[:, 0], bias[:, 1] = np.sqrt(0.05), np.sqrt(gain * u**-exponent + rise * u)
+    variance = 0.1 * u**-exponent
+    steps = np.sqrt(variance - np.r_[variance[1:], 0.0])
+
+    def nested(shape: tuple[int, ...]) -> np.ndarray:
+        drawn = generator.standard_normal((8, *shape)) * steps[:, None, None]
+        return np.cumsum(drawn[::-1], axis=0)[::-1] + np.sqrt(0.06) * generator.standard_normal(shape)
+
+    own = nested((k, 16)) * np.sqrt(0.6 / 16)
+    p = np.einsum("mkj,nj->kmn", bias[:, None] + own, x) + (nested((k, n)) * np.sqrt(0.4)).swapaxes(0, 1)
+    return p[..., None], generator.standard_normal(n)
+
+
+def test_projection_is_the_constrained_minimum() -> None:
+    """Against nnls at each point of the grid, with a covariance that is not the unit matrix."""
+    generator = np.random.default_rng(0)
+    designs, data = generator.standard_normal((5, 9, 3)), generator.standard_normal((20, 9))
+    half = generator.standard_normal((9, 9))
+    covariance = half @ half.T + np.eye(9)
+    found = project(designs, np.zeros(3, dtype=bool), covariance, data)
+    root = np.linalg.cholesky(covariance)
+    for at, vector in enumerate(data):
+        each = [nnls(np.linalg.solve(root, d), np.linalg.solve(root, vector)) for d in designs]
+        best = int(np.argmin([left for _, left in each]))
+        assert found.place[at] == best
+        np.testing.assert_allclose(found.coefficients[at], each[best][0], atol=1e-9)
+        assert found.left[at] == pytest.approx(each[best][1] ** 2, abs=1e-9)
+
+
+def test_misfit_is_nothing_for_the_law_itself_and_found_where_it_is() -> None:
+    designs = np.stack([np.stack([np.ones(200), np.linspace(0, 1, 200)], axis=1)])
+    line, noise = designs[0] @ [1.0, 2.0], np.random.default_rng(1).standard_normal(200)
+    free = np.array([True, True])
+    assert with_misfit(designs, free, np.eye(200) * 1e-2, line, exponents=0)[1] == 0.0
+    _, extra = with_misfit(designs, free, np.eye(200) * 1e-2, line + noise, exponents=0)
+    assert extra == pytest.approx(0.99, rel=0.3)  # variance 1, known to 10 % from 200 points, thrice
+
+
+def test_the_curve_is_scipys_least_squares() -> None:
+    generator = np.random.default_rng(2)
+    m = 1000.0 * 2 ** np.arange(7)
+    for d, a, c in [(3.0, 0.4, 0.8), (1.0, 0.23, 0.1), (40.0, 0.9, 0.3)]:
+        risks = d * m**-a + c + 1e-3 * generator.standard_normal(7)
+        other, _ = curve_fit(lambda m, d, a, c: d * m**-a + c, m, risks, p0=(d, a, c), maxfev=10_000)
+        found = power_curve(m, risks)
+        # the golden tolerance of the source: .01 in exponent and floor (the grid's step is 1.7 %)
+        assert found[1] == pytest.approx(other[1], abs=0.01)
+        assert found[2] == pytest.approx(other[2], abs=0.01)
+    with pytest.raises(InputError, match="at least 3"):
+        power_curve(m[:2], risks[:2])
+
+
+def test_the_published_transfer_curve() -> None:
+    """Errors of ResNet-50 on ImageNet after multiclass pre-training on 1,000 to 64,000 images (Mikami et al. 2022;
+    their results_finetune.csv, last evaluation), D fixed at .48 as they do: a .227, C .800 (utility.md 7), to .01."""
+    accuracy = np.array([0.10118, 0.11494, 0.12726, 0.13136, 0.15120, 0.15740, 0.15908])
+    _, exponent, floor = power_curve(1000 * 2.0 ** np.arange(7), 1 - accuracy, scale=0.48)
+    assert exponent == pytest.approx(0.227, abs=0.01) and floor == pytest.approx(0.800, abs=0.01)
+
+
+def test_members_errors_are_smoothed_to_the_form_of_nested_rows() -> None:
+    """A running mean over prefixes has correlation sqrt(m_i / m_j) = .5 ** (doublings / 2), which smoothing leaves."""
+    steps = np.arange(4)
+    deviation = 2.0**-steps
+    nested = np.outer(deviation, deviation) * 0.5 ** (np.abs(steps[:, None] - steps) / 2)
+    spread = TwoWay(np.eye(5), np.pad(nested, (0, 1)), np.zeros((5, 5)), 6, 100)
+    found = curve_errors(spread, 100 * 2**steps)
+    np.testing.assert_allclose(found.members, np.pad(nested, (0, 1)), atol=1e-12)
+    drawn = found.draws(40_000, seed=0)
+    # normal rows plus a t with 5 degrees of freedom: variance 1 + 5/3; 4 standard errors of a heavy-tailed variance
+    assert drawn[:, 0].var() == pytest.approx(1 + 5 / 3, rel=0.08)
+    assert drawn[:, 4].var() == pytest.approx(1.0, rel=0.03)
+
+
+def test_floor_and_gain_are_covered() -> None:
+    """60 surfaces; .95 less 2 binomial standard errors is .894."""
+    generator, floor, gain, gap = np.random.default_rng(3), [], [], []
+    for seed in range(60):
+        p, y = draw(generator, gain=0.3, exponent=0.5)
+        real = generator.standard_normal((len(y), 1)) * 0.2  # risk 1.04
+        found = learning_curve(p, y, task="regression", volumes=VOLUMES, real=real, draws=300, seed=seed)
+        assert found.floor and found.still_to_gain and found.generator_gap
+        end = 1.05 + 0.06 / 8
+        root = np.sqrt(end)
+        floor.append(found.floor[1] <= root <= found.floor[2])
+        last = np.sqrt(end + (0.3 + 0.1 / 8) * 32**-0.5)
+        gain.append(found.still_to_gain[1] <= last - root <= found.still_to_gain[2])
+        gap.append(found.generator_gap[1] <= root - np.sqrt(1.04) <= found.generator_gap[2])
+    assert min(np.mean(floor), np.mean(gain), np.mean(gap)) >= 0.89
+
+
+def test_a_rising_curve_is_refused_and_a_flat_one_unidentified() -> None:
+    generator = np.random.default_rng(4)
+    p, y = draw(generator, gain=0.1, exponent=0.7, rise=0.05)
+    assert learning_curve(p, y, task="regression", volumes=VOLUMES).status == "refused"
+    p, y = draw(generator, gain=0.0, exponent=2.5)
+    flat = learning_curve(p, y, task="regression", volumes=VOLUMES)
+    assert flat.status == "unidentified" and flat.floor is not None
+    few = learning_curve(p[:, :3], y, task="regression", volumes=VOLUMES[:3])
+    assert few.status == "unidentified" and few.floor is None and "3 volumes" in few.reason
