@@ -38,12 +38,12 @@ class Ledger:
         self.sequence: list[Job] = []  # the order of cooperative fits, alike for every rank
 
     def open_jobs(self) -> list[Job]:
-        """Jobs that can be started now, in a fixed order."""
-        return sorted(
+        """Jobs that can be started now, in no order."""
+        return [
             job
             for job in self.wanted - self.done - self.claims.keys()
             if self.ready.issuperset(job.members) and not self.is_dropped(job)
-        )
+        ]
 
     def is_dropped(self, job: Job) -> bool:
         return job.kind == "member" and job.volume in self.dropped
@@ -67,7 +67,9 @@ class Ledger:
         else:
             busy = {m for job, owner in self.claims.items() if owner != worker for m in job.members}
             # Fits over many members (concatenated) cost most: start them before everything else.
-            chosen = min(jobs, key=lambda j: (len(j.members) <= 1, not busy.isdisjoint(j.members), j.members, j.volume))
+            chosen = min(
+                jobs, key=lambda j: (len(j.members) <= 1, not busy.isdisjoint(j.members), j.members, j.volume, j)
+            )
             if not busy.isdisjoint(chosen.members):
                 chosen = max(jobs, key=lambda j: (j.rows, j))
         self.claims[chosen] = worker
