@@ -112,7 +112,7 @@ class Board:
         self.holders: dict[int, str] = {}
         self.read: set[int] = set()
         self.turns: Counter[int] = Counter()
-        self.controller: Any = None
+        self.controllers: dict[int, Any] = {}
         self.failure: str | None = None
         self.closed = False
         self._changed = asyncio.Event()
@@ -191,13 +191,25 @@ class Board:
         self._wake()
         return self.turns[worker]
 
-    async def controlled_by(self, controller: Any) -> None:
-        """The actor that runs the downstream workers."""
-        self.controller = controller
+    async def controlled_by(self, first: int, controller: Any) -> None:
+        """The actor that runs the downstream workers from number `first` on."""
+        self.controllers[first] = controller
 
-    async def controller_handle(self) -> Any:
+    async def controller_handle(self, first: int) -> Any:
         """None before it has started."""
-        return self.controller
+        return self.controllers.get(first)
+
+    async def left(self, workers: list[int]) -> None:
+        """These downstream workers are gone and will not come back: others do what they had claimed."""
+        for worker in workers:
+            self.turns[worker] += 1
+            self.ledger.release(worker)
+        self._wake()
+
+    async def has_cores(self, cores: float) -> None:
+        """The cluster has so many now."""
+        self.ledger.cores = cores
+        self._wake()
 
     def _over(self, worker: int, turn: int) -> bool:
         return self.closed or turn != self.turns[worker]

@@ -20,13 +20,14 @@ from dge_ray.distributed.board import Board
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.members import MemberPool
 from dge_ray.distributed.search import search_volumes
-from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ask, check_shared, ray_session
-from dge_ray.distributed.train import DownstreamRun, DownstreamSpec
+from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ask, check_shared, current_resources, ray_session
+from dge_ray.distributed.train import DownstreamRun, DownstreamSpec, fits_together
 from dge_ray.distributed.trial import SearchSpec
-from dge_ray.errors import StudyError
+from dge_ray.errors import InputError, StudyError
 from dge_ray.predictions import Job, finished
 
 POLL_SECONDS = 1.0
+LOOK_EVERY = 5  # polls between two looks for nodes that joined
 
 
 class Engine:
@@ -58,8 +59,10 @@ class Engine:
         self.demand, self.on_status, self.on_news, self.study = demand, on_status, on_news, study
         self.resources: Resources | None = None
         self.board: Any = None
-        self.downstream: DownstreamRun | None = None
+        self.downstream: list[DownstreamRun] = []
         self.pool: MemberPool | None = None
+        self._numbered = 0  # downstream workers so far, those that have gone too
+        self._together = fits_together(spec)
         self._stack = ExitStack()
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -93,14 +96,8 @@ class Engine:
             )
             .remote(self.resources.cpus, self.study)
         )
-        self.downstream = DownstreamRun(
-            self.spec,
-            ray.put(self.real),
-            self.board,
-            workers=share.workers,
-            cpus_per_worker=share.cpus_per_worker,
-            scratch=self.scratch,
-        )
+        self._rows = ray.put(self.real)
+        self._add_workers(share.workers, share.cpus_per_worker)
         self.pool = MemberPool(
             self.members,
             self.tables["train"],
@@ -113,12 +110,45 @@ class Engine:
         self._watcher = threading.Thread(target=self._watch, name="status", daemon=True)
         self._watcher.start()
 
+    def _add_workers(self, workers: int, cpus: float) -> None:
+        first = self._numbered
+        self._numbered += workers
+        self.downstream.append(
+            DownstreamRun(
+                self.spec,
+                self._rows,
+                self.board,
+                workers=workers,
+                cpus_per_worker=cpus,
+                scratch=self.scratch,
+                first=first,
+            )
+        )
+
+    def _use_new_nodes(self) -> None:
+        """Downstream workers for CPUs that joined, where the number of workers is left to us.
+
+        Not where all workers do every fit together: their number is part of what such a fit gives.
+        """
+        if self.demand.workers != "auto" or self._together or self.downstream[0].is_over:
+            return
+        resources = current_resources()
+        share = self.demand.on(resources)
+        at_work = sum(run.workers for run in self.downstream if not run.is_over)
+        if share.workers > at_work:
+            ask(self.board.has_cores.remote(resources.cpus))
+            self._add_workers(share.workers - at_work, share.cpus_per_worker)
+
     def _watch(self) -> None:
-        told = 0
+        told, look = 0, LOOK_EVERY
         while not self._closing.wait(POLL_SECONDS):
+            look -= 1
             try:
+                if not look:
+                    look = LOOK_EVERY
+                    self._use_new_nodes()
                 status, (told, news) = ray.get([self.board.status.remote(), self.board.news.remote(told)], timeout=10)
-            except (RayError, TimeoutError):
+            except (RayError, TimeoutError, InputError, StudyError):
                 continue  # the next look may succeed; the study's own calls say when it cannot
             for event in news:
                 self.on_news(event)
@@ -230,11 +260,11 @@ class Engine:
             if self.board is not None:
                 with suppress(RayError, TimeoutError):
                     ray.get(self.board.close.remote(), timeout=patience)
-            if self.downstream is not None:
-                self.downstream.end(timeout=patience)
             # After Ray's end, a thread's call to it would end the whole process.
             if self._watcher is not None:
                 self._watcher.join(timeout=10)
+            for run in self.downstream:
+                run.end(timeout=patience)
             if self.pool is not None:
                 self.pool.stop()
             if self.board is not None:

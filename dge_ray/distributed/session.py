@@ -94,7 +94,7 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
     # Tune's own loggers write what nobody reads, and import torch, behind a bare `except` that swallows Ctrl-C.
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     if ray.is_initialized():
-        yield _resources()
+        yield current_resources()
         return
     on_sigterm = signal.getsignal(signal.SIGTERM)
     joins = joins_cluster()
@@ -118,12 +118,13 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # ray.init puts its own there, which ends the process at once
     try:
-        yield _resources()
+        yield current_resources()
     finally:
         ray.shutdown()
 
 
-def _resources() -> Resources:
+def current_resources() -> Resources:
+    """What the nodes that are there now have."""
     import ray
 
     return Resources(tuple(node["Resources"] for node in ray.nodes() if node["Alive"]))

@@ -60,7 +60,7 @@ def downstream_worker(config: dict[str, Any]) -> None:
     """What each Train worker runs."""
     board = config["board"]
     try:
-        worker = _Worker(config["spec"], ray.get(config["real"]), board)
+        worker = _Worker(config["spec"], ray.get(config["real"]), board, config["first"])
         worker.run()
     except (RuntimeError, OSError, RayError) as error:
         # Also what a worker sees when another one dies: Train restarts them all, a few times.
@@ -73,9 +73,9 @@ def downstream_worker(config: dict[str, Any]) -> None:
 
 
 class _Worker:
-    def __init__(self, spec: DownstreamSpec, real: dict[str, Columns], board: Any) -> None:
+    def __init__(self, spec: DownstreamSpec, real: dict[str, Columns], board: Any, first: int) -> None:
         context = ray.train.get_context()
-        self.rank, self.world = context.get_world_rank(), context.get_world_size()
+        self.rank, self.world = first + context.get_world_rank(), context.get_world_size()
         self.spec, self.real, self.board = spec, real, board
         self.schema = spec.members.schema
         self.reader = MemberReader(TableCodec(self.schema), self._stream, spec.members.shard_rows)
@@ -120,9 +120,9 @@ class _Worker:
             )
         else:
             learner.fit(self._columns(job, ahead))
-        fit_cpu = time.process_time() - cpu
+        fit_cpu, seconds = time.process_time() - cpu, time.perf_counter() - started
         if not self.together or self.rank == 0:
-            self._keep(job, learner, {"cpu_seconds": fit_cpu, "seconds": time.perf_counter() - started})
+            self._keep(job, learner, {"cpu_seconds": fit_cpu, "seconds": seconds, "worker": self.rank})
         if self.together:
             import torch.distributed
 
@@ -191,15 +191,24 @@ def _sum_over_workers(gradients: list[Any]) -> None:
 class _TellController(ControllerCallback):
     """Has the run's controller tell the Board who it is: Train gives the driver no handle to end it by."""
 
-    def __init__(self, board: Any) -> None:
-        self.board = board
+    def __init__(self, board: Any, first: int) -> None:
+        self.board, self.first = board, first
 
     def after_controller_start(self, train_run_context: Any) -> None:
-        ray.get(self.board.controlled_by.remote(ray.get_runtime_context().current_actor))
+        ray.get(self.board.controlled_by.remote(self.first, ray.get_runtime_context().current_actor))
+
+
+def fits_together(spec: DownstreamSpec) -> bool:
+    """Whether several workers do every fit together, each on a part of its rows."""
+    return make_learner(spec.learner, spec.settings, spec.members.schema, seed=0).streams
 
 
 class DownstreamRun:
-    """The Train run in a thread of the driver. If it fails, the Board tells everybody."""
+    """A Train run in a thread of the driver: workers `first`, `first` + 1, ... of the study.
+
+    If the study's first run fails, the Board tells everybody. A later one, on nodes that joined, may end with them:
+    what its workers had claimed goes back to the Board, and the others do it.
+    """
 
     def __init__(
         self,
@@ -210,39 +219,46 @@ class DownstreamRun:
         workers: int,
         cpus_per_worker: float,
         scratch: str,
+        first: int = 0,
     ) -> None:
-        self.board = board
+        self.board, self.first, self.workers = board, first, workers
         self._ending = False
-        streams = make_learner(spec.learner, spec.settings, spec.members.schema, seed=0).streams
         backend: ray.train.BackendConfig | None = None
-        if streams and workers > 1:
+        if fits_together(spec) and workers > 1:
             from ray.train.torch import TorchConfig
 
             backend = TorchConfig(backend="gloo")
+        restarts = 0 if first else WORKER_RESTARTS
         self._trainer = DataParallelTrainer(
             downstream_worker,
-            train_loop_config={"spec": spec, "real": real, "board": board},
+            train_loop_config={"spec": spec, "real": real, "board": board, "first": first},
             backend_config=backend,
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers, resources_per_worker={"CPU": cpus_per_worker}, placement_strategy="SPREAD"
             ),
             run_config=ray.train.RunConfig(
                 storage_path=scratch,
-                name="downstream",
-                failure_config=ray.train.FailureConfig(
-                    max_failures=WORKER_RESTARTS, controller_failure_limit=WORKER_RESTARTS
-                ),
-                callbacks=[_TellController(board)],  # type: ignore[list-item]
+                name=f"downstream-{first}",
+                failure_config=ray.train.FailureConfig(max_failures=restarts, controller_failure_limit=restarts),
+                callbacks=[_TellController(board, first)],  # type: ignore[list-item]
             ),
         )
         self._thread = threading.Thread(target=self._run, name="ray-train", daemon=True)
         self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
             self._trainer.fit()
         except Exception as error:  # whatever ended the run, those who wait for it must hear of it
             if self._ending:
+                return
+            if self.first:
+                with suppress(RayError):
+                    ray.get(self.board.left.remote(list(range(self.first, self.first + self.workers))))
                 return
             failures = list(getattr(error, "worker_failures", {}).values())
             cause = getattr(failures[0], "cause", None) or failures[0] if failures else error
@@ -264,7 +280,7 @@ class DownstreamRun:
         until = time.monotonic() + START_SECONDS
         while self._thread.is_alive() and time.monotonic() < until:
             with suppress(RayError, TimeoutError):  # without its Board a run ends by itself
-                controller: Any = ray.get(self.board.controller_handle.remote(), timeout=1)
+                controller: Any = ray.get(self.board.controller_handle.remote(self.first), timeout=1)
                 if controller is not None:
                     ray.kill(controller)
             self._thread.join(0.5)

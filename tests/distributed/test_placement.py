@@ -90,6 +90,62 @@ def test_what_no_node_can_hold_is_refused_at_once(demand: Demand, nodes: tuple, 
         demand.on(Resources(nodes))
 
 
+JOINED = """
+import json, sys, threading, time
+from pathlib import Path
+import ray
+from ray.cluster_utils import Cluster
+from dge_ray.config import read_config
+from dge_ray.distributed.session import NAMESPACE
+from dge_ray.study import run_study
+
+lose, storage = sys.argv[1] == "lose", Path(sys.argv[2])
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 150 * 2**20})
+ray.init(address=cluster.address, namespace=NAMESPACE, logging_level="ERROR", log_to_driver=False)
+study = storage / "breast_cancer"
+
+def by_worker():
+    found = {}
+    for file in study.glob("costs/*.json"):
+        worker = json.loads(file.read_text())["worker"]
+        found[worker] = found.get(worker, 0) + 1
+    return found
+
+reports = []
+words = ["generator=copula", "members=12", "ratios=4", "learner=sklearn.ensemble.GradientBoostingClassifier"]
+words += ["learner.n_estimators=150", "tracking=false", f"storage={storage}"]
+running = threading.Thread(target=lambda: reports.append(run_study(read_config("breast_cancer", words))))
+running.start()
+while not by_worker():
+    time.sleep(0.2)
+node = cluster.add_node(num_cpus=2, object_store_memory=150 * 2**20)  # from the main thread alone
+while lose and running.is_alive() and max(by_worker()) == 0:
+    time.sleep(0.2)
+if lose:
+    time.sleep(1)  # in the middle of the next fits
+    cluster.remove_node(node, allow_graceful=False)
+running.join()
+[report] = reports
+print(json.dumps([sorted(by_worker().items()), report["cost"]["downstream_fits"]]), flush=True)
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("end", ["keep", "lose"])
+def test_cpus_that_join_get_downstream_workers(end: str, tmp_path: Path) -> None:
+    """25 fits, begun by one worker on one core; two cores join, and perhaps go again: the new ones have done some."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", JOINED, end, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=880)
+    assert done.returncode == 0, done.stderr[-2000:]
+    by_worker, fits = json.loads(done.stdout.strip().splitlines()[-1])
+    assert fits == 12 + 11 + 2 == sum(count for _, count in by_worker)
+    assert max(worker for worker, _ in by_worker) >= 1
+
+
 GROWING = """
 import json, sys, time
 from pathlib import Path
