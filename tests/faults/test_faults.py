@@ -1,7 +1,7 @@
 """Faults at random moments of a real study: it ends, or ends with one line and goes on when it is run again, and is
 then the undisturbed one bit for bit, with nothing that was finished done again and no file half-written.
 
-One fault of a cheap kind runs by default; the others are slow. `experiments/faults/run.py` lets thirty happen.
+All are slow; by default a study is killed in tests/test_study.py. `experiments/faults/run.py` lets thirty happen.
 """
 
 from pathlib import Path
@@ -11,7 +11,6 @@ from fault_injector import FAULTS, FaultInjector
 from fault_study import rows
 
 WORDS = ["generator=copula", "members=3", "ratios=0.5,1,2", "workers=1"]
-QUICK = ("worker",)
 ENDS_ALONE = {"actor", "worker", "trial", "server", "store", "node"}  # the others end with one line
 
 
@@ -21,10 +20,9 @@ def whole(copula_study: Path) -> Path:
     return copula_study / "studies" / "breast_cancer"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in FAULTS]
-)
+@pytest.mark.parametrize("kind", FAULTS)
 def test_a_study_survives(kind: str, whole: Path, tmp_path: Path) -> None:
     try:
         outcome = FaultInjector(kind, seed=1, index=list(FAULTS).index(kind)).run(tmp_path, WORDS, whole)
