@@ -1,23 +1,29 @@
 """How a study's time falls with workers and nodes: measured on 1 and 2, simulated up to 1,000.
 
-usage: scaling.py [SOURCE target=COLUMN split_column=COLUMN] [parts=strong,raylets,weak,simulate] [members=8]
+usage: scaling.py [SOURCE target=COLUMN split_column=COLUMN] [parts=ceiling,strong,raylets,weak,simulate] [members=8]
                   [ratios=1,2,4] [--json FILE]
 
+ceiling   what two cores of this machine give two processes that know nothing of each other, without Ray: they share
+          caches, memory and clock, so it is less than 2.
 strong    the same study on one node of 1 CPU and of 2.
 raylets   the same study on two nodes of 1 CPU each (two raylets on this machine).
 weak      half of the members on 1 CPU, to be held against all of them on 2.
-simulate  `cluster_sim.py`, fed with the task times of `strong` on 1 CPU: its prediction for 2, and 1 to 1,000 nodes.
+simulate  `cluster_sim.py`, fed with the task times of `strong` on 1 CPU: its prediction for 2 CPUs of this machine,
+          where tasks take as much longer as `ceiling` says, and for 1 to 1,000 nodes, where they do not.
 
 Phases: generators from the first fit's start to the last member's rows being ready; downstream from there to the last
-fit. What is left of a study's time is its fixed cost. A ratio of 2 is what two cores can give.
+fit. What is left of a study's time is its fixed cost.
 """
 
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -44,7 +50,7 @@ TROUBLES = {
 
 def main(argv: list[str]) -> None:
     source, options, file = words(
-        argv, parts="strong,raylets,weak,simulate", members=8, ratios="1,2,4", target=None, split_column=None
+        argv, parts="ceiling,strong,raylets,weak,simulate", members=8, ratios="1,2,4", target=None, split_column=None
     )
     asked = source or ADULT
     asked += [f"{key}={options[key]}" for key in ("target", "split_column") if options[key] is not None]
@@ -54,6 +60,9 @@ def main(argv: list[str]) -> None:
     rows: list[dict[str, Any]] = []
     one = measured(asked, members, [1]) if {"strong", "raylets", "simulate"} & set(parts) else {}
     two = measured(asked, members, [2]) if {"strong", "weak", "simulate"} & set(parts) else {}
+    top = ceiling(asked) if {"ceiling", "simulate"} & set(parts) else {}
+    if "ceiling" in parts:
+        rows.append({"benchmark": "scaling.ceiling", **top})
     if "strong" in parts:
         rows.append({"benchmark": "scaling.strong", **compared(one, two)})
     if "raylets" in parts:
@@ -66,8 +75,55 @@ def main(argv: list[str]) -> None:
             | {name.replace("_s", "_efficiency"): round(half[name] / two[name], 3) for name in keep}
         )
     if "simulate" in parts:
-        rows += simulated(one, two)
+        rows += simulated(one, two, top)
     finish(rows, file)
+
+
+ALONE = """
+import json, sys, time
+import torch
+from plain import draw, fit_member
+from dge_ray.config import read_config
+from dge_ray.downstream import make_learner
+from dge_ray.prepare import prepare
+from dge_ray.table import TableCodec
+
+torch.set_num_threads(1)
+prepared = prepare(read_config(sys.argv[1], sys.argv[2:]))
+print("ready", flush=True)
+sys.stdin.readline()
+started = time.perf_counter()
+generator = fit_member(prepared, 0)
+fit = time.perf_counter() - started
+rows = TableCodec(prepared.schema).encode(draw(prepared, generator, 0, 4 * prepared.n))
+started = time.perf_counter()
+for seed in range(3):
+    make_learner("boosting", {}, prepared.schema, seed=seed).fit(rows)
+print(json.dumps({"fit": fit, "learn": (time.perf_counter() - started) / 3}))
+"""
+
+
+def ceiling(asked: list[str]) -> dict[str, Any]:
+    """Seconds of a generator's fit and a learner's, in one process and in each of two at once; what two bring."""
+    seconds = {}
+    for count in (1, 2):
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-c", ALONE, *asked]
+        here = os.path.dirname(__file__)
+        path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = os.environ | {"PYTHONPATH": path}
+        started = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) for _ in range(count)]
+        for process in started:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        told = [json.loads(process.communicate()[0].splitlines()[-1]) for process in started]
+        seconds[count] = {name: sum(one[name] for one in told) / count for name in told[0]}
+    slower = {name: round(seconds[2][name] / seconds[1][name], 3) for name in seconds[1]}
+    speedup = {f"{name}_speedup": round(2 / factor, 3) for name, factor in slower.items()}
+    return {"one": seconds[1], "two": seconds[2], "slower": slower, **speedup}
 
 
 class _Events(Progress):
@@ -163,10 +219,19 @@ def compared(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
     return {"one": one, "two": two, **gains}
 
 
-def simulated(one: dict[str, Any], two: dict[str, Any]) -> list[dict[str, Any]]:
+def simulated(one: dict[str, Any], two: dict[str, Any], top: dict[str, Any]) -> list[dict[str, Any]]:
     """The prediction for this machine's two CPUs, and clusters of up to 1,000 nodes of one."""
     times = Times(**one["tasks"], fixed=one["fixed_s"])
-    alike = study_on(two["members"], times, Nodes(1, cores=2), repeats=REPEATS)
+    fit, learn = top["slower"]["fit"], top["slower"]["learn"]
+    crowded = replace(
+        times,
+        fit=times.fit * fit,
+        draw=times.draw * fit,
+        learn={volume: seconds * learn for volume, seconds in times.learn.items()},
+        concatenated=times.concatenated * learn,
+        real=times.real * learn,
+    )
+    alike = study_on(two["members"], crowded, Nodes(1, cores=2), repeats=REPEATS)
     rows: list[dict[str, Any]] = [
         {
             "benchmark": "scaling.predicted",
