@@ -1,10 +1,11 @@
 """A stream much larger than memory: 100,000,000 rows to Parquet, and one downstream fit on as many.
 
-usage: unbounded.py [SOURCE target=COLUMN ...] [parts=sample,fit] [rows=100000000] [--json FILE]
+usage: unbounded.py [SOURCE target=COLUMN ...] [parts=sample,fit] [rows=100000000] [workers=1,2] [--json FILE]
 
 sample  `dge-ray sample STUDY volume=ROWS` to Parquet, on every core.
 fit     one epoch of the torch learner over a member's stream of ROWS rows: a generator actor draws them, Ray Data
-        carries them, two Train workers read disjoint parts and average their gradients. Object store capped at 1 GB.
+        carries them, and so many Train workers read disjoint parts and average their gradients. Object store capped at
+        1 GB. On 2 cores a second worker shares its core with the generator.
 
 Both are held against the raw generator: a loop in one process, rows to Arrow and nothing else, measured in the same
 run, in wall time (`ratio`) and, for what a busy machine says, in rows per CPU-second (`ratio_cpu`). Memory is what each
@@ -44,23 +45,27 @@ KINDS = 12  # of processes, the largest ones, that the result names
 
 
 def main(argv: list[str]) -> None:
-    source, options, file = words(argv, parts="sample,fit", rows=100_000_000, target=None, split_column=None)
+    source, options, file = words(
+        argv, parts="sample,fit", rows=100_000_000, workers="1,2", target=None, split_column=None
+    )
     torch.set_num_threads(1)
     asked = source or ADULT
     asked += [f"{key}={options[key]}" for key in ("target", "split_column") if options[key] is not None]
-    todo = {"sample": sample, "fit": fit}
-    rows = []
-    for part in str(options["parts"]).split(","):
+    volume, parts, rows = int(options["rows"]), str(options["parts"]).split(","), []
+    if "sample" in parts:
         with tempfile.TemporaryDirectory() as storage:
-            rows.append({"benchmark": f"unbounded.{part}", **todo[part](asked, int(options["rows"]), storage)})
+            rows.append({"benchmark": "unbounded.sample", **sample(asked, volume, storage)})
+    for workers in str(options["workers"]).split(",") if "fit" in parts else ():
+        with tempfile.TemporaryDirectory() as storage:
+            rows.append({"benchmark": "unbounded.fit", **fit(asked, volume, storage, int(workers))})
     finish(rows, file)
 
 
-def _prepared(asked: list[str], volume: int, storage: str) -> Prepared:
+def _prepared(asked: list[str], volume: int, storage: str, workers: int = 1) -> Prepared:
     """A study of one member whose largest volume is `volume`."""
     n = prepare(read_config(asked[0], [*asked[1:], "members=1"])).n
-    ours = [*LEARNER, "members=1", f"ratios={volume / n}", f"max_rows={2 * volume}", f"storage={storage}", "workers=2"]
-    return prepare(read_config(asked[0], [*asked[1:], *ours, "tracking=false"]))
+    ours = [*LEARNER, "members=1", f"ratios={volume / n}", f"max_rows={2 * volume}", f"storage={storage}"]
+    return prepare(read_config(asked[0], [*asked[1:], *ours, f"workers={workers}", "tracking=false"]))
 
 
 def _raw_rates(prepared: Prepared, generator: Any) -> tuple[float, float]:
@@ -122,11 +127,11 @@ def sample(asked: list[str], volume: int, storage: str) -> dict[str, Any]:
     }
 
 
-def fit(asked: list[str], volume: int, storage: str) -> dict[str, Any]:
+def fit(asked: list[str], volume: int, storage: str, workers: int) -> dict[str, Any]:
     from dge_ray.distributed.engine import Engine
     from dge_ray.study import demand_of
 
-    prepared = _prepared(asked, volume, storage)
+    prepared = _prepared(asked, volume, storage, workers)
     volume = prepared.volumes[-1]
     raw, raw_cpu = _raw_rates(prepared, fit_member(prepared, 0))
     folder = study_folder(storage, prepared.name)
@@ -171,7 +176,7 @@ def fit(asked: list[str], volume: int, storage: str) -> dict[str, Any]:
         "learner_rows_per_cpu_s": round(alone),
         "ratio_cpu": round(floor * volume / tree.cpu_seconds, 3),
         "rows_waiting_at_most": max(waiting),
-        "workers": 2,
+        "workers": workers,
         **_memory(tree),
     }
 
