@@ -215,10 +215,13 @@ def study_on(members: int, times: Times, nodes: Nodes, *, repeats: int = 1) -> O
     return replace(Outcome(), **{name: float(np.mean([getattr(o, name) for o in outcomes])) for name in names})
 
 
+def work(members: int, times: Times) -> float:
+    """Seconds of all tasks of a study, one after the other."""
+    fits = sum(times.learn.values()) * members + times.learn[max(times.learn)] * (members - 1)
+    return members * (times.fit + times.draw) + fits + times.concatenated + times.real
+
+
 def floor(members: int, times: Times, cores: int) -> float:
     """Seconds that no schedule can beat: all work spread evenly, or the longest chain of it."""
-    volumes = sorted(times.learn)
-    fits = sum(times.learn.values()) * members + times.learn[volumes[-1]] * (members - 1)
-    work = members * (times.fit + times.draw) + fits + times.concatenated + times.real
-    chain = times.fit + times.draw + times.learn[volumes[-1]] + times.concatenated
-    return max(work / cores, chain) + times.fixed
+    chain = times.fit + times.draw + times.learn[max(times.learn)] + times.concatenated
+    return max(work(members, times) / cores, chain) + times.fixed
