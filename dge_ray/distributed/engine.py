@@ -147,7 +147,7 @@ class Engine:
                 if not look:
                     look = LOOK_EVERY
                     self._use_new_nodes()
-                status, (told, news) = ray.get([self.board.status.remote(), self.board.news.remote(told)], timeout=10)
+                status, (told, news) = ray.get([self.board.status.remote(), self.board.news.remote(told)], timeout=3)
             except (RayError, TimeoutError, InputError, StudyError):
                 continue  # the next look may succeed; the study's own calls say when it cannot
             for event in news:
