@@ -11,8 +11,8 @@ members differ, and members that err alike hide it. In regression members give p
 ECE. The plain estimate is too large (it adds up absolute values of noise: .01 to .04 on some hundred rows of a
 perfectly calibrated model). Here the gaps' shape is kept and their size c is what is tested: c is in the interval if
 the observed ECE lies in the central .975 of what gaps c x (observed gaps) plus sampling noise would show; the estimate
-is the c whose median it is. The observed shape has noise in it that is not counted again: at .95 the interval held in .91
-to .97 of simulations, so half of the error that .95 allows is left to it. Given these members; over rows.
+is the c whose median it is. The observed shape has noise in it that is not counted again: at .95 the interval held in
+.91 to .97 of simulations, so half of the error that .95 allows is left to it. Given these members; over rows.
 """
 
 from dataclasses import dataclass
