@@ -24,7 +24,8 @@ def main(storage: str) -> None:
         tables["training"] += _lines(name, report) if report else []
     report = _read(storage, "circles-groups")
     if report:
-        tables["groups"] = [_group(method, report) for method in report["groups"]["methods"]]
+        head = ["", "| approach | log loss | Brier | AUC | dge_20 minus it, AUC |", "|---|---|---|---|---|"]
+        tables["groups"] = [*head, *(_group(method, report) for method in report["groups"]["methods"]), ""]
     readme = FOLDER / "README.md"
     text = readme.read_text()
     for name, lines in tables.items():
