@@ -123,7 +123,7 @@ def head_lines(answer: Mapping[str, Any]) -> list[str]:
 def tail_lines(answer: Mapping[str, Any]) -> list[str]:
     """What it cost, and what it does not say."""
     count = answer["fits"]
-    cost = f"fits: {count['done']} done now, {count['read']} read; {number(answer['cpu_seconds'])} CPU-seconds in all"
+    cost = f"fits: {count['done']} done now, {count['read']} read; {answer['cpu_seconds']:.1f} CPU-seconds in all"
     return [cost, *answer["notes"], str(answer["certification"])]
 
 

@@ -57,8 +57,8 @@ def utility_lines(report: Mapping) -> list[str]:
     for label, found in verdicts(report).items():
         lines.append(
             f"{label}: {found['verdict']}, synthetic minus real {number(found['difference'], signed=True)} "
-            f"({interval_text(found['interval'], signed=True)}), margin {number(found['margin'])}"
-            + _would_decide(found)
+            f"({interval_text(found['interval'], signed=True)}), one-sided 95 % bounds "
+            f"{interval_text(found['bounds'], signed=True)}, margin {number(found['margin'])}" + _would_decide(found)
         )
     ranked = report["ranking"]
     if ranked:
@@ -159,7 +159,8 @@ def _utility_rows(report: Mapping) -> Iterable[Sequence[str]]:
                 f"{number(one['utility'])} ({interval_text(one['utility_interval'])})",
                 _signed(one["difference"], one["interval"]),
                 number(one["margin"]),
-                f"{one['verdict']}: {MEANING[one['verdict']]}",
+                f"{one['verdict']}: {MEANING[one['verdict']]} (one-sided bounds "
+                f"{interval_text(one['bounds'], signed=True)})",
                 _would_decide(one).removeprefix("; "),
             )
 
