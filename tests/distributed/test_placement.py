@@ -141,7 +141,8 @@ def test_cpus_that_join_get_downstream_workers(end: str, tmp_path: Path) -> None
     command = [sys.executable, "-c", JOINED, end, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=880)
     assert done.returncode == 0, done.stderr[-2000:]
-    by_worker, fits = json.loads(done.stdout.strip().splitlines()[-1])
+    [told] = [line for line in done.stdout.splitlines() if line.startswith("[[")]  # Ray's own lines stand beside it
+    by_worker, fits = json.loads(told)
     assert fits == 12 + 11 + 2 == sum(count for _, count in by_worker)
     assert max(worker for worker, _ in by_worker) >= 1
 
