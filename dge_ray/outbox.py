@@ -4,6 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dge_ray.errors import StudyError
@@ -34,13 +35,16 @@ class _AwayError(Exception):
 
 
 class Outbox:
-    """Calls and metric points that wait to be sent. Used from one thread.
+    """Calls and metric points that wait to be sent. Used from one thread, and sent by another.
 
-    `send_points(volume, points)` sends one batch of one run; `probe()` raises where the server is away.
+    `send_points(volume, points)` sends one batch of one run; `probe()` raises where the server is away. Both run in a
+    thread of the outbox, one after the other: Ctrl-C is raised in the main thread only, and in the middle of a
+    database's transaction it would leave the database locked for what is sent next.
     """
 
     def __init__(self, send_points: Callable[[int | None, list[Stamped]], None], probe: Callable[[], object]) -> None:
         self._send_points, self._probe = send_points, probe
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="tracking")
         self._calls: deque[_Call] = deque()
         self._points: dict[int | None, deque[Stamped]] = {}
         self._try_again_at = 0.0
@@ -113,7 +117,7 @@ class Outbox:
             _AwayError: there is no point in sending the rest.
         """
         try:
-            call.act()
+            self._sender.submit(call.act).result()
             return True
         except Exception as error:
             if _refused(error):
@@ -121,7 +125,7 @@ class Outbox:
                 return True
             failures.append(f"{call.what}: {reason(error)}")
         try:
-            self._probe()
+            self._sender.submit(self._probe).result()
         except Exception as error:
             raise _AwayError(reason(error)) from None
         return False

@@ -103,10 +103,12 @@ def within(seconds: float, uri: str, ask: Callable[[], Any]) -> Any:
         except Exception as error:
             failure.append(error)
 
-    # A daemon: a server that takes the connection and stays silent must not keep the process alive.
-    thread = threading.Thread(target=run, daemon=True)
+    # A server that takes the connection and stays silent must not keep the process alive; a database file that is being
+    # set up must, also after Ctrl-C: half set up, nobody could open it again.
+    file = uri.startswith("sqlite")
+    thread = threading.Thread(target=run, daemon=not file)
     thread.start()
-    thread.join(None if uri.startswith("sqlite") else seconds)
+    thread.join(None if file else seconds)
     if answer:
         return answer[0]
     if failure and isinstance(failure[0], InputError):
