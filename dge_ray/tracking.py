@@ -28,7 +28,7 @@ from dge_ray.tracked import (
     versions,
 )
 from dge_ray.tracked_model import send_model
-from dge_ray.tracking_server import ANSWER_SECONDS, DEFAULT_URI, alone, check_uri, quiet, within
+from dge_ray.tracking_server import ANSWER_SECONDS, DEFAULT_URI, alone, check_uri, quiet, set_up, within
 
 DEFAULT_EXPERIMENT = "dge_ray"
 STUDY, VOLUME = "dge_ray.study_id", "dge_ray.volume"
@@ -268,10 +268,13 @@ def _connect(uri: str) -> Any:
     """A client whose store has answered one question; a database is set up on the way."""
     from mlflow import MlflowClient
 
-    with alone(uri):
+    def connect(uri: str) -> MlflowClient:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
-    return client
+        return client
+
+    with alone(uri):
+        return set_up(uri, connect)
 
 
 def _parent(client: Any, study: str, identity: str) -> tuple[str, str, bool]:

@@ -92,6 +92,20 @@ def alone(uri: str) -> Iterator[None]:
         os.close(folder)
 
 
+def set_up(uri: str, connect: Callable[[str], Any]) -> Any:
+    """`connect(uri)`; a SQLite file that is not there is set up under another name and then renamed.
+
+    MLflow changes tables one after the other, and a file that was cut off in between cannot be opened any more.
+    """
+    file = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not file.exists():
+        new = file.with_name(file.name + ".new")
+        new.unlink(missing_ok=True)
+        connect(f"sqlite:///{new}")
+        new.replace(file)
+    return connect(uri)
+
+
 def within(seconds: float, uri: str, ask: Callable[[], Any]) -> Any:
     """`ask()`, or an InputError once it fails or takes too long; a SQLite file is given the time its set-up takes."""
     answer: list[Any] = []
