@@ -40,8 +40,8 @@ WORDS = {
     "point of the density ratio on real rows, at which weights are clipped. Chi-square is an estimate, the mean "
     "density ratio less 1: below 0 it is noise about 0, laws that these rows cannot tell apart",
     "two-sample accuracy": "how well a classifier tells synthetic features from real ones on rows that it has not seen",
-    "order of a pair": "tie: the real gap's interval holds 0. Separable: the real gap's lower bound is above the sum of "
-    "both utilities' upper bounds, so the order holds with 95 % at least; rarely reached. Certain: neither gap's "
+    "order of a pair": "tie: the real gap's interval holds 0. Separable: the real gap's lower bound is above the sum "
+    "of both utilities' upper bounds, so the order holds with 95 % at least; rarely reached. Certain: neither gap's "
     "interval holds 0, and both are on one side. Kept or turned: so by the estimates, no more",
 }
 
