@@ -129,7 +129,7 @@ def _curve_rows(law: Mapping) -> list[tuple[str, str]]:
     if gain:
         not_zero = f"{number(gain[0])} (95 % interval {interval_text(gain[1:])})"
         text = not_zero if gain[1] > 0 else f"nothing that could be told from 0, and {number(gain[2])} at the most"
-        rows.append((f"endlessly many rows would take off the {metric} at the largest volume", text))
+        rows.append((f"endlessly many rows would better the {metric} of the largest volume by", text))
     for key, name in (
         ("floor", f"floor C ({metric}), whatever the rows"),
         ("generator_gap", "floor less the real rows' error: left to a better generator or more members"),

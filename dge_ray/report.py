@@ -284,7 +284,7 @@ def _cost_rows(report: Mapping) -> list[tuple[str, Any]]:
     cost = report.get("cost") or {}
     return [
         ("synthetic rows used, up to the largest volume", number(cost.get("rows_generated"))),
-        ("synthetic rows drawn", "the same in whole shards, so a few more: `dge-ray status` counts them"),
+        ("synthetic rows drawn", "more, since shards are drawn whole: `dge-ray status` counts those of the last run"),
         ("downstream fits", number(cost.get("downstream_fits"))),
         *((f"CPU time, {name}", duration(seconds)) for name, seconds in (cost.get("cpu_seconds") or {}).items()),
         ("wall time", duration(cost.get("wall_seconds"))),

@@ -80,7 +80,7 @@ def test_classification(tmp_path: Path) -> None:
     assert len(found["subgroups"]) == 60  # two tails of thirty columns
     page = render_html({"study": "s", "data": {"task": prepared.task}, **found}, {})
     text = " ".join(unescape(part) for part in parse(page).text)
-    sought = "R(K, m) = C + D m^-a", "would take off the log loss", "mean radius >=", "promise 0.9", "50 more groups"
+    sought = "R(K, m) = C + D m^-a", "would better the log loss", "mean radius >=", "promise 0.9", "50 more groups"
     assert all(words in text for words in sought)
     said = dict(findings_rows({"data": {"task": prepared.task}, **found})["Uncertainty"])
     sets = next(text for name, text in said.items() if name.startswith("conformal sets of classes"))
@@ -153,7 +153,7 @@ def test_figures_of_the_laws_are_named_and_left_out_where_they_are_not_known() -
     assert joint["best cell of the grid"] == "8 members with 800 rows each, 12 CPU-seconds"
     cheapest = next(text for name, text in joint.items() if name.startswith("cheapest cell within 2 %"))
     assert cheapest.endswith("; risk above the best cell's by 0.50 % (95 % interval 0.10 % to 1.20 %)")
-    gained = "endlessly many rows would take off the log loss at the largest volume"
+    gained = "endlessly many rows would better the log loss of the largest volume by"
     assert curve[gained] == "0.0200 (95 % interval 0.0100 to 0.0300)" and "exponent a" in curve
     joint, curve = said({**JOINT, "status": "unidentified"}, [0.0, 0.0, 0.2564])
     assert not any("floor" in name or "variance" in name for name in joint) and "best cell of the grid" in joint
