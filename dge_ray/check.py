@@ -6,6 +6,7 @@ from typing import Any
 from dge_ray.config import StudyConfig, as_yaml
 from dge_ray.errors import InputError, nearest
 from dge_ray.folder import IDENTITY, check_folder, resolved, study_folder
+from dge_ray.predictions import Job, dropped_file, finished
 from dge_ray.prepare import Prepared, bill, prepare
 from dge_ray.storage import Folder
 
@@ -28,8 +29,28 @@ def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, An
         "rows": prepared.rows,
         "bill": bill(prepared),
         **_on_cluster(prepared),
-        "exists": study_folder(config.storage, prepared.name).exists(IDENTITY),
+        **_to_do(prepared, study_folder(config.storage, prepared.name)),
     }
+
+
+def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
+    """Whether the study `exists`, and what `tune` would then fit: `members_to_fit`, and `cells_to_fit`, fits of a
+    member at a volume, None where a searcher picks the volumes. `members=auto` is taken to stop where it did."""
+    if not folder.exists(IDENTITY):
+        return {"exists": False}
+    config, count = prepared.config, prepared.most_members
+    if config.members == "auto" and folder.exists("report.json"):
+        count = int(folder.read_json("report.json")["members"])
+    fitted = sum(folder.exists(f"members/{k:03d}/member.json") for k in range(count))
+    found: dict[str, Any] = {"exists": True, "members_to_fit": count - fitted, "cells": None, "cells_to_fit": None}
+    if config.search.name == "grid":
+        note, dropped = dropped_file(prepared.label, prepared.metric, count), set()
+        if config.search.drop_hopeless and folder.exists(note):
+            dropped = set(folder.read_json(note))
+        cells = [Job("member", k, m) for k in range(count) for m in prepared.volumes if m not in dropped]
+        left = len(cells) - len(finished(folder, prepared.label, cells))
+        found |= {"cells": len(cells), "cells_to_fit": left}
+    return found
 
 
 def _on_cluster(prepared: Prepared) -> dict[str, Any]:
@@ -73,8 +94,25 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
         f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "
         f"(about {costs['bytes_estimated'] / 1e6:,.0f} MB on disk)",
         *_cluster_lines(checked.get("cluster")),
-        "this study exists: tune goes on with it" if checked["exists"] else "this study is new",
+        _to_do_line(checked),
     ]
+
+
+def _to_do_line(checked: Mapping[str, Any]) -> str:
+    if not checked["exists"]:
+        return "this study is new"
+    members, cells = checked["members_to_fit"], checked["cells_to_fit"]
+    if cells is None:
+        return f"this study exists: tune would fit {members} members more, and the volumes that the search picks"
+    if members == cells == 0:
+        return (
+            f"this study exists, and all of its {checked['cells']:,} cells (a member at a volume) are fitted: tune "
+            "would fit nothing but baselines that are missing; more members, ratios or another learner add cells"
+        )
+    return (
+        f"this study exists: tune would fit {members} members more and {cells:,} of its {checked['cells']:,} cells "
+        "(a member at a volume), and baselines anew where the members' number or the chosen volume changes"
+    )
 
 
 def _cluster_lines(cluster: Mapping[str, Any] | None) -> list[str]:

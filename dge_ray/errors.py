@@ -2,6 +2,8 @@
 
 from difflib import get_close_matches
 
+MOST_COLUMNS = 12  # of a table's columns that an error message lists
+
 
 class InputError(ValueError):
     """The input is at fault. One line: the field or column, what it got, what it takes."""
@@ -33,3 +35,15 @@ def nearest(name: str, known: list[str]) -> str:
     """`known` as text for an error message, with the nearest spelling of `name` behind it when there is one."""
     close = get_close_matches(name, known, n=1)
     return "one of " + ", ".join(known) + (f" (did you mean '{close[0]}'?)" if close else "")
+
+
+def nearest_column(name: str, columns: list[str]) -> str:
+    """As `nearest`, for columns, of which a table may have thousands: of many the three nearest, or else the first few.
+
+    >>> nearest_column("widht", [f"x{i}" for i in range(40)] + ["width"])
+    "'width' or another of the 41 columns"
+    """
+    if len(columns) <= MOST_COLUMNS:
+        return nearest(name, columns)
+    shown = [f"'{column}'" for column in get_close_matches(name, columns, n=3) or columns[:3]]
+    return f"{', '.join(shown)} or another of the {len(columns)} columns"

@@ -22,6 +22,7 @@ from dge_ray.stats.reflection import ReflectionPoint
 from dge_ray.stats.subgroups import find_groups, subgroup_risks
 from dge_ray.stats.uncertainty import (
     accuracy_confidence,
+    binomial_interval,
     calibration,
     conformal_intervals,
     conformal_sets,
@@ -142,7 +143,7 @@ def uncertainty(members: np.ndarray, y: np.ndarray, *, seed: int) -> dict[str, A
         error = (ensemble_mean(members)[:, 0] - y) ** 2
         found["epistemic_share_of_squared_error"] = float(epistemic.mean() / error.mean()) if error.any() else None
         lo, hi = conformal_intervals(members[:, calibrate], y[calibrate], members[:, read], level=level)
-        conformal |= {"covered": float(((lo <= y[read]) & (y[read] <= hi)).mean()), "width": float((hi - lo).mean())}
+        conformal |= _covered((lo <= y[read]) & (y[read] <= hi)) | {"width": float((hi - lo).mean())}
         return found | {"conformal": conformal}
     mean = ensemble_mean(members)
     found["variance"] |= {"total": float(total.mean()), "aleatoric": float(aleatoric.mean())}
@@ -153,8 +154,14 @@ def uncertainty(members: np.ndarray, y: np.ndarray, *, seed: int) -> dict[str, A
     found |= {"ece": list(reliability.ece), "plain_ece": reliability.plain_ece}
     found["accuracy_confidence"] = {n: v.tolist() for n, v in asdict(curve).items()}
     sets = conformal_sets(mean[calibrate], y[calibrate], mean[read], level=level)
-    conformal |= {"covered": float(sets[np.arange(len(read)), y[read]].mean()), "classes": float(sets.sum(1).mean())}
+    conformal |= _covered(sets[np.arange(len(read)), y[read]]) | {"classes": float(sets.sum(axis=1).mean())}
     return found | {"conformal": conformal}
+
+
+def _covered(hits: np.ndarray) -> dict[str, Any]:
+    """The share of rows whose truth was held, with its exact binomial interval: of these sets, over new rows."""
+    low, high = binomial_interval(hits.sum(), np.array(len(hits)))
+    return {"covered": float(hits.mean()), "covered_interval": [float(low), float(high)]}
 
 
 def _subgroups(

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dge_ray.stats.learning_curve import TOO_SLOW
+from dge_ray.stats.subgroups import FEWEST_ROWS
 from dge_ray.words import NOTHING, finite, interval_text, label, number
+
+SHOWN_GROUPS = 10  # of the table of groups; the others are folded away
 
 FINDINGS_CAPTIONS = {
     "held_back_members": (
@@ -43,13 +47,13 @@ def findings_rows(report: Mapping) -> dict[str, list[tuple[str, str]]]:
 
 
 def group_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
-    """Header, lines and caption of the table of groups."""
+    """Header, lines and caption of the table of groups; the lines that are worth a look first: groups that differ, then
+    those where the ensemble loses most against the real rows, then those too small to say."""
     lawful = "MSE" if (report.get("data") or {}).get("task") == "regression" else "Brier score"
     lines = []
-    for row in report.get("subgroups") or []:
-        if not row.get("risk"):
-            continue
-        cells = [str(row.get("group")), f"{100 * row.get('share', 0):.1f} %", number(row.get("rows"))]
+    for row in sorted((r for r in report.get("subgroups") or [] if r.get("risk")), key=_interest, reverse=True):
+        few = ": too few rows for an interval" if row.get("rows", 0) < FEWEST_ROWS else ""
+        cells = [str(row.get("group")), f"{100 * row.get('share', 0):.1f} %", number(row.get("rows")) + few]
         cells.append(_triple(row["risk"]))
         for method in ("naive_single", "naive_ensemble", "real"):
             mark = " *" if (row.get("clear") or {}).get(method) else ""
@@ -58,10 +62,19 @@ def group_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
     header = ["group", "share", "test rows", f"DGE {lawful}", "less naive single", "less naive ensemble", "less real"]
     caption = (
         "The ensemble's loss in each group, and its difference to each method on the same rows (below 0: DGE is "
-        "better), with 95 % intervals over members and rows; none under 10 rows. * differs with all groups looked at "
-        "together. Beating naive single proves nothing: averaging never loses there."
+        "better), with 95 % intervals over members and rows. * differs with all groups looked at together; groups that "
+        "so differ from the naive ensemble or the real rows come first, then those where DGE loses most against the "
+        "real rows. Beating naive single proves nothing: averaging never loses there."
     )
     return header, lines, caption
+
+
+def _interest(row: Mapping) -> tuple[bool, bool, float]:
+    """The order of groups, the last first."""
+    clear, differences = row.get("clear") or {}, row.get("differences") or {}
+    lost = (differences.get("real") or [0.0])[0]
+    differs = bool(clear.get("real") or clear.get("naive_ensemble"))
+    return differs, row.get("rows", 0) >= FEWEST_ROWS, lost if finite(lost) else 0.0
 
 
 def _triple(value: Any, *, signed: bool = False) -> str:
@@ -73,9 +86,13 @@ def _triple(value: Any, *, signed: bool = False) -> str:
 
 def _cell(choice: Mapping) -> str:
     where = f"{number(choice.get('members'))} members with {number(choice.get('volume'))} rows each"
-    excess = choice.get("excess") or [None] * 3
-    above = ", ".join(f"{100 * v:.2f} %" for v in excess if finite(v))
-    return f"{where}, {choice.get('cpu_seconds', 0):,.0f} CPU-seconds; above the best: {above or NOTHING}"
+    return f"{where}, {choice.get('cpu_seconds', 0):,.0f} CPU-seconds"
+
+
+def _excess(choice: Mapping) -> str:
+    """How far a cell's risk is above the best one's, its three figures named."""
+    value, low, high = (f"{100 * v:.2f} %" if finite(v) else NOTHING for v in choice.get("excess") or [None] * 3)
+    return f"; risk above the best cell's by {value} (95 % interval {low} to {high})"
 
 
 def _joint_rows(law: Mapping) -> list[tuple[str, str]]:
@@ -84,15 +101,19 @@ def _joint_rows(law: Mapping) -> list[tuple[str, str]]:
     rows = [("R(K, m) = C + D m^-a + s²(m) / K", f"{law.get('status')}: {law.get('reason')}")]
     if not law.get("best"):
         return rows
+    if law.get("status") == "fitted":  # else its parts cannot be told apart; the cells lie inside the grid all the same
+        rows += [
+            (f"floor C ({label(str(law.get('metric')))})", _triple(law.get("floor"))),
+            ("what more rows could take off, D m^-a at the largest volume", _triple(law.get("rows"))),
+            ("variance between members at the largest volume", _triple(law.get("variance"))),
+            ("of it the generators' own, which no volume removes", _triple(law.get("generators"))),
+        ]
+    within = f"cheapest cell within {100 * law.get('epsilon', 0):g} % of it, by the upper end of the interval"
     rows += [
-        (f"floor C ({label(str(law.get('metric')))})", _triple(law.get("floor"))),
-        ("what more rows could take off, D m^-a at the largest volume", _triple(law.get("rows"))),
-        ("variance between members at the largest volume", _triple(law.get("variance"))),
-        ("of it the generators' own, which no volume removes", _triple(law.get("generators"))),
         ("best cell of the grid", _cell(law["best"])),
-        (f"cheapest cell within {100 * law.get('epsilon', 0):g} % of it (upper end too)", _cell(law["cheapest"])),
+        (within, _cell(law["cheapest"]) + _excess(law["cheapest"])),
         (
-            "members and rows that the cheapest cell may have",
+            "members, and rows a member, that the cheapest cell may have (95 % interval)",
             f"{interval_text(law.get('members_range'))}; {interval_text(law.get('volume_range'))}",
         ),
     ]
@@ -102,14 +123,21 @@ def _joint_rows(law: Mapping) -> list[tuple[str, str]]:
 def _curve_rows(law: Mapping) -> list[tuple[str, str]]:
     if not law:
         return []
+    metric = label(str(law.get("metric")))
     rows = [("error = D m^-a + C", f"{law.get('status')}: {law.get('reason')}")]
+    gain = law.get("still_to_gain")
+    if gain:
+        not_zero = f"{number(gain[0])} (95 % interval {interval_text(gain[1:])})"
+        text = not_zero if gain[1] > 0 else f"nothing that could be told from 0, and {number(gain[2])} at the most"
+        rows.append((f"endlessly many rows would better the {metric} of the largest volume by", text))
     for key, name in (
-        ("still_to_gain", "more rows could still take off at most"),
-        ("floor", f"floor C ({label(str(law.get('metric')))}), whatever the rows"),
+        ("floor", f"floor C ({metric}), whatever the rows"),
         ("generator_gap", "floor less the real rows' error: left to a better generator or more members"),
         ("exponent", "exponent a"),
     ):
-        if law.get(key):
+        # a flat curve's floor is known, its exponent is not; of one that still falls neither is
+        known = law.get("status") == "fitted" or (key != "exponent" and law.get("reason") != TOO_SLOW)
+        if known and law.get(key):
             rows.append((name, _triple(law[key], signed=key == "generator_gap")))
     return rows
 
@@ -141,8 +169,13 @@ def _uncertainty_rows(found: Mapping) -> list[tuple[str, str]]:
         rows.append(("expected calibration error", f"{_triple(found['ece'])}; plain {number(found.get('plain_ece'))}"))
     sets = found.get("conformal") or {}
     if sets:
-        size = f"{number(sets['classes'])} classes" if "classes" in sets else f"{number(sets.get('width'))} wide"
-        text = f"covered {number(sets.get('covered'))} of {number(sets.get('rows'))} test rows; {size} on the mean"
-        name = f"conformal at {sets.get('level')}, calibrated on the other {number(sets.get('calibration_rows'))}"
-        rows.append((name, text))
+        many = "classes" in sets
+        what = f"sets hold {number(sets['classes'])} classes" if many else f"{number(sets.get('width'))} wide"
+        empty = ", so some are empty" if many and finite(sets["classes"]) and sets["classes"] < 1 else ""
+        held = f"{number(sets.get('covered'))} of the other {number(sets.get('rows'))} test rows "
+        held += f"have their {'class in the set' if many else 'value in the interval'}"
+        between = interval_text(sets.get("covered_interval"))
+        text = f"{held} (95 % interval {between}); {what} on the mean{empty}"
+        kind = f"conformal {'sets of classes' if many else 'prediction intervals'} that promise {sets.get('level')}"
+        rows.append((f"{kind}, calibrated on {number(sets.get('calibration_rows'))} test rows", text))
     return rows

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dge_ray.crossfit import REAL, Fit, Part
-from dge_ray.errors import InputError, nearest
+from dge_ray.errors import InputError, nearest, nearest_column
 from dge_ray.masking import refuse_secrets
 from dge_ray.received import Members, load_members
 from dge_ray.stats.combine import check_task
@@ -242,9 +242,9 @@ def _aimed(schema: TableSchema, target: Any) -> TableSchema:
     known = [column.name for column in schema.modelled]
     name = schema.target if target is None else str(target)  # a column may be named 3
     if name is None:
-        raise InputError("target", "nothing, and the bundle names none", nearest("", known))
+        raise InputError("target", "nothing, and the bundle names none", nearest_column("", known))
     if name not in known:
-        raise InputError("target", f"'{name}', which is no column that can be predicted", nearest(name, known))
+        raise InputError("target", f"'{name}', which is no column that can be predicted", nearest_column(name, known))
     aimed = replace(schema, target=name, task=task_of(schema[name]))
     if not aimed.features:
         raise InputError("target", f"'{name}', beside which no column varies", "a bundle with at least one feature")

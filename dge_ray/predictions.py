@@ -80,6 +80,11 @@ def prediction_file(label: str, job: Job) -> str:
     return f"{'predictions' if job.kind == 'member' else 'baselines'}/{label}-{job.address}.parquet"
 
 
+def dropped_file(label: str, metric: str, members: int) -> str:
+    """Where the volumes are noted that a search for so many members gave up, below the study's folder."""
+    return f"dropped/{label}-{metric}-{members}.json"
+
+
 def model_folder(label: str, job: Job) -> str:
     """Where a member's fitted learner lies, below the study's folder."""
     return f"models/{label}/volume={job.volume}/member={job.member:03d}"

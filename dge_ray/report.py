@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from dge_ray.findings_words import FINDINGS_CAPTIONS, findings_rows, group_cells
+from dge_ray.findings_words import FINDINGS_CAPTIONS, SHOWN_GROUPS, findings_rows, group_cells
 from dge_ray.style import STYLE
 from dge_ray.words import (
     GLOSSARY,
@@ -230,7 +230,9 @@ def _few_rows_table(report: Mapping) -> str:
         f"<tr><th scope='row'>{escape(name)}</th>{''.join(f'<td class=n>{escape(cell)}</td>' for cell in cells)}</tr>"
         for name, *cells in lines
     ]
-    return "<h2>Groups of few rows</h2>" + _table(header, rows, caption)
+    page, rest = "<h2>Groups of few rows</h2>" + _table(header, rows[:SHOWN_GROUPS], caption), rows[SHOWN_GROUPS:]
+    folded = f"<details><summary>{len(rest)} more groups</summary>{_table(header, rest)}</details>"
+    return page + folded if rest else page
 
 
 def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
@@ -281,7 +283,8 @@ def _data_rows(report: Mapping) -> list[tuple[str, Any]]:
 def _cost_rows(report: Mapping) -> list[tuple[str, Any]]:
     cost = report.get("cost") or {}
     return [
-        ("synthetic rows generated", number(cost.get("rows_generated"))),
+        ("synthetic rows used, up to the largest volume", number(cost.get("rows_generated"))),
+        ("synthetic rows drawn", "more, since shards are drawn whole: `dge-ray status` counts those of the last run"),
         ("downstream fits", number(cost.get("downstream_fits"))),
         *((f"CPU time, {name}", duration(seconds)) for name, seconds in (cost.get("cpu_seconds") or {}).items()),
         ("wall time", duration(cost.get("wall_seconds"))),

@@ -95,7 +95,8 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
     ]
     if found["rows_drawn"] is not None:
         ago = f" ({duration(found['seconds_ago'])} ago)" if found["seconds_ago"] is not None else ""
-        lines.append(f"rows drawn by this or the last run: {number(found['rows_drawn'])}{ago}")
+        drawn = f"rows drawn by this or the last run, in whole shards: {number(found['rows_drawn'])}{ago}"
+        lines.append(drawn + "; the report counts those that were used, up to the largest volume")
     if found["seconds_left"] is not None:
         lines.append(f"about {duration(found['seconds_left'])} left in this stage")
     return lines

@@ -22,7 +22,7 @@ from dge_ray.findings import findings
 from dge_ray.folder import check_folder, claim_folder, resolved, tracking_id
 from dge_ray.interrupt import insistent
 from dge_ray.lock import study_lock
-from dge_ray.predictions import Job, baseline_jobs, tensor
+from dge_ray.predictions import Job, baseline_jobs, dropped_file, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
 from dge_ray.results import assemble_report, choose, surface_table, write_report
@@ -247,7 +247,7 @@ class Study:
         return on_report
 
     def _dropped_file(self, members: int) -> str:
-        return f"dropped/{self.prepared.label}-{self.prepared.metric}-{members}.json"
+        return dropped_file(self.prepared.label, self.prepared.metric, members)
 
     def _read_dropped(self, members: int) -> set[int]:
         name = self._dropped_file(members)

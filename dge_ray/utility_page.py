@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dge_ray.style import STYLE
-from dge_ray.words import interval_text, number
+from dge_ray.words import NOTHING, interval_text, number
 
 LOSS_LABELS = {
     "log_loss": "log loss",
@@ -25,8 +25,9 @@ MEANING = {
     "UNDECIDED": "the rows and members at hand cannot tell",
 }
 WORDS = {
-    "U": "the difference in risk, on the same real test rows, between a model trained on a member's synthetic rows and "
-    "one trained on the real rows; its interval is over new members, new real rows and new training seeds",
+    "synthetic - real": "the difference in risk, on the same real test rows, between a model trained on a member's "
+    "synthetic rows and one trained on the real rows; its interval is over new members, new real rows and new training "
+    "seeds. U is its size, whichever is better",
     "verdict": "PASS: the upper one-sided 95 % bound of synthetic minus real is under the margin. FAIL: the lower one "
     "is above it. Better than real passes too",
     "attribution": "each model is trained on a member's rows as they are, with rows weighted to have real features, "
@@ -36,9 +37,12 @@ WORDS = {
     "represent the truth, however far the features are off",
     "residue": "with both repaired, less real: what neither explains",
     "chi-square, ESS, W": "how far the features' laws are apart: 0, all rows and 1 if they are equal; W is the 99.5 % "
-    "point of the density ratio on real rows, at which weights are clipped",
+    "point of the density ratio on real rows, at which weights are clipped. Chi-square is an estimate, the mean "
+    "density ratio less 1: below 0 it is noise about 0, laws that these rows cannot tell apart",
     "two-sample accuracy": "how well a classifier tells synthetic features from real ones on rows that it has not seen",
-    "separable": "the real gap's lower bound is above both utilities' upper bounds: the order holds with 95 % or more",
+    "order of a pair": "tie: the real gap's interval holds 0. Separable: the real gap's lower bound is above the sum "
+    "of both utilities' upper bounds, so the order holds with 95 % at least; rarely reached. Certain: neither gap's "
+    "interval holds 0, and both are on one side. Kept or turned: so by the estimates, no more",
 }
 
 
@@ -63,13 +67,13 @@ def utility_lines(report: Mapping) -> list[str]:
     ranked = report["ranking"]
     if ranked:
         lines.append(
-            f"ranking: best on real rows {ranked['top_real']}, on synthetic ones {ranked['top_synthetic']}; they agree "
-            f"with probability {ranked['top_agrees']:.2f}; regret {number(ranked['regret'])} "
-            f"({interval_text(ranked['regret_interval'])}), tau {number(ranked['kendall'])}"
+            f"ranking: best on real rows {ranked['top_real']}, on synthetic ones {ranked['top_synthetic']}; the truly "
+            f"best is the same one with probability {ranked['top_agrees']:.2f}; regret {number(ranked['regret'])} "
+            f"({interval_text(ranked['regret_interval'])}), tau {_tau(ranked)}"
         )
     mean, response = report["ingredients"]["overlap"]["mean"], report["ingredients"]["response_error"]
     lines.append(
-        f"features: two-sample accuracy {number(mean.get('c2st'))}, chi-square {number(mean.get('chi2_real'))}, "
+        f"features: two-sample accuracy {number(mean.get('c2st'))}, chi-square {_chi_square(mean.get('chi2_real'))}, "
         f"effective share of rows {number(mean.get('ess_share'))}; responses: "
         + _signed(response["value"], response["interval"])
     )
@@ -118,9 +122,7 @@ def render_page(report: Mapping, figure: bytes) -> str:
         f"<p class='verdict'>{escape(utility_lines(report)[0])}; {escape(report['given'])}.</p>",
         f"<figure><img alt='U' src='data:image/png;base64,{base64.b64encode(figure).decode()}'></figure>",
         "<h2>Is it good enough?</h2>",
-        _table(
-            ["pipeline", "loss", "U", "synthetic - real", "margin", "verdict", "would decide"], _utility_rows(report)
-        ),
+        _table(["pipeline", "loss", "synthetic - real", "margin", "verdict", "would decide"], _utility_rows(report)),
         "<h2>May a model be chosen on it?</h2>",
         *(_ranking(report["ranking"]) if report["ranking"] else ["<p class='soft'>One pipeline: nothing to rank.</p>"]),
         "<h2>Features or responses?</h2>",
@@ -150,18 +152,26 @@ def _signed(value: float, interval: Sequence[float]) -> str:
     return f"{number(value, signed=True)} ({interval_text(interval, signed=True)})"
 
 
+def _chi_square(value: float | None) -> str:
+    return number(value) + (" (noise about 0)" if value is not None and value < 0 else "")
+
+
+def _tau(ranked: Mapping) -> str:
+    interval = interval_text(ranked["kendall_interval"])
+    return number(ranked["kendall"]) + (f" ({interval})" if interval != NOTHING else "")
+
+
 def _utility_rows(report: Mapping) -> Iterable[Sequence[str]]:
     for label, losses in report["utility"].items():
         for loss, one in losses.items():
             yield (
                 label,
                 LOSS_LABELS[loss] + (" *" if loss == report["loss"] else ""),
-                f"{number(one['utility'])} ({interval_text(one['utility_interval'])})",
                 _signed(one["difference"], one["interval"]),
                 number(one["margin"]),
                 f"{one['verdict']}: {MEANING[one['verdict']]} (one-sided bounds "
                 f"{interval_text(one['bounds'], signed=True)})",
-                _would_decide(one).removeprefix("; "),
+                _would_decide(one).removeprefix("; ").removeprefix("would decide: ") or NOTHING,
             )
 
 
@@ -169,9 +179,9 @@ def _ranking(ranked: Mapping) -> list[str]:
     tops = f"{ranked['top_real']} on real rows, {ranked['top_synthetic']} on synthetic ones"
     facts = [
         ("best", tops),
-        ("probability that both put the same first", f"{ranked['top_agrees']:.2f}"),
+        ("probability that the truly best one is the same on both", f"{ranked['top_agrees']:.2f}"),
         ("regret", f"{number(ranked['regret'])} ({interval_text(ranked['regret_interval'])})"),
-        ("Kendall's tau", f"{number(ranked['kendall'])} ({interval_text(ranked['kendall_interval'])})"),
+        ("Kendall's tau", _tau(ranked)),
         ("Spearman's rho", number(ranked["spearman"])),
         ("order kept, of pairs that are no ties", number(ranked["agreement"])),
         ("members that alone pick", ", ".join(f"{name} {share:.0%}" for name, share in ranked["picks"].items())),
@@ -181,11 +191,18 @@ def _ranking(ranked: Mapping) -> list[str]:
             f"{pair['first']} before {pair['second']}",
             _signed(pair["real_gap"], pair["real_interval"]),
             _signed(pair["synthetic_gap"], pair["synthetic_interval"]),
-            "tie" if pair["tie"] else "separable" if pair["separable"] else "kept" if pair["consistent"] else "turned",
+            _order(pair),
         )
         for pair in ranked["pairs"]
     ]
     return [_table(["", ""], facts), _table(["real order", "real gap", "synthetic gap", "order"], pairs)]
+
+
+def _order(pair: Mapping) -> str:
+    for word in ("tie", "separable", "certain"):
+        if pair[word]:
+            return word
+    return "kept" if pair["consistent"] else "turned"
 
 
 def _attribution_rows(report: Mapping) -> Iterable[Sequence[str]]:
@@ -212,7 +229,7 @@ def _overlaps(report: Mapping) -> Iterable[Sequence[str]]:
     for name, one in named:
         yield (
             name,
-            f"{number(one.get('chi2_real'))}; {number(one.get('chi2_synthetic'))}",
+            f"{_chi_square(one.get('chi2_real'))}; {_chi_square(one.get('chi2_synthetic'))}",
             "support failure" if one.get("support_failure") else number(one.get("domination")),
             *(number(one.get(key)) for key in ("ess_share", "largest_ratio", "clipped", "c2st")),
         )

@@ -210,7 +210,7 @@ def summary_lines(report: Mapping) -> list[str]:
     if point.get("advice"):
         lines.append(f"advice: {point['advice']}")
     lines.append(
-        f"cost: {number(cost.get('rows_generated'))} rows generated, "
+        f"cost: {number(cost.get('rows_generated'))} synthetic rows used, "
         f"{number(cost.get('downstream_fits'))} downstream fits, {duration(cost.get('wall_seconds'))} wall time"
     )
     warnings = report.get("warnings") or []

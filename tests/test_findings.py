@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from test_report import parse
 
 from dge_ray.config import read_config
 from dge_ray.figures_laws import draw_laws
 from dge_ray.findings import findings, member_costs
+from dge_ray.findings_words import findings_rows, group_cells
 from dge_ray.predictions import Job, tensor, write_predictions
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.report import render_html
 from dge_ray.results import choose, plain_json
+from dge_ray.stats.learning_curve import TOO_SLOW
 from dge_ray.storage import Folder
+from dge_ray.words import number
 
 
 def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tuple[Prepared, Folder, dict[str, Any]]:
@@ -71,11 +75,16 @@ def test_classification(tmp_path: Path) -> None:
     assert parts["total"] == pytest.approx(parts["aleatoric"] + parts["epistemic"], abs=1e-9)
     rows = found["uncertainty"]["conformal"]
     assert rows["calibration_rows"] + rows["rows"] == prepared.rows["test"]
+    exact = binomtest(round(rows["covered"] * rows["rows"]), rows["rows"]).proportion_ci(method="exact")
+    assert rows["covered_interval"] == pytest.approx([exact.low, exact.high])
     assert len(found["subgroups"]) == 60  # two tails of thirty columns
     page = render_html({"study": "s", "data": {"task": prepared.task}, **found}, {})
     text = " ".join(unescape(part) for part in parse(page).text)
-    for words in ("R(K, m) = C + D m^-a", "left to a better generator", "mean radius >=", "conformal at 0.9"):
-        assert words in text
+    sought = "R(K, m) = C + D m^-a", "would better the log loss", "mean radius >=", "promise 0.9", "50 more groups"
+    assert all(words in text for words in sought)
+    said = dict(findings_rows({"data": {"task": prepared.task}, **found})["Uncertainty"])
+    sets = next(text for name, text in said.items() if name.startswith("conformal sets of classes"))
+    assert f"(95 % interval {number(exact.low)} to {number(exact.high)}); sets hold" in sets
     drawn = draw_laws(found)
     assert all(figure is not None for figure in drawn.values()), drawn
 
@@ -88,6 +97,70 @@ def test_regression_and_few_members(tmp_path: Path) -> None:
     assert "3 volumes" in found["learning_curve"]["reason"]
     assert set(found["uncertainty"]) == {"variance", "epistemic_share_of_squared_error", "conformal"}
     parse(render_html({"study": "s", "data": {"task": "regression"}, **found}, {}))
+
+
+def group(name: str, lost: float, *, rows: int = 40, differs: str = "") -> dict[str, Any]:
+    ends = [lost - 0.01, lost + 0.01] if rows >= 10 else [None, None]
+    differences = {method: [lost, *ends] for method in ("naive_single", "naive_ensemble", "real")}
+    clear = {method: method == differs for method in differences}
+    return {
+        "group": name,
+        "share": 0.05,
+        "rows": rows,
+        "risk": [0.2, *ends],
+        "differences": differences,
+        "clear": clear,
+    }
+
+
+def test_groups_worth_a_look_come_first_and_the_rest_is_folded() -> None:
+    """Those that differ from the naive ensemble or real rows, then the dearest against real rows, then small ones."""
+    plain = [group(f"plain {i:02d}", i / 1000) for i in range(20)]
+    small = group("small", 0.9, rows=7)
+    report = {"subgroups": [small, *plain, group("apart", -0.2, differs="real"), group("single", -0.3)]}
+    _, lines, _ = group_cells(report)
+    names = [line[0] for line in lines]
+    assert names == ["apart", *(f"plain {i:02d}" for i in range(19, -1, -1)), "single", "small"]
+    assert lines[-1][2] == "7: too few rows for an interval" and lines[-1][3] == "0.2000" and lines[0][2] == "40"
+    page = render_html({"study": "s", **report}, {})
+    shown, folded = page.split("<details><summary>13 more groups</summary>")
+    assert "apart" in shown and "plain 11" in shown and "plain 10" in folded and "small" in folded
+    assert "more groups" not in render_html({"study": "s", "subgroups": plain[:10]}, {})
+
+
+CELL = {"members": 4, "volume": 800, "cpu_seconds": 12.0, "risk": 0.1, "excess": [0.005, 0.001, 0.012]}
+JOINT = {
+    "status": "fitted",
+    "reason": "r",
+    "metric": "brier",
+    "epsilon": 0.02,
+    **{part: [0.1, 0.05, 0.2] for part in ("floor", "rows", "generators", "variance")},
+    "best": {**CELL, "members": 8, "excess": [0.0, 0.0, 0.0]},
+    "cheapest": CELL,
+    "members_range": [2, 5],
+    "volume_range": [400, 1600],
+}
+CURVE = {"status": "fitted", "reason": "r", "metric": "log_loss", "floor": [0.3, 0.2, 0.4], "exponent": [0.7, 0.2, 1.1]}
+
+
+def test_figures_of_the_laws_are_named_and_left_out_where_they_are_not_known() -> None:
+    def said(joint: dict[str, Any], gain: list[float]) -> tuple[dict[str, str], dict[str, str]]:
+        curve = {**CURVE, "status": joint["status"], "reason": joint["reason"], "still_to_gain": gain}
+        sections = findings_rows({"joint_law": joint, "learning_curve": curve})
+        return dict(sections["Law in members and volume"]), dict(sections["More rows, or a better generator?"])
+
+    joint, curve = said(JOINT, [0.02, 0.01, 0.03])
+    assert joint["best cell of the grid"] == "8 members with 800 rows each, 12 CPU-seconds"
+    cheapest = next(text for name, text in joint.items() if name.startswith("cheapest cell within 2 %"))
+    assert cheapest.endswith("; risk above the best cell's by 0.50 % (95 % interval 0.10 % to 1.20 %)")
+    gained = "endlessly many rows would better the log loss of the largest volume by"
+    assert curve[gained] == "0.0200 (95 % interval 0.0100 to 0.0300)" and "exponent a" in curve
+    joint, curve = said({**JOINT, "status": "unidentified"}, [0.0, 0.0, 0.2564])
+    assert not any("floor" in name or "variance" in name for name in joint) and "best cell of the grid" in joint
+    assert curve[gained] == "nothing that could be told from 0, and 0.2564 at the most"
+    assert set(curve) == {"error = D m^-a + C", gained, "floor C (log loss), whatever the rows"}
+    _, curve = said({**JOINT, "status": "unidentified", "reason": TOO_SLOW}, [0.0, 0.0, 0.2564])
+    assert set(curve) == {"error = D m^-a + C", gained}
 
 
 def test_costs_are_those_of_the_files(tmp_path: Path) -> None:

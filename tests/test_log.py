@@ -103,6 +103,7 @@ def test_counts_come_from_the_files_and_what_the_driver_wrote(study: Path) -> No
     assert (running["members"], running["fits_wanted"], running["seconds_left"]) == (2, 8, 90.0)
     assert 0 <= running["seconds_ago"] < time.time()
     lines = status.status_lines(running)
+    assert any("in whole shards: 2,000" in line and "the report counts those" in line for line in lines)
     assert "members fitted: 1 of 2" in lines and "about 90 s left in this stage" in lines
 
 

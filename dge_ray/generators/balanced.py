@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest
+from dge_ray.errors import InputError, nearest_column
 from dge_ray.generators.base import Generator, Unsupported
 from dge_ray.generators.constraints import Constraint, sample_within
 from dge_ray.seeds import Purpose, integer, numpy_generator
@@ -30,7 +30,7 @@ def check_balanced(name: str, schema: TableSchema) -> Column:
     """
     coded = [column.name for column in schema.modelled if column.kind in CODED]
     if name not in coded:
-        raise InputError("balance", repr(name), nearest(name, coded) if coded else "a table with a coded column")
+        raise InputError("balance", repr(name), nearest_column(name, coded) if coded else "a table with a coded column")
     return schema[name]
 
 

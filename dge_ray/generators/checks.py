@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest
+from dge_ray.errors import InputError, nearest_column
 from dge_ray.generators.base import Unsupported
 from dge_ray.table.codec import Columns
 from dge_ray.table.lazy import LazyColumns, TableSource, as_table
@@ -37,9 +37,11 @@ def row_columns(source: TableSource, schema: TableSchema) -> LazyColumns:
         raise InputError("schema", "only constants and identifiers", "at least one column to model")
     if schema.target is not None:
         if schema.target not in schema.names:
-            raise InputError("target", repr(schema.target), nearest(schema.target, schema.names))
+            raise InputError("target", repr(schema.target), nearest_column(schema.target, schema.names))
         if schema.target not in table.column_names:
-            raise InputError("target", f"no column '{schema.target}'", nearest(schema.target, table.column_names))
+            raise InputError(
+                "target", f"no column '{schema.target}'", nearest_column(schema.target, table.column_names)
+            )
         if nulls := _nulls(table.column(schema.target)):
             raise InputError("target", f"{nulls} nulls in '{schema.target}'", "no nulls")
     columns = LazyColumns(table, schema)

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest
+from dge_ray.errors import InputError, nearest_column
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checks import encode_rows
 from dge_ray.generators.tokens import Discretiser
@@ -45,7 +45,7 @@ def _check_given(given: pa.Table, n: int, schema: TableSchema) -> None:
         raise InputError("given", f"{given.num_rows} rows", f"n = {n} rows")
     for name in given.column_names:
         if name not in schema.names:
-            raise InputError("given", f"column '{name}'", nearest(name, schema.names))
+            raise InputError("given", f"column '{name}'", nearest_column(name, schema.names))
 
 
 def with_given(rows: pa.Table, given: pa.Table) -> pa.Table:

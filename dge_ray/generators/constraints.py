@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from dge_ray.errors import InputError, StudyError, nearest
+from dge_ray.errors import InputError, StudyError, nearest_column
 from dge_ray.generators.base import Draws
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.arrow_types import arrow_type, value_type
@@ -76,7 +76,7 @@ def _read(text: str, schema: TableSchema) -> Constraint:
     left, sign, right = found["left"].strip(), found["operator"], found["right"].strip()
     modelled = {column.name: column for column in schema.modelled}
     if left not in modelled:
-        raise InputError("constraints", f"{text!r} with no column {left!r}", nearest(left, list(modelled)))
+        raise InputError("constraints", f"{text!r} with no column {left!r}", nearest_column(left, list(modelled)))
     column = modelled[left]
     if column.kind in CODED and sign in (">=", "<=", ">", "<"):
         raise InputError("constraints", f"{text!r} on the {column.kind} column {left!r}", "==, != or in")

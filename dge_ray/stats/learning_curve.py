@@ -26,6 +26,7 @@ from dge_ray.stats.volumes import VolumeRisks, volume_curves
 EXPONENTS = np.geomspace(0.05, 3.0, 240)  # steps of 1.7 %
 FEWEST_VOLUMES, FEWEST_MEMBERS = 4, 3
 DRAWS = 1000
+TOO_SLOW = "it falls so slowly over these volumes that its floor is not known"
 
 Triple = tuple[float, float, float]  # value, lo, hi
 
@@ -146,7 +147,7 @@ def learning_curve(
 
 def _verdict(exponents: np.ndarray, gains: Triple, vanishes: bool) -> tuple[str, str]:
     if exponents[0] <= EXPONENTS[0] * 1.001:
-        return "unidentified", "it falls so slowly over these volumes that its floor is not known"
+        return "unidentified", TOO_SLOW
     if vanishes or exponents[1] >= EXPONENTS[-1] * 0.999:
         return "unidentified", "flat but for its first volumes: nothing left to gain that could be told from 0"
     return "fitted", "the law holds over these volumes"

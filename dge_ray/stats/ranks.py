@@ -35,6 +35,17 @@ def kendall(first: np.ndarray, second: np.ndarray) -> float:
     return _statistic(kendalltau(first, second)) if _ordered(first, second) else float("nan")
 
 
+def kendall_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Kendall's tau-b of each row's two vectors; NaN where all of one are equal. Shape: (D, E), (D, E) -> (D,).
+
+    Scipy's takes one pair of vectors at a time: .2 ms each, a second for the draws of one interval.
+    """
+    i, j = np.triu_indices(first.shape[1], 1)
+    a, b = (np.sign(v[:, i] - v[:, j]) for v in (first, second))
+    apart = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return np.divide((a * b).sum(axis=1), apart, out=np.full(len(first), np.nan), where=apart > 0)
+
+
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's rho of two rank vectors; NaN where all of one are equal."""
     return _statistic(spearmanr(first, second)) if _ordered(first, second) else float("nan")

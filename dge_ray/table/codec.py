@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest
+from dge_ray.errors import InputError, nearest_column
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.arrow_types import (
     arrow_type,
@@ -83,7 +83,7 @@ class TableCodec:
         found = table.schema.get_all_field_indices(column.name)
         if len(found) != 1:
             got = "no such column" if not found else f"{len(found)} columns of that name"
-            raise InputError(f"column '{column.name}'", got, nearest(column.name, table.column_names))
+            raise InputError(f"column '{column.name}'", got, nearest_column(column.name, table.column_names))
         values = table.column(found[0])
         dtype = arrow_type(column.type)
         if value_type(values.type) == value_type(dtype) or (column.kind in MEASURED and _measures(values.type, dtype)):

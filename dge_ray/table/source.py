@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest
+from dge_ray.errors import InputError, nearest_column
 from dge_ray.table.arrow_types import is_nested, is_supported, plain, value_type
 from dge_ray.table.kernels import pc
 from dge_ray.table.lazy import LazyTable
@@ -73,7 +73,7 @@ def check_column_name(field: str, name: str, known: list[str]) -> None:
         InputError: with the nearest column name.
     """
     if name not in known:
-        raise InputError(field, f"'{name}', which is no column", nearest(name, known))
+        raise InputError(field, f"'{name}', which is no column", nearest_column(name, known))
 
 
 def _floating(dtype: pa.DataType) -> bool:

@@ -10,7 +10,7 @@ from scipy.stats import rankdata, ttest_rel
 
 from dge_ray.selection import pairs, ranking
 from dge_ray.stats.crossed import Estimate, uncrossed
-from dge_ray.stats.ranks import halves, kendall, ranks, regret, spearman, top, top_agreement, top_shares
+from dge_ray.stats.ranks import halves, kendall, kendall_rows, ranks, regret, spearman, top, top_agreement, top_shares
 
 # Whole numbers, so that ties are common.
 vectors = st.integers(2, 8).flatmap(
@@ -31,6 +31,16 @@ def test_correlations_are_those_of_rank_vectors(two: tuple[list[int], list[int]]
     apart = [sum(sign[side] != 0 for sign in signs) for side in (0, 1)]
     assert kendall(a, b) == pytest.approx(sum(x * y for x, y in signs) / np.sqrt(apart[0] * apart[1]), abs=1e-12)
     assert spearman(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-12)
+
+
+def test_correlations_of_many_rows_are_those_of_each() -> None:
+    """Against scipy, with and without ties; no order at all is NaN in both."""
+    generator = np.random.default_rng(0)
+    first, second = generator.integers(0, 4, size=(200, 5)).astype(float), generator.standard_normal((200, 5))
+    first[0] = 1.0
+    for a, b in ((first, second), (second, first), (first, first[::-1])):
+        expected = [kendall(x, y) for x, y in zip(a, b, strict=True)]
+        np.testing.assert_allclose(kendall_rows(a, b), expected, atol=1e-12)
 
 
 def test_the_published_mistake_is_not_made() -> None:

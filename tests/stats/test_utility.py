@@ -203,6 +203,45 @@ def test_a_wrong_choice_has_its_regret_and_no_certificate() -> None:
     assert found.agreement == 0.0 and not found.pairs[0].separable and not found.pairs[0].consistent
 
 
+@pytest.mark.parametrize("members", [3, 12])
+def test_the_probability_is_students_where_members_alone_vary(members: int) -> None:
+    """Losses that differ by member alone: the true synthetic gap is a t variable around the estimate, the real one is
+    known. The probability of its sign, by 4,000 draws: 4 binomial standard errors."""
+    gaps = np.random.default_rng(1).normal(0.1, 0.2, size=members)
+    synthetic = np.repeat(np.stack([np.zeros(members), gaps])[:, :, None], 50, axis=2)
+    real = np.repeat(np.array([0.0, 0.5])[:, None, None], 50, axis=2)
+    expected = student.cdf(gaps.mean() / (gaps.std(ddof=1) / math.sqrt(members)), members - 1)
+    found = ranking(synthetic, real, ["a", "b"], seed=0).top_agrees
+    assert found == pytest.approx(expected, abs=4 * math.sqrt(0.25 / 4000))
+
+
+@pytest.fixture
+def agreement(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The simulation of rankings, which imports its neighbour."""
+    monkeypatch.setitem(sys.modules, "problem", load("problem"))
+    return load("agreement")
+
+
+def test_the_probability_is_not_too_high(agreement: ModuleType) -> None:
+    """80 studies of each of three populations: what is stated on the mean, and where .8 or more is stated, happens at
+    least as often, to 3 standard errors. It may happen more often, see the README."""
+    for at in (0, 4, 5):
+        setting, apart = agreement.SETTINGS[at], []
+        for found, truth in agreement.simulated(setting, 80, 11):
+            apart.append((found.top_agrees, agreement.same_first(truth["r"], truth["s"])))
+        stated, happened = np.array(apart, dtype=float).T
+        for which in (stated >= 0, stated >= 0.8):
+            error = math.sqrt((stated[which] * (1 - stated[which])).mean() / which.sum())
+            assert (stated - happened)[which].mean() < 3 * error, setting.name
+
+
+def test_a_false_order_is_not_certified(agreement: ModuleType) -> None:
+    """120 studies of each pair whose synthetic risks are equal. `certain` errs in .05 at most (twice .025), to 3
+    standard errors; the certificate asks for more."""
+    for row in agreement.tied(120, 11):
+        assert row["separable"] <= 0.01 and row["certain"] <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 120)
+
+
 def test_ties_are_left_out_of_the_agreement() -> None:
     found = ranking(*pipelines([0.5, 0.5], [0.5, 0.9]), ["a", "b"], seed=0)
     assert found.pairs[0].tie and found.agreement is None and not found.pairs[0].separable
