@@ -72,7 +72,7 @@ def _number(value: Any) -> Any:
 
 
 def _positive(ratios: tuple[float, ...]) -> tuple[float, ...]:
-    if not ratios or not all(0 < ratio < float("inf") for ratio in ratios):
+    if not any(ratios) or not all(0 <= ratio < float("inf") for ratio in ratios):
         raise ValueError("not positive")
     return tuple(sorted(set(ratios)))
 
@@ -139,6 +139,10 @@ class StudyConfig(Frozen):
     ratios: Annotated[tuple[float, ...], BeforeValidator(_listed), AfterValidator(_positive)] = Field(
         DEFAULT_RATIOS, description="numbers above 0, as 0.5,1,2 (synthetic rows a member over real rows)"
     )
+    rows: Literal["synthetic", "augmented"] = Field(
+        "synthetic",
+        description="synthetic or augmented (learners see the raw rows too; a ratio of 0 is them alone)",
+    )
     generator: Annotated[Generator | tuple[Generator, ...], BeforeValidator(_parts)] = Field(
         default_factory=Generator,
         description="a generator's name, or name and settings; several, as [a,b], are taken by the members in turn",
@@ -157,7 +161,7 @@ class StudyConfig(Frozen):
     )
     target: Annotated[str, BeforeValidator(_text)] | None = Field(None, description="a column's name")
     split_column: Annotated[str, BeforeValidator(_text)] | None = Field(
-        None, description="the name of a column that holds train, test and, if you like, validation"
+        None, description="the name of a column that holds train, test and, if you like, validation and raw"
     )
     columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind")
     drop: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field((), description="names of columns, as a,b")

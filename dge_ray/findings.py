@@ -56,16 +56,18 @@ def findings(
     naive = ensemble_mean(np.stack([test[0], *others]))
     rivals = {"naive_ensemble": naive, "real": real["test"]}
     keys = {"task": prepared.task, "seed": prepared.config.seed}
-    curve = learning_curve(
-        predictions["validation"],
-        truth["validation"],
-        volumes=volumes,
-        metric=prepared.metric,
-        real=real["validation"],
-        **keys,
-    )
-    found: dict[str, Any] = {"learning_curve": asdict(curve)}
-    if (costs > 0).all():
+    found: dict[str, Any] = {}
+    if not prepared.augmented:  # the laws are of synthetic rows alone
+        curve = learning_curve(
+            predictions["validation"],
+            truth["validation"],
+            volumes=volumes,
+            metric=prepared.metric,
+            real=real["validation"],
+            **keys,
+        )
+        found["learning_curve"] = asdict(curve)
+    if not prepared.augmented and (costs > 0).all():
         law = joint_law(
             predictions["validation"], truth["validation"], volumes=volumes, costs=costs, epsilon=EPSILON, **keys
         )

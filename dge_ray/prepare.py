@@ -16,7 +16,7 @@ from dge_ray.errors import InputError
 from dge_ray.generators.base import check_generator
 from dge_ray.generators.checkpoint import check_columns
 from dge_ray.generators.constraints import read_constraints
-from dge_ray.predictions import baseline_jobs, learner_label
+from dge_ray.predictions import Job, baseline_jobs, learner_label
 from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
 from dge_ray.storage import Folder
@@ -44,7 +44,7 @@ class Prepared:
 
     config: StudyConfig
     schema: TableSchema
-    parts: dict[str, pa.Table]  # train (the n rows generators see), stopping, validation, test
+    parts: dict[str, pa.Table]  # train (the n rows generators see), stopping, validation, test, perhaps raw
     digest: str
     metric: str
     volumes: tuple[int, ...]
@@ -57,13 +57,27 @@ class Prepared:
         return self.parts["train"].num_rows
 
     @property
+    def raw_part(self) -> str:
+        """Where the raw rows are, which learners may see: a part that no generator saw, or else train."""
+        return "raw" if "raw" in self.parts else "train"
+
+    @property
+    def base(self) -> int:
+        """The raw rows, which ratios are multiples of."""
+        return self.parts[self.raw_part].num_rows
+
+    @property
+    def augmented(self) -> bool:
+        return self.config.rows == "augmented"
+
+    @property
     def name(self) -> str:
         assert self.config.study is not None  # set by read_config
         return self.config.study
 
     @property
     def label(self) -> str:
-        return learner_label(self.config.learner.name, self.config.learner.settings)
+        return learner_label(self.config.learner.name, self.config.learner.settings, augmented=self.augmented)
 
     @property
     def task(self) -> str:
@@ -85,17 +99,22 @@ class Prepared:
 
     @property
     def pilot_volume(self) -> int:
-        """The volume at which the number of members is decided: the one nearest to n."""
-        return min(self.volumes, key=lambda m: (abs(np.log(m / self.n)), m))
+        """The volume at which the number of members is decided: the one nearest to the raw rows' number."""
+        return min(filter(None, self.volumes), key=lambda m: (abs(np.log(m / self.base)), m))
 
     @property
     def rows(self) -> dict[str, int]:
         return {name: table.num_rows for name, table in self.parts.items()}
 
     def encoded(self) -> dict[str, Columns]:
-        """The learners' rows: train (what the generators saw), validation, test."""
+        """The learners' rows: train (what the generators saw), validation, test, and raw."""
         codec = TableCodec(self.schema)
-        return {part: codec.encode(self.parts[part]) for part in ("train", "validation", "test")}
+        encoded = {part: codec.encode(self.parts[part]) for part in ("train", "validation", "test")}
+        return encoded | {"raw": codec.encode(self.parts["raw"]) if "raw" in self.parts else encoded["train"]}
+
+    def baselines(self, members: int, volume: int) -> list[Job]:
+        """The baselines' fits at a volume."""
+        return baseline_jobs(members, volume, self.config.groups, raw="raw" in self.parts)
 
     def truth(self, part: str) -> np.ndarray:
         """The target of a part: int32 codes, or float64."""
@@ -138,6 +157,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     if config.search.drop_hopeless and config.search.name != "grid":
         raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
     _check_groups(config)
+    _check_ratios(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         whole, target = _read(config)
@@ -159,8 +179,8 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
     for note in notes:
         say(f"warning: {note}")
-    n = parts["train"].num_rows
-    volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * n)) for ratio in config.ratios}))
+    base = parts["raw" if "raw" in parts else "train"].num_rows
+    volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * base)) if ratio else 0 for ratio in config.ratios}))
     prepared = Prepared(
         config=config.model_copy(update={"target": target}),
         schema=schema,
@@ -168,7 +188,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         digest=data_digest(whole),
         metric=check_metric(config.metric, schema.task),
         volumes=volumes,
-        shard_rows=config.shard_rows or default_shard_rows(n),
+        shard_rows=config.shard_rows or default_shard_rows(parts["train"].num_rows),
         warnings=notes,
     )
     _check_size(prepared)
@@ -205,6 +225,13 @@ def _check_groups(config: StudyConfig) -> None:
     if size < 2 or size * config.groups != config.members:
         got = f"{config.groups} with {config.members} members"
         raise InputError("groups", got, "a number that parts the members into equal groups of at least 2")
+
+
+def _check_ratios(config: StudyConfig) -> None:
+    if 0 in config.ratios and (config.rows == "synthetic" or config.search.name != "grid"):
+        raise InputError(
+            "ratios", f"0 with rows={config.rows} search={config.search.name}", "0 with rows=augmented search=grid"
+        )
 
 
 def _check_pretrained(prepared: Prepared) -> None:
@@ -248,8 +275,10 @@ def bill(prepared: Prepared) -> dict[str, Any]:
     rows = members * volumes[-1]
     looked_at = len(volumes) if prepared.config.search.name == "grid" else prepared.config.search.trials
     fits = members * looked_at
-    baselines = baseline_jobs(members, volumes[-1], prepared.config.groups)
-    on_real = prepared.n * sum(job.kind == "real" for job in baselines)
+    baselines = prepared.baselines(members, volumes[-1])
+    real = {"real": prepared.n, "raw": prepared.base}
+    others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
+    on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
     return {
         "generator_fits": members,
         "downstream_fits": fits + len(baselines),

@@ -15,6 +15,7 @@ from dge_ray.words import (
     GLOSSARY,
     METHODS,
     NOTHING,
+    base_rows,
     comparison,
     direction,
     duration,
@@ -109,7 +110,7 @@ def _warnings(report: Mapping) -> str:
 
 
 def _cards(report: Mapping) -> str:
-    point, n = report.get("reflection_point") or {}, train_rows(report)
+    point, n, trained = report.get("reflection_point") or {}, base_rows(report), number(train_rows(report))
     metric = str(report.get("metric", "risk"))
     real = ((report.get("test") or {}).get("real") or {}).get(metric)
     cards = [
@@ -125,7 +126,7 @@ def _cards(report: Mapping) -> str:
             number(point.get("risk")),
             f"{interval_text(point.get('risk_interval'))}; {direction(metric)}",
         ),
-        (f"real rows' {label(metric)}", number(real), f"{report.get('learner')} on {number(n)} real rows"),
+        (f"real rows' {label(metric)}", number(real), f"{report.get('learner')} on {trained} real rows"),
     ]
     inner = "".join(
         f"<div class='card'><span>{escape(title)}</span><b>{escape(value)}</b><small>{escape(note)}</small></div>"
@@ -242,7 +243,7 @@ def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
 
 
 def _reflection_rows(report: Mapping) -> list[tuple[str, str]]:
-    point, n = report.get("reflection_point") or {}, train_rows(report)
+    point, n = report.get("reflection_point") or {}, base_rows(report)
     rows = [
         ("volume", f"{number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)})"),
         ("interval", interval_text(point.get("interval"))),

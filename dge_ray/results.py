@@ -86,12 +86,13 @@ def assemble_report(
         },
         "generator": config.generator_name,
         "learner": prepared.label,
+        "rows": config.rows,
         "metric": prepared.metric,
         "members": members,
         "volumes": list(volumes),
         "reflection_point": {
             "volume": choice.volume,
-            "ratio": choice.volume / prepared.n,
+            "ratio": choice.volume / prepared.base,
             "interval": list(choice.interval),
             "status": choice.status,
             "members": members,
@@ -134,13 +135,13 @@ def _test(
     """Metrics of the ensemble and its baselines on test, and the ensemble's paired differences to each."""
     task = prepared.task
     dge = ensemble_mean(members)
-    jobs = baseline_jobs(len(members), volume)
+    jobs = baseline_jobs(len(members), volume, raw="raw" in prepared.parts)
     fitted = {job: read_predictions(folder, prepared.label, job, prepared.width)["test"] for job in jobs}
     ensemble = [members[0], *(values for job, values in fitted.items() if job.kind == "ensemble")]
     others = {
         "naive_ensemble": ensemble_mean(np.stack(ensemble)),
         "naive_concatenated": next(values for job, values in fitted.items() if job.kind == "concatenated"),
-        "real": fitted[Job("real")],
+        **{job.kind: values for job, values in fitted.items() if job.kind in ("real", "raw")},
     }
     test = {"dge": metrics_of(dge, truth, task=task), "naive_single": naive_single(members, truth, task=task)}
     test |= {name: metrics_of(values, truth, task=task) for name, values in others.items()}
@@ -157,7 +158,7 @@ def _cost(
     prepared: Prepared, folder: Folder, members: int, volumes: Sequence[int], volume: int, wall_seconds: float
 ) -> dict[str, Any]:
     jobs = [Job("member", k, m) for k in range(members) for m in volumes]
-    jobs += baseline_jobs(members, volume, prepared.config.groups)
+    jobs += prepared.baselines(members, volume)
     done = finished(folder, prepared.label, jobs)
     learned = sum(_cpu(folder, f"costs/{prepared.label}-{job.address}.json") for job in done)
     return {

@@ -22,7 +22,7 @@ from dge_ray.findings import findings
 from dge_ray.folder import check_folder, claim_folder, resolved, tracking_id
 from dge_ray.interrupt import insistent
 from dge_ray.lock import study_lock
-from dge_ray.predictions import Job, baseline_jobs, tensor
+from dge_ray.predictions import Job, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
 from dge_ray.results import assemble_report, choose, surface_table, write_report
@@ -105,6 +105,7 @@ class Study:
             settings=config.learner.settings,
             label=prepared.label,
             volume=prepared.volumes[-1],
+            augmented=prepared.augmented,
         )
         self.status_file = StatusFile(folder)
         self.dropped: set[int] = set()  # volumes that this or an earlier run of the study gave up
@@ -113,8 +114,9 @@ class Study:
     def run(self, started: float) -> dict[str, Any]:
         prepared = self.prepared
         self.progress.say(
-            f"study {prepared.name}: {prepared.n:,} rows to learn from, {prepared.rows['validation']:,} to choose on, "
-            f"{prepared.rows['test']:,} to report on"
+            f"study {prepared.name}: {prepared.n:,} rows to learn from, "
+            + (f"{prepared.base:,} raw, " if "raw" in prepared.parts else "")
+            + f"{prepared.rows['validation']:,} to choose on, {prepared.rows['test']:,} to report on"
         )
         if self.tracker is not None:
             columns = prepared.parts["train"].num_columns
@@ -137,10 +139,10 @@ class Study:
             predictions = self.predictions(members, volumes)
             choice = choose(prepared, predictions["validation"], self.truth["validation"], volumes)
             self.progress.say(
-                f"reflection point: {choice.volume:,} rows a member ({choice.volume / prepared.n:g}x), {choice.status}"
+                f"reflection point: {choice.volume:,} rows a member ({choice.volume / prepared.base:g}x), "
+                f"{choice.status}"
             )
-            wanted = baseline_jobs(members, choice.volume, prepared.config.groups)
-            baselines = engine.want(wanted, members=members)
+            baselines = engine.want(prepared.baselines(members, choice.volume), members=members)
             surface = surface_table(prepared, predictions, self.truth, volumes)  # meanwhile
             engine.wait(baselines)
             engine.dismiss()

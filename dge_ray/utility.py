@@ -180,7 +180,7 @@ def _volume(options: Mapping[str, Any], folder: Folder, prepared: Prepared) -> i
     volume = options.get("volume")
     if volume is None:
         report = folder.read_json("report.json") if folder.exists("report.json") else {}
-        return int((report.get("reflection_point") or {}).get("volume", prepared.n))
+        return int((report.get("reflection_point") or {}).get("volume") or prepared.n)
     if isinstance(volume, bool) or not isinstance(volume, int) or volume < 2:
         raise InputError("volume", repr(volume), "a whole number from 2 (synthetic rows a member)")
     return volume

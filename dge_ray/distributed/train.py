@@ -39,13 +39,14 @@ LARGEST_MODEL = 64 << 20  # bytes of one fitted learner
 
 @dataclass(frozen=True)
 class DownstreamSpec:
-    """What a downstream worker needs to know. `real` holds the encoded rows of train, validation and test."""
+    """What a downstream worker needs to know. `augmented`: synthetic rows stand behind the raw ones in every fit."""
 
     members: MemberSpec
     learner: str
     settings: dict[str, Any]
     label: str
     volume: int  # the largest: a member's shards are drawn up to it
+    augmented: bool = False
 
 
 def learner_seed(seed: int, job: Job) -> int:
@@ -139,27 +140,40 @@ class _Worker:
         folder.write_json(f"costs/{spec.label}-{job.address}.json", cost)
         write_predictions(folder, spec.label, job, values, self.schema.classes)
 
-    def _rows(self, job: Job) -> int:
-        return job.rows or len(next(iter(self.real["train"].values())))
-
-    def _columns(self, job: Job, ahead: int) -> Columns:
+    def _real_rows(self, job: Job) -> Columns | None:
+        """The real rows that a job learns from, before its synthetic ones."""
         if job.kind == "real":
             return self.real["train"]
-        if len(job.members) == 1:
-            return self.reader.prefix(job.member, job.volume, ahead)
-        parts = [self.reader.prefix(member, job.volume) for member in job.members]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return self.real["raw"] if job.kind == "raw" or self.spec.augmented else None
+
+    def _rows(self, job: Job) -> int:
+        return _length(self._real_rows(job)) + job.rows
+
+    def _columns(self, job: Job, ahead: int) -> Columns:
+        real, drawn = self._real_rows(job), job.members if job.volume else []
+        parts = [] if real is None else [real]
+        parts += [self.reader.prefix(member, job.volume, ahead if len(drawn) == 1 else 0) for member in drawn]
+        return parts[0] if len(parts) == 1 else {n: np.concatenate([part[n] for part in parts]) for n in parts[0]}
 
     def _rows_of(self, job: Job, ahead: int, ranges: Sequence[range]) -> Iterator[Columns]:
-        """Ranges of the rows that a job learns from: its members', one after another."""
-        if job.kind == "real":
-            yield from slices(self.real["train"], ranges)
+        """Ranges of the rows that a job learns from: real ones, then its members', one after another."""
+        real = self._real_rows(job)
+        first = _length(real)
+        if real is not None:
+            yield from slices(real, _within(ranges, 0, first))
         for i, member in enumerate(job.members):
-            first = i * job.volume
-            spans = (range(max(s.start - first, 0), min(s.stop - first, job.volume)) for s in ranges)
-            own = [span for span in spans if span]
-            if own:
+            if own := _within(ranges, first + i * job.volume, job.volume):
                 yield from self.reader.rows(member, job.volume, own, ahead)
+
+
+def _length(columns: Columns | None) -> int:
+    return 0 if columns is None else len(next(iter(columns.values())))
+
+
+def _within(ranges: Sequence[range], first: int, rows: int) -> list[range]:
+    """What of some ranges lies in the `rows` rows from row `first` on, counted from there."""
+    spans = (range(max(s.start - first, 0), min(s.stop - first, rows)) for s in ranges)
+    return [span for span in spans if span]
 
 
 def _keep_model(folder: Folder, label: str, job: Job, learner: Learner) -> None:
