@@ -42,7 +42,7 @@ def _part(value: Any) -> Any:
 
 
 def _parts(value: Any) -> Any:
-    """One generator, or a list of them; a list of one is one."""
+    """One generator or learner, or a list of them; a list of one is one."""
     if isinstance(value, str) and "," in value:
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, (list, tuple)):
@@ -153,8 +153,9 @@ class StudyConfig(Frozen):
     constraints: Annotated[tuple[str, ...], BeforeValidator(_constraints)] = Field(
         (), description="a list such as [age >= 18, low <= high]: every synthetic row meets them"
     )
-    learner: Annotated[Learner, BeforeValidator(_part)] = Field(
-        default_factory=Learner, description="a learner's name, or name and settings"
+    learner: Annotated[Learner | tuple[Learner, ...], BeforeValidator(_parts)] = Field(
+        default_factory=Learner,
+        description="a learner's name, or name and settings; several, as [a,b], each have their volumes searched",
     )
     search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
         default_factory=lambda: Search(), description="grid or optuna, or name, trials and drop_hopeless"
@@ -204,6 +205,11 @@ class StudyConfig(Frozen):
         """Names and settings; members take them in turn."""
         several = self.generator if isinstance(self.generator, tuple) else (self.generator,)
         return tuple((one.name, one.settings) for one in several)
+
+    @property
+    def learners(self) -> tuple[Learner, ...]:
+        """The learners, in the order given."""
+        return self.learner if isinstance(self.learner, tuple) else (self.learner,)
 
     @property
     def generator_name(self) -> str:

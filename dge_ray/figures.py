@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dge_ray.figure_parts import INK, METHOD_COLOURS, POINT, REAL, short, style, volume_axis
 from dge_ray.figures_laws import draw_laws
+from dge_ray.figures_learners import error_by_learner
 from dge_ray.surface_grid import Grid, grid
 from dge_ray.words import (
     HIGHER_IS_BETTER,
@@ -40,6 +41,7 @@ def draw(report: Mapping, surface: pa.Table) -> dict[str, bytes]:
     drawn = {
         "error_by_volume": error_by_volume(report, surface),
         "error_by_members": error_by_members(report, surface),
+        "error_by_learner": error_by_learner(report, surface),
         "surface": surface_map(report, surface),
         "test_comparison": test_comparison(report),
         **draw_laws(report),

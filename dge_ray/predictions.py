@@ -29,13 +29,14 @@ class Job:
     `index` (naive ensemble). `concatenated`: the first `volume` rows of each of `index` members from `member` on, one
     after the other (naive concatenated). `real`: the real rows that the generators saw, learner seed `index`. `raw`:
     the raw rows, where they are others than those. In a study of augmented rows all but the last two learn from the
-    raw rows too.
+    raw rows too. `learner`: its label, where none is given beside the job.
     """
 
     kind: Literal["member", "ensemble", "concatenated", "real", "raw"]
     member: int = 0
     volume: int = 0
     index: int = 0
+    learner: str = ""
 
     @property
     def address(self) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,8 +76,24 @@ class Prepared:
         return self.config.study
 
     @property
+    def learners(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Names and settings by label."""
+        found = self.config.learners
+        return {
+            learner_label(one.name, one.settings, augmented=self.augmented): (one.name, one.settings) for one in found
+        }
+
+    @property
     def label(self) -> str:
-        return learner_label(self.config.learner.name, self.config.learner.settings, augmented=self.augmented)
+        """The label of a study's one learner."""
+        (label,) = self.learners
+        return label
+
+    def apart(self) -> "tuple[Prepared, ...]":
+        """The same for each of the learners alone."""
+        return tuple(
+            replace(self, config=self.config.model_copy(update={"learner": one})) for one in self.config.learners
+        )
 
     @property
     def task(self) -> str:
@@ -114,7 +130,8 @@ class Prepared:
 
     def baselines(self, members: int, volume: int) -> list[Job]:
         """The baselines' fits at a volume."""
-        return baseline_jobs(members, volume, self.config.groups, raw="raw" in self.parts)
+        jobs = baseline_jobs(members, volume, self.config.groups, raw="raw" in self.parts)
+        return [replace(job, learner=self.label) for job in jobs]
 
     def truth(self, part: str) -> np.ndarray:
         """The target of a part: int32 codes, or float64."""
@@ -158,13 +175,15 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
     _check_groups(config)
     _check_ratios(config)
+    _check_learners(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         whole, target = _read(config)
         table, labels = take_split_column(whole, config.split_column)
         schema = infer_schema(table, target=target, overrides=config.columns)
         assert schema.task is not None
-        check_learner(config.learner.name, config.learner.settings, schema.task)
+        for learner in config.learners:
+            check_learner(learner.name, learner.settings, schema.task)
         split = split_table(
             table,
             schema,
@@ -227,6 +246,13 @@ def _check_groups(config: StudyConfig) -> None:
         raise InputError("groups", got, "a number that parts the members into equal groups of at least 2")
 
 
+def _check_learners(config: StudyConfig) -> None:
+    labels = [learner_label(one.name, one.settings) for one in config.learners]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InputError("learner", f"{label!r} twice", "each learner once, or with other settings")
+
+
 def _check_ratios(config: StudyConfig) -> None:
     if 0 in config.ratios and (config.rows == "synthetic" or config.search.name != "grid"):
         raise InputError(
@@ -267,25 +293,3 @@ def _check_size(prepared: Prepared) -> None:
             f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})",
             f"at most {prepared.config.max_rows:,}; raise it with max_rows={rows}, or take fewer members or ratios",
         )
-
-
-def bill(prepared: Prepared) -> dict[str, Any]:
-    """What the study will cost at most, as `check` prints it."""
-    members, volumes = prepared.most_members, prepared.volumes
-    rows = members * volumes[-1]
-    looked_at = len(volumes) if prepared.config.search.name == "grid" else prepared.config.search.trials
-    fits = members * looked_at
-    baselines = prepared.baselines(members, volumes[-1])
-    real = {"real": prepared.n, "raw": prepared.base}
-    others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
-    on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
-    return {
-        "generator_fits": members,
-        "downstream_fits": fits + len(baselines),
-        "downstream_rows": fits * sum(volumes) // len(volumes) + sum(job.rows for job in baselines) + on_real,
-        "synthetic_rows": rows,
-        "bytes_estimated": rows * 6 * len(prepared.schema.columns),
-        "members": prepared.config.members,
-        "at_most_members": members,
-        "volumes": list(volumes),
-    }

@@ -152,10 +152,10 @@ def _refuse_bundle(study: str) -> None:
 
 
 def _estimators(options: Mapping[str, Any], prepared: Prepared) -> list[Estimator]:
-    own = Estimator(prepared.config.learner.name, prepared.config.learner.settings)
+    own = [Estimator(learner.name, learner.settings) for learner in prepared.config.learners]
     given = options.get("estimators")
     if given is None:
-        listed = [own, *(Estimator(name) for name in DEFAULTS if name != own.name)]
+        listed = [*own, *(Estimator(name) for name in DEFAULTS if name not in [one.name for one in own])]
     else:
         names = given.split(",") if isinstance(given, str) else given
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):

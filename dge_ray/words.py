@@ -124,7 +124,10 @@ def base_rows(report: Mapping) -> Any:
 
 def comparison(report: Mapping, method: str, metric: str) -> tuple[str, tuple[float, float, float]] | None:
     """('better' | 'worse' | 'level', (difference dge - method, lo, hi)) on test; None where it is not known."""
-    triple = ((report.get("test_differences") or {}).get(method) or {}).get(metric)
+    return _judged(((report.get("test_differences") or {}).get(method) or {}).get(metric), metric)
+
+
+def _judged(triple: Any, metric: str) -> tuple[str, tuple[float, float, float]] | None:
     if not isinstance(triple, Sequence) or len(triple) != 3 or not all(finite(value) for value in triple):
         return None
     difference, lo, hi = (float(value) for value in triple)
@@ -203,6 +206,18 @@ def members_rows(report: Mapping) -> list[tuple[str, str]]:
     return rows
 
 
+def learner_line(report: Mapping) -> str:
+    """What was chosen on validation among which learners, and which of them did as well or better on test."""
+    rows, metric = report.get("learners") or [], str(report.get("metric"))
+    tried = ", ".join(f"{row['learner']} at {ratio_text(row.get('ratio'), 1)}" for row in rows)
+    found = {row["learner"]: _judged(row.get("difference"), metric) for row in rows}
+    line = f"learner: {report.get('learner')}, chosen on validation among {tried}"
+    for word, says in (("level", "not clearly different from"), ("worse", "worse than")):
+        names = [name for name, judged in found.items() if judged and judged[0] == word]
+        line += f"; on test {says} {_listed(names)}" if names else ""
+    return line
+
+
 def summary_lines(report: Mapping) -> list[str]:
     """6 to 12 plain lines for the end of `tune` in a terminal."""
     point, test = report.get("reflection_point") or {}, report.get("test") or {}
@@ -218,6 +233,8 @@ def summary_lines(report: Mapping) -> list[str]:
         f"members: {number(point.get('members', report.get('members')))}",
         f"risk on test: {label(metric)} {number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})",
     ]
+    if report.get("learners"):
+        lines.append(learner_line(report))
     for method in list(METHODS)[1:]:
         value, found = (test.get(method) or {}).get(metric), comparison(report, method, metric)
         if finite(value):

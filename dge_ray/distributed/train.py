@@ -42,9 +42,7 @@ class DownstreamSpec:
     """What a downstream worker needs to know. `augmented`: synthetic rows stand behind the raw ones in every fit."""
 
     members: MemberSpec
-    learner: str
-    settings: dict[str, Any]
-    label: str
+    learners: dict[str, tuple[str, dict[str, Any]]]  # names and settings by label
     volume: int  # the largest: a member's shards are drawn up to it
     augmented: bool = False
 
@@ -80,7 +78,7 @@ class _Worker:
         self.spec, self.real, self.board = spec, real, board
         self.schema = spec.members.schema
         self.reader = MemberReader(TableCodec(self.schema), self._stream, spec.members.shard_rows)
-        self.together = self._learner(0).streams and self.world > 1
+        self.together = fits_together(spec) and self.world > 1
         self.turn = ray.get(board.register.remote(self.rank))
 
     def run(self) -> None:
@@ -107,12 +105,10 @@ class _Worker:
             read += block.num_rows
             self.board.took.remote(member, shards[(read - 1) // rows] * rows + (read - 1) % rows + 1)
 
-    def _learner(self, seed: int) -> Learner:
-        return make_learner(self.spec.learner, self.spec.settings, self.schema, seed=seed)
-
     def _do(self, job: Job, ahead: int) -> None:
         started, cpu = time.perf_counter(), time.process_time()
-        learner = self._learner(learner_seed(self.spec.members.seed, job))
+        name, settings = self.spec.learners[job.learner]
+        learner = make_learner(name, settings, self.schema, seed=learner_seed(self.spec.members.seed, job))
         if isinstance(learner, StreamingLearner):
             average = _sum_over_workers if self.together else None
             part = (self.rank, self.world) if self.together else (0, 1)
@@ -133,12 +129,12 @@ class _Worker:
 
     def _keep(self, job: Job, learner: Learner, cost: dict[str, float]) -> None:
         """Predictions last: their file says that the fit is finished."""
-        spec, folder = self.spec, self.spec.members.folder
+        folder = self.spec.members.folder
         values = {split: learner.predict(self.real[split]) for split in ("validation", "test")}
         if job.kind == "member":
-            _keep_model(folder, spec.label, job, learner)
-        folder.write_json(f"costs/{spec.label}-{job.address}.json", cost)
-        write_predictions(folder, spec.label, job, values, self.schema.classes)
+            _keep_model(folder, job, learner)
+        folder.write_json(f"costs/{job.learner}-{job.address}.json", cost)
+        write_predictions(folder, job.learner, job, values, self.schema.classes)
 
     def _real_rows(self, job: Job) -> Columns | None:
         """The real rows that a job learns from, before its synthetic ones."""
@@ -176,7 +172,7 @@ def _within(ranges: Sequence[range], first: int, rows: int) -> list[range]:
     return [span for span in spans if span]
 
 
-def _keep_model(folder: Folder, label: str, job: Job, learner: Learner) -> None:
+def _keep_model(folder: Folder, job: Job, learner: Learner) -> None:
     """Keep a fitted learner, for the ensemble that is logged at the end. One that is huge, or that only a pickle could
     hold, is not kept: the predictions are what a study needs."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -186,7 +182,7 @@ def _keep_model(folder: Folder, label: str, job: Job, learner: Learner) -> None:
             logger.info("member %d, volume %d: %s", job.member, job.volume, error)
             return
         if sum(file.stat().st_size for file in Path(scratch).rglob("*")) <= LARGEST_MODEL:
-            folder.upload(Path(scratch), model_folder(label, job))
+            folder.upload(Path(scratch), model_folder(job.learner, job))
 
 
 def _sum_over_workers(gradients: list[Any]) -> None:
@@ -213,8 +209,8 @@ class _TellController(ControllerCallback):
 
 
 def fits_together(spec: DownstreamSpec) -> bool:
-    """Whether several workers do every fit together, each on a part of its rows."""
-    return make_learner(spec.learner, spec.settings, spec.members.schema, seed=0).streams
+    """Whether several workers do every fit together, each on a part of its rows: where all learners can."""
+    return all(make_learner(*learner, spec.members.schema, seed=0).streams for learner in spec.learners.values())
 
 
 class DownstreamRun:
