@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 from dge_ray.downstream.preparing import BOOSTING
 
 HELD_OUT = 0.1
+PLAIN_ROUNDS = 100  # histogram boosting's own default, where nothing tells it when to stop
 STOP = "early_stopping_rounds"  # the setting's name in all three packages
 
 # Silent, without files, on one thread (sums keep their order), and with a use for the seed, as `boosting` has one.
@@ -46,7 +47,7 @@ def fit_stopped(estimator: Any, matrix: np.ndarray, target: np.ndarray, weights:
         return
     rest, held = train_test_split(np.arange(len(target)), test_size=HELD_OUT, stratify=classes, random_state=seed)
     more = {} if weights is None else {"sample_weight": weights[rest]}
-    # CatBoost and XGBoost say much about each round unless told not to, the first in its defaults here.
+    # XGBoost says much about each round unless told not to here, the others are in their defaults.
     more |= {"verbose": False} if _package(estimator) == "xgboost" else {}
     estimator.fit(matrix[rest], target[rest], eval_set=[(matrix[held], target[held])], **more)
 
@@ -56,7 +57,7 @@ def fit_histogram_to_size(estimator: BaseEstimator, target: np.ndarray) -> None:
     values = estimator.get_params(deep=False)
     share = values["validation_fraction"]
     if values["early_stopping"] is True and isinstance(share, float) and not can_hold_out(target, share):
-        estimator.set_params(early_stopping=False, max_iter=min(values["max_iter"], type(estimator)().max_iter))
+        estimator.set_params(early_stopping=False, max_iter=min(values["max_iter"], PLAIN_ROUNDS))
 
 
 def holds_out(estimator: BaseEstimator) -> bool:

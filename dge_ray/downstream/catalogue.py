@@ -182,7 +182,8 @@ def _instance(cls: type[BaseEstimator], values: dict[str, Any], given: Mapping[s
         estimator = cls(**{k: v for k, v in values.items() if k not in given})
     except TypeError as error:
         raise InputError("learner", f"{cls.__name__} ({error})", "an estimator whose arguments have defaults") from None
-    known = sorted({*estimator.get_params(deep=False), *_arguments(cls), *([STOP] if package_defaults(path) else [])})
+    more = [STOP] if package_defaults(path) else []
+    known: list[str] = sorted(set(estimator.get_params(deep=False)) | set(_arguments(cls)) | set(more))
     for setting, value in given.items():
         if setting not in known:
             raise InputError(f"learner.{setting}", "an unknown setting", nearest(setting, known))
