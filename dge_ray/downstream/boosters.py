@@ -47,9 +47,11 @@ def fit_stopped(estimator: Any, matrix: np.ndarray, target: np.ndarray, weights:
         return
     rest, held = train_test_split(np.arange(len(target)), test_size=HELD_OUT, stratify=classes, random_state=seed)
     more = {} if weights is None else {"sample_weight": weights[rest]}
-    # XGBoost says much about each round unless told not to here, the others are in their defaults.
+    # XGBoost says much about each round unless told not to here; LightGBM has given up the common name.
     more |= {"verbose": False} if _package(estimator) == "xgboost" else {}
-    estimator.fit(matrix[rest], target[rest], eval_set=[(matrix[held], target[held])], **more)
+    x, y = matrix[held], target[held]
+    more |= {"eval_X": (x,), "eval_y": (y,)} if _package(estimator) == "lightgbm" else {"eval_set": [(x, y)]}
+    estimator.fit(matrix[rest], target[rest], **more)
 
 
 def fit_histogram_to_size(estimator: BaseEstimator, target: np.ndarray) -> None:
