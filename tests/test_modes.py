@@ -1,4 +1,4 @@
-"""Raw rows, augmentation and several learners, without Ray: volumes and baselines by arithmetic, a worker's rows against
+"""Raw rows, augmentation and several learners, without Ray: volumes and fits by arithmetic, a worker's rows against
 NumPy's concatenation, the table of learners against the metrics themselves, and what the report says."""
 
 from dataclasses import replace
@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from test_report import parse
 
 from dge_ray.check import bill
 from dge_ray.config import make_config, read_config
 from dge_ray.distributed.train import _Worker
 from dge_ray.downstream import slices
-from dge_ray.figures import draw
+from dge_ray.figures import error_by_volume
+from dge_ray.figures_learners import error_by_learner
 from dge_ray.outcomes import Outcome, best_on_validation, learner_table
 from dge_ray.predictions import Job, write_predictions
 from dge_ray.prepare import Prepared, prepare
@@ -112,10 +114,9 @@ def test_a_fits_rows_are_the_real_ones_then_its_members(job: Job, augmented: boo
     np.testing.assert_array_equal(worker._columns(job, 20)["x"], want)
     for size in (1, 2, 5, 100):
         ranges = [range(start, min(start + size, len(want))) for start in range(0, len(want), size)]
-        got = [piece["x"] for piece in worker._rows_of(job, 20, ranges[::2])]
-        np.testing.assert_array_equal(
-            np.concatenate(got), np.concatenate([want[r.start : r.stop] for r in ranges[::2]])
-        )
+        asked = ranges[::2]
+        got = [piece["x"] for piece in worker._rows_of(job, 20, asked)]
+        np.testing.assert_array_equal(np.concatenate(got), np.concatenate([want[r.start : r.stop] for r in asked]))
 
 
 def _outcomes(table: str, tmp_path: Any, metric: str) -> tuple[list[Outcome], Folder, dict[str, np.ndarray]]:
@@ -178,10 +179,16 @@ def test_the_report_says_what_was_chosen_among_what(difference: list[float], say
     assert line in summary_lines(report)
     text = " ".join(unescape(part) for part in parse(render_html(report, {})).text)
     assert "Learners" in text and "HistGradientBoosting (chosen)" in text
+
+
+def test_every_learner_is_drawn_where_there_are_several() -> None:
+    report = _with_learners([0.0, -0.1, 0.1])
     both = [fake_study.surface(ratios=(1, 2, 4), n=100, learner=row["learner"]) for row in report["learners"]]
-    drawn = draw(report, pa.concat_tables(both))
-    assert drawn["error_by_learner"].startswith(b"\x89PNG")
-    assert "error_by_learner" not in draw(fake_study.report(ratios=(1, 2, 4), n=100), both[0])
+    figure = error_by_learner(report, pa.concat_tables(both))
+    assert figure is not None
+    # of each learner its curve and the mark of its reflection point
+    assert [len(ax.lines) for ax in figure.axes] == [4, 4]
+    assert error_by_learner(fake_study.report(ratios=(1, 2, 4), n=100), both[0]) is None
 
 
 def test_a_report_of_raw_rows_counts_in_them_and_may_advise_them_alone() -> None:
@@ -199,7 +206,12 @@ def test_a_report_of_raw_rows_counts_in_them_and_may_advise_them_alone() -> None
     report["reflection_point"] |= {"volume": 0, "ratio": 0.0, "interval": [0, 100]}
     report["volumes"] = [0, 100, 200, 400]
     assert verdict(report).startswith("Use the 100 raw rows alone")
-    parse(render_html(report, draw(report, pa.concat_tables([nothing, surface]))))
+    figure = error_by_volume(report, pa.concat_tables([nothing, surface]))
+    assert figure is not None
+    FigureCanvasAgg(figure).draw()
+    shown = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert shown == ["0", "100", "200", "400"]
+    parse(render_html(report, {}))
 
 
 def test_the_raw_rows_alone_can_be_the_reflection_point() -> None:
