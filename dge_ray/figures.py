@@ -28,6 +28,7 @@ from dge_ray.words import (
     direction,
     finite,
     label,
+    method_names,
     number,
     ratio_text,
 )
@@ -204,7 +205,7 @@ def test_comparison(report: Mapping) -> Figure | None:
                 ax.plot([lo, hi], [at, at], color=colour, lw=2.2, alpha=0.75, solid_capstyle="butt")
             if finite(value):
                 ax.plot(value, at, "D" if method == "dge" else "o", color=colour, ms=6.5)
-        ax.set_yticks(range(len(methods)), [METHODS[name] for name in methods])
+        ax.set_yticks(range(len(methods)), [method_names(report)[name] for name in methods])
         ax.set_ylim(len(methods) - 0.5, -0.5)
         ax.xaxis.set_major_locator(MaxNLocator(4))
         arrow = "→ better" if metric in HIGHER_IS_BETTER else "← better"

@@ -25,6 +25,7 @@ from dge_ray.words import (
     label,
     meaning,
     members_rows,
+    method_names,
     number,
     ratio_text,
     summary_lines,
@@ -57,8 +58,7 @@ CAPTIONS = {
         "Points are values on the untouched test rows. A bar is the 95 % interval of the paired difference to DGE: "
         "where it does not touch the vertical line, the method differs from DGE.",
     ),
-    **FINDINGS_CAPTIONS,
-    **LEARNER_CAPTIONS,
+    **(FINDINGS_CAPTIONS | LEARNER_CAPTIONS),
 }
 
 
@@ -167,7 +167,7 @@ def _table(header: Sequence[str], rows: Iterable[str], caption: str = "") -> str
 def _test_table(report: Mapping) -> str:
     metrics, test = _metrics(report), report.get("test") or {}
     rows = []
-    for method, name in METHODS.items():
+    for method, name in method_names(report).items():
         if test.get(method):
             cells = "".join(f"<td class='n'>{escape(number(test[method].get(metric)))}</td>" for metric in metrics)
             rows.append(f"<tr{' class=dge' if method == 'dge' else ''}><th scope='row'>{escape(name)}</th>{cells}</tr>")
@@ -181,7 +181,7 @@ def _test_table(report: Mapping) -> str:
 
 def _difference_table(report: Mapping) -> str:
     metrics, rows = _metrics(report), []
-    for method, name in METHODS.items():
+    for method, name in method_names(report).items():
         cells, any_there = "", False
         for metric in metrics:
             found = comparison(report, method, metric)
@@ -227,7 +227,6 @@ def _group_table(report: Mapping) -> str:
 
 
 def _titled(title: str, cells: tuple[list[str], list[list[str]], str]) -> str:
-    """A table with its heading; nothing without lines."""
     header, lines, caption = cells
     if not lines:
         return ""

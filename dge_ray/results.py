@@ -14,7 +14,7 @@ from dge_ray.folder import find_study, resolved, versions
 from dge_ray.outcomes import Outcome, learner_table
 from dge_ray.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.prepare import Prepared
-from dge_ray.report import render_html
+from dge_ray.report import CAPTIONS, render_html
 from dge_ray.stats.combine import ensemble_mean
 from dge_ray.stats.compare import metrics_of, naive_single, naive_single_difference, paired_difference
 from dge_ray.stats.disagreement import disagreement
@@ -273,6 +273,8 @@ def _write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) ->
     figures = draw(report, surface)
     for name, png in figures.items():
         folder.write_bytes(f"figures/{name}.png", png)
+    for name in set(CAPTIONS) - set(figures):  # of an earlier run, with other learners or rows
+        folder.delete(f"figures/{name}.png")
     folder.write_bytes("report.html", render_html(report, figures).encode())
 
 

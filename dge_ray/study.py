@@ -210,6 +210,7 @@ class Study:
         law = "rmse" if learner.task == "regression" else "brier"
         risk = metric_value(law, cell.mean(axis=0, dtype=np.float64), self.truth["validation"])
         risk = risk**2 if law == "rmse" else risk
+        risk = max(risk, np.finfo(np.float64).tiny)  # a risk of 0 has no shares
         gain, upper = gain_of_doubling(cell)
         return upper / risk, gain / risk
 

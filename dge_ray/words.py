@@ -117,6 +117,12 @@ def train_rows(report: Mapping) -> Any:
     return ((report.get("data") or {}).get("rows") or {}).get("train")
 
 
+def method_names(report: Mapping) -> dict[str, str]:
+    """METHODS; where there are raw rows, it is said which real rows are the others."""
+    raw = "raw" in ((report.get("data") or {}).get("rows") or {})
+    return METHODS | ({"real": "generators' real rows"} if raw else {})
+
+
 def base_rows(report: Mapping) -> Any:
     """The real rows that ratios are multiples of, or None: the raw ones, or else n."""
     return ((report.get("data") or {}).get("rows") or {}).get("raw", train_rows(report))
@@ -140,12 +146,12 @@ def _judged(triple: Any, metric: str) -> tuple[str, tuple[float, float, float]] 
 def _compared(report: Mapping, metric: str) -> list[str]:
     """The clauses of the verdict that set DGE against each baseline."""
     names: dict[str, list[str]] = {"better": [], "worse": [], "level": []}
+    called = method_names(report)
     for method in ("real", "raw", "naive_ensemble", "naive_concatenated", "naive_single"):
         found = comparison(report, method, metric)
         if found and not (method == "naive_single" and metric in CONVEX):
-            names[found[0]].append(
-                f"training on the {METHODS[method]}" if method in ("real", "raw") else f"the {METHODS[method]} baseline"
-            )
+            real = method in ("real", "raw")
+            names[found[0]].append(f"training on the {called[method]}" if real else f"the {called[method]} baseline")
     clauses = {"better": "better than ", "level": "not clearly different from ", "worse": "worse than "}
     return [clauses[word] + _listed(found) for word, found in names.items() if found]
 
@@ -235,12 +241,13 @@ def summary_lines(report: Mapping) -> list[str]:
     ]
     if report.get("learners"):
         lines.append(learner_line(report))
-    for method in list(METHODS)[1:]:
+    names = method_names(report)
+    for method in list(names)[1:]:
         value, found = (test.get(method) or {}).get(metric), comparison(report, method, metric)
         if finite(value):
             tail = f"; DGE is {found[0]}, {number(found[1][0], signed=True)} " if found else ""
             tail += f"({interval_text(found[1][1:], signed=True)})" if found else ""
-            lines.append(f"{METHODS[method]}: {label(metric)} {number(value)}{tail}")
+            lines.append(f"{names[method]}: {label(metric)} {number(value)}{tail}")
     if point.get("advice"):
         lines.append(f"advice: {point['advice']}")
     lines.append(
