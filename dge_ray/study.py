@@ -136,7 +136,7 @@ class Study:
             insistent(),
         ):
             members = self.grow(engine)
-            if config.search.name == "grid" and not config.search.drop_hopeless:
+            if len(self.learners) > 1 and config.search.name == "grid" and not config.search.drop_hopeless:
                 engine.want(self._grid(members), members=members)  # a member's rows are read once for all learners
             outcomes, waiting = [], []
             for learner in self.learners:
