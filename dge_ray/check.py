@@ -6,8 +6,8 @@ from typing import Any
 from dge_ray.config import StudyConfig, as_yaml
 from dge_ray.errors import InputError, nearest
 from dge_ray.folder import IDENTITY, check_folder, resolved, study_folder
-from dge_ray.predictions import Job, dropped_file, finished
-from dge_ray.prepare import Prepared, bill, prepare
+from dge_ray.predictions import Job, baseline_jobs, dropped_file, finished
+from dge_ray.prepare import Prepared, prepare
 from dge_ray.storage import Folder
 
 
@@ -44,13 +44,37 @@ def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
     fitted = sum(folder.exists(f"members/{k:03d}/member.json") for k in range(count))
     found: dict[str, Any] = {"exists": True, "members_to_fit": count - fitted, "cells": None, "cells_to_fit": None}
     if config.search.name == "grid":
-        note, dropped = dropped_file(prepared.label, prepared.metric, count), set()
-        if config.search.drop_hopeless and folder.exists(note):
-            dropped = set(folder.read_json(note))
-        cells = [Job("member", k, m) for k in range(count) for m in prepared.volumes if m not in dropped]
-        left = len(cells) - len(finished(folder, prepared.label, cells))
-        found |= {"cells": len(cells), "cells_to_fit": left}
+        there = left = 0
+        for one in prepared.apart():
+            note, dropped = dropped_file(one.label, one.metric, count), set()
+            if config.search.drop_hopeless and folder.exists(note):
+                dropped = set(folder.read_json(note))
+            cells = [Job("member", k, m) for k in range(count) for m in one.volumes if m not in dropped]
+            there, left = there + len(cells), left + len(cells) - len(finished(folder, one.label, cells))
+        found |= {"cells": there, "cells_to_fit": left}
     return found
+
+
+def bill(prepared: Prepared) -> dict[str, Any]:
+    """What the study will cost at most, as `check` prints it."""
+    members, volumes = prepared.most_members, prepared.volumes
+    rows = members * volumes[-1]
+    looked_at = len(volumes) if prepared.config.search.name == "grid" else prepared.config.search.trials
+    fits, learners = members * looked_at, len(prepared.config.learners)  # fits of one learner
+    baselines = baseline_jobs(members, volumes[-1], prepared.config.groups, raw="raw" in prepared.parts)
+    real = {"real": prepared.n, "raw": prepared.base}
+    others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
+    on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
+    return {
+        "generator_fits": members,
+        "downstream_fits": learners * (fits + len(baselines)),
+        "downstream_rows": learners * (fits * sum(volumes) // len(volumes) + sum(j.rows for j in baselines) + on_real),
+        "synthetic_rows": rows,
+        "bytes_estimated": rows * 6 * len(prepared.schema.columns),
+        "members": prepared.config.members,
+        "at_most_members": members,
+        "volumes": list(volumes),
+    }
 
 
 def _on_cluster(prepared: Prepared) -> dict[str, Any]:

@@ -27,9 +27,10 @@ app = typer.Typer(
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 
 KEYS = (
-    "Keys: study=NAME storage=DIR|URI seed=0 members=auto|8 ratios=0.5,1,2 generator=NAME learner=NAME target=COLUMN "
-    "split_column=COLUMN drop=a,b columns.NAME=KIND metric=NAME search=grid|optuna; dotted keys reach the rest "
-    "(generator.epochs=8). `dge-ray check SOURCE` prints every key with its value."
+    "Keys: study=NAME storage=DIR|URI seed=0 members=auto|8 ratios=0.5,1,2 generator=NAME learner=NAME|[a,b] "
+    "rows=synthetic|augmented target=COLUMN split_column=COLUMN drop=a,b columns.NAME=KIND metric=NAME "
+    "search=grid|optuna; dotted keys reach the rest (generator.epochs=8). `dge-ray check SOURCE` prints every key with "
+    "its value."
 )
 Source = Annotated[
     str,

@@ -10,11 +10,13 @@ from html import escape
 from typing import Any
 
 from dge_ray.findings_words import FINDINGS_CAPTIONS, SHOWN_GROUPS, findings_rows, group_cells
+from dge_ray.learner_words import LEARNER_CAPTIONS, learner_cells
 from dge_ray.style import STYLE
 from dge_ray.words import (
     GLOSSARY,
     METHODS,
     NOTHING,
+    base_rows,
     comparison,
     direction,
     duration,
@@ -23,6 +25,7 @@ from dge_ray.words import (
     label,
     meaning,
     members_rows,
+    method_names,
     number,
     ratio_text,
     summary_lines,
@@ -55,7 +58,7 @@ CAPTIONS = {
         "Points are values on the untouched test rows. A bar is the 95 % interval of the paired difference to DGE: "
         "where it does not touch the vertical line, the method differs from DGE.",
     ),
-    **FINDINGS_CAPTIONS,
+    **(FINDINGS_CAPTIONS | LEARNER_CAPTIONS),
 }
 
 
@@ -73,13 +76,14 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         _test_table(report),
         "<h2>Differences to DGE</h2>",
         _difference_table(report),
+        _titled("Learners", learner_cells(report)),
         _group_table(report),
         "<h2>Reflection point</h2>",
         _pairs(_reflection_rows(report)),
         "<h2>Members</h2>",
         _pairs(members_rows(report)),
         *(f"<h2>{title}</h2>{_pairs(rows)}" for title, rows in findings_rows(report).items()),
-        _few_rows_table(report),
+        _titled("Groups of few rows", group_cells(report)),
         "<h2>Data</h2>",
         _pairs(_data_rows(report)),
         "<h2>Cost</h2>",
@@ -109,7 +113,7 @@ def _warnings(report: Mapping) -> str:
 
 
 def _cards(report: Mapping) -> str:
-    point, n = report.get("reflection_point") or {}, train_rows(report)
+    point, n, trained = report.get("reflection_point") or {}, base_rows(report), number(train_rows(report))
     metric = str(report.get("metric", "risk"))
     real = ((report.get("test") or {}).get("real") or {}).get(metric)
     cards = [
@@ -125,7 +129,7 @@ def _cards(report: Mapping) -> str:
             number(point.get("risk")),
             f"{interval_text(point.get('risk_interval'))}; {direction(metric)}",
         ),
-        (f"real rows' {label(metric)}", number(real), f"{report.get('learner')} on {number(n)} real rows"),
+        (f"real rows' {label(metric)}", number(real), f"{report.get('learner')} on {trained} real rows"),
     ]
     inner = "".join(
         f"<div class='card'><span>{escape(title)}</span><b>{escape(value)}</b><small>{escape(note)}</small></div>"
@@ -163,7 +167,7 @@ def _table(header: Sequence[str], rows: Iterable[str], caption: str = "") -> str
 def _test_table(report: Mapping) -> str:
     metrics, test = _metrics(report), report.get("test") or {}
     rows = []
-    for method, name in METHODS.items():
+    for method, name in method_names(report).items():
         if test.get(method):
             cells = "".join(f"<td class='n'>{escape(number(test[method].get(metric)))}</td>" for metric in metrics)
             rows.append(f"<tr{' class=dge' if method == 'dge' else ''}><th scope='row'>{escape(name)}</th>{cells}</tr>")
@@ -177,7 +181,7 @@ def _test_table(report: Mapping) -> str:
 
 def _difference_table(report: Mapping) -> str:
     metrics, rows = _metrics(report), []
-    for method, name in METHODS.items():
+    for method, name in method_names(report).items():
         cells, any_there = "", False
         for metric in metrics:
             found = comparison(report, method, metric)
@@ -222,16 +226,16 @@ def _group_table(report: Mapping) -> str:
     return "<h2>Groups of members</h2>" + _table(["approach", *map(label, metrics)], rows, caption)
 
 
-def _few_rows_table(report: Mapping) -> str:
-    header, lines, caption = group_cells(report)
+def _titled(title: str, cells: tuple[list[str], list[list[str]], str]) -> str:
+    header, lines, caption = cells
     if not lines:
         return ""
     rows = [
         f"<tr><th scope='row'>{escape(name)}</th>{''.join(f'<td class=n>{escape(cell)}</td>' for cell in cells)}</tr>"
         for name, *cells in lines
     ]
-    page, rest = "<h2>Groups of few rows</h2>" + _table(header, rows[:SHOWN_GROUPS], caption), rows[SHOWN_GROUPS:]
-    folded = f"<details><summary>{len(rest)} more groups</summary>{_table(header, rest)}</details>"
+    page, rest = f"<h2>{title}</h2>" + _table(header, rows[:SHOWN_GROUPS], caption), rows[SHOWN_GROUPS:]
+    folded = f"<details><summary>{len(rest)} more</summary>{_table(header, rest)}</details>"
     return page + folded if rest else page
 
 
@@ -244,7 +248,7 @@ def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
 
 
 def _reflection_rows(report: Mapping) -> list[tuple[str, str]]:
-    point, n = report.get("reflection_point") or {}, train_rows(report)
+    point, n = report.get("reflection_point") or {}, base_rows(report)
     rows = [
         ("volume", f"{number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)})"),
         ("interval", interval_text(point.get("interval"))),

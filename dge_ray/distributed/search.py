@@ -111,7 +111,7 @@ def search_volumes(
             ),
             run_config=ray.tune.RunConfig(
                 storage_path=scratch,
-                name="volumes",
+                name=spec.label,
                 verbose=0,
                 stop=stop,
                 failure_config=ray.tune.FailureConfig(max_failures=TRIAL_RESTARTS),
