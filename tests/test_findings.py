@@ -78,7 +78,7 @@ def test_classification(tmp_path: Path) -> None:
     assert len(found["subgroups"]) == 60  # two tails of thirty columns
     page = render_html({"study": "s", "data": {"task": prepared.task}, **found}, {})
     text = " ".join(unescape(part) for part in parse(page).text)
-    sought = "R(K, m) = C + D m^-a", "would better the log loss", "mean radius >=", "promise 0.9", "50 more<"
+    sought = "R(K, m) = C + D m^-a", "would better the log loss", "mean radius >=", "promise 0.9", "50 more"
     assert all(words in text for words in sought)
     said = dict(findings_rows({"data": {"task": prepared.task}, **found})["Uncertainty"])
     sets = next(text for name, text in said.items() if name.startswith("conformal sets of classes"))
