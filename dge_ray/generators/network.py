@@ -135,6 +135,12 @@ class Network:
                 total[start : start + BLOCK_ROWS] += log_p
         return total
 
+    def last_law(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The last column's token probabilities (n, size), float64, given the tokens (d, n) before it."""
+        last = len(self.sizes) - 1
+        logits = self.logits(last, self.embed(tokens))[:, : self.sizes[last]]
+        return torch.softmax(logits.double(), 1)
+
     def shares(self, tokens: torch.Tensor) -> list[torch.Tensor]:
         """Each column's mean token probabilities (size,), float64, given the tokens before it in rows (d, n)."""
         totals = [torch.zeros(size, dtype=torch.float64, device=self.device) for size in self.sizes]

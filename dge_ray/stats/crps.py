@@ -72,7 +72,7 @@ def quantiles(values: np.ndarray, weights: np.ndarray, levels: np.ndarray) -> np
 
 
 def atoms_of_quantiles(found: np.ndarray, levels: np.ndarray, count: int) -> np.ndarray:
-    """`count` equally likely atoms a row of a law known by its quantiles (n, q) at increasing `levels` (q,): (n, count).
+    """Equally likely atoms (n, count) of laws known by their quantiles (n, q) at increasing `levels` (q,).
 
     Quantiles are sorted where they cross, and taken to be linear between levels, and beyond the outer two, in the
     normal score of the level: exact for a normal law.

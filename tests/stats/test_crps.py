@@ -1,5 +1,5 @@
-"""CRPS and quantiles of weighted atoms against the normal law's closed form, a brute-force integral, the two-sample form
-and numpy's quantiles; mixtures against their distribution functions."""
+"""CRPS and quantiles of weighted atoms against the normal law's closed form, a brute-force integral, the two-sample
+form and numpy's quantiles; mixtures against their distribution functions."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -21,7 +21,7 @@ def laws(seed: int, n: int = 6, s: int = 9) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def test_a_normal_law_has_its_closed_form() -> None:
-    """CRPS(N(m, s), y) = s (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi)), z = (y - m) / s: Gneiting & Raftery 2007, (21).
+    """CRPS(N(m, s), y) = s (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi)) with z = (y - m) / s.
 
     4,000 equal atoms leave an error of the order of the outer atoms' mass times the tail beyond: under 1e-3 of s.
     """
@@ -65,7 +65,9 @@ def test_only_the_true_law_has_the_least_expected_score() -> None:
     rng = np.random.default_rng(0)
     y = rng.normal(size=20_000)
     at = norm.ppf((np.arange(400) + 0.5) / 400)[None]
-    true, *wrong = (crps(scale * at + shift, np.full((1, 400), 1 / 400), y) for scale, shift in ((1, 0), (1.5, 0), (1, 0.3)))
+    true, *wrong = (
+        crps(scale * at + shift, np.full((1, 400), 1 / 400), y) for scale, shift in ((1, 0), (1.5, 0), (1, 0.3))
+    )
     for other in wrong:
         assert (other - true).mean() > 5 * (other - true).std() / len(y) ** 0.5
 
