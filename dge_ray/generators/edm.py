@@ -129,12 +129,12 @@ class Edm:
         start = torch.special.ndtri((torch.arange(points, device=scores.device) + 0.5) / points)
         found, block = [], max(1, BLOCK_ROWS // points)
         for at in range(0, len(scores), block):
-            held = known, *(part[at : at + block].repeat_interleave(points, 0) for part in (scores, codes))
-            still = scores.new_zeros(len(held[1]), self.q), scores.new_zeros(len(held[1]), sum(self.widths))
+            x, z = (part[at : at + block].repeat_interleave(points, 0) for part in (scores, codes))
+            still = x.new_zeros(len(x), self.q), x.new_zeros(len(x), sum(self.widths))
             noise = still[0].clone()
             noise[:, column] = start.repeat(len(noise) // points)
             draws = iter([*still, noise, still[1]])
-            expected, _ = self._solve(len(noise), lambda _, draws=draws: next(draws), held)
+            expected, _ = self._solve(len(noise), lambda _, draws=draws: next(draws), (known, x, z))
             found.append(expected[:, column].view(-1, points))
         return torch.cat(found)
 

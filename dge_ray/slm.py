@@ -1,0 +1,285 @@
+"""Prediction with conditional generators (Syn-Slm): the law of y given x, of K generators of (X, y).
+
+Shen, Liu & Shen 2023, Boosting data analytics with synthetic volume expansion, predict with draws of a generator's
+target given the features. Here nothing of the rows to predict enters a fit, encoders included, and where a generator
+knows the target's law given all features (the autoregressor, whose last column it is), that law is taken as it is.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from dge_ray.errors import InputError
+from dge_ray.estimating import TableEstimator, whole
+from dge_ray.generators.base import Generator, make_generator
+from dge_ray.seeds import Purpose, integer
+from dge_ray.stats.crps import crps, mixture, quantiles
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.frame import from_pandas
+from dge_ray.table.schema import TableSchema
+
+GENERATORS = ("autoregressive", "copula", "diffusion", "mostlyai")  # that complete rows from any of their columns
+BLOCK_ROWS = 1_024  # rows whose laws are held at once
+
+
+@dataclass(frozen=True)
+class Laws:
+    """y's law in each of n rows by each of K members, as weighted atoms.
+
+    `values` and `weights` (K, n or 1, s), float64: 1 where they are the same in all rows.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """n."""
+        return max(self.values.shape[1], self.weights.shape[1])
+
+    def mean(self) -> np.ndarray:
+        """Each member's expectation of y, (K, n)."""
+        return (self.values * self.weights).sum(axis=2)
+
+    def quantiles(self, q: np.ndarray) -> np.ndarray:
+        """Quantiles at the levels q (q,) of the members' mixture, (n, q)."""
+        return quantiles(*mixture(self.values, self.weights), q)
+
+    def crps(self, y: np.ndarray) -> np.ndarray:
+        """The continuous ranked probability score of the members' mixture at y (n,), in units of y: (n,)."""
+        return crps(*mixture(self.values, self.weights), y)
+
+
+class _SynSlm(TableEstimator):
+    """What the classifier and the regressor share."""
+
+    def __init__(
+        self,
+        generator: str = "autoregressive",
+        generator_settings: Mapping[str, Any] | None = None,
+        n_members: int = 8,
+        n_draws: int = 50,
+        backend: str = "local",
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.generator = generator
+        self.generator_settings = generator_settings
+        self.n_members = n_members
+        self.n_draws = n_draws
+        self.backend = backend
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = self.generator != "autoregressive"  # a row's draws depend on its place among the rows
+        return tags
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        if self.generator not in GENERATORS:
+            raise InputError("generator", repr(self.generator), "one of " + ", ".join(GENERATORS))
+        if not whole(self.n_draws) or self.n_draws < 1:
+            raise InputError("n_draws", repr(self.n_draws), "a whole number from 1")
+
+    def _fit(self, table: pa.Table) -> Self:
+        """Fit on X and y as one table."""
+        self._fit_seed = self._seed()
+        settings = dict(self.generator_settings or {})
+        fit = partial(_fit_generator, table, self.schema_, self.generator, settings, self._fit_seed)
+        self.generators_: list[Generator] = self._each_member(fit)
+        return self
+
+    def _laws(self, X: Any) -> Iterator[Laws]:
+        """The laws of blocks of rows, in encoded values."""
+        check_is_fitted(self)
+        frame = self._features(X, reset=False)
+        for start in range(0, len(frame), BLOCK_ROWS):
+            given = self._given(frame.iloc[start : start + BLOCK_ROWS])
+            laws = []
+            for k, generator in enumerate(self.generators_):
+                seed = integer(self._fit_seed, Purpose.PREDICT, member=k, index=start)
+                laws.append(_law(generator, given, self.schema_, draws=self.n_draws, seed=seed))
+            yield _stack(laws)
+
+    def _given(self, frame: pd.DataFrame) -> pa.Table:
+        """The modelled features as the generators saw them; unseen categories become missing."""
+        codec = TableCodec(TableSchema(tuple(self.schema_.features)))
+        if not self.schema_.features:
+            return from_pandas(frame)
+        return codec.decode(codec.encode(from_pandas(frame)), seed=0)
+
+
+class SynSlmRegressor(RegressorMixin, _SynSlm):
+    """y's law given x from K conditional generators, and its mean as the prediction.
+
+    K generators are fitted on (X, y), each with its own random streams; the predicted law is their laws' mixture. X may
+    be a frame with categories, strings, booleans, dates and missing values, or a numeric array. A feature that is
+    missing or of a category that was never seen, where the fit had none, is taken as unknown: the law is then that
+    given the other features, from draws.
+
+    Args:
+        generator: autoregressive (the law of its tokens, without draws), diffusion, copula or mostlyai.
+        generator_settings: its settings; None for the defaults.
+        n_members: K.
+        n_draws: values a row and member, where the generator has no exact law: quantiles of the diffusion's, else
+            draws.
+        backend: "local", or "ray" to fit members in parallel on the Ray that is running, or a local one.
+        random_state: gives all randomness.
+
+    Attributes:
+        n_features_in_, feature_names_in_: as everywhere in scikit-learn.
+        generators_: the fitted generators, member by member.
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # It is as good as its generator, and no generator is good on every 200 rows.
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit generators.
+
+        Raises:
+            InputError: a parameter, X or y is at fault.
+        """
+        return self._fit(self._number_table(X, y))
+
+    def predict_distribution(self, X: Any) -> Laws:
+        """The laws of all rows; K n s values and as many weights in memory, s up to eight times the target's bins."""
+        blocks = list(self._laws(X))
+        rows = [np.arange(block.rows) + at * BLOCK_ROWS for at, block in enumerate(blocks)]
+        n = sum(map(len, rows))
+        members = range(self.n_members)
+        parts = [[(at, (b.values[k], b.weights[k])) for at, b in zip(rows, blocks, strict=True)] for k in members]
+        return _stack([_joined(part, n) for part in parts])
+
+    def predict_quantiles(self, X: Any, q: Any) -> np.ndarray:
+        """Quantiles (n, q) of the predicted law at the levels q (q,).
+
+        Raises:
+            InputError: a level outside [0, 1].
+        """
+        levels = np.atleast_1d(np.asarray(q, dtype=np.float64))
+        if levels.ndim > 1 or not ((levels >= 0) & (levels <= 1)).all():
+            raise InputError("q", repr(q), "levels from 0 to 1")
+        return np.concatenate([block.quantiles(levels) for block in self._laws(X)])
+
+    def predict_members(self, X: Any) -> np.ndarray:
+        """Each member's mean of y given x: float64 (K, n, 1)."""
+        return np.concatenate([block.mean() for block in self._laws(X)], axis=1)[:, :, None]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The mean of the predicted law, float64 (n,)."""
+        return self.predict_members(X)[:, :, 0].mean(axis=0)
+
+    def crps(self, X: Any, y: Any) -> np.ndarray:
+        """The predicted laws' continuous ranked probability scores at y (n,), in units of y: (n,); small is good."""
+        at = np.asarray(y, dtype=np.float64)
+        parts, start = [], 0
+        for block in self._laws(X):
+            parts.append(block.crps(at[start : start + BLOCK_ROWS]))
+            start += BLOCK_ROWS
+        return np.concatenate(parts)
+
+
+class SynSlmClassifier(ClassifierMixin, _SynSlm):
+    """The classes' probabilities given x from K conditional generators; else as `SynSlmRegressor`.
+
+    Attributes:
+        classes_, n_features_in_, feature_names_in_: as everywhere in scikit-learn.
+        generators_: the fitted generators, member by member.
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # for the same reason
+        return tags
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit generators.
+
+        Raises:
+            InputError: a parameter, X or y is at fault.
+        """
+        return self._fit(self._coded_table(X, y))
+
+    def predict_members(self, X: Any) -> np.ndarray:
+        """Each member's probabilities: float64 (K, n, C), classes in the order of `classes_`."""
+        blocks = []
+        for block in self._laws(X):
+            codes = range(len(self.classes_))
+            shares = [(block.weights * (block.values == code)).sum(axis=2) for code in codes]
+            blocks.append(np.stack(shares, axis=2))
+        return np.concatenate(blocks, axis=1)[:, :, self._order]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The mean over members of their probabilities: float64 (n, C), classes in the order of `classes_`."""
+        return self.predict_members(X).mean(axis=0)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class with the largest mean probability, (n,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+
+Law = tuple[np.ndarray, np.ndarray]  # a member's values and weights, each (n or 1, s)
+
+
+def _fit_generator(
+    table: pa.Table, schema: TableSchema, name: str, settings: Mapping[str, Any], seed: int, number: int
+) -> Generator:
+    fresh = make_generator(name, **settings)
+    return fresh.fit(table, schema, seed=integer(seed, Purpose.FIT, member=number))
+
+
+def _law(generator: Any, given: pa.Table, schema: TableSchema, *, draws: int, seed: int) -> Law:
+    """The target's law given the known features of each row, in encoded values."""
+    n, names = given.num_rows, [column.name for column in schema.features]
+    known = np.ones((n, len(names)), dtype=bool)
+    for j, column in enumerate(schema.features):
+        if not column.missing:
+            known[:, j] = given.column(column.name).is_valid().to_numpy()
+    patterns, which = np.unique(known, axis=0, return_inverse=True)
+    parts: list[tuple[np.ndarray, Law]] = []
+    for i, pattern in enumerate(patterns):
+        rows = np.flatnonzero(which.ravel() == i)
+        part = given.take(rows).select([name for name, is_known in zip(names, pattern, strict=True) if is_known])
+        found = None
+        if pattern.all() and names and hasattr(generator, "target_law"):
+            found = generator.target_law(part, points=draws)
+        parts.append((rows, found or _drawn(generator, part, len(rows), schema, draws, seed)))
+    return parts[0][1] if len(parts) == 1 else _joined(parts, n)
+
+
+def _drawn(generator: Any, given: pa.Table, n: int, schema: TableSchema, draws: int, seed: int) -> Law:
+    """As many draws a row, from rows that the generator completes."""
+    repeated = given.take(np.arange(n).repeat(draws)) if given.num_columns else None
+    rows = generator.sample(n * draws, seed=seed, given=repeated)
+    values = TableCodec(schema).encode(rows, [str(schema.target)])[str(schema.target)]
+    return values.reshape(n, draws).astype(np.float64), np.full((1, draws), 1 / draws)
+
+
+def _joined(parts: list[tuple[np.ndarray, Law]], n: int) -> Law:
+    """Laws of some rows each as one law of all n; short ones are filled up with atoms of no weight."""
+    first = parts[0][1][0]
+    shared = all(len(values) == 1 and np.array_equal(values, first) for _, (values, _) in parts)
+    size = max(values.shape[1] for _, (values, _) in parts)
+    found, share = np.zeros((n, size)), np.zeros((n, size))
+    for rows, (values, weights) in parts:
+        found[rows] = values[:, :1]
+        found[rows, : values.shape[1]] = values
+        share[rows, : values.shape[1]] = weights
+    return (first if shared else found), share
+
+
+def _stack(laws: list[Law]) -> Laws:
+    """Members' laws, which have the same shapes: all rows' atoms come from the same real rows or the same draws."""
+    return Laws(np.stack([values for values, _ in laws]), np.stack([weights for _, weights in laws]))
