@@ -188,6 +188,11 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         body = [name for name in network.weights if name.rpartition(".")[2] not in ("C", "c")]
         frozen = body if source is not None and s.freeze == "body" else []
 
+        judged = None
+        if s.stop_on == "target":
+            if schema.target is None:
+                raise InputError("generator.stop_on", "'target', of a table without one", "'rows'")
+            judged = [column.name for column in schema.modelled].index(schema.target)
         marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
         if source is None:
             ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
@@ -209,6 +214,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 weight_decay=s.weight_decay,
                 seed=seed,
                 frozen=frozen,
+                judged=judged,
             )
 
         plan = Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds)
