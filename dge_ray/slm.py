@@ -6,20 +6,20 @@ knows the target's law given all features (the autoregressor, whose last column 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+from scipy.optimize import minimize_scalar
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dge_ray.errors import InputError
 from dge_ray.estimating import TableEstimator, whole
 from dge_ray.generators.base import Generator, make_generator
-from dge_ray.seeds import Purpose, integer
+from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.crps import crps, mixture, quantiles
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.frame import from_pandas
@@ -27,17 +27,21 @@ from dge_ray.table.schema import TableSchema
 
 GENERATORS = ("autoregressive", "copula", "diffusion", "mostlyai")  # that complete rows from any of their columns
 BLOCK_ROWS = 1_024  # rows whose laws are held at once
+LEFT_OUT, MOST_LEFT_OUT = 0.1, 1_000  # share of the rows, and the most, that `calibrate` leaves out
+SPREADS = (0.2, 3.0)
 
 
 @dataclass(frozen=True)
 class Laws:
-    """y's law in each of n rows by each of K members, as weighted atoms.
+    """y's law in each of n rows by each of K members, as weighted atoms, and their mixture.
 
-    `values` and `weights` (K, n or 1, s), float64: 1 where they are the same in all rows.
+    `values` and `weights` (K, n or 1, s), float64: 1 where they are the same in all rows. `spread`: the factor by which
+    the mixture's atoms are moved from its mean.
     """
 
     values: np.ndarray
     weights: np.ndarray
+    spread: float = 1.0
 
     @property
     def rows(self) -> int:
@@ -48,13 +52,21 @@ class Laws:
         """Each member's expectation of y, (K, n)."""
         return (self.values * self.weights).sum(axis=2)
 
+    def mixture(self) -> tuple[np.ndarray, np.ndarray]:
+        """The predicted law: atoms (n or 1, K s or s) and their weights (n or 1, K s or s)."""
+        values, weights = mixture(self.values, self.weights)
+        if self.spread == 1:
+            return values, weights
+        mean = (values * weights).sum(axis=1, keepdims=True)
+        return mean + self.spread * (values - mean), weights
+
     def quantiles(self, q: np.ndarray) -> np.ndarray:
-        """Quantiles at the levels q (q,) of the members' mixture, (n, q)."""
-        return quantiles(*mixture(self.values, self.weights), q)
+        """Quantiles of the mixture at the levels q (q,): (n, q)."""
+        return quantiles(*self.mixture(), q)
 
     def crps(self, y: np.ndarray) -> np.ndarray:
-        """The continuous ranked probability score of the members' mixture at y (n,), in units of y: (n,)."""
-        return crps(*mixture(self.values, self.weights), y)
+        """The continuous ranked probability score of the mixture at y (n,), in units of y: (n,)."""
+        return crps(*self.mixture(), y)
 
 
 class _SynSlm(TableEstimator):
@@ -88,32 +100,34 @@ class _SynSlm(TableEstimator):
         if not whole(self.n_draws) or self.n_draws < 1:
             raise InputError("n_draws", repr(self.n_draws), "a whole number from 1")
 
-    def _fit(self, table: pa.Table) -> Self:
-        """Fit on X and y as one table."""
-        self._fit_seed = self._seed()
+    def _fit(self, table: pa.Table, seed: int, stopping: pa.Table | None = None) -> Self:
+        """Fit on X and y as one table; `stopping`: rows to stop early on, of each generator's own choice if None."""
+        self._fit_seed, self.spread_ = seed, 1.0
         settings = dict(self.generator_settings or {})
-        fit = partial(_fit_generator, table, self.schema_, self.generator, settings, self._fit_seed)
+        fit = partial(_fit_generator, table, stopping, self.schema_, self.generator, settings, seed)
         self.generators_: list[Generator] = self._each_member(fit)
         return self
 
     def _laws(self, X: Any) -> Iterator[Laws]:
-        """The laws of blocks of rows, in encoded values."""
+        """The laws of blocks of X's rows, in encoded values."""
         check_is_fitted(self)
-        frame = self._features(X, reset=False)
-        for start in range(0, len(frame), BLOCK_ROWS):
-            given = self._given(frame.iloc[start : start + BLOCK_ROWS])
+        return self._blocks(from_pandas(self._features(X, reset=False)))
+
+    def _blocks(self, table: pa.Table) -> Iterator[Laws]:
+        for start in range(0, table.num_rows, BLOCK_ROWS):
+            given = self._given(table.slice(start, BLOCK_ROWS))
             laws = []
             for k, generator in enumerate(self.generators_):
                 seed = integer(self._fit_seed, Purpose.PREDICT, member=k, index=start)
                 laws.append(_law(generator, given, self.schema_, draws=self.n_draws, seed=seed))
-            yield _stack(laws)
+            yield _stack(laws, self.spread_)
 
-    def _given(self, frame: pd.DataFrame) -> pa.Table:
+    def _given(self, table: pa.Table) -> pa.Table:
         """The modelled features as the generators saw them; unseen categories become missing."""
         codec = TableCodec(TableSchema(tuple(self.schema_.features)))
         if not self.schema_.features:
-            return from_pandas(frame)
-        return codec.decode(codec.encode(from_pandas(frame)), seed=0)
+            return table
+        return codec.decode(codec.encode(table), seed=0)
 
 
 class SynSlmRegressor(RegressorMixin, _SynSlm):
@@ -130,13 +144,30 @@ class SynSlmRegressor(RegressorMixin, _SynSlm):
         n_members: K.
         n_draws: values a row and member, where the generator has no exact law: quantiles of the diffusion's, else
             draws.
+        calibrate: leave a tenth of the rows (at most 1,000) out of all fits, stop the fits on them, and draw the
+            mixture in, or out, around its mean by the one factor that has the best CRPS on them. Generators that are
+            not sure of the mean say so by laws that are too wide. The mean stays; atoms of y need not be values of y.
         backend: "local", or "ray" to fit members in parallel on the Ray that is running, or a local one.
         random_state: gives all randomness.
 
     Attributes:
         n_features_in_, feature_names_in_: as everywhere in scikit-learn.
         generators_: the fitted generators, member by member.
+        spread_: the factor that `calibrate` found, or 1.
     """
+
+    def __init__(
+        self,
+        generator: str = "autoregressive",
+        generator_settings: Mapping[str, Any] | None = None,
+        n_members: int = 8,
+        n_draws: int = 50,
+        calibrate: bool = False,
+        backend: str = "local",
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        super().__init__(generator, generator_settings, n_members, n_draws, backend, random_state)
+        self.calibrate = calibrate
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -150,16 +181,39 @@ class SynSlmRegressor(RegressorMixin, _SynSlm):
         Raises:
             InputError: a parameter, X or y is at fault.
         """
-        return self._fit(self._number_table(X, y))
+        table, seed = self._number_table(X, y), self._seed()
+        if not self.calibrate:
+            return self._fit(table, seed)
+        order = numpy_generator(seed, Purpose.STOPPING).permutation(table.num_rows)
+        cut = min(MOST_LEFT_OUT, max(1, round(LEFT_OUT * len(order))))
+        left_out = table.take(order[:cut])
+        self._fit(table.take(np.sort(order[cut:])), seed, left_out)
+        self.spread_ = self._best_spread(left_out)
+        return self
+
+    def _best_spread(self, table: pa.Table) -> float:
+        """The factor with which the laws have the best CRPS on rows that no generator was fitted on."""
+        target = str(self.schema_.target)
+        laws = self._laws_of(table)
+        y = TableCodec(self.schema_).encode(table, [target])[target]
+
+        def score(spread: float) -> float:
+            return float(replace(laws, spread=spread).crps(y).mean())
+
+        return float(minimize_scalar(score, bounds=SPREADS, method="bounded", options={"xatol": 1e-3}).x)
 
     def predict_distribution(self, X: Any) -> Laws:
         """The laws of all rows; K n s values and as many weights in memory, s up to eight times the target's bins."""
-        blocks = list(self._laws(X))
+        check_is_fitted(self)
+        return self._laws_of(from_pandas(self._features(X, reset=False)))
+
+    def _laws_of(self, table: pa.Table) -> Laws:
+        blocks = list(self._blocks(table))
         rows = [np.arange(block.rows) + at * BLOCK_ROWS for at, block in enumerate(blocks)]
         n = sum(map(len, rows))
         members = range(self.n_members)
         parts = [[(at, (b.values[k], b.weights[k])) for at, b in zip(rows, blocks, strict=True)] for k in members]
-        return _stack([_joined(part, n) for part in parts])
+        return _stack([_joined(part, n) for part in parts], self.spread_)
 
     def predict_quantiles(self, X: Any, q: Any) -> np.ndarray:
         """Quantiles (n, q) of the predicted law at the levels q (q,).
@@ -209,7 +263,7 @@ class SynSlmClassifier(ClassifierMixin, _SynSlm):
         Raises:
             InputError: a parameter, X or y is at fault.
         """
-        return self._fit(self._coded_table(X, y))
+        return self._fit(self._coded_table(X, y), self._seed())
 
     def predict_members(self, X: Any) -> np.ndarray:
         """Each member's probabilities: float64 (K, n, C), classes in the order of `classes_`."""
@@ -234,10 +288,16 @@ Law = tuple[np.ndarray, np.ndarray]  # a member's values and weights, each (n or
 
 
 def _fit_generator(
-    table: pa.Table, schema: TableSchema, name: str, settings: Mapping[str, Any], seed: int, number: int
+    table: pa.Table,
+    stopping: pa.Table | None,
+    schema: TableSchema,
+    name: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    number: int,
 ) -> Generator:
     fresh = make_generator(name, **settings)
-    return fresh.fit(table, schema, seed=integer(seed, Purpose.FIT, member=number))
+    return fresh.fit(table, schema, seed=integer(seed, Purpose.FIT, member=number), stopping=stopping)
 
 
 def _law(generator: Any, given: pa.Table, schema: TableSchema, *, draws: int, seed: int) -> Law:
@@ -280,6 +340,6 @@ def _joined(parts: list[tuple[np.ndarray, Law]], n: int) -> Law:
     return (first if shared else found), share
 
 
-def _stack(laws: list[Law]) -> Laws:
+def _stack(laws: list[Law], spread: float) -> Laws:
     """Members' laws, which have the same shapes: all rows' atoms come from the same real rows or the same draws."""
-    return Laws(np.stack([values for values, _ in laws]), np.stack([weights for _, weights in laws]))
+    return Laws(np.stack([values for values, _ in laws]), np.stack([weights for _, weights in laws]), spread)
