@@ -2,6 +2,7 @@
 that a copula of normal columns must meet, and against the parts it is put together from."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from dge_ray import SynSlmClassifier, SynSlmRegressor
 from dge_ray.errors import InputError
 from dge_ray.generators.base import make_generator
-from dge_ray.seeds import Purpose, integer
+from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table import from_pandas
 
 QUICK: dict[str, Any] = {"generator": "copula", "n_members": 2, "n_draws": 4}
@@ -73,6 +74,23 @@ def test_all_readings_are_of_one_law() -> None:
         np.testing.assert_allclose(laws.quantiles(np.array([0.2, 0.5])), fitted.predict_quantiles(at, [0.2, 0.5]))
         np.testing.assert_allclose(laws.crps(truth), fitted.crps(at, truth))
         assert (np.diff(fitted.predict_quantiles(at, [0.1, 0.5, 0.9]), axis=1) >= 0).all()
+
+
+def test_calibration_draws_in_laws_that_are_too_wide() -> None:
+    """By the factor with the best score on the left-out rows, whatever the atoms; the mean stays."""
+    x, y = normals(500, 0)
+    fitted = SynSlmRegressor(**SHORT, calibrate=True).fit(x, y)
+    order = numpy_generator(0, Purpose.STOPPING).permutation(500)
+    left_out = order[:50]
+    laws = fitted.predict_distribution(x[left_out])
+    grid = [replace(laws, spread=s).crps(y[left_out]).mean() for s in np.linspace(0.2, 3, 57)]
+    assert laws.spread == fitted.spread_ and laws.crps(y[left_out]).mean() < min(grid) + 1e-6
+    plain = replace(laws, spread=1.0)
+    values, weights = laws.mixture()
+    np.testing.assert_allclose((values * weights).sum(axis=1), plain.mean().mean(axis=0))
+    middle = plain.mean().mean(axis=0)[:, None]
+    stretched = middle + laws.spread * (plain.quantiles(np.array([0.1, 0.9])) - middle)
+    np.testing.assert_allclose(laws.quantiles(np.array([0.1, 0.9])), stretched)
 
 
 def test_members_are_the_generators_put_together_by_hand() -> None:

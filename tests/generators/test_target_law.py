@@ -67,7 +67,7 @@ def test_a_measured_targets_law_is_that_of_draws(name: str) -> None:
 
 
 def test_a_coded_targets_law_is_that_of_the_diffusions_draws() -> None:
-    """Shares of 4,000 draws have a standard error of at most .008; between what is learnt at much noise and at less: .04."""
+    """Shares of 4,000 draws: standard error at most .008. What is learnt at much noise and at less may be .04 apart."""
     generator = Diffusion(width=32, layers=1, steps=300).fit(TINY, TINY_SCHEMA, seed=0)
     for i in (0, 1, 2):
         given = TINY.select(["a", "b"]).take([i] * N)
