@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "member": {*FOUNDATION, "table", "generators", "downstream", "shards"},
     "estimating": {*FOUNDATION, "table", "generators", "distributed"},
     "ensemble": {*FOUNDATION, "table", "generators", "downstream", "shards", "member", "estimating"},
-    "slm": {*FOUNDATION, "table", "generators", "estimating", "stats"},
+    "laws": {*FOUNDATION, "table", "stats"},
+    "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }
 
 

@@ -1,6 +1,6 @@
 """Prediction with conditional generators (Syn-Slm) against boosting on the same rows, at four noise levels.
 
-    python experiments/syn2023/slm.py [seeds=5] [members=4] [rows=3000] [generators=autoregressive,copula] \
+    python experiments/syn2023/slm.py [seeds=3] [members=4] [rows=3000] [generators=autoregressive,copula] \
         [sigmas=0.1,0.2,0.5,1.0] --json FILE
 
 y = 8 + x1^2 + x2 x3 + cos(x4) + exp(x5 x6) + 0.1 x7 + sigma e, x uniform on (0, 1), e standard normal: a simulation of
@@ -23,7 +23,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import cross_val_predict
 
 from dge_ray import SynSlmRegressor
-from dge_ray.slm import Laws
+from dge_ray.laws import Laws
 from dge_ray.stats.crps import atoms_of_quantiles, crps
 
 FEATURES, TEST_ROWS, BLOCK = 7, 5_000, 1_000
@@ -154,7 +154,7 @@ def interval(differences: list[float]) -> list[float]:
 def main(words: list[str]) -> None:
     target = Path(words[words.index("--json") + 1])
     options = dict(word.split("=") for word in words if "=" in word)
-    seeds, members, rows = (int(options.get(k, v)) for k, v in (("seeds", 5), ("members", 4), ("rows", 3_000)))
+    seeds, members, rows = (int(options.get(k, v)) for k, v in (("seeds", 3), ("members", 4), ("rows", 3_000)))
     first = int(options.get("first", 0))
     generators = [name for name in options.get("generators", "autoregressive,copula").split(",") if name]
     results = []
