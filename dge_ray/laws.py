@@ -65,7 +65,7 @@ def member_law(generator: Any, given: pa.Table, schema: TableSchema, *, draws: i
         part = given.take(rows).select([name for name, is_known in zip(names, pattern, strict=True) if is_known])
         found = None
         if pattern.all() and names and hasattr(generator, "target_law"):
-            found = generator.targetmember_law(part, points=draws)
+            found = generator.target_law(part, points=draws)
         parts.append((rows, found or _drawn(generator, part, len(rows), schema, draws, seed)))
     return parts[0][1] if len(parts) == 1 else joined(parts, n)
 
