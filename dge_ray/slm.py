@@ -162,7 +162,8 @@ class SynSlmRegressor(RegressorMixin, _SynSlm):
         def score(spread: float) -> float:
             return float(replace(laws, spread=spread).crps(y).mean())
 
-        return float(minimize_scalar(score, bounds=SPREADS, method="bounded", options={"xatol": 1e-3}).x)
+        best: Any = minimize_scalar(score, bounds=SPREADS, method="bounded", options={"xatol": 1e-3})
+        return float(best.x)
 
     def predict_distribution(self, X: Any) -> Laws:
         """The laws of all rows; K n s values and as many weights in memory, s up to eight times the target's bins."""
