@@ -2,26 +2,23 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d, get_tags
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
 from dge_ray.downstream.catalogue import warn_of_auto_stopping
 from dge_ray.errors import InputError
-from dge_ray.generators.base import check_generator
+from dge_ray.estimating import FEWEST_ROWS, TableEstimator, whole
 from dge_ray.member import Member, Plan, fit_member
-from dge_ray.table.frame import from_pandas, to_pandas
-from dge_ray.table.infer import infer_schema
-
-FEWEST_ROWS = 2
+from dge_ray.table.frame import to_pandas
 
 
-class _Ensemble(BaseEstimator):
+class _Ensemble(TableEstimator):
     """What the classifier and the regressor share."""
 
     def __init__(
@@ -41,12 +38,6 @@ class _Ensemble(BaseEstimator):
         self.n_synthetic = n_synthetic
         self.backend = backend
         self.random_state = random_state
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.input_tags.allow_nan = True
-        return tags
 
     @property
     def generators_(self) -> list[Any]:
@@ -76,9 +67,9 @@ class _Ensemble(BaseEstimator):
             InputError: no such member, or fewer than one row.
         """
         check_is_fitted(self)
-        if not _whole(n) or n < 1:
+        if not whole(n) or n < 1:
             raise InputError("n", repr(n), "a whole number from 1")
-        if not _whole(member) or not 0 <= member < len(self.members_):
+        if not whole(member) or not 0 <= member < len(self.members_):
             raise InputError("member", repr(member), f"a member's number, 0 to {len(self.members_) - 1}")
         rows = to_pandas(self.members_[member].rows(int(n)), self._dtypes)
         target = self._labels(rows.iloc[:, -1].to_numpy())
@@ -89,33 +80,9 @@ class _Ensemble(BaseEstimator):
         """The target's own values from what stands in the table."""
         raise NotImplementedError
 
-    def _features(self, X: Any, *, reset: bool, y: Any = "no_validation") -> pd.DataFrame:
-        """X as a frame, checked by scikit-learn's rules."""
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, cast(Any, X), y, reset=reset, skip_check_array=True)
-            frame = X.reset_index(drop=True)
-            infinite = [name for name, column in frame.items() if column.dtype.kind == "f" and np.isinf(column).any()]
-            if infinite:
-                raise InputError(f"column {infinite[0]!r}", "infinity", "finite values or missing ones")
-            return frame
-        array = check_array(X, ensure_all_finite=cast(Any, "allow-nan"), input_name="X", estimator=self)
-        validate_data(self, array, y, reset=reset, skip_check_array=True)
-        return pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])])
-
-    def _fit(self, X: Any, y: Any, target: np.ndarray, kind: str) -> Self:
-        """Fit on checked targets as they shall stand in the table; `kind`: the target column's kind there."""
-        frame = self._features(X, reset=True, y=y)
-        check_consistent_length(frame, target)
-        if len(frame) < FEWEST_ROWS:
-            raise InputError("X", f"n_samples = {len(frame)}", f"at least {FEWEST_ROWS} rows")
-        self._check_settings()
-        label = _target_label(y, [str(name) for name in frame.columns])
-        self._target_dtype = y.dtype if isinstance(y, pd.Series) else None
-        full = pd.concat([frame, pd.Series(target, name=label)], axis=1)
-        self._dtypes = full.dtypes
-        table = from_pandas(full)
-        self.schema_ = infer_schema(table, target=str(label), overrides={str(label): kind})
-        self.n_synthetic_ = self._rows(len(frame))
+    def _fit(self, table: pa.Table) -> Self:
+        """Fit on X and y as one table."""
+        self.n_synthetic_ = self._rows(table.num_rows)
         plan = Plan(
             table=table,
             schema=self.schema_,
@@ -126,24 +93,11 @@ class _Ensemble(BaseEstimator):
             rows=self.n_synthetic_,
             seed=self._seed(),
         )
-        fit = partial(fit_member, plan)
-        if self.backend == "ray":
-            from dge_ray.distributed.session import map_members
-
-            members = map_members(fit, self.n_members)
-        else:
-            members = [fit(k) for k in range(self.n_members)]
-        self.members_: list[Member] = members
+        self.members_: list[Member] = self._each_member(partial(fit_member, plan))
         return self
 
     def _check_settings(self) -> None:
-        if not _whole(self.n_members) or self.n_members < 1:
-            raise InputError("n_members", repr(self.n_members), "a whole number from 1")
-        if self.backend not in ("local", "ray"):
-            raise InputError("backend", repr(self.backend), "local or ray")
-        if self.generator_settings is not None and not isinstance(self.generator_settings, Mapping):
-            raise InputError("generator_settings", repr(self.generator_settings), "a mapping of settings, or None")
-        check_generator(self.generator, self.generator_settings or {})
+        super()._check_settings()
         if self.estimator is not None:
             _check_estimator(self.estimator, get_tags(self).estimator_type)
 
@@ -152,17 +106,12 @@ class _Ensemble(BaseEstimator):
         given = self.n_synthetic
         if given is None:
             return n
-        if _whole(given) and given >= FEWEST_ROWS:
+        if whole(given) and given >= FEWEST_ROWS:
             return int(given)
         if isinstance(given, float | np.floating) and 0 < given < np.inf:
             return max(FEWEST_ROWS, round(float(given) * n))
         takes = f"None (as many as X has), a whole number of rows from {FEWEST_ROWS}, or a ratio above 0 as a float"
         raise InputError("n_synthetic", repr(given), takes)
-
-    def _seed(self) -> int:
-        if _whole(self.random_state) and cast(int, self.random_state) >= 0:
-            return int(cast(int, self.random_state))
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
 
 
 class DGEClassifier(ClassifierMixin, _Ensemble):
@@ -202,15 +151,7 @@ class DGEClassifier(ClassifierMixin, _Ensemble):
         Raises:
             InputError: a parameter, X or y is at fault.
         """
-        labels = _checked_target(self, y)
-        check_classification_targets(labels)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InputError("y", "1 class", "at least 2 classes")
-        # Codes stand in the table, so that labels of any type come back as they were.
-        self._fit(X, y, codes.astype(np.int64), "categorical")
-        self._order = np.argsort(np.array(self.schema_.classes))
-        return self
+        return self._fit(self._coded_table(X, y))
 
     def predict_members(self, X: Any) -> np.ndarray:
         """Each member's own probabilities.
@@ -248,8 +189,7 @@ class DGERegressor(RegressorMixin, _Ensemble):
         Raises:
             InputError: a parameter, X or y is at fault.
         """
-        target = check_array(_checked_target(self, y), ensure_2d=False, dtype="numeric", input_name="y")
-        return self._fit(X, y, target, "integer" if target.dtype.kind in "iu" else "numeric")
+        return self._fit(self._number_table(X, y))
 
     def predict(self, X: Any) -> np.ndarray:
         """The mean over members, float64 (n,)."""
@@ -257,28 +197,6 @@ class DGERegressor(RegressorMixin, _Ensemble):
 
     def _labels(self, target: np.ndarray) -> np.ndarray:
         return target
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _checked_target(ensemble: BaseEstimator, y: Any) -> np.ndarray:
-    if y is None:
-        raise ValueError(f"{type(ensemble).__name__} requires y to be passed, but the target y is None")
-    values = column_or_1d(y, warn=True)
-    assert_all_finite(values, input_name="y")
-    if values.dtype.kind == "O" and pd.isna(values).any():
-        raise InputError("y", f"{int(pd.isna(values).sum())} missing values", "a target without missing values")
-    return values
-
-
-def _target_label(y: Any, taken: list[str]) -> Any:
-    """The target's column label in samples: the series' own name, or 'target', made distinct from the features'."""
-    name = y.name if isinstance(y, pd.Series) and y.name is not None else "target"
-    while str(name) in taken:
-        name = f"{name}_"
-    return name
 
 
 def _check_estimator(estimator: Any, wanted: str | None) -> None:

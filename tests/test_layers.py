@@ -20,7 +20,10 @@ MAY_IMPORT = {
     "downstream": {*FOUNDATION, "table", "downstream"},
     "shards": {*FOUNDATION, "table", "generators"},
     "member": {*FOUNDATION, "table", "generators", "downstream", "shards"},
-    "ensemble": {*FOUNDATION, "table", "generators", "downstream", "shards", "member", "distributed"},
+    "estimating": {*FOUNDATION, "table", "generators", "distributed"},
+    "ensemble": {*FOUNDATION, "table", "generators", "downstream", "shards", "member", "estimating"},
+    "laws": {*FOUNDATION, "table", "stats"},
+    "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }
 
 
@@ -82,9 +85,10 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         (modules_below("generators"), ["ray", "mlflow"]),
         (modules_below("downstream"), ["ray", "mlflow"]),
         (["dge_ray.ensemble"], ["ray", "torch", "mlflow"]),
+        (["dge_ray.slm"], ["ray", "torch", "mlflow"]),
         (modules_below("distributed"), ["mlflow", "dge_ray.tracking"]),  # so no worker can write to its database
     ],
-    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble", "distributed"],
+    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble", "slm", "distributed"],
 )
 def test_importing_brings_in_nothing_that_it_must_not(imports: list[str], unwanted: list[str]) -> None:
     assert brought_in(imports, unwanted) == []

@@ -19,11 +19,12 @@ from dge_ray.generators.checkpoint import Checkpoint, check_columns
 from dge_ray.generators.checks import check_count, check_device
 from dge_ray.generators.conditional import complete
 from dge_ray.generators.conditions import encode_given, with_given
-from dge_ray.generators.network import Network
+from dge_ray.generators.network import BLOCK_ROWS, Network
 from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream, training_rows
 from dge_ray.generators.rounds import Plan
 from dge_ray.generators.sampling import UNKNOWN, Sampler
 from dge_ray.generators.settings import AutoregressiveSettings
+from dge_ray.generators.target_law import atoms
 from dge_ray.generators.together import MemberProgress, run_together
 from dge_ray.generators.tokens import Discretiser
 from dge_ray.generators.training import WEIGHTS, TokenFit, batch_size_for, epochs_for
@@ -145,6 +146,25 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         log_p[known] = model.network.log_prob(on_device).cpu().numpy()
         return log_p + model.discretiser.log_density(values)
 
+    def target_law(self, given: pa.Table, *, points: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The target's law given all other modelled columns, exactly: no draws, and `points` has no use here.
+
+        Encoded values (1, s), the same in all rows, and their probabilities (n, s); a bin is eight values. None where
+        the target is not the last modelled column, or has so many classes that some share a token.
+
+        Raises:
+            InputError: not fitted, or a value that its column was never fitted with.
+        """
+        schema, model = self._state()
+        values = atoms(list(model.discretiser.columns.values())[-1])
+        if schema.modelled[-1].name != schema.target or values is None:
+            return None
+        n, network = given.num_rows, model.network
+        tokens = model.known(encode_given(given, n, schema), n).long()
+        blocks = [network.last_law(tokens[:, at : at + BLOCK_ROWS]) for at in range(0, n, BLOCK_ROWS)]
+        p = torch.cat(blocks).cpu().numpy()
+        return values.reshape(1, -1), np.repeat(p / values.shape[1], values.shape[1], axis=1)
+
     def _start(
         self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[TokenModel]:
@@ -168,6 +188,11 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         body = [name for name in network.weights if name.rpartition(".")[2] not in ("C", "c")]
         frozen = body if source is not None and s.freeze == "body" else []
 
+        judged = None
+        if s.stop_on == "target":
+            if schema.target is None:
+                raise InputError("generator.stop_on", "'target', of a table without one", "'rows'")
+            judged = [column.name for column in schema.modelled].index(schema.target)
         marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
         if source is None:
             ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
@@ -189,6 +214,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 weight_decay=s.weight_decay,
                 seed=seed,
                 frozen=frozen,
+                judged=judged,
             )
 
         plan = Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds)

@@ -63,7 +63,8 @@ class Generator(Protocol):
     `history` keeps those records (empty where there are no epochs); `keeper` holds a long fit's state. `sample` is a
     pure function of (state, n, seed): the same call gives the same bytes on the same kind of device.
     `sample(n)` is *not* a prefix of `sample(n')`. Optional: `log_prob(table) -> (n,) float64 nats`,
-    `sample(n, seed=, given=table)` with `given` holding some columns of n rows.
+    `sample(n, seed=, given=table)` with `given` holding some columns of n rows; `target_law(given, points=)`, the
+    target's law given all other columns without draws: encoded values and probabilities, each (n or 1, s), or None.
     """
 
     name: str

@@ -12,15 +12,17 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr, ndtri
 
-from dge_ray.generators.base import Keeper, Progress, Unsupported
+from dge_ray.generators.base import Keeper, Progress
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from dge_ray.generators.checks import check_count, no_warm_start, not_fitted, training_columns
 from dge_ray.generators.codes import Codes
+from dge_ray.generators.conditions import encode_given, with_given
+from dge_ray.generators.latents import complete
 from dge_ray.generators.ranks import RankScale, by_value
 from dge_ray.generators.settings import CopulaSettings
-from dge_ray.generators.tokens import ColumnTokens, Discretiser
+from dge_ray.generators.tokens import Bins, ColumnTokens, Discretiser
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.table.codec import TableCodec
+from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.lazy import TableSource
 from dge_ray.table.schema import TableSchema
 
@@ -82,28 +84,47 @@ class Copula:
         return self
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
-        """`n` rows; a pure function of the fit, n and seed.
+        """`n` rows; a pure function of the fit, n, seed and `given`.
+
+        `given`: any columns of `n` rows. They come back as they are, and the others are drawn given them (latents.py).
+        A measured value counts as its place within the bin that was fitted, or as the nearest value.
 
         Raises:
-            InputError: not fitted, n < 1, or conditions (it has none).
+            InputError: not fitted, n < 1, or conditions that are not columns of n rows with known values.
         """
         if self._schema is None:
             raise not_fitted(self.name)
-        if given is not None:
-            raise Unsupported("given", "conditions", "None: the copula samples whole rows only")
         check_count(n)
         rng = numpy_generator(seed, Purpose.SHARD)
+        values = {} if given is None else encode_given(given, n, self._schema)
         tokens = np.empty((len(self._scales), n), dtype=np.int32)
         place = np.empty((len(self._scales), n))
         for start in range(0, n, BLOCK_ROWS):
             rows = slice(start, min(start + BLOCK_ROWS, n))
-            latent = self._factor @ rng.standard_normal((len(self._scales), rows.stop - start))
+            if values:
+                known = self._intervals({name: column[rows] for name, column in values.items()})
+                latent = complete(self._factor @ self._factor.T, *known, rng)
+            else:
+                latent = self._factor @ rng.standard_normal((len(self._scales), rows.stop - start))
             for j, (scale, uniform) in enumerate(zip(self._scales, ndtr(latent), strict=True)):
                 tokens[j, rows], place[j, rows] = scale.from_uniform(uniform)
         columns = {
             name: column.decode(tokens[j], place[j]) for j, (name, column) in enumerate(self._tokens.columns.items())
         }
-        return TableCodec(self._schema).decode(columns, seed=seed)
+        sampled = TableCodec(self._schema).decode(columns, seed=seed)
+        return sampled if given is None else with_given(sampled, given)
+
+    def _intervals(self, values: Columns) -> tuple[np.ndarray, np.ndarray]:
+        """Between which ranks (d, n), lower and upper, the latents of encoded rows lie: 0 and 1 of unknown columns."""
+        n = len(next(iter(values.values())))
+        ends = np.zeros((len(self._scales), n)), np.ones((len(self._scales), n))
+        for j, (name, column) in enumerate(self._tokens.columns.items()):
+            if name in values:
+                tokens = column.encode(values[name])
+                for end, dither in zip(ends, (np.zeros(n), np.ones(n)), strict=True):
+                    places = column.places(values[name], dither) if isinstance(column, Bins) else dither
+                    end[j] = self._scales[j].to_uniform(tokens, places)
+        return ends
 
     def save(self, path: Path) -> None:
         """Write generator.json and weights.safetensors into the folder `path`."""

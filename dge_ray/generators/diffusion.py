@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from scipy.special import ndtr
 
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
@@ -22,6 +23,7 @@ from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream
 from dge_ray.generators.ranks import MixedEncoder
 from dge_ray.generators.rounds import Plan
 from dge_ray.generators.settings import DiffusionSettings
+from dge_ray.generators.target_law import atoms
 from dge_ray.generators.training import one_cycle
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
@@ -74,6 +76,35 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         )
         rows = TableCodec(schema).decode(columns, seed=seed)
         return rows if given is None else with_given(rows, given)
+
+    def target_law(self, given: pa.Table, *, points: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The target's law given all other modelled columns, without draws.
+
+        A measured target: encoded values (n, points), its quantiles at the middles of equal parts, and probabilities
+        (1, points), all the same. A coded one: its values (1, s) and their probabilities (n, s). None from `tabddpm`,
+        or where a coded target has so many classes that some share a code.
+
+        Raises:
+            InputError: not fitted, or a value that its column was never fitted with.
+        """
+        schema, model = self._state()
+        name, process, encoder = str(schema.target), model.process, model.encoder
+        if not isinstance(process, Edm):
+            return None
+        values = encode_given(given, given.num_rows, schema)
+        rng = numpy_generator(0, Purpose.SHARD, index=DITHER)  # where ties fall within their token
+        held = encoder.encode(values, rng, rows=given.num_rows)
+        scores, codes = (torch.from_numpy(part).to(process.network.device) for part in held)
+        tokens = encoder.discretiser.columns[name]
+        if name in encoder.scales:
+            found = process.quantile_scores(encoder.measured.index(name), scores, codes, points).cpu().numpy()
+            uniform = ndtr(found.astype(np.float64)).ravel()
+            decoded = tokens.decode(*encoder.scales[name].from_uniform(uniform)).reshape(found.shape)
+            return decoded, np.full((1, points), 1 / points)
+        known = atoms(tokens)
+        if known is None:
+            return None
+        return known.reshape(1, -1), process.code_law(encoder.coded.index(name), scores, codes).cpu().numpy()
 
     def _start(
         self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None

@@ -11,7 +11,7 @@ that are given are held at their values: no inpainting, whose rows follow what i
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -117,15 +117,65 @@ class Edm:
             found.append(self._sample_block(rows.stop - start, generator, held))
         return torch.cat([x for x, _ in found]), torch.cat([z for _, z in found])
 
+    @torch.no_grad()
+    def quantile_scores(self, column: int, scores: torch.Tensor, codes: torch.Tensor, points: int) -> torch.Tensor:
+        """A measured column's quantiles given all others, at the middles of `points` equal parts, (n, points).
+
+        In one unknown the flow's ODE keeps the order of where it starts, so the quantiles of the noise end as those of
+        the column. What is given of the column itself does not count.
+        """
+        known = torch.ones(self.q + len(self.sizes), dtype=torch.bool, device=scores.device)
+        known[column] = False
+        start = torch.special.ndtri((torch.arange(points, device=scores.device) + 0.5) / points)
+        found, block = [], max(1, BLOCK_ROWS // points)
+        for at in range(0, len(scores), block):
+            x, z = (part[at : at + block].repeat_interleave(points, 0) for part in (scores, codes))
+            still = x.new_zeros(len(x), self.q), x.new_zeros(len(x), sum(self.widths))
+            noise = still[0].clone()
+            noise[:, column] = start.repeat(len(noise) // points)
+            draws = iter([*still, noise, still[1]])
+            expected, _ = self._solve(len(noise), lambda _, draws=draws: next(draws), (known, x, z))
+            found.append(expected[:, column].view(-1, points))
+        return torch.cat(found)
+
+    @torch.no_grad()
+    def code_law(self, column: int, scores: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """The probabilities (n, size) of a coded column's codes given all others: what is expected at the most noise.
+
+        `column`: its place among the coded ones. What is given of the column itself does not count.
+        """
+        z = self._clean_vectors(codes)
+        z[:, self.owner == column] = self.shares[column] @ self.vectors[column]
+        level = z.new_full((1, self.q + len(self.sizes)), KNOWN_SIGMA)
+        level[0, self.q + column] = SIGMA_MAX
+        at = z.new_full((1, 1), SIGMA_MAX)
+        return torch.softmax(self._predict(self.flat, scores, z, at, level)[1][column].double(), 1)
+
     def _sample_block(
         self, n: int, generator: torch.Generator, held: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         device = self.network.device
+        scores, logits = self._solve(n, lambda width: torch.randn(n, width, generator=generator, device=device), held)
+        drawn = [_draw(part, torch.rand(n, 1, generator=generator, device=device)) for part in logits]
+        found = torch.stack(drawn, 1) if drawn else torch.empty(n, 0, dtype=torch.int64, device=device)
+        if held is not None:
+            known, _, codes = held
+            found = torch.where(known[self.q :], codes, found)
+        return scores, found
+
+    def _solve(
+        self,
+        n: int,
+        normal: Callable[[int], torch.Tensor],
+        held: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Scores (n, q) at the flow's end, and there the coded columns' log odds (n, size) each.
+
+        `normal(width)`: standard normal numbers (n, width).
+        """
+        device = self.network.device
         sigmas = torch.linspace(SIGMA_MAX**0.25, SIGMA_MIN**0.25, self.steps).tolist()
         sigmas = [root**4 for root in sigmas]
-
-        def normal(width: int) -> torch.Tensor:
-            return torch.randn(n, width, generator=generator, device=device)
 
         x = normal(self.q) * math.sqrt(1 + SIGMA_MAX**2)
         means = [share @ vectors for share, vectors in zip(self.shares, self.vectors, strict=True)]
@@ -166,13 +216,10 @@ class Edm:
             previous = expected_x, expected_z
             shrink = sigmas[k + 1] / sigma
             x, z = torch.lerp(ahead_x, x, shrink), torch.lerp(ahead_z, z, shrink)
-        drawn = [_draw(part, torch.rand(n, 1, generator=generator, device=device)) for part in logits]
-        found = torch.stack(drawn, 1) if drawn else torch.empty(n, 0, dtype=torch.int64, device=device)
         expected_x = expected_x.clamp(-FARTHEST, FARTHEST)
         if held is not None:
             expected_x = torch.where(known[: self.q], clean, expected_x)
-            found = torch.where(known[self.q :], codes, found)
-        return expected_x, found
+        return expected_x, logits
 
     def _predict(
         self, flat: torch.Tensor, x: torch.Tensor, z: torch.Tensor, sigma: torch.Tensor, level: torch.Tensor

@@ -124,16 +124,24 @@ class Network:
         h = h + torch.addmm(w[f"{j}.b"], h, w[f"{j}.B"]).relu_()
         return torch.addmm(w[f"{j}.c"], h, w[f"{j}.C"])
 
-    def log_prob(self, tokens: torch.Tensor) -> torch.Tensor:
-        """log p(tokens) in nats, (n,) float64, for tokens (d, n)."""
+    def log_prob(self, tokens: torch.Tensor, *, only: int | None = None) -> torch.Tensor:
+        """log p(tokens) in nats, (n,) float64, for tokens (d, n); `only`: of this column, given those before it."""
         total = torch.zeros(tokens.shape[1], dtype=torch.float64, device=self.device)
         for start in range(0, tokens.shape[1], BLOCK_ROWS):
             block = tokens[:, start : start + BLOCK_ROWS]
             x = self.embed(block)
             for j, column in enumerate(block):
+                if only is not None and j != only:
+                    continue
                 log_p = torch.log_softmax(self.logits(j, x), 1).gather(1, column[:, None]).squeeze(1)
                 total[start : start + BLOCK_ROWS] += log_p
         return total
+
+    def last_law(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The last column's token probabilities (n, size), float64, given the tokens (d, n) before it."""
+        last = len(self.sizes) - 1
+        logits = self.logits(last, self.embed(tokens))[:, : self.sizes[last]]
+        return torch.softmax(logits.double(), 1)
 
     def shares(self, tokens: torch.Tensor) -> list[torch.Tensor]:
         """Each column's mean token probabilities (size,), float64, given the tokens before it in rows (d, n)."""

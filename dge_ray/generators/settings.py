@@ -91,6 +91,9 @@ class AutoregressiveSettings(TrainedSettings):
         le=1_000_000,
         description="epochs without a better held-out likelihood before stopping; none: a quarter of the epochs",
     )
+    stop_on: Literal["rows", "target"] = Field(
+        "rows", description="what the held-out likelihood is of: whole rows, or the target given the columns before it"
+    )
     freeze: Literal["nothing", "body"] = Field(
         "nothing", description="body: fine-tuning (warm_start) leaves embeddings and hidden layers as they are"
     )

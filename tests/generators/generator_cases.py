@@ -31,7 +31,7 @@ LEARNING = {  # settings that learn the mixed table's dependence in a second or 
 LEARNING_ROWS = dict.fromkeys(LEARNING, 400) | {
     "mostlyai": 2_000
 }  # it stops itself: of fewer rows it learns too little
-MEETS_ANY_CONDITION = {"autoregressive", "diffusion", "mostlyai"}
+MEETS_ANY_CONDITION = {"autoregressive", "copula", "diffusion", "mostlyai"}
 MEETS_ONE_CODED = {"gan"}
 A_WHOLE_NUMBER = dict.fromkeys(SMALL, "bins") | {"ctgan": "epochs", "mostlyai": "epochs"}  # a setting that takes one
 
