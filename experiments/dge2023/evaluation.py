@@ -7,8 +7,9 @@ Each member is a GAN at the ensemble paper's preset with so many hidden layers i
 2 x 100 units is trained on four fifths of each member's rows and judged on the last fifth (naive), on the other
 members' rows (DGE) and on real test rows, by this package's own evaluation (`judged.py`). Intervals are over members,
 and where real rows judge over these too. Few rows, narrow networks and short fits (`judged.py: SMALL`) stand for the
-publication's 5,000 rows and 2,000 epochs of 500 units, which `full=true` has; its layers are 1, 2 and 3. The bundles
-stay in `bundles`, each with its `test.parquet`: for `choice.py`, and for `dge-ray evaluate BUNDLE test=...`.
+publication's 5,000 rows and 2,000 epochs of 500 units, which `full=true` has; its layers are 1, 2 and 3. Cells that
+FILE holds are not done again. The bundles stay in `bundles`, each with its `test.parquet`: for `choice.py`, and for
+`dge-ray evaluate BUNDLE test=BUNDLE/test.parquet`.
 """
 
 import json
@@ -50,14 +51,14 @@ def one_cell(table: str, layers: int, options: dict[str, Any]) -> dict[str, Any]
         "rows": prepared.rows,
         "members": options["members"],
         "scores": {metric: None if e is None else compared(e, metric) for metric, e in found.items()},
-        "fewer": {f"dge_{k}": described(_by_fewer(results, k), "accuracy") for k in FEWER if k < options["members"]},
+        "fewer": {f"dge_{k}": described(by_fewer(results, k), "accuracy") for k in FEWER if k < options["members"]},
         "by_member": {name: e.by_member.tolist() for name, e in (found["accuracy"] or {}).items()},
         "generator_cpu_seconds": float(np.mean(seconds)),
         "fit_cpu_seconds": float(np.mean([result["cpu_seconds"] for result in results])),
     }
 
 
-def _by_fewer(results: list[dict[str, Any]], k: int) -> Any:
+def by_fewer(results: list[dict[str, Any]], k: int) -> Any:
     """DGE_k by accuracy, whose pooled value is a mean of the judges': the next k - 1 members in turn."""
     pairs, rows = by_pair(results, "accuracy") or (np.empty((0, 0)), np.empty(0))
     n = len(pairs)
@@ -80,17 +81,20 @@ def main(argv: list[str]) -> None:
         argv, tables="circles,moons", layers="6,2,4", members=8, seed=1, full=False, bundles="./bundles/deep"
     )
     warnings.simplefilter("ignore")  # 200 rounds are what the authors had, converged or not
-    rows = []
+    rows = json.loads(file.read_text()) if file is not None and file.exists() else []
+    done = {(row["table"], row["layers"]) for row in rows}
     with threadpool_limits(limits=1):
         import torch
 
         torch.set_num_threads(1)
         for layers in map(int, str(options["layers"]).split(",")):
             for table in str(options["tables"]).split(","):
-                rows.append(one_cell(table, layers, options))
-                print(line(rows[-1]), flush=True)
-                if file is not None:  # after each cell: hours of fits are not lost to a stop
-                    file.write_text(json.dumps([{**row, **environment()} for row in rows], indent=1) + "\n")
+                if (table, layers) in done:
+                    continue
+                rows.append({**one_cell(table, layers, options), **environment()})
+                if file is not None:
+                    file.write_text(json.dumps(rows, indent=1) + "\n")
+    print("\n".join(line(row) for row in sorted(rows, key=lambda row: (row["table"], row["layers"]))))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python experiments/dge2023/gan_cost.py [steps=20] [layers=2] [rows=2000] --json FILE
 
-A member of `rows` rows at `preset=dge2023`, its 2,000 epochs, is priced by so many of its steps on one thread, and again
-under torch's profiler. Floating-point operations of the products of matrices are torch's own count; `products` is their
+A member of `rows` rows at `preset=dge2023`, its 2,000 epochs, is priced by so many of its steps on one thread, and once
+more under the profiler. Floating-point operations of the products of matrices are counted by torch; `products` is their
 share of the operators' time, and `products_gflop_s` their speed in CPU-time; beside it `bare_gflop_s`, that of one
 product of the hidden layers' shape alone, over and over. What batching members as one program can save is at most the
 time that is not arithmetic.
