@@ -91,15 +91,15 @@ def interval(values: np.ndarray) -> list[float | None]:
     return [mean, mean - half, mean + half]
 
 
-def lines(name: str, found: dict[str, Any], metric: str) -> list[str]:
-    """Rows of README.md's table."""
-    made = []
-    for by in (*BY, "difference") if found["repeats"] else ():
-        cells = [f"{found[fact][by][0]:.3f}" for fact in FACTS]
-        if found["repeats"] > 1:
-            cells = ["{:.3f} ({:.3f} to {:.3f})".format(*found[fact][by]) for fact in FACTS]
-        made.append(f"| {name}, {metric}: {by} | {' | '.join(cells)} |")
-    return made
+def line(name: str, found: dict[str, Any], metric: str) -> str:
+    """A row of README.md's table: DGE's mean over repeats, naive's, and the difference of tau and of the errors."""
+    if not found["repeats"]:
+        return f"| {name}, {metric} | not defined |"
+    cells = [f"{found[fact]['dge'][0]:.3f}, {found[fact]['naive'][0]:.3f}" for fact in FACTS]
+    for fact in ("tau", "error"):
+        mean, low, high = found[fact]["difference"]
+        cells.append(f"{mean:+.3f}" + ("" if low is None else f" ({low:+.3f} to {high:+.3f})"))
+    return f"| {name}, {metric} | {found['repeats']} | {' | '.join(cells)} |"
 
 
 def repeats_of(table: str, options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -129,14 +129,11 @@ def main(argv: list[str]) -> None:
             key = Path(name).name
             groups[key] = repeats_of(name, options) if name in tables else [{"table": key, **ranked(Path(name))}]
             for metric in METRICS:
-                print("\n".join(lines(key, summary(groups[key], metric), metric)), flush=True)
+                print(line(key, summary(groups[key], metric), metric), flush=True)
             if file is not None:
                 found = {key: {metric: summary(rows, metric) for metric in METRICS} for key, rows in groups.items()}
                 record = {**options, "summaries": found, "repeats": groups, **environment()}
                 file.write_text(json.dumps(record, indent=1) + "\n")
-        together = [rows[0] for key, rows in groups.items() if key not in tables]
-        for metric in METRICS if len(together) > 1 else ():
-            print("\n".join(lines("all bundles", summary(together, metric), metric)), flush=True)
 
 
 if __name__ == "__main__":
