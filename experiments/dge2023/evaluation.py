@@ -50,7 +50,7 @@ def one_cell(table: str, layers: int, options: dict[str, Any]) -> dict[str, Any]
         "seed": seed,
         "rows": prepared.rows,
         "members": options["members"],
-        "scores": {metric: None if e is None else compared(e, metric) for metric, e in found.items()},
+        "scores": {metric: compared(e, metric) for metric, e in found.items() if e is not None},
         "fewer": {f"dge_{k}": described(by_fewer(results, k), "accuracy") for k in FEWER if k < options["members"]},
         "by_member": {name: e.by_member.tolist() for name, e in (found["accuracy"] or {}).items()},
         "generator_cpu_seconds": float(np.mean(seconds)),
@@ -60,7 +60,9 @@ def one_cell(table: str, layers: int, options: dict[str, Any]) -> dict[str, Any]
 
 def by_fewer(results: list[dict[str, Any]], k: int) -> Any:
     """DGE_k by accuracy, whose pooled value is a mean of the judges': the next k - 1 members in turn."""
-    pairs, rows = by_pair(results, "accuracy") or (np.empty((0, 0)), np.empty(0))
+    found = by_pair(results, "accuracy")
+    assert found is not None  # every judge's rows define accuracy
+    pairs, rows = found
     n = len(pairs)
     steps = (np.arange(n)[None, :] - np.arange(n)[:, None]) % n
     return crossed(np.where((steps > 0) & (steps < k), pairs, np.nan), rows)
@@ -70,9 +72,10 @@ def line(row: dict[str, Any]) -> str:
     """A row of README.md's table."""
     found = row["scores"]["accuracy"]
     cells = [f"{found[name]['value']:.3f} ± {found[name]['sd']:.3f}" for name in ("real", "naive", "dge")]
-    for name in ("naive", "dge"):
-        wrong = found[f"{name}_minus_real"]
-        cells.append("{:+.3f} ({:+.3f} to {:+.3f})".format(wrong["value"], *wrong["interval"]))
+    for metric in row["scores"]:  # AUC is not there where some judge's rows are of one class
+        for name in ("naive", "dge"):
+            wrong = row["scores"][metric][f"{name}_minus_real"]
+            cells.append("{:+.3f} ({:+.3f} to {:+.3f})".format(wrong["value"], *wrong["interval"]))
     return f"| {row['table']} | {row['layers']} | {' | '.join(cells)} |"
 
 
