@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullL
 
 from dge_ray.words import finite, ratio_text
 
+MOST_TICKS = 11
 INK, GREY, REAL, POINT = "#222222", "#8a8a8a", "#000000", "#d55e00"  # Okabe-Ito vermillion marks m-hat
 METHOD_COLOURS = {
     "dge": "#0072b2",
@@ -19,10 +20,11 @@ METHOD_COLOURS = {
 
 
 def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
-    """Log axis with the volumes as ticks, and the ratios to the real rows along the top."""
+    """Log axis with the volumes as ticks, as many as have room, and the ratios to the real rows along the top."""
     ax.set_xscale("log")
     pad = 1.12 if len(volumes) > 1 else 2.0
     ax.set_xlim(volumes[0] / pad, volumes[-1] * pad)
+    volumes = _spaced(volumes)
     axis_ticks = [(ax.xaxis, [short(v) for v in volumes])]
     if finite(n) and n:
         top = ax.secondary_xaxis("top")
@@ -36,6 +38,16 @@ def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
         axis.set_minor_locator(NullLocator())
         axis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("volume m: synthetic rows a member")
+
+
+def _spaced(volumes: np.ndarray) -> np.ndarray:
+    """The volumes, less those whose tick would touch the one before; the last is always there."""
+    apart = np.log(volumes[-1] / volumes[0]) / MOST_TICKS
+    kept = [volumes[-1]]
+    for volume in volumes[-2::-1]:
+        if np.log(kept[-1] / volume) >= apart:
+            kept.append(volume)
+    return np.array(kept[::-1])
 
 
 def short(volume: int) -> str:

@@ -15,6 +15,7 @@ from dge_ray.prepare import Prepared
 from dge_ray.rarity import least_likely
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.combine import ensemble_mean
+from dge_ray.stats.curve_shape import curve_shape
 from dge_ray.stats.joint_law import joint_law
 from dge_ray.stats.klaw_interval import enough_members, held_back, worth_its_price
 from dge_ray.stats.learning_curve import learning_curve
@@ -30,6 +31,7 @@ from dge_ray.stats.uncertainty import (
 )
 from dge_ray.storage import Folder
 from dge_ray.table.codec import TableCodec
+from dge_ray.worst_case import worst_case_volume
 
 EPSILON = 0.02  # the joint law's: share of the best cell's Brier score or mean squared error
 CONFORMAL_LEVEL = 0.9
@@ -43,7 +45,7 @@ def findings(
     choice: ReflectionPoint,
     volumes: Sequence[int],
 ) -> dict[str, Any]:
-    """The parts by key: klaw, joint_law, learning_curve, uncertainty, subgroups.
+    """The parts by key: klaw, joint_law, learning_curve, curve, volume_law, uncertainty, subgroups.
 
     Shape: `predictions` (members, volumes, rows, classes) a split, NaN for what was dropped.
     """
@@ -64,7 +66,18 @@ def findings(
         real=real["validation"],
         **keys,
     )
-    found: dict[str, Any] = {"learning_curve": asdict(curve)}
+    shape = curve_shape(
+        predictions["validation"],
+        truth["validation"],
+        volumes=volumes,
+        metric=prepared.metric,
+        tolerance=prepared.config.tolerance,
+        **keys,
+    )
+    found: dict[str, Any] = {"learning_curve": asdict(curve), "curve": asdict(shape)}
+    on_validation = (predictions["validation"], truth["validation"])
+    if law := worst_case_volume(prepared, folder, *on_validation, volumes, curve):
+        found["volume_law"] = asdict(law)
     if (costs > 0).all():
         law = joint_law(
             predictions["validation"], truth["validation"], volumes=volumes, costs=costs, epsilon=EPSILON, **keys

@@ -19,6 +19,7 @@ from dge_ray.generators.constraints import read_constraints
 from dge_ray.predictions import baseline_jobs, learner_label
 from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
+from dge_ray.stats.refine import most_volumes
 from dge_ray.storage import Folder
 from dge_ray.table import (
     Columns,
@@ -246,7 +247,11 @@ def bill(prepared: Prepared) -> dict[str, Any]:
     """What the study will cost at most, as `check` prints it."""
     members, volumes = prepared.most_members, prepared.volumes
     rows = members * volumes[-1]
-    looked_at = len(volumes) if prepared.config.search.name == "grid" else prepared.config.search.trials
+    looked_at = {
+        "grid": len(volumes),
+        "refine": most_volumes(len(volumes)),
+        "optuna": prepared.config.search.trials,
+    }[prepared.config.search.name]
     fits = members * looked_at
     baselines = baseline_jobs(members, volumes[-1], prepared.config.groups)
     on_real = prepared.n * sum(job.kind == "real" for job in baselines)

@@ -89,6 +89,7 @@ def assemble_report(
         "metric": prepared.metric,
         "members": members,
         "volumes": list(volumes),
+        "search": {"name": config.search.name, "volumes": len(volumes), "grid": len(prepared.volumes)},
         "reflection_point": {
             "volume": choice.volume,
             "ratio": choice.volume / prepared.n,

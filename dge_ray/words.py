@@ -186,34 +186,3 @@ def members_rows(report: Mapping) -> list[tuple[str, str]]:
         rows.append(("constraints", "; ".join(map(str, constraints.get("rules") or []))))
         rows.append(("share of the rows drawn that met them", number(constraints.get("met"))))
     return rows
-
-
-def summary_lines(report: Mapping) -> list[str]:
-    """6 to 12 plain lines for the end of `tune` in a terminal."""
-    point, test = report.get("reflection_point") or {}, report.get("test") or {}
-    metric, n, cost = str(report.get("metric", "risk")), train_rows(report), report.get("cost") or {}
-    lines = [
-        f"study {report.get('study')}: {report.get('generator')} generator, {report.get('learner')} learner, "
-        f"{number(n)} real training rows",
-        f"reflection point: {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)}), "
-        f"interval {interval_text(point.get('interval'))}, {point.get('status')}",
-        f"meaning: {meaning(report)}",
-        f"members: {number(point.get('members', report.get('members')))}",
-        f"risk on test: {label(metric)} {number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})",
-    ]
-    for method in list(METHODS)[1:]:
-        value, found = (test.get(method) or {}).get(metric), comparison(report, method, metric)
-        if finite(value):
-            tail = f"; DGE is {found[0]}, {number(found[1][0], signed=True)} " if found else ""
-            tail += f"({interval_text(found[1][1:], signed=True)})" if found else ""
-            lines.append(f"{METHODS[method]}: {label(metric)} {number(value)}{tail}")
-    if point.get("advice"):
-        lines.append(f"advice: {point['advice']}")
-    lines.append(
-        f"cost: {number(cost.get('rows_generated'))} rows generated, "
-        f"{number(cost.get('downstream_fits'))} downstream fits, {duration(cost.get('wall_seconds'))} wall time"
-    )
-    warnings = report.get("warnings") or []
-    if warnings:
-        lines.append(f"warnings: {len(warnings)}, the first: {warnings[0]}")
-    return [" ".join(line.split()) for line in lines]
