@@ -28,7 +28,8 @@ def worst_case_volume(
     volumes: Sequence[int],
     curve: LearningCurve,
 ) -> VolumeLaw | None:
-    """The law at this study's exponent, loss and generator; None where the learning curve is not identified.
+    """The law at this study's exponent, loss and generator; None where the learning curve is not identified, or the
+    first member's shards are not there any more.
 
     In classification by the Brier score, which is bounded. The squared error is not: its largest value seen stands in
     for U, and a larger U would give a smaller volume still.
@@ -48,6 +49,8 @@ def worst_case_volume(
         scale *= 2 * curve.curve[-1]
         bound = float(contributions("squared_error", last, truth).max())
     found = _told_apart(prepared, folder, volumes[-1])
+    if found is None:
+        return None
     law = VolumeLaw(None, None, *found, curve.exponent[0], scale, "squared_error" if regression else loss, bound)
     distance = 2 * found[0] - 1
     if found[1][0] <= 0.5:
@@ -55,7 +58,7 @@ def worst_case_volume(
     return replace(law, distance=distance, volume=least_bound(scale, law.exponent, bound, distance))
 
 
-def _told_apart(prepared: Prepared, folder: Folder, volume: int) -> tuple[float, tuple[float, float]]:
+def _told_apart(prepared: Prepared, folder: Folder, volume: int) -> tuple[float, tuple[float, float]] | None:
     """How well a classifier tells member 0's rows from real ones that its generator has not seen, target included."""
     schema = replace(prepared.schema, target=None, task=None)
     codec = TableCodec(schema)
@@ -65,7 +68,10 @@ def _told_apart(prepared: Prepared, folder: Folder, volume: int) -> tuple[float,
         return codec.encode(table.slice(0, MOST_ROWS), names)
 
     count = -(-min(volume, MOST_ROWS) // prepared.shard_rows)
-    shards = [folder.read_table(f"shards/member=000/part-{j:05d}.parquet") for j in range(count)]
+    files = [f"shards/member=000/part-{j:05d}.parquet" for j in range(count)]
+    if not all(folder.exists(file) for file in files):
+        return None
+    shards = [folder.read_table(file) for file in files]
     seed = integer(prepared.config.seed, Purpose.UTILITY, member=0, index=INDEX)
     parts = prepared.parts
     _, found = density_ratio(

@@ -61,9 +61,14 @@ def test_classification(tmp_path: Path) -> None:
     prepared, folder, keys = made_up(
         "breast_cancer", ["generator=copula", "ratios=0.25,0.5,1,2,4"], tmp_path, members=6
     )
+    assert "volume_law" not in findings(prepared, folder, **keys), "without rows there is nothing to tell apart"
+    folder.write_table("shards/member=000/part-00000.parquet", prepared.parts["train"])
     found = plain_json(findings(prepared, folder, **keys))
     json.dumps(found, allow_nan=False)
-    assert set(found) == {"klaw", "joint_law", "learning_curve", "uncertainty", "subgroups"}
+    assert set(found) == {"klaw", "joint_law", "learning_curve", "curve", "volume_law", "uncertainty", "subgroups"}
+    law = found["volume_law"]
+    assert (law["loss"], law["loss_bound"], law["volume"]) == ("brier", 1.0, None), "real rows against real rows"
+    assert found["curve"]["call"] in ("falls", "undecided") and len(found["curve"]["differences"]) == 5
     assert [row["members"] for row in found["klaw"]["held_back"]] == [4, 5, 6]
     assert found["joint_law"]["status"] in ("fitted", "unidentified")
     assert found["joint_law"]["cheapest"]["cpu_seconds"] <= found["joint_law"]["best"]["cpu_seconds"]
