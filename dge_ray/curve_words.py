@@ -84,8 +84,6 @@ def curve_rows(report: Mapping) -> list[tuple[str, str]]:
     tolerance = number(curve.get("tolerance"))
     if finite(curve.get("enough_from")):
         rows.append((f"beyond it no volume gains {tolerance} or more", _rows(curve, "enough_from", report)))
-    if finite(curve.get("plateau_from")):
-        rows.append((f"beyond it no volume differs by {tolerance} or more", _rows(curve, "plateau_from", report)))
     if noise := noise_sentence(report):
         rows.append(("noise floor", noise))
     if law := law_sentence(report):

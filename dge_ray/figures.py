@@ -90,7 +90,7 @@ def _smooth_band(ax: Axes, report: Mapping) -> None:
     band = (report.get("curve") or {}).get("band")
     if band:
         at = np.array(band["at"])
-        ax.plot(at, band["value"], color=INK, lw=0.9, label="smooth curve, and the band that holds all of it")
+        ax.plot(at, band["value"], color=INK, lw=0.9, label="smooth curve, simultaneous band")
         for edge in ("lo", "hi"):
             ax.plot(at, band[edge], color=INK, lw=0.9, ls=":")
 

@@ -60,7 +60,7 @@ def curve_shape_figure(report: Mapping) -> Figure | None:
     ax.axhspan(-bound, bound, color=GREY, alpha=0.14, lw=0, label=f"under the tolerance, {number(bound)}")
     ax.axhline(0, color=GREY, lw=1)
     ax.errorbar(m, value, [value - lo, hi - value], fmt="o-", ms=4.5, lw=1.2, elinewidth=0.9, color=DGE)
-    if finite(curve.get("plateau_from")):
+    if curve.get("call") == "plateau":
         ax.axvline(curve["plateau_from"], color=POINT, lw=1.4, label=f"flat from {curve['plateau_from']:,} rows on")
     volume = (report.get("volume_law") or {}).get("volume")
     volume_axis(ax, m.astype(int), train_rows(report))
@@ -69,7 +69,7 @@ def curve_shape_figure(report: Mapping) -> Figure | None:
         ax.axvline(np.clip(volume, left, right), color="black", lw=1.2, ls=":", label=f"worst-case law: {at:,} at most")
     ax.set_ylabel(f"{label(str(curve.get('metric')))} less its least (above 0: worse)")
     ax.set_title(f"{curve.get('call')}", fontsize=10.5, color=INK)
-    ax.legend(frameon=False, fontsize=8.5)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
     return figure
 
 
