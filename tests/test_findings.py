@@ -2,11 +2,13 @@
 and told on the page and in figures; costs are those that the files note."""
 
 import json
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from test_report import parse
 
@@ -17,7 +19,10 @@ from dge_ray.predictions import Job, tensor, write_predictions
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.report import render_html
 from dge_ray.results import choose, plain_json
+from dge_ray.stats.learning_curve import learning_curve
+from dge_ray.stats.volume_law import VolumeLaw, least_bound
 from dge_ray.storage import Folder
+from dge_ray.worst_case import worst_case_volume
 
 
 def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tuple[Prepared, Folder, dict[str, Any]]:
@@ -61,13 +66,9 @@ def test_classification(tmp_path: Path) -> None:
     prepared, folder, keys = made_up(
         "breast_cancer", ["generator=copula", "ratios=0.25,0.5,1,2,4"], tmp_path, members=6
     )
-    assert "volume_law" not in findings(prepared, folder, **keys), "without rows there is nothing to tell apart"
-    folder.write_table("shards/member=000/part-00000.parquet", prepared.parts["train"])
     found = plain_json(findings(prepared, folder, **keys))
     json.dumps(found, allow_nan=False)
-    assert set(found) == {"klaw", "joint_law", "learning_curve", "curve", "volume_law", "uncertainty", "subgroups"}
-    law = found["volume_law"]
-    assert (law["loss"], law["loss_bound"], law["volume"]) == ("brier", 1.0, None), "real rows against real rows"
+    assert set(found) == {"klaw", "joint_law", "learning_curve", "curve", "uncertainty", "subgroups"}
     assert found["curve"]["call"] in ("falls", "undecided") and len(found["curve"]["differences"]) == 5
     assert [row["members"] for row in found["klaw"]["held_back"]] == [4, 5, 6]
     assert found["joint_law"]["status"] in ("fitted", "unidentified")
@@ -93,6 +94,32 @@ def test_regression_and_few_members(tmp_path: Path) -> None:
     assert "3 volumes" in found["learning_curve"]["reason"]
     assert set(found["uncertainty"]) == {"variance", "epistemic_share_of_squared_error", "conformal"}
     parse(render_html({"study": "s", "data": {"task": "regression"}, **found}, {}))
+
+
+def test_the_worst_case_law_needs_rows_that_can_be_told_apart(tmp_path: Path) -> None:
+    prepared, folder, keys = made_up("diabetes", ["ratios=0.125,0.25,0.5,1"], tmp_path, members=3)
+    validation, y = keys["predictions"]["validation"], keys["truth"]["validation"]
+    curve = learning_curve(validation, y, task="regression", volumes=keys["volumes"])
+    assert curve.metric == "rmse"
+
+    def law(status: str = "fitted") -> VolumeLaw | None:
+        known = replace(curve, status=status, exponent=(0.7, 0.5, 0.9), scale=50.0)
+        return worst_case_volume(prepared, folder, validation, y, keys["volumes"], known)
+
+    assert law() is None, "without rows there is nothing to tell apart"
+    train = prepared.parts["train"]
+    folder.write_table("shards/member=000/part-00000.parquet", train)
+    found = law()
+    assert found is not None and found.volume is None and found.accuracy < 0.65, "real rows against real rows"
+    assert law("unidentified") is None
+    place = train.schema.get_field_index("s5")
+    strange = train.set_column(place, "s5", pa.array(2.0 * train["s5"].to_numpy()))
+    folder.write_table("shards/member=000/part-00000.parquet", strange)
+    found = law()
+    assert found is not None and found.volume is not None and found.distance is not None
+    worst = float(((validation[:, -1].mean(axis=0)[:, 0] - y) ** 2).max())
+    assert found.loss_bound == pytest.approx(worst, rel=1e-5)
+    assert found.volume == pytest.approx(least_bound(2 * curve.curve[-1] * 50.0, 0.7, worst, found.distance), rel=1e-4)
 
 
 def test_costs_are_those_of_the_files(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def coarse_volumes(grid: ArrayLike) -> list[int]:
     """The first round: both ends, and volumes between them that are even on the log scale.
 
     >>> coarse_volumes(range(100, 3001, 100))
-    [100, 200, 500, 1300, 3000]
+    [100, 200, 600, 1300, 3000]
     """
     volumes = np.asarray(grid, dtype=np.float64)
     wanted = np.geomspace(volumes[0], volumes[-1], COARSE)
