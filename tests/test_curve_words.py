@@ -8,7 +8,7 @@ import pytest
 from test_report import parse
 
 from dge_ray.curve_words import call_sentence, law_sentence, noise_sentence
-from dge_ray.figures import draw
+from dge_ray.figures import error_by_volume
 from dge_ray.figures_laws import draw_laws
 from dge_ray.report import render_html, summary_lines
 
@@ -68,9 +68,14 @@ def test_every_call_is_said_with_its_interval(call: str, changed: dict, said: st
 
 
 def test_the_figures_are_drawn_and_explained() -> None:
-    figures = draw(report(), fake_study.surface())
-    assert "curve_shape" in figures
-    assert "What the curve does" in " ".join(parse(render_html(report(), figures)).text)
+    drawn = error_by_volume(report(), fake_study.surface())
+    assert drawn is not None
+    validation, test = drawn.axes[:2]
+    name = "smooth curve, simultaneous band"
+    assert name in validation.get_legend_handles_labels()[1] and name not in test.get_legend_handles_labels()[1]
+    shape = draw_laws(report())["curve_shape"]
+    assert shape is not None and shape.axes[0].get_title() == "rise"
+    assert "What the curve does" in " ".join(parse(render_html(report(), {"curve_shape": b""})).text)
 
 
 def test_the_noise_floor_says_what_would_halve_it() -> None:
