@@ -52,8 +52,8 @@ def worst_case_volume(
     if found is None:
         return None
     law = VolumeLaw(None, None, *found, curve.exponent[0], scale, "squared_error" if regression else loss, bound)
-    distance = 2 * found[0] - 1
-    if found[1][0] <= 0.5:
+    distance = 2 * found[1][0] - 1
+    if distance <= 0:
         return law
     return replace(law, distance=distance, volume=least_bound(scale, law.exponent, bound, distance))
 

@@ -19,8 +19,9 @@ from dge_ray.errors import InputError
 
 @dataclass(frozen=True)
 class VolumeLaw:
-    """`volume`: the larger of the two m0, so at most this. `distance`: TV at least this. `accuracy`: the classifier's,
-    with its 95 % interval. `volume` and `distance` are None where the classifier cannot tell the two laws apart."""
+    """`volume`: the larger of the two m0, so at most this. `distance`: TV at least this, from the lower end of the
+    classifier's `accuracy`, given with its 95 % interval. `volume` and `distance` are None where the classifier cannot
+    tell the two laws apart."""
 
     volume: float | None
     distance: float | None

@@ -1,6 +1,6 @@
 """The curve over volumes: does its band hold all of it, and how often are its calls wrong, on simulated surfaces.
 
-    python experiments/coverage/curves.py [replicates=60] [seed=0] [grids=doubling,dense] --json FILE
+    python experiments/coverage/curves.py [replicates=40] [seed=0] [grids=doubling,dense] --json FILE
 
 Five surfaces (see `surfaces`; `flat` has no bias, only its members' variance), 4 and 8 members, 300 and 3,000 rows, on
 the 8 doublings and, for 8 members and 300 rows, on ratios 1 to 30 one by one. Fresh members and rows a replicate. A row
@@ -8,7 +8,7 @@ of the output: shares of replicates in which the band held the true curve at all
 held the true one, the intervals of the differences all held, and in which what was called or claimed was wrong: a rise
 of a curve whose largest volume is no worse than the best, a volume that the curve is called flat (or enough) from,
 though some larger one truly differs (gains) by the tolerance or more. Then the calls themselves. Tolerance: 1 % of the
-risk. About 2 CPU-minutes.
+risk. About 1 CPU-minute.
 """
 
 import json
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> None:
     """Parse key=value arguments and --json FILE, run, write."""
     options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     file = Path(arguments[arguments.index("--json") + 1]) if "--json" in arguments else None
-    replicates, seed = int(options.get("replicates", 60)), int(options.get("seed", 0))
+    replicates, seed = int(options.get("replicates", 40)), int(options.get("seed", 0))
     grids = options.get("grids", "doubling,dense").split(",")
     cells = [("doubling", *cell) for cell in product((*NAMES, "flat"), (4, 8), (300, 3000))]
     cells += [("dense", name, 8, 300) for name in (*NAMES, "flat")]
