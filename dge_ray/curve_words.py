@@ -32,7 +32,7 @@ def call_sentence(report: Mapping) -> str:
             f"{number(curve['tolerance'])} or more"
         )
     if curve["call"] == "falls":
-        return f"the curve still falls at {last} rows: {against}"
+        return f"the curve still falls at {last} rows: its last doubling gains, by a paired test"
     return f"rise, plateau or fall is undecided: at {last} rows the error is {against}"
 
 
