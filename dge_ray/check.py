@@ -8,6 +8,7 @@ from dge_ray.errors import InputError, nearest
 from dge_ray.folder import IDENTITY, check_folder, resolved, study_folder
 from dge_ray.predictions import Job, baseline_jobs, dropped_file, finished
 from dge_ray.prepare import Prepared, prepare
+from dge_ray.stats.refine import most_volumes
 from dge_ray.storage import Folder
 
 
@@ -59,7 +60,11 @@ def bill(prepared: Prepared) -> dict[str, Any]:
     """What the study will cost at most, as `check` prints it."""
     members, volumes = prepared.most_members, prepared.volumes
     rows = members * volumes[-1]
-    looked_at = len(volumes) if prepared.config.search.name == "grid" else prepared.config.search.trials
+    looked_at = {
+        "grid": len(volumes),
+        "refine": most_volumes(len(volumes)),
+        "optuna": prepared.config.search.trials,
+    }[prepared.config.search.name]
     fits, learners = members * looked_at, len(prepared.config.learners)  # fits of one learner
     baselines = baseline_jobs(members, volumes[-1], prepared.config.groups, raw="raw" in prepared.parts)
     real = {"real": prepared.n, "raw": prepared.base}

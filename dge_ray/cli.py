@@ -29,8 +29,8 @@ USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 KEYS = (
     "Keys: study=NAME storage=DIR|URI seed=0 members=auto|8 ratios=0.5,1,2 generator=NAME learner=NAME|[a,b] "
     "rows=synthetic|augmented target=COLUMN split_column=COLUMN drop=a,b columns.NAME=KIND metric=NAME "
-    "search=grid|optuna; dotted keys reach the rest (generator.epochs=8). `dge-ray check SOURCE` prints every key with "
-    "its value."
+    "search=grid|refine|optuna; dotted keys reach the rest (generator.epochs=8). `dge-ray check SOURCE` prints every "
+    "key with its value."
 )
 Source = Annotated[
     str,
@@ -67,7 +67,7 @@ def tune(source: Source, words: Words = None, as_json: AsJson = False) -> None:
     from dge_ray.config import read_config
     from dge_ray.log import JsonProgress
     from dge_ray.study import run_study
-    from dge_ray.words import summary_lines
+    from dge_ray.summary import summary_lines
 
     config, progress = read_config(source, words or []), None
     if config.log == "json":
@@ -124,7 +124,7 @@ def report(study: StudyName, words: Storage = None, as_json: AsJson = False) -> 
     """Rebuild report.html and the figures of a study from its files."""
     from dge_ray.config import parse_words
     from dge_ray.results import rebuild_report
-    from dge_ray.words import summary_lines
+    from dge_ray.summary import summary_lines
 
     rebuilt, where = rebuild_report(study, parse_words(words or []))
     _print(rebuilt, as_json, lambda: [*summary_lines(rebuilt), f"report: {where}"])

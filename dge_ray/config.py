@@ -106,7 +106,7 @@ class Learner(Frozen):
 class Search(Frozen):
     """How volumes are searched."""
 
-    name: Literal["grid", "optuna"] = Field(default="grid", description="grid or optuna")
+    name: Literal["grid", "refine", "optuna"] = Field(default="grid", description="grid, refine or optuna")
     trials: int = Field(
         default=8,
         ge=1,
@@ -158,7 +158,7 @@ class StudyConfig(Frozen):
         description="a learner's name, or name and settings; several, as [a,b], each have their volumes searched",
     )
     search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
-        default_factory=lambda: Search(), description="grid or optuna, or name, trials and drop_hopeless"
+        default_factory=lambda: Search(), description="grid, refine or optuna, or name, trials and drop_hopeless"
     )
     target: Annotated[str, BeforeValidator(_text)] | None = Field(None, description="a column's name")
     split_column: Annotated[str, BeforeValidator(_text)] | None = Field(

@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullL
 
 from dge_ray.words import finite, ratio_text
 
+MOST_TICKS = 11
 INK, GREY, REAL, POINT = "#222222", "#8a8a8a", "#000000", "#d55e00"  # Okabe-Ito vermillion marks m-hat
 METHOD_COLOURS = {
     "dge": "#0072b2",
@@ -20,7 +21,8 @@ METHOD_COLOURS = {
 
 
 def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
-    """Log axis with the volumes as ticks, and the ratios to the real rows along the top; 0 stands beside it."""
+    """Log axis with the volumes as ticks, as many as have room, and the ratios to the real rows along the top; 0 is
+    beside it."""
     pad = 1.12 if len(volumes) > 1 else 2.0
     if volumes[0]:
         ax.set_xscale("log")
@@ -28,6 +30,7 @@ def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
     else:
         ax.set_xscale("symlog", linthresh=volumes[1], linscale=0.5)
         ax.set_xlim(-0.1 * volumes[1], volumes[-1] * pad)
+    volumes = _spaced(volumes)
     axis_ticks = [(ax.xaxis, [short(v) for v in volumes])]
     if finite(n) and n:
         top = ax.secondary_xaxis("top")
@@ -41,6 +44,17 @@ def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
         axis.set_minor_locator(NullLocator())
         axis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("volume m: synthetic rows a member")
+
+
+def _spaced(volumes: np.ndarray) -> np.ndarray:
+    """The volumes, less those whose tick would touch the one before; the last and 0 are always there."""
+    drawn = volumes[volumes > 0]
+    apart = np.log(drawn[-1] / drawn[0]) / MOST_TICKS
+    kept = [drawn[-1]]
+    for volume in drawn[-2::-1]:
+        if np.log(kept[-1] / volume) >= apart:
+            kept.append(volume)
+    return np.array([*volumes[volumes == 0], *kept[::-1]])
 
 
 def short(volume: int) -> str:

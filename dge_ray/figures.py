@@ -70,6 +70,8 @@ def error_by_volume(report: Mapping, surface: pa.Table) -> Figure | None:
             if len(cells.volumes) == 1:  # a band over one volume has no width
                 ax.errorbar(cells.volumes, value, band, color=colour, capsize=3)
             ax.fill_between(cells.volumes, value - band, value + band, color=colour, alpha=0.09, lw=0)
+        if split == "validation":
+            _smooth_band(ax, report)
         _mark_reflection(ax, report)
         real = ((report.get("test") or {}).get("real") or {}).get(metric)
         if split == "test" and finite(real):
@@ -84,6 +86,16 @@ def error_by_volume(report: Mapping, surface: pa.Table) -> Figure | None:
         [handles[text] for text in order], order, loc="outside lower center", ncols=min(len(order), 8), frameon=False
     )
     return figure
+
+
+def _smooth_band(ax: Axes, report: Mapping) -> None:
+    """The smooth curve of all members and its simultaneous band."""
+    band = (report.get("curve") or {}).get("band")
+    if band:
+        at = np.array(band["at"])
+        ax.plot(at, band["value"], color=INK, lw=0.9, label="smooth curve, simultaneous band")
+        for edge in ("lo", "hi"):
+            ax.plot(at, band[edge], color=INK, lw=0.9, ls=":")
 
 
 def error_by_members(report: Mapping, surface: pa.Table) -> Figure | None:

@@ -17,6 +17,7 @@ DGE = METHOD_COLOURS["dge"]
 def draw_laws(report: Mapping) -> dict[str, Figure | None]:
     """Every figure that the report's laws allow, by name."""
     return {
+        "curve_shape": curve_shape_figure(report),
         "held_back_members": held_back_members(report),
         "learning_curve": learning_curve_figure(report),
         "calibration": calibration_figure(report),
@@ -42,6 +43,33 @@ def held_back_members(report: Mapping) -> Figure | None:
     ax.set_xlabel("members K, held back")
     ax.set_ylabel(f"{label(str(law.get('metric')))}, test")
     ax.legend(frameon=False, fontsize=8.5)
+    return figure
+
+
+def curve_shape_figure(report: Mapping) -> Figure | None:
+    """Every volume's risk less that at the reflection point, with intervals over all pairs and the tolerance."""
+    curve = report.get("curve") or {}
+    rows = curve.get("differences") or []
+    if len(rows) < 2:
+        return None
+    figure = Figure(figsize=(6.4, 3.9), layout="constrained")
+    ax = figure.subplots()
+    style(ax)
+    m, value, lo, hi = np.array([[row[name] for name in ("volume", "value", "lo", "hi")] for row in rows], float).T
+    bound = curve["tolerance"]
+    ax.axhspan(-bound, bound, color=GREY, alpha=0.14, lw=0, label=f"under the tolerance, {number(bound)}")
+    ax.axhline(0, color=GREY, lw=1)
+    ax.errorbar(m, value, [value - lo, hi - value], fmt="o-", ms=4.5, lw=1.2, elinewidth=0.9, color=DGE)
+    if curve.get("call") == "plateau":
+        ax.axvline(curve["plateau_from"], color=POINT, lw=1.4, label=f"flat from {curve['plateau_from']:,} rows on")
+    volume = (report.get("volume_law") or {}).get("volume")
+    volume_axis(ax, m.astype(int), base_rows(report))
+    if finite(volume):
+        at, (left, right) = round(volume), ax.get_xlim()
+        ax.axvline(np.clip(volume, left, right), color="black", lw=1.2, ls=":", label=f"worst-case law: {at:,} at most")
+    ax.set_ylabel(f"{label(str(curve.get('metric')))} less its least (above 0: worse)")
+    ax.set_title(f"{curve.get('call')}", fontsize=10.5, color=INK)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
     return figure
 
 

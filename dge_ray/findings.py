@@ -16,6 +16,7 @@ from dge_ray.prepare import Prepared
 from dge_ray.rarity import least_likely
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.combine import ensemble_mean
+from dge_ray.stats.curve_shape import curve_shape
 from dge_ray.stats.joint_law import joint_law
 from dge_ray.stats.klaw_interval import enough_members, held_back, worth_its_price
 from dge_ray.stats.learning_curve import learning_curve
@@ -31,13 +32,14 @@ from dge_ray.stats.uncertainty import (
 )
 from dge_ray.storage import Folder
 from dge_ray.table.codec import TableCodec
+from dge_ray.worst_case import worst_case_volume
 
 EPSILON = 0.02  # the joint law's: share of the best cell's Brier score or mean squared error
 CONFORMAL_LEVEL = 0.9
 
 
 def findings(one: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The parts by key, of one learner: klaw, joint_law, learning_curve, uncertainty, subgroups."""
+    """The parts by key, of one learner: klaw, joint_law, learning_curve, curve, volume_law, uncertainty, subgroups."""
     prepared, predictions, choice, volumes = one.prepared, one.predictions, one.choice, one.volumes
     test = np.asarray(predictions["test"][:, choice.index], dtype=np.float64)
     costs = member_costs(folder, prepared.label, len(test), volumes, prepared.shard_rows)
@@ -49,6 +51,17 @@ def findings(one: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> d
     rivals = {"naive_ensemble": naive, "real": real["test"]}
     keys = {"task": prepared.task, "seed": prepared.config.seed}
     found: dict[str, Any] = {}
+    drawn = np.flatnonzero(np.array(volumes))  # raw rows alone, volume 0, are on no curve over log m
+    if len(drawn):
+        shape = curve_shape(
+            predictions["validation"][:, drawn],
+            truth["validation"],
+            volumes=[volumes[i] for i in drawn],
+            metric=prepared.metric,
+            tolerance=prepared.config.tolerance,
+            **keys,
+        )
+        found["curve"] = asdict(shape)
     if not prepared.augmented:  # the laws are of synthetic rows alone
         curve = learning_curve(
             predictions["validation"],
@@ -59,6 +72,9 @@ def findings(one: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> d
             **keys,
         )
         found["learning_curve"] = asdict(curve)
+        on_validation = (predictions["validation"], truth["validation"])
+        if worst := worst_case_volume(prepared, folder, *on_validation, volumes, curve):
+            found["volume_law"] = asdict(worst)
     if not prepared.augmented and (costs > 0).all():
         law = joint_law(
             predictions["validation"], truth["validation"], volumes=volumes, costs=costs, epsilon=EPSILON, **keys

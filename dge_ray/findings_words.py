@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dge_ray.curve_words import CURVE_CAPTION, curve_rows
 from dge_ray.stats.learning_curve import TOO_SLOW
 from dge_ray.stats.subgroups import FEWEST_ROWS
 from dge_ray.words import NOTHING, finite, interval_text, label, number
@@ -10,6 +11,7 @@ from dge_ray.words import NOTHING, finite, interval_text, label, number
 SHOWN_GROUPS = 10  # of the table of groups; the others are folded away
 
 FINDINGS_CAPTIONS = {
+    "curve_shape": CURVE_CAPTION,
     "held_back_members": (
         "Members held back",
         "The law in K put to the test: errors predicted from the first half of the members alone, with 95 % intervals "
@@ -38,6 +40,7 @@ FINDINGS_CAPTIONS = {
 def findings_rows(report: Mapping) -> dict[str, list[tuple[str, str]]]:
     """Sections by title, each name and value for people; those the report lacks are not there."""
     parts = {
+        "The curve over volumes": curve_rows(report),
         "Law in members and volume": _joint_rows(report.get("joint_law") or {}),
         "More rows, or a better generator?": _curve_rows(report.get("learning_curve") or {}),
         "Enough members?": _members_rows(report.get("klaw") or {}),

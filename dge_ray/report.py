@@ -12,6 +12,7 @@ from typing import Any
 from dge_ray.findings_words import FINDINGS_CAPTIONS, SHOWN_GROUPS, findings_rows, group_cells
 from dge_ray.learner_words import LEARNER_CAPTIONS, learner_cells
 from dge_ray.style import STYLE
+from dge_ray.summary import summary_lines
 from dge_ray.words import (
     GLOSSARY,
     METHODS,
@@ -28,7 +29,6 @@ from dge_ray.words import (
     method_names,
     number,
     ratio_text,
-    summary_lines,
     train_rows,
     verdict,
 )
@@ -40,8 +40,9 @@ CAPTIONS = {
         "Error against volume",
         "Each line is an ensemble of K members; the shade is ±1.96 standard errors of a cell. Read the lowest point of "
         "the darkest line: the vertical line marks it, the vertical band is its interval. Left is the validation split "
-        "on which the volume was chosen, right the test split, on which it is reported; the dashed line is the same "
-        "learner trained on the real rows.",
+        "on which the volume was chosen, with a smooth curve through the darkest line and, dotted, the band that holds "
+        "all of the curve at once; right the test split, on which it is reported; the dashed line is the same learner "
+        "trained on the real rows.",
     ),
     "error_by_members": (
         "Error against members",

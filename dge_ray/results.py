@@ -91,6 +91,11 @@ def assemble_report(
         "metric": prepared.metric,
         "members": members,
         "volumes": list(chosen.volumes),
+        "search": {
+            "name": config.search.name,
+            "volumes": len(chosen.volumes),
+            "grid": len(prepared.volumes),
+        },
         "reflection_point": {
             "volume": choice.volume,
             "ratio": choice.volume / prepared.base,

@@ -4,6 +4,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from dge_ray.outcomes import Outcome, best_on_validation
 from dge_ray.predictions import Job, dropped_file, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
+from dge_ray.refining import refined_volumes
 from dge_ray.results import assemble_report, choose, surface_table, write_report
 from dge_ray.stats.klaw import gain_of_doubling
 from dge_ray.stats.klaw_interval import next_members
@@ -227,15 +229,24 @@ class Study:
             metric=prepared.metric,
             lower_is_better=prepared.lower_is_better,
         )
-        volumes = engine.search(
+        look = partial(
+            engine.search,
             spec,
             self.truth["validation"],
-            searcher=config.search.name,
-            volumes=prepared.volumes,
             trials=config.search.trials,
             dropped=frozenset(self.dropped),
             on_report=self._on_report(engine, prepared, members),
         )
+        if config.search.name == "refine":
+            volumes = refined_volumes(
+                prepared,
+                self.truth["validation"],
+                look=lambda batch: look(searcher="grid", volumes=batch),
+                predictions=lambda done: self.predictions(prepared, members, done)["validation"],
+                say=self.progress.say,
+            )
+        else:
+            volumes = look(searcher=config.search.name, volumes=prepared.volumes)
         self._check_whole(engine, prepared.label, members, volumes)
         return volumes
 

@@ -2,15 +2,19 @@
 and told on the page and in figures; costs are those that the files note."""
 
 import json
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.stats import binomtest
 from test_report import parse
 
+from dge_ray import worst_case
 from dge_ray.config import read_config
 from dge_ray.figures_laws import draw_laws
 from dge_ray.findings import findings, member_costs
@@ -20,7 +24,8 @@ from dge_ray.predictions import Job, tensor, write_predictions
 from dge_ray.prepare import prepare
 from dge_ray.report import render_html
 from dge_ray.results import choose, plain_json
-from dge_ray.stats.learning_curve import TOO_SLOW
+from dge_ray.stats.learning_curve import TOO_SLOW, learning_curve
+from dge_ray.stats.volume_law import VolumeLaw, least_bound
 from dge_ray.storage import Folder
 from dge_ray.words import number
 
@@ -65,7 +70,8 @@ def test_classification(tmp_path: Path) -> None:
     folder, one, truth = made_up("breast_cancer", ["generator=copula", "ratios=0.25,0.5,1,2,4"], tmp_path, members=6)
     prepared, found = one.prepared, plain_json(findings(one, folder, truth))
     json.dumps(found, allow_nan=False)
-    assert set(found) == {"klaw", "joint_law", "learning_curve", "uncertainty", "subgroups"}
+    assert set(found) == {"klaw", "joint_law", "learning_curve", "curve", "uncertainty", "subgroups"}
+    assert found["curve"]["call"] in ("falls", "undecided") and len(found["curve"]["differences"]) == 5
     assert [row["members"] for row in found["klaw"]["held_back"]] == [4, 5, 6]
     assert found["joint_law"]["status"] in ("fitted", "unidentified")
     assert found["joint_law"]["cheapest"]["cpu_seconds"] <= found["joint_law"]["best"]["cpu_seconds"]
@@ -159,6 +165,33 @@ def test_figures_of_the_laws_are_named_and_left_out_where_they_are_not_known() -
     assert set(curve) == {"error = D m^-a + C", gained, "floor C (log loss), whatever the rows"}
     _, curve = said({**JOINT, "status": "unidentified", "reason": TOO_SLOW}, [0.0, 0.0, 0.2564])
     assert set(curve) == {"error = D m^-a + C", gained}
+
+
+def test_the_worst_case_law_needs_rows_that_can_be_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared, folder, keys = made_up("diabetes", ["ratios=0.125,0.25,0.5,1"], tmp_path, members=3)
+    validation, y = keys["predictions"]["validation"], keys["truth"]["validation"]
+    curve = learning_curve(validation, y, task="regression", volumes=keys["volumes"])
+    assert curve.metric == "rmse"
+
+    def law(status: str = "fitted") -> VolumeLaw | None:
+        known = replace(curve, status=status, exponent=(0.7, 0.5, 0.9), scale=50.0)
+        return worst_case.worst_case_volume(prepared, folder, validation, y, keys["volumes"], known)
+
+    assert law() is None, "without rows there is nothing to tell apart"
+    train = prepared.parts["train"]
+    place = train.schema.get_field_index("s5")
+    strange = train.set_column(place, "s5", pa.array(2.0 * train["s5"].to_numpy()))
+    folder.write_table("shards/member=000/part-00000.parquet", strange)
+    found = law()
+    assert found is not None and found.volume is not None and found.distance is not None
+    worst = float(((validation[:, -1].mean(axis=0)[:, 0] - y) ** 2).max())
+    assert found.loss_bound == pytest.approx(worst, rel=1e-5)
+    assert found.volume == pytest.approx(least_bound(2 * curve.curve[-1] * 50.0, 0.7, worst, found.distance), rel=1e-4)
+    assert law("unidentified") is None
+    blind = SimpleNamespace(c2st=0.52, c2st_interval=(0.47, 0.57))
+    monkeypatch.setattr(worst_case, "density_ratio", lambda *_, **__: (None, blind))
+    found = law()
+    assert found is not None and (found.volume, found.distance, found.accuracy) == (None, None, 0.52)
 
 
 def test_costs_are_those_of_the_files(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ from dge_ray.report import render_html
 from dge_ray.results import choose
 from dge_ray.stats.losses import metric_value
 from dge_ray.storage import Folder
-from dge_ray.words import summary_lines, verdict
+from dge_ray.summary import summary_lines
+from dge_ray.words import verdict
 
 
 @pytest.fixture(scope="module")

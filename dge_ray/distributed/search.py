@@ -1,6 +1,7 @@
 """The search over volumes: a Tune trial is a volume, its training iterations are K = 1, 2, ... members."""
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -110,7 +111,7 @@ def search_volumes(
                 mode="min" if spec.lower_is_better else "max",
             ),
             run_config=ray.tune.RunConfig(
-                storage_path=scratch,
+                storage_path=tempfile.mkdtemp(dir=scratch),  # a search may come in rounds
                 name=spec.label,
                 verbose=0,
                 stop=stop,

@@ -5,6 +5,8 @@ squares would believe those directions, and intervals from 4 members held in .67
 part is therefore smoothed: the variance at each volume as it is, correlations as rho to the power of the distance in
 doublings. That is the form that nested rows have (a running mean over prefixes is Markov). Rows are many; their part
 stays as estimated. The members' variance is not lessened by what rows and members share, which errs on the wide side.
+Where volumes lie closer than half a doubling, neighbours also differ by what each fit has of its own (a learner is no
+smooth function of its rows), so there the correlation is a share of that power, both fitted to all pairs.
 """
 
 from dataclasses import dataclass
@@ -13,6 +15,10 @@ import numpy as np
 
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.twoway import TwoWay
+from dge_ray.stats.volumes import root
+
+CLOSE = 0.5  # doublings
+RHOS = np.linspace(0.01, 1.0, 100)
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,10 @@ class CurveErrors:
         """Draws of the errors: rows normal, members multivariate t with K - 1 degrees of freedom, and independent
         errors of variance `extra` at each statistic. Shape: -> (count, T)."""
         generator, width = numpy_generator(seed, Purpose.INTERVAL), len(self.rows)
-        errors = generator.standard_normal((count, width)) @ _root(self.rows)
+        errors = generator.standard_normal((count, width)) @ root(self.rows)
         freedom = self.n_members - 1
         scale = np.sqrt(freedom / generator.chisquare(freedom, size=count))
-        errors += scale[:, None] * (generator.standard_normal((count, width)) @ _root(self.members))
+        errors += scale[:, None] * (generator.standard_normal((count, width)) @ root(self.members))
         return errors + np.sqrt(extra) * generator.standard_normal((count, width))
 
 
@@ -58,11 +64,21 @@ def _smoothed(covariance: np.ndarray, steps: np.ndarray) -> np.ndarray:
     deviation = np.sqrt(np.diag(covariance))
     if len(steps) < 2 or not deviation.all():  # members that agree at some volume: nothing to smooth there
         return covariance
-    near = np.diag(covariance, 1) / (deviation[1:] * deviation[:-1])
-    rho = float(np.mean(np.clip(near, 0.0, 0.999) ** (1 / np.diff(steps))))
-    return np.outer(deviation, deviation) * rho ** np.abs(steps[:, None] - steps)
+    correlation = np.clip(covariance / np.outer(deviation, deviation), 0.0, 0.999)
+    if np.diff(steps).min() < CLOSE:
+        shared, rho = _decay(correlation, steps)
+    else:
+        shared, rho = 1.0, float(np.mean(np.diag(correlation, 1) ** (1 / np.diff(steps))))
+    smooth = shared * rho ** np.abs(steps[:, None] - steps)
+    np.fill_diagonal(smooth, 1.0)
+    return np.outer(deviation, deviation) * smooth
 
 
-def _root(covariance: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+def _decay(correlation: np.ndarray, steps: np.ndarray) -> tuple[float, float]:
+    """(share, rho) of share * rho ** distance, by least squares over all pairs."""
+    first, second = np.triu_indices(len(steps), 1)
+    powers = RHOS[:, None] ** (steps[second] - steps[first])
+    seen = correlation[first, second]
+    shares = np.clip(powers @ seen / (powers**2).sum(axis=1), 0.0, 1.0)
+    best = int(((shares[:, None] * powers - seen) ** 2).sum(axis=1).argmin())
+    return float(shares[best]), float(RHOS[best])

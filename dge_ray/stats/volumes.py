@@ -44,16 +44,16 @@ class VolumeRisks:
         """
         generator = numpy_generator(seed, Purpose.INTERVAL)
         width = len(self.risks)
-        errors = generator.standard_normal((count, width)) @ _root(self.spread.rows)
+        errors = generator.standard_normal((count, width)) @ root(self.spread.rows)
         if self.n_members > 1:
             freedom = self.n_members - 1
             scale = np.sqrt(freedom / generator.chisquare(freedom, size=count))
-            normal = generator.standard_normal((count, width)) @ _root(self.spread.added_by_members())
+            normal = generator.standard_normal((count, width)) @ root(self.spread.added_by_members())
             errors += scale[:, None] * normal
         return errors
 
 
-def _root(covariance: np.ndarray) -> np.ndarray:
+def root(covariance: np.ndarray) -> np.ndarray:
     """The symmetric square root of a positive semi-definite matrix."""
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T

@@ -25,47 +25,61 @@ NAMES = ("sharp", "mild", "plateau", "edge")
 ROUGH = 0.4  # share of the members' variance that is roughness
 FLOOR = 0.1  # length of the bias common to all volumes (its square is 1 % of the noise)
 
-_STEP = np.log2(RATIOS)  # -2 .. 5
-_LENGTHS = {
-    # the part of |B_m| that changes with the volume, in the noise's standard deviations
-    "sharp": 0.20 * (_STEP - 1.0),
-    "mild": 0.06 * (_STEP - 1.0),
-    "plateau": 0.20 * 2.0 ** (-(_STEP + 2) / 2) + 0.01 * np.maximum(_STEP - 2, 0),
-    "edge": np.sqrt(0.03 * (6.0 - _STEP)),
-}
-_FIT = 0.15 / RATIOS**0.7  # a member's variance from its m rows; decreasing in m
-_FOLLOW = np.sqrt(0.06 * RATIOS / (1 + RATIOS))  # how far the learner follows the generator's own error
+
+def _length(name: str, ratios: np.ndarray) -> np.ndarray:
+    """The part of |B_m| that changes with the volume, in the noise's standard deviations."""
+    step = np.log2(ratios)  # -2 .. 5
+    return {
+        "sharp": 0.20 * (step - 1.0),
+        "mild": 0.06 * (step - 1.0),
+        "plateau": 0.20 * 2.0 ** (-(step + 2) / 2) + 0.01 * np.maximum(step - 2, 0),
+        "edge": np.sqrt(0.03 * (6.0 - step)),
+        "flat": 0.0 * step,
+    }[name]
+
+
+def _fit(ratios: np.ndarray) -> np.ndarray:
+    """A member's variance from its m rows; decreasing in m."""
+    return 0.15 / ratios**0.7
+
+
+def _follow(ratios: np.ndarray) -> np.ndarray:
+    """How far the learner follows the generator's own error."""
+    return np.sqrt(0.06 * ratios / (1 + ratios))
 
 
 @dataclass(frozen=True)
 class Surface:
-    """One of the four shapes."""
+    """One of the four shapes, or `flat` (no bias at all: members' variance alone), at some ratios."""
 
     name: str
+    ratios: tuple[float, ...] = tuple(RATIOS)
 
-    def risk(self, members: int) -> np.ndarray:
-        """The true mean squared error of `members` members at every volume. Shape: -> (8,)."""
-        return 1.0 + FLOOR**2 + _LENGTHS[self.name] ** 2 + (_FIT + _FOLLOW**2) / members
+    def risk(self, members: int, at: np.ndarray | None = None) -> np.ndarray:
+        """The true mean squared error of `members` members, at the ratios or at others. Shape: -> (V,)."""
+        ratios = np.array(self.ratios) if at is None else at
+        variance = _fit(ratios) + _follow(ratios) ** 2
+        return 1.0 + FLOOR**2 + _length(self.name, ratios) ** 2 + variance / members
 
     def best(self, members: int) -> int:
-        """Place of the true reflection point in VOLUMES."""
+        """Place of the true reflection point among the ratios."""
         return int(np.argmin(self.risk(members)))
 
     def draw(self, members: int, rows: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Fresh members and fresh rows: predictions (members, 8, rows, 1) and y (rows,)."""
-        count = len(RATIOS)
+        """Fresh members and fresh rows: predictions (members, V, rows, 1) and y (rows,)."""
         x = generator.standard_normal((rows, DIRECTIONS))
-        bias = np.zeros((count, DIRECTIONS))
-        bias[:, 0], bias[:, 1] = FLOOR, _LENGTHS[self.name]
-        own = _nested(generator, (members, DIRECTIONS)) * np.sqrt((1 - ROUGH) / DIRECTIONS)  # (8, K, J)
+        bias = np.zeros((len(self.ratios), DIRECTIONS))
+        bias[:, 0], bias[:, 1] = FLOOR, _length(self.name, np.array(self.ratios))
+        own = self._nested(generator, (members, DIRECTIONS)) * np.sqrt((1 - ROUGH) / DIRECTIONS)  # (V, K, J)
         predictions = np.einsum("mkj,nj->kmn", bias[:, None] + own, x, optimize=True)
-        predictions += (_nested(generator, (members, rows)) * np.sqrt(ROUGH)).swapaxes(0, 1)
+        predictions += (self._nested(generator, (members, rows)) * np.sqrt(ROUGH)).swapaxes(0, 1)
         return predictions[..., None], generator.standard_normal(rows)
 
-
-def _nested(generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Unit-scale member errors at the 8 volumes: variance _FIT + _FOLLOW^2. Shape: -> (8, *shape)."""
-    increments = np.sqrt(_FIT - np.r_[_FIT[1:], 0.0])  # from the largest volume back: independent increments
-    steps = generator.standard_normal((len(_FIT), *shape)) * increments[:, None, None]
-    fitted = np.cumsum(steps[::-1], axis=0)[::-1]
-    return fitted + _FOLLOW[:, None, None] * generator.standard_normal(shape)
+    def _nested(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+        """Unit-scale member errors at the volumes: variance _fit + _follow^2. Shape: -> (V, *shape)."""
+        ratios = np.array(self.ratios)
+        fit = _fit(ratios)
+        increments = np.sqrt(fit - np.r_[fit[1:], 0.0])  # from the largest volume back: independent increments
+        steps = generator.standard_normal((len(fit), *shape)) * increments[:, None, None]
+        fitted = np.cumsum(steps[::-1], axis=0)[::-1]
+        return fitted + _follow(ratios)[:, None, None] * generator.standard_normal(shape)
