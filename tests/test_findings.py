@@ -168,14 +168,14 @@ def test_figures_of_the_laws_are_named_and_left_out_where_they_are_not_known() -
 
 
 def test_the_worst_case_law_needs_rows_that_can_be_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared, folder, keys = made_up("diabetes", ["ratios=0.125,0.25,0.5,1"], tmp_path, members=3)
-    validation, y = keys["predictions"]["validation"], keys["truth"]["validation"]
-    curve = learning_curve(validation, y, task="regression", volumes=keys["volumes"])
+    folder, one, truth = made_up("diabetes", ["ratios=0.125,0.25,0.5,1"], tmp_path, members=3)
+    prepared, validation, y = one.prepared, one.predictions["validation"], truth["validation"]
+    curve = learning_curve(validation, y, task="regression", volumes=one.volumes)
     assert curve.metric == "rmse"
 
     def law(status: str = "fitted") -> VolumeLaw | None:
         known = replace(curve, status=status, exponent=(0.7, 0.5, 0.9), scale=50.0)
-        return worst_case.worst_case_volume(prepared, folder, validation, y, keys["volumes"], known)
+        return worst_case.worst_case_volume(prepared, folder, validation, y, one.volumes, known)
 
     assert law() is None, "without rows there is nothing to tell apart"
     train = prepared.parts["train"]

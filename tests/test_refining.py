@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from plain import plain_study
 
+from dge_ray.check import bill
 from dge_ray.config import read_config
 from dge_ray.predictions import Job
-from dge_ray.prepare import Prepared, bill, prepare
+from dge_ray.prepare import Prepared, prepare
 from dge_ray.refining import refined_volumes
 
 GRID = tuple(range(100, 3100, 100))
