@@ -13,7 +13,7 @@ import pyarrow as pa
 from dge_ray.config import StudyConfig
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
-from dge_ray.generators.base import check_generator
+from dge_ray.generators.base import check_generator, check_text
 from dge_ray.generators.checkpoint import check_columns
 from dge_ray.generators.constraints import read_constraints
 from dge_ray.predictions import baseline_jobs, learner_label
@@ -144,7 +144,9 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         table, labels = take_split_column(whole, config.split_column)
         schema = infer_schema(table, target=target, overrides=config.columns)
         assert schema.task is not None
-        check_learner(config.learner.name, config.learner.settings, schema.task)
+        for name, _ in config.generators:
+            check_text(name, schema)
+        check_learner(config.learner.name, config.learner.settings, schema.task, texts=schema.texts)
         split = split_table(
             table,
             schema,
@@ -255,7 +257,7 @@ def bill(prepared: Prepared) -> dict[str, Any]:
         "downstream_fits": fits + len(baselines),
         "downstream_rows": fits * sum(volumes) // len(volumes) + sum(job.rows for job in baselines) + on_real,
         "synthetic_rows": rows,
-        "bytes_estimated": rows * 6 * len(prepared.schema.columns),
+        "bytes_estimated": rows * (6 * len(prepared.schema.columns) + 500 * len(prepared.schema.texts)),
         "members": prepared.config.members,
         "at_most_members": members,
         "volumes": list(volumes),

@@ -15,6 +15,7 @@ from dge_ray.generators.settings import (
     CtganSettings,
     DiffusionSettings,
     GanSettings,
+    LanguageSettings,
     MostlyaiSettings,
     Settings,
     VaeSettings,
@@ -97,6 +98,7 @@ REGISTRY: dict[str, str] = {
     "ctgan": "dge_ray.generators.ctgan:Ctgan",
     "diffusion": "dge_ray.generators.diffusion:Diffusion",
     "gan": "dge_ray.generators.gan:Gan",
+    "language": "dge_ray.generators.language:Language",
     "mostlyai": "dge_ray.generators.mostlyai:Mostlyai",
     "vae": "dge_ray.generators.vae:Vae",
 }
@@ -106,9 +108,11 @@ SETTINGS: dict[str, type[Settings]] = {
     "ctgan": CtganSettings,
     "diffusion": DiffusionSettings,
     "gan": GanSettings,
+    "language": LanguageSettings,
     "mostlyai": MostlyaiSettings,
     "vae": VaeSettings,
 }
+OF_TEXT = frozenset({"language"})  # these model one text column, given the others
 # What stands on another package: the module to look for, and the extra of this package that brings it.
 EXTRAS: dict[str, tuple[str, str]] = {"ctgan": ("ctgan", "ctgan"), "mostlyai": ("mostlyai.engine", "mostly")}
 
@@ -135,6 +139,20 @@ def check_generator(name: str, settings: Mapping[str, Any]) -> None:
         takes = f"it after: pip install 'dge-ray[{EXTRAS[name][1]}]' (README, Generators from other packages)"
         raise InputError("generator", f"{name!r}, whose package is not installed", takes)
     SETTINGS[name].read(settings)
+
+
+def check_text(name: str, schema: TableSchema) -> None:
+    """Whether the generator models this table's text columns, or their absence.
+
+    Raises:
+        InputError: it does not.
+    """
+    from dge_ray.generators.checks import refuse_text, text_column  # which stand on this module
+
+    if name in OF_TEXT:
+        text_column(schema)
+    else:
+        refuse_text(schema)
 
 
 def generator_class(name: str) -> type:

@@ -1,9 +1,14 @@
-"""Encoded columns as the numeric matrix and target vector that learners take."""
+"""Encoded columns as the numeric matrix, or the frame, and the target vector that learners take."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import CODED, TableSchema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def feature_matrix(columns: Columns, schema: TableSchema) -> tuple[np.ndarray, np.ndarray]:
@@ -18,6 +23,21 @@ def feature_matrix(columns: Columns, schema: TableSchema) -> tuple[np.ndarray, n
         values = columns[column.name]
         matrix[:, j] = np.where(values < 0, np.nan, values) if column.kind in CODED else values
     return matrix, np.array([column.kind in CODED for column in features], dtype=bool)
+
+
+def feature_frame(columns: Columns, schema: TableSchema) -> "pd.DataFrame":
+    """X of a table with text, a frame of p columns: text as `str` ('' for missing), the others as `feature_matrix`."""
+    import pandas as pd
+
+    texts = {column.name for column in schema.texts}
+    frame = {}
+    for column in schema.features:
+        values = columns[column.name]
+        if column.name in texts:
+            frame[column.name] = np.array([value or "" for value in values], dtype=object)
+        else:
+            frame[column.name] = np.where(values < 0, np.nan, values) if column.kind in CODED else values
+    return pd.DataFrame(frame)
 
 
 def target_vector(columns: Columns, schema: TableSchema) -> np.ndarray:
