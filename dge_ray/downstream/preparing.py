@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -16,7 +16,7 @@ from dge_ray.errors import InputError
 from dge_ray.table.schema import CODED, MEASURED, Kind, TableSchema
 
 MAX_LEVELS = 100  # one-hot columns of one table column; rarer levels share one more
-TERMS = 1 << 18  # columns that a text's words and pairs of words are hashed to
+MOST_TERMS = 50_000  # words and pairs of words of a text column, the commonest of the sample
 DENSE_WIDTH = 50  # above this many one-hot columns a matrix is sparse, where the estimator takes one
 
 BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
@@ -40,7 +40,7 @@ def refuse_text(name: str, column: str) -> InputError:
 
 def prepared(estimator: BaseEstimator, schema: TableSchema) -> BaseEstimator:
     """The estimator such that it fits on `feature_matrix`: itself if it takes nan, else behind an encoding pipeline.
-    With text it fits on `feature_frame`, always behind one: words and pairs of neighbours, hashed, with TF-IDF weights.
+    With text it fits on `feature_frame`, always behind one: words and pairs of neighbours with TF-IDF weights.
 
     What is chosen depends on the estimator's tags and the schema alone, never on the rows, so that all volumes of a
     study are prepared alike. Histogram boosting is told which columns are categories, unless it was told already;
@@ -79,9 +79,8 @@ def _encoder(schema: TableSchema, takes_sparse: bool) -> ColumnTransformer:
     if measured:
         impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
         parts.append(("measured", make_pipeline(impute, StandardScaler()), measured))
-    for i in texts:  # hashed: nothing is learned of the words, so that a sample of two rows, or none, has its columns
-        words = HashingVectorizer(n_features=TERMS, ngram_range=(1, 2), alternate_sign=False, norm=None)
-        parts.append((f"text{i}", make_pipeline(words, TfidfTransformer(sublinear_tf=True)), i))
+    for i in texts:
+        parts.append((f"text{i}", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=MOST_TERMS), i))
     return ColumnTransformer(parts, sparse_threshold=1.0 if sparse else 0.0)
 
 

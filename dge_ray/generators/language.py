@@ -108,7 +108,7 @@ class Language(Neural[LanguageSettings, LanguageModel]):
         s, text = self.settings, text_column(schema)
         others = _others(schema)
         if source is None:
-            rest = _fitted_rest(others, rows, seed=seed, device=device)
+            rest = _fitted_rest(others, rows, s.epochs, seed=seed, device=device)
             words = Words.fit(rows.seen[text.name], size=s.vocabulary, rows=s.rows_per_word, most=s.tokens)
         else:
             rest, words = _saved_rest(source, others, device), _saved_words(source, s)
@@ -157,10 +157,12 @@ def _others(schema: TableSchema) -> TableSchema:
     return TableSchema(columns, schema.target, schema.task)
 
 
-def _fitted_rest(others: TableSchema, rows: Rows, *, seed: int, device: str) -> Autoregressive | None:
+def _fitted_rest(
+    others: TableSchema, rows: Rows, epochs: int | None, *, seed: int, device: str
+) -> Autoregressive | None:
     if not others.columns:
         return None
-    rest = Autoregressive()
+    rest = Autoregressive(epochs=epochs)
     start = rest._start(others, rows, seed=integer(seed, Purpose.FIT, index=REST_SEED), device=device, source=None)
     rest.history = run_rounds(start.begin, start.plan, identity="")
     rest._fitted = others, start.model

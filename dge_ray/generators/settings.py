@@ -252,7 +252,11 @@ class LanguageSettings(TrainedSettings):
     hidden: int = Field(256, ge=1, le=8192, description="width of the recurrent layer")
     embedding: int = Field(128, ge=1, le=8192, description="width of a word's embedding")
     epochs: int | None = Field(
-        None, ge=1, le=1_000_000, description="the most passes over the rows; none: 4, or as many as make 600 steps"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="the most passes over the rows, for the other columns too; none: 4, or as many as make 600 steps, "
+        "and for the other columns what the autoregressive generator takes",
     )
     batch_size: int = Field(32, ge=1, le=65_536, description="rows a step")
     lr: float = Field(4e-3, ge=1e-8, le=1, description="the highest learning rate of the one-cycle schedule")

@@ -1,5 +1,6 @@
 """Encoded columns as the numeric matrix, or the frame, and the target vector that learners take."""
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,9 @@ from dge_ray.table.schema import CODED, TableSchema
 
 if TYPE_CHECKING:
     import pandas as pd
+
+WORDLESS = "wordless"
+_A_WORD = re.compile(r"\w\w")  # what scikit-learn's vectorisers take for one
 
 
 def feature_matrix(columns: Columns, schema: TableSchema) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +30,9 @@ def feature_matrix(columns: Columns, schema: TableSchema) -> tuple[np.ndarray, n
 
 
 def feature_frame(columns: Columns, schema: TableSchema) -> "pd.DataFrame":
-    """X of a table with text, a frame of p columns: text as `str` ('' for missing), the others as `feature_matrix`."""
+    """X of a table with text, a frame of p columns: text as `str`, WORDLESS where it has no word or is missing (so that
+    a sample has a word at least), the others as in `feature_matrix`.
+    """
     import pandas as pd
 
     texts = {column.name for column in schema.texts}
@@ -34,7 +40,7 @@ def feature_frame(columns: Columns, schema: TableSchema) -> "pd.DataFrame":
     for column in schema.features:
         values = columns[column.name]
         if column.name in texts:
-            frame[column.name] = np.array([value or "" for value in values], dtype=object)
+            frame[column.name] = np.array([v if v and _A_WORD.search(v) else WORDLESS for v in values], dtype=object)
         else:
             frame[column.name] = np.where(values < 0, np.nan, values) if column.kind in CODED else values
     return pd.DataFrame(frame)

@@ -30,9 +30,8 @@ LEARNING = {  # settings that learn the mixed table's dependence in a second or 
     "mostlyai": {},
     "vae": {"hidden": 64, "latent": 8},
 }
-LEARNING_ROWS = dict.fromkeys(LEARNING, 400) | {
-    "mostlyai": 2_000
-}  # it stops itself: of fewer rows it learns too little
+# Fits that stop themselves learn too little of fewer rows.
+LEARNING_ROWS = dict.fromkeys(LEARNING, 400) | {"language": 2_000, "mostlyai": 2_000}
 MEETS_ANY_CONDITION = {"autoregressive", "diffusion", "language", "mostlyai"}
 MEETS_ONE_CODED = {"gan"}
 A_WHOLE_NUMBER = dict.fromkeys(SMALL, "bins") | {
