@@ -11,6 +11,7 @@ import pyarrow as pa
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.settings import (
     AutoregressiveSettings,
+    CausalLmSettings,
     CopulaSettings,
     CtganSettings,
     DiffusionSettings,
@@ -94,6 +95,7 @@ class Generator(Protocol):
 # One line a generator: where it lives and its settings. Imported on use, so that listing and checking cost nothing.
 REGISTRY: dict[str, str] = {
     "autoregressive": "dge_ray.generators.autoregressive:Autoregressive",
+    "causal_lm": "dge_ray.generators.causal_lm:CausalLm",
     "copula": "dge_ray.generators.copula:Copula",
     "ctgan": "dge_ray.generators.ctgan:Ctgan",
     "diffusion": "dge_ray.generators.diffusion:Diffusion",
@@ -104,6 +106,7 @@ REGISTRY: dict[str, str] = {
 }
 SETTINGS: dict[str, type[Settings]] = {
     "autoregressive": AutoregressiveSettings,
+    "causal_lm": CausalLmSettings,
     "copula": CopulaSettings,
     "ctgan": CtganSettings,
     "diffusion": DiffusionSettings,
@@ -112,9 +115,13 @@ SETTINGS: dict[str, type[Settings]] = {
     "mostlyai": MostlyaiSettings,
     "vae": VaeSettings,
 }
-OF_TEXT = frozenset({"language"})  # these model one text column, given the others
+OF_TEXT = frozenset({"causal_lm", "language"})  # these model one text column, given the others
 # What stands on another package: the module to look for, and the extra of this package that brings it.
-EXTRAS: dict[str, tuple[str, str]] = {"ctgan": ("ctgan", "ctgan"), "mostlyai": ("mostlyai.engine", "mostly")}
+EXTRAS: dict[str, tuple[str, str]] = {
+    "causal_lm": ("transformers", "text"),
+    "ctgan": ("ctgan", "ctgan"),
+    "mostlyai": ("mostlyai.engine", "mostly"),
+}
 
 
 def installed(name: str) -> bool:

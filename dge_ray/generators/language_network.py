@@ -102,7 +102,7 @@ class LanguageNetwork:
             inputs = inputs * masks[0][:, None]
         gates = [w["gates.in"], w["gates.own"], w["gates.a"], w["gates.b"]]
         first = torch.zeros(1, len(tokens), self.shape.hidden, device=self.device)
-        hidden, _ = torch.gru(inputs, first, gates, True, 1, 0.0, False, False, True)
+        hidden, _ = torch.gru(inputs, first, gates, True, 1, 0.0, True, False, True)
         if masks is not None:
             hidden = hidden * masks[1][:, None]
         row, place = (tokens != PAD).nonzero(as_tuple=True)
@@ -153,11 +153,11 @@ class LanguageNetwork:
         logits[:, UNKNOWN] = NEVER
         if not (first and self.missing):
             logits[:, MISSING] = NEVER
-        words = _inverted(logits, uniform[0])
+        words = inverted(logits, uniform[0])
         for j, (low, high) in enumerate(self.groups):
             at = (words == self.bounds[0] + j).nonzero().squeeze(1)
             if len(at):
-                words[at] = -1 - low - _inverted(self._group(states[at], own[at], low, high), uniform[1][at])
+                words[at] = -1 - low - inverted(self._group(states[at], own[at], low, high), uniform[1][at])
         # The numbers of groups in the head are words elsewhere: what is drawn of a group was negated till here.
         return torch.where(words < 0, -1 - words, words)
 
@@ -195,7 +195,8 @@ class LanguageNetwork:
         return seen, out, own.scatter_(1, code[:, None], 1.0)
 
 
-def _inverted(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+def inverted(logits: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Draws (n,) from logits (n, size) by inverting each row's distribution function at `uniform` (n,)."""
     cdf = torch.softmax(logits, 1).cumsum(1)
     at = torch.searchsorted(cdf, (uniform * cdf[:, -1])[:, None], right=True).squeeze(1)
     return at.clamp_(max=logits.shape[1] - 1)

@@ -1,10 +1,11 @@
 """Fitting the language model: one-cycle AdamW on rows of like length, an average of the weights, held-out rows."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from dge_ray.generators.flat_weights import adam_state, restore_adam
-from dge_ray.generators.language_network import LanguageNetwork
 from dge_ray.generators.neural import stream
 from dge_ray.generators.training import WARMUP, one_cycle
 from dge_ray.generators.words import PAD
@@ -16,14 +17,15 @@ CLIP = 1.0  # the gradient's norm, as a rare long step would undo many
 
 
 class LanguageFit:
-    """The network fitted to tokens (n, most) with conditions (c, n), a round being an epoch.
+    """A network (of language_network.py or causal_network.py) fitted to tokens (n, most) with conditions (c, n), a
+    round being an epoch.
 
     What counts is the moving average of the weights. Losses are mean nats a row; held-out ones have no dropout.
     """
 
     def __init__(
         self,
-        network: LanguageNetwork,
+        network: Any,
         rows: tuple[torch.Tensor, torch.Tensor],
         heldout: tuple[torch.Tensor, torch.Tensor] | None,
         *,

@@ -11,6 +11,7 @@ from dge_ray.table import TableSchema, infer_schema
 
 SMALL = {  # settings that fit in a blink
     "autoregressive": {"epochs": 3, "hidden": 16, "bins": 16},
+    "causal_lm": {"epochs": 2, "tokens": 12, "vocabulary": 300, "width": 16, "layers": 1},
     "copula": {},
     "ctgan": {"epochs": 20, "hidden": 32, "latent": 8, "batch_size": 100, "lr": 2e-3},
     "diffusion": {"steps": 120, "width": 32, "layers": 1, "bins": 16, "lr": 1e-2},
@@ -22,6 +23,7 @@ SMALL = {  # settings that fit in a blink
 
 LEARNING = {  # settings that learn the mixed table's dependence in a second or few
     "autoregressive": {"hidden": 32},
+    "causal_lm": {"epochs": 3, "tokens": 12, "vocabulary": 300, "width": 16, "layers": 1},
     "copula": {},
     "ctgan": {"epochs": 600, "hidden": 64, "latent": 16, "batch_size": 100, "lr": 2e-3, "pac": 1},
     "diffusion": {"width": 64, "steps": 800},
@@ -31,10 +33,11 @@ LEARNING = {  # settings that learn the mixed table's dependence in a second or 
     "vae": {"hidden": 64, "latent": 8},
 }
 # Fits that stop themselves learn too little of fewer rows.
-LEARNING_ROWS = dict.fromkeys(LEARNING, 400) | {"language": 2_000, "mostlyai": 2_000}
-MEETS_ANY_CONDITION = {"autoregressive", "diffusion", "language", "mostlyai"}
+LEARNING_ROWS = dict.fromkeys(LEARNING, 400) | dict.fromkeys(["causal_lm", "language", "mostlyai"], 2_000)
+MEETS_ANY_CONDITION = {"autoregressive", "causal_lm", "diffusion", "language", "mostlyai"}
 MEETS_ONE_CODED = {"gan"}
 A_WHOLE_NUMBER = dict.fromkeys(SMALL, "bins") | {
+    "causal_lm": "tokens",
     "ctgan": "epochs",
     "language": "tokens",
     "mostlyai": "epochs",
