@@ -146,7 +146,7 @@ def test_rows_have_the_words_of_their_label(learnt: tuple[pa.Table, Language]) -
     assert set(made.sample(200, seed=2)["label"].to_pylist()) == {0, 1}
 
 
-def test_more_words_of_a_text_never_make_it_likelier(learnt: tuple[pa.Table, Language]) -> None:
+def test_unknown_words_have_a_probability_and_unknown_labels_have_none(learnt: tuple[pa.Table, Language]) -> None:
     _, made = learnt
     with_unknown = pa.table({"text": ["zebra", "good zebra"], "label": [1, 1]})
     assert np.isfinite(made.log_prob(with_unknown)).all()
