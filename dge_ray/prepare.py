@@ -13,8 +13,9 @@ import pyarrow as pa
 from dge_ray.config import StudyConfig
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
-from dge_ray.generators.base import check_generator, check_text
+from dge_ray.generators.base import check_generator
 from dge_ray.generators.checkpoint import check_columns
+from dge_ray.generators.checks import check_text
 from dge_ray.generators.constraints import read_constraints
 from dge_ray.predictions import baseline_jobs, learner_label
 from dge_ray.shards import default_shard_rows

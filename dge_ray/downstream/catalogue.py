@@ -85,17 +85,22 @@ def check_learner(name: str, settings: Mapping[str, Any], task: str, *, texts: S
     Raises:
         InputError: no such learner, not one for this task or for (no) text, or a setting it does not have or take.
     """
-    if name in OF_TEXT and not texts:
-        raise InputError("learner", f"{name!r} for a table without text", "a text column: columns.NAME=text says so")
+    _check_text(name, texts)
     if network := _network(name):
-        if texts and name not in OF_TEXT:
-            raise refuse_text(name, texts[0].name)
         network[1].read(settings)
         return
     estimator = estimator_by_name(name, settings, task)
     if texts and not takes_text(estimator):
         raise refuse_text(name, texts[0].name)
     warn_of_auto_stopping(estimator)
+
+
+def _check_text(name: str, texts: Sequence[Column]) -> None:
+    """Whether a learner of our own is for tables with, or without, text; an estimator's tags say it of that."""
+    if name in OF_TEXT and not texts:
+        raise InputError("learner", f"{name!r} for a table without text", "a text column: columns.NAME=text says so")
+    if name == "torch_mlp" and texts:
+        raise refuse_text(name, texts[0].name)
 
 
 def _network(name: str) -> "tuple[type[TorchMLP], type[Settings]] | None":
@@ -121,7 +126,7 @@ def make_learner(name: str, settings: Mapping[str, Any], schema: TableSchema, *,
         raise InputError("target", "none", "the name of the column to predict")
     if not schema.features:
         raise InputError("columns", "no column to predict from", "a table with at least one feature that varies")
-    check_learner(name, settings, schema.task, texts=schema.texts)
+    _check_text(name, schema.texts)
     if network := _network(name):
         return network[0](schema, network[1].read(settings), seed=seed)
     return EstimatorLearner(estimator_by_name(name, settings, schema.task), schema, seed=seed)

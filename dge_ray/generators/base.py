@@ -148,20 +148,6 @@ def check_generator(name: str, settings: Mapping[str, Any]) -> None:
     SETTINGS[name].read(settings)
 
 
-def check_text(name: str, schema: TableSchema) -> None:
-    """Whether the generator models this table's text columns, or their absence.
-
-    Raises:
-        InputError: it does not.
-    """
-    from dge_ray.generators.checks import refuse_text, text_column  # which stand on this module
-
-    if name in OF_TEXT:
-        text_column(schema)
-    else:
-        refuse_text(schema)
-
-
 def generator_class(name: str) -> type:
     """The class behind a registered name.
 

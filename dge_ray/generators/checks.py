@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.generators.base import Unsupported
+from dge_ray.generators.base import OF_TEXT, Unsupported
 from dge_ray.table.codec import Columns
 from dge_ray.table.lazy import LazyColumns, TableSource, as_table
 from dge_ray.table.schema import CODED, Column, Kind, TableSchema
@@ -57,6 +57,14 @@ def row_columns(source: TableSource, schema: TableSchema, *, text: bool = False)
         if nulls and not column.missing:
             raise InputError(f"column '{column.name}'", f"{nulls} nulls", "no nulls, by its schema")
     return columns
+
+
+def check_text(name: str, schema: TableSchema) -> None:
+    """Raises InputError unless the generator of this name models the schema's text columns, or their absence."""
+    if name in OF_TEXT:
+        text_column(schema)
+    else:
+        refuse_text(schema)
 
 
 def refuse_text(schema: TableSchema) -> None:

@@ -13,13 +13,14 @@ from scipy.stats import chisquare
 from dge_ray.errors import InputError
 from dge_ray.generators import language_network
 from dge_ray.generators.base import Unsupported
+from dge_ray.generators.copula import Copula
 from dge_ray.generators.language import Language, _shares
 from dge_ray.generators.language_network import LanguageNetwork, Shape
 from dge_ray.generators.posterior import class_posterior
 from dge_ray.generators.words import END, MISSING, PAD, SPECIAL, UNKNOWN, Words
 from dge_ray.keeper import FolderKeeper
 from dge_ray.storage import Folder
-from dge_ray.table import infer_schema
+from dge_ray.table import TableSchema, infer_schema
 
 CONDITIONS = torch.tensor([[1], [2]])
 
@@ -133,6 +134,10 @@ def test_label_predictor_is_bayes_rule(learnt: tuple[pa.Table, Language]) -> Non
     np.testing.assert_allclose(posterior[:, 1], expected, atol=0.12)
     labelled = texts.append_column("label", pa.array([0, 0, 1]))
     np.testing.assert_array_equal(class_posterior([made], schema, labelled)[0], posterior)
+    with pytest.raises(InputError, match="'copula', which has no log_prob"):
+        class_posterior([Copula()], schema, texts)
+    with pytest.raises(InputError, match=r"target.*a column of classes"):
+        class_posterior([made], TableSchema(schema.columns), texts)
 
 
 def test_rows_have_the_words_of_their_label(learnt: tuple[pa.Table, Language]) -> None:

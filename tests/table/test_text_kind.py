@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import OF_TEXT, REGISTRY, check_text, installed, make_generator
+from dge_ray.generators.base import OF_TEXT, REGISTRY, installed, make_generator
+from dge_ray.generators.checks import check_text
 from dge_ray.table import IdentifierWarning, Kind, TableCodec, TableSchema, check_schema, check_table, infer_schema
 from dge_ray.table.text import joined, pieces
 
