@@ -5,7 +5,7 @@ its case and its spacing gone, its end cut off where it is long, and no unknown 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ class Words:
     most: int
 
     @classmethod
-    def fit(cls, texts: Sequence[str | None], *, size: int, rows: int, most: int) -> "Words":
+    def fit(cls, texts: Iterable[str | None], *, size: int, rows: int, most: int) -> "Words":
         """Of training texts: words of at least `rows` of them, at most `size`; ties by the alphabet."""
         occurs: Counter[str] = Counter()
         holds: Counter[str] = Counter()
