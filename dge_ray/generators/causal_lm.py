@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers  # type: ignore[import-not-found]
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # type: ignore[import-not-found]
 
 from dge_ray.errors import InputError
 from dge_ray.generators.causal_network import CausalNetwork, SubWords
@@ -75,6 +73,9 @@ class CausalLm(OfText[CausalLmSettings]):
 
     def _new(self, texts: np.ndarray, rest: Rest) -> tuple[Any, SubWords]:
         """A small GPT-2, and byte pairs of the texts."""
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # type: ignore[import-not-found]
+        from transformers import AutoModelForCausalLM, GPT2Config  # type: ignore[import-not-found]
+
         s = self.settings
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -88,7 +89,7 @@ class CausalLm(OfText[CausalLmSettings]):
         )
         tokenizer.train_from_iterator((text for text in texts if text is not None), trainer)
         words = SubWords(tokenizer, tokenizer.token_to_id(END), tokenizer.get_vocab_size(), s.tokens)
-        config = transformers.GPT2Config(
+        config = GPT2Config(
             vocab_size=words.missing + 1 + sum(rest.sizes),
             n_positions=s.tokens + max(len(rest.sizes), 1),
             n_embd=s.width,
@@ -97,7 +98,7 @@ class CausalLm(OfText[CausalLmSettings]):
             bos_token_id=words.end,
             eos_token_id=words.end,
         )
-        return transformers.AutoModelForCausalLM.from_config(config), words
+        return AutoModelForCausalLM.from_config(config), words
 
     def _loaded(self, place: str, rest: Rest) -> tuple[Any, SubWords]:
         """A model with its tokeniser, and rows of its embedding for a null and the other columns' tokens.
@@ -105,12 +106,12 @@ class CausalLm(OfText[CausalLmSettings]):
         Raises:
             InputError: it cannot be loaded, its tokeniser is none that JSON describes, or its texts are too short.
         """
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # type: ignore[import-not-found]
+
         safe = {"trust_remote_code": False}
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(place, use_fast=True, **safe)
-            module = transformers.AutoModelForCausalLM.from_pretrained(
-                place, use_safetensors=True, dtype=torch.float32, **safe
-            )
+            tokenizer = AutoTokenizer.from_pretrained(place, use_fast=True, **safe)
+            module = AutoModelForCausalLM.from_pretrained(place, use_safetensors=True, dtype=torch.float32, **safe)
         except Exception as error:  # whatever the package says of a folder or a name that will not do
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise InputError("generator.model", f"{place!r}, which cannot be loaded ({reason})", TAKES) from None
@@ -143,13 +144,16 @@ class CausalLm(OfText[CausalLmSettings]):
         return arrays, extra
 
     def _restored(self, saved: Checkpoint, device: str) -> TextModel:
+        from tokenizers import Tokenizer  # type: ignore[import-not-found]
+        from transformers import AutoConfig, AutoModelForCausalLM  # type: ignore[import-not-found]
+
         extra = saved.extra
         tokenizer = Tokenizer.from_str(extra["tokenizer"])
         words = SubWords(tokenizer, extra["end"], extra["missing"], self.settings.tokens)
         settings = {key: value for key, value in extra["config"].items() if key != "model_type"}
-        config = transformers.AutoConfig.for_model(extra["config"]["model_type"], **settings)
+        config = AutoConfig.for_model(extra["config"]["model_type"], **settings)
         with torch.random.fork_rng(devices=[]):
-            module = transformers.AutoModelForCausalLM.from_config(config)
+            module = AutoModelForCausalLM.from_config(config)
         model = self._model(saved.schema, Rest.restored(saved, device), module, words, device)
         model.network.flat.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
         return model

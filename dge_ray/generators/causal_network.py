@@ -7,13 +7,15 @@ are not involved.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer  # type: ignore[import-not-found]
 
 from dge_ray.generators.language_network import inverted
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer  # type: ignore[import-not-found]
 
 PAD = -1
 BLOCK_ROWS = 64  # drawn or looked at together
@@ -23,7 +25,7 @@ BLOCK_ROWS = 64  # drawn or looked at together
 class SubWords:
     """The tokeniser of a model: tokens are its ids; `end` ends a text, `missing` alone is the text of a null."""
 
-    tokenizer: Tokenizer
+    tokenizer: "Tokenizer"
     end: int
     missing: int
     most: int
