@@ -75,7 +75,7 @@ def bill(prepared: Prepared) -> dict[str, Any]:
         "downstream_fits": learners * (fits + len(baselines)),
         "downstream_rows": learners * (fits * sum(volumes) // len(volumes) + sum(j.rows for j in baselines) + on_real),
         "synthetic_rows": rows,
-        "bytes_estimated": rows * 6 * len(prepared.schema.columns),
+        "bytes_estimated": rows * (6 * len(prepared.schema.columns) + 500 * len(prepared.schema.texts)),
         "members": prepared.config.members,
         "at_most_members": members,
         "volumes": list(volumes),

@@ -33,7 +33,7 @@ def evaluate(bundle: str, options: Mapping[str, Any], say: Callable[[str], None]
     given = options.get("estimator", "boosting")
     given = given if isinstance(given, Mapping) else {"name": given}
     settings = {key: value for key, value in given.items() if key != "name"}
-    name = check_estimator(given.get("name", "boosting"), settings, str(request.schema.task), "estimator")
+    name = check_estimator(given.get("name", "boosting"), settings, request.schema, "estimator")
     folds = whole(options, "folds", None, 2, len(request.members))
     fits = request.fits(name, settings)
     crossed = [] if folds is None else cross_fits(request, name, settings, folds)

@@ -32,6 +32,7 @@ from dge_ray.stats.uncertainty import (
 )
 from dge_ray.storage import Folder
 from dge_ray.table.codec import TableCodec
+from dge_ray.table.schema import Kind
 from dge_ray.worst_case import worst_case_volume
 
 EPSILON = 0.02  # the joint law's: share of the best cell's Brier score or mean squared error
@@ -177,7 +178,8 @@ def _subgroups(
     prepared: Prepared, folder: Folder, members: np.ndarray, others: Mapping[str, np.ndarray], y: np.ndarray
 ) -> list[dict[str, Any]]:
     schema = prepared.schema
-    codec, features = TableCodec(schema), [column.name for column in schema.features]
+    codec = TableCodec(schema)
+    features = [column.name for column in schema.features if column.kind is not Kind.TEXT]
     train, test = (codec.encode(prepared.parts[part], features) for part in ("train", "test"))
     names = {c.name: [str(v) for v in c.categories] for c in schema.features if c.categories}
     groups, kinds = find_groups(train, test, names), prepared.config.generators

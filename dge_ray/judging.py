@@ -14,7 +14,7 @@ from dge_ray.stats.combine import check_task
 from dge_ray.stats.crossed import LIMITS, Estimate, crossed, uncrossed
 from dge_ray.stats.losses import METRICS
 from dge_ray.storage import Folder
-from dge_ray.table import Columns, TableCodec, TableSchema, data_digest, load_table, target_vector, task_of
+from dge_ray.table import Columns, Kind, TableCodec, TableSchema, data_digest, load_table, target_vector, task_of
 from dge_ray.words import finite
 
 KEYS = ["target", "K", "others", "volume", "test", "out", "seed"]
@@ -162,18 +162,18 @@ def whole(options: Mapping[str, Any], key: str, default: int | None, least: int,
     return value
 
 
-def check_estimator(name: Any, settings: Mapping[str, Any], task: str, field: str) -> str:
+def check_estimator(name: Any, settings: Mapping[str, Any], schema: TableSchema, field: str) -> str:
     """The name of an estimator that can be made; an error calls it by the user's key.
 
     Raises:
-        InputError: none of that name, not for this task, or a setting it does not have.
+        InputError: none of that name, not for this task or for text, or a setting it does not have.
     """
     from dge_ray.downstream import check_learner
 
     if not isinstance(name, str):
         raise InputError(field, repr(name), "an estimator's name, or a dotted path")
     try:
-        check_learner(name, settings, task)
+        check_learner(name, settings, str(schema.task), texts=schema.texts)
     except InputError as error:
         raise InputError(error.field.replace("learner", field, 1), error.got, error.takes) from None
     return name
@@ -239,7 +239,7 @@ def compared(made: Mapping[str, Estimate], metric: str) -> dict[str, Any]:
 
 def _aimed(schema: TableSchema, target: Any) -> TableSchema:
     """The schema with the target that was asked for, or its own."""
-    known = [column.name for column in schema.modelled]
+    known = [column.name for column in schema.modelled if column.kind is not Kind.TEXT]
     name = schema.target if target is None else str(target)  # a column may be named 3
     if name is None:
         raise InputError("target", "nothing, and the bundle names none", nearest_column("", known))

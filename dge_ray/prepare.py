@@ -15,6 +15,7 @@ from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
 from dge_ray.generators.base import check_generator
 from dge_ray.generators.checkpoint import check_columns
+from dge_ray.generators.checks import check_text
 from dge_ray.generators.constraints import read_constraints
 from dge_ray.predictions import Job, baseline_jobs, learner_label
 from dge_ray.shards import default_shard_rows
@@ -182,8 +183,10 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         table, labels = take_split_column(whole, config.split_column)
         schema = infer_schema(table, target=target, overrides=config.columns)
         assert schema.task is not None
+        for name, _ in config.generators:
+            check_text(name, schema)
         for learner in config.learners:
-            check_learner(learner.name, learner.settings, schema.task)
+            check_learner(learner.name, learner.settings, schema.task, texts=schema.texts)
         split = split_table(
             table,
             schema,

@@ -8,9 +8,9 @@ import pyarrow as pa
 from scipy.special import logsumexp
 
 from dge_ray.generators.base import generator_class
+from dge_ray.generators.posterior import joint_log_density
 from dge_ray.stats.subgroups import TAIL, Group
 from dge_ray.storage import Folder
-from dge_ray.table.arrow_types import arrow_type, from_json_scalars
 from dge_ray.table.schema import TableSchema
 
 MOST_MEMBERS = 2  # that are asked: they largely agree on what is rare, and each passes all test rows once a class
@@ -40,14 +40,5 @@ def least_likely(folder: Folder, names: Sequence[str], schema: TableSchema, tabl
 
 def feature_log_density(generators: Sequence[Any], schema: TableSchema, table: pa.Table) -> np.ndarray:
     """log of the mean over generators of p(features), the sum of p(features, class) over classes. Shape: -> (n,)."""
-    assert schema.target is not None
-    column = schema[schema.target]
-    values = from_json_scalars(column.categories, arrow_type(column.type))
-    at = table.column_names.index(schema.target)
-    parts = []
-    for code in range(len(values)):
-        of_class = values.take(pa.array(np.full(table.num_rows, code)))
-        labelled = table.set_column(at, schema.target, of_class)
-        parts.append([generator.log_prob(labelled) for generator in generators])
-    joint = np.array(parts)  # (classes, generators, n)
+    joint = joint_log_density(generators, schema, table)
     return logsumexp(logsumexp(joint, axis=0), axis=0) - np.log(joint.shape[1])

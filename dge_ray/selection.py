@@ -14,6 +14,7 @@ from dge_ray.stats.combine import check_task
 from dge_ray.stats.crossed import Estimate, subset_score
 from dge_ray.stats.losses import check_metric, higher_is_better
 from dge_ray.stats.ranks import halves, kendall, ranks, regret, spearman, top, top_agreement, top_shares
+from dge_ray.table import TableSchema
 from dge_ray.words import direction, label, number
 
 KEYS = ["estimators", "metric"]
@@ -43,7 +44,7 @@ def select(bundle: str, options: Mapping[str, Any], say: Callable[[str], None]) 
     request = read_request(bundle, options, KEYS)
     task = str(request.schema.task)
     metric = check_metric(options.get("metric"), task)
-    names = _estimators(options.get("estimators", DEFAULT[check_task(task)]), task)
+    names = _estimators(options.get("estimators", DEFAULT[check_task(task)]), request.schema)
     fits = [fit for name in names for fit in request.fits(name, {})]
     results, count = request.run(fits, say)
     n = len(request.members)
@@ -132,11 +133,11 @@ def _stability(request: Request, judged: Mapping[str, Sequence[Mapping[str, Any]
     }
 
 
-def _estimators(given: Any, task: str) -> list[str]:
+def _estimators(given: Any, schema: TableSchema) -> list[str]:
     names = [part.strip() for part in given.split(",")] if isinstance(given, str) else given
     if not isinstance(names, list) or len(names) < 2 or len(set(map(str, names))) < len(names):
         raise InputError("estimators", repr(given), "a list of at least 2 different names or dotted paths")
-    return [check_estimator(name, {}, task, "estimators") for name in names]
+    return [check_estimator(name, {}, schema, "estimators") for name in names]
 
 
 def _or_none(value: float) -> float | None:

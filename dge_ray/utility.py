@@ -162,7 +162,7 @@ def _estimators(options: Mapping[str, Any], prepared: Prepared) -> list[Estimato
             raise InputError("estimators", repr(given), "names or scikit-learn paths, as [logistic,tree]")
         listed = [Estimator(name) for name in dict.fromkeys(name.strip() for name in names)]
     for estimator in listed:
-        check_learner(estimator.name, estimator.settings, prepared.task)
+        check_learner(estimator.name, estimator.settings, prepared.task, texts=prepared.schema.texts)
     return listed
 
 

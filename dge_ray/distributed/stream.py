@@ -27,7 +27,8 @@ class SyntheticDatasource(Datasource):
         return f"Member{self.member}"
 
     def _row_bytes(self) -> int:
-        return 12 * len(self.spec.schema.columns)
+        columns, texts = self.spec.schema.columns, self.spec.schema.texts
+        return 12 * len(columns) + 1_000 * len(texts)
 
     def estimate_inmemory_data_size(self) -> int | None:
         return len(self.shards) * self.spec.shard_rows * self._row_bytes()

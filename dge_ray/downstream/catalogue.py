@@ -1,11 +1,11 @@
 """Learners by name, by dotted path, and what is wrong with a name or a setting."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import signature
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
@@ -17,11 +17,14 @@ from dge_ray.downstream.base import Learner
 from dge_ray.downstream.boosters import STOP, package_defaults
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.installed import is_installed
-from dge_ray.downstream.preparing import BOOSTING
+from dge_ray.downstream.preparing import BOOSTING, refuse_text, takes_text
 from dge_ray.downstream.tuned import Settings as Tuned
 from dge_ray.downstream.tuned import TunedBoosting
 from dge_ray.errors import InputError, nearest
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema import Column, TableSchema
+
+if TYPE_CHECKING:  # torch is loaded by those who use it
+    from dge_ray.downstream.torch_mlp import Settings, TorchMLP
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,12 @@ LEARNERS: dict[str, Entry] = {
         "sklearn.neighbors.KNeighborsClassifier", "sklearn.neighbors.KNeighborsRegressor", {"n_neighbors": 15}
     ),
     "svm": Entry("sklearn.svm.SVC", "sklearn.svm.SVR"),
+    "tfidf_linear": Entry("sklearn.linear_model.LogisticRegression", "sklearn.linear_model.Ridge"),
+    "text_lstm": Entry("dge_ray.downstream.text_lstm.TextLSTM", "dge_ray.downstream.text_lstm.TextLSTM"),
     "torch_mlp": Entry("dge_ray.downstream.torch_mlp.TorchMLP", "dge_ray.downstream.torch_mlp.TorchMLP"),
 }
 
+OF_TEXT = ("text_lstm", "tfidf_linear")  # for tables with a text column, and for no others
 TAKES = "a learner's name or the dotted path of a scikit-learn estimator class of an installed package"
 RESERVED = {
     "random_state": "every fit has its own, made of the seed",
@@ -82,21 +88,46 @@ def learner_names() -> list[str]:
     return sorted(LEARNERS)
 
 
-def check_learner(name: str, settings: Mapping[str, Any], task: str) -> None:
+def check_learner(name: str, settings: Mapping[str, Any], task: str, *, texts: Sequence[Column] = ()) -> None:
     """Whether `make_learner` will make this learner for this task; warns of settings that would mislead.
 
-    Raises:
-        InputError: no such learner, not one for this task, or a setting it does not have or take.
-    """
-    if name == "torch_mlp":
-        from dge_ray.downstream.torch_mlp import Settings
+    `texts`: the table's text columns.
 
-        Settings.read(settings)
+    Raises:
+        InputError: no such learner, not one for this task or for (no) text, or a setting it does not have or take.
+    """
+    _check_text(name, texts)
+    if network := _network(name):
+        network[1].read(settings)
         return
     if name == "boosting_tuned":
         Tuned.read(settings)
         return
-    warn_of_auto_stopping(estimator_by_name(name, settings, task))
+    estimator = estimator_by_name(name, settings, task)
+    if texts and not takes_text(estimator):
+        raise refuse_text(name, texts[0].name)
+    warn_of_auto_stopping(estimator)
+
+
+def _check_text(name: str, texts: Sequence[Column]) -> None:
+    """Whether a learner of our own is for tables with, or without, text; an estimator's tags say it of that."""
+    if name in OF_TEXT and not texts:
+        raise InputError("learner", f"{name!r} for a table without text", "a text column: columns.NAME=text says so")
+    if name in ("torch_mlp", "boosting_tuned") and texts:
+        raise refuse_text(name, texts[0].name)
+
+
+def _network(name: str) -> "tuple[type[TorchMLP], type[Settings]] | None":
+    """The class and settings of a learner of our own; None for estimators."""
+    if name == "torch_mlp":
+        from dge_ray.downstream.torch_mlp import Settings, TorchMLP
+
+        return TorchMLP, Settings
+    if name == "text_lstm":
+        from dge_ray.downstream.text_lstm import TextLSTM, TextSettings
+
+        return TextLSTM, TextSettings
+    return None
 
 
 def make_learner(name: str, settings: Mapping[str, Any], schema: TableSchema, *, seed: int) -> Learner:
@@ -109,10 +140,9 @@ def make_learner(name: str, settings: Mapping[str, Any], schema: TableSchema, *,
         raise InputError("target", "none", "the name of the column to predict")
     if not schema.features:
         raise InputError("columns", "no column to predict from", "a table with at least one feature that varies")
-    if name == "torch_mlp":
-        from dge_ray.downstream.torch_mlp import Settings, TorchMLP
-
-        return TorchMLP(schema, Settings.read(settings), seed=seed)
+    _check_text(name, schema.texts)
+    if network := _network(name):
+        return network[0](schema, network[1].read(settings), seed=seed)
     if name == "boosting_tuned":
         plain = estimator_by_name("boosting_stopped", {}, schema.task)
         return TunedBoosting(plain, schema, Tuned.read(settings), seed=seed)

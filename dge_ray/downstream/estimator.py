@@ -17,7 +17,7 @@ from dge_ray.downstream.boosters import fit_histogram_to_size, fit_stopped, hold
 from dge_ray.downstream.preparing import BOOSTING, fill_empty, prepared, takes_missing
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns
-from dge_ray.table.features import feature_matrix, target_vector
+from dge_ray.table.features import feature_frame, feature_matrix, target_vector
 from dge_ray.table.schema import TableSchema
 
 
@@ -58,7 +58,7 @@ class EstimatorLearner:
     def fit(self, columns: Columns, weights: np.ndarray | None = None) -> Self:
         """Fit on the rows in their order. `weights` (n,): only where `takes_weights`; the encoding ignores them."""
         self.model = cast(Any, clone(self._unfitted))
-        matrix, _ = feature_matrix(columns, self.schema)
+        matrix = self._features(columns)
         target = target_vector(columns, self.schema)
         if self.schema.task != "regression":
             twice = isinstance(self.estimator, CalibratedClassifierCV) or holds_out(self.estimator)
@@ -68,7 +68,7 @@ class EstimatorLearner:
             if len(self.present) == 1:
                 return self
         _fit_to_size(self.estimator, target)
-        if takes_missing(self.estimator):
+        if takes_missing(self.estimator) and not self.schema.texts:
             matrix = fill_empty(matrix)
         with warnings.catch_warnings():
             # What counts is the risk on real rows, and a grid of fits would repeat the same line over and over.
@@ -82,12 +82,16 @@ class EstimatorLearner:
 
     def predict(self, columns: Columns) -> np.ndarray:
         """float32 (n, C), or (n, 1) in regression."""
-        matrix, _ = feature_matrix(columns, self.schema)
+        matrix = self._features(columns)
         if self.schema.task == "regression":
             return single(self.model.predict(matrix))
         alone = len(self.present) == 1
         probabilities = np.ones((len(matrix), 1)) if alone else self.model.predict_proba(matrix)
         return align(probabilities, self.present, len(self.schema.classes))
+
+    def _features(self, columns: Columns) -> Any:
+        """What the model is fed: a matrix (n, p), or a frame where there is text."""
+        return feature_frame(columns, self.schema) if self.schema.texts else feature_matrix(columns, self.schema)[0]
 
     def save(self, folder: Path) -> None:
         """Write the fitted learner into a folder.

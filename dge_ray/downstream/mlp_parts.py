@@ -18,14 +18,14 @@ CLIP = 8.0  # standard deviations; a heavy tail must not drive a whole minibatch
 
 
 class Rows(NamedTuple):
-    """Encoded rows: codes int64 (n, p_coded), numbers float32 (n, p_numbers), target int64 or float32 (n,)."""
+    """Encoded rows: features of n rows each, such as codes int64 (n, p_coded) and numbers float32 (n, p_numbers);
+    target int64 or float32 (n,)."""
 
-    codes: torch.Tensor
-    numbers: torch.Tensor
+    features: tuple[torch.Tensor, ...]
     target: torch.Tensor
 
     def take(self, index: torch.Tensor) -> "Rows":
-        return Rows(self.codes[index], self.numbers[index], self.target[index])
+        return Rows(tuple(part[index] for part in self.features), self.target[index])
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,12 @@ def encode_features(columns: Columns, schema: TableSchema, scale: Scale) -> tupl
     )
 
 
-def encode(columns: Columns, schema: TableSchema, scale: Scale) -> Rows:
-    """Features and target."""
+def encode_target(columns: Columns, schema: TableSchema, scale: Scale) -> torch.Tensor:
+    """The target (n,): int64 codes, or float32 standardised."""
     target = target_vector(columns, schema)
     if schema.task == "regression":
-        scaled = (target - scale.centre[-1]) / scale.spread[-1]
-        return Rows(*encode_features(columns, schema, scale), torch.from_numpy(scaled.astype(np.float32)))
-    return Rows(*encode_features(columns, schema, scale), torch.from_numpy(target.astype(np.int64)))
+        return torch.from_numpy(((target - scale.centre[-1]) / scale.spread[-1]).astype(np.float32))
+    return torch.from_numpy(target.astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,11 @@ class Network:
     outputs: int
 
     @classmethod
-    def of(cls, schema: TableSchema, *, embedding: int, hidden: tuple[int, ...]) -> Self:
+    def of(cls, schema: TableSchema, *, embedding: int, hidden: tuple[int, ...], more: int = 0) -> Self:
+        """For a schema's features and `more` numbers beside them."""
         coded = [c for c in schema.features if c.kind in CODED]
         measured = _measured(schema)
-        numbers = len(measured) + sum(c.missing for c in measured)
+        numbers = len(measured) + sum(c.missing for c in measured) + more
         levels = sum(len(c.categories) + 1 for c in coded)
         return cls(levels, len(coded), numbers, embedding, hidden, len(schema.classes) or 1)
 

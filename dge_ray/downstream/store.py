@@ -83,6 +83,10 @@ def load_learner(folder: Path, schema: TableSchema) -> Learner:
         from dge_ray.downstream.torch_mlp import TorchMLP
 
         return TorchMLP.load(folder, description, schema)
+    if kind == "text_lstm":
+        from dge_ray.downstream.text_lstm import TextLSTM
+
+        return TextLSTM.load(folder, description, schema)
     if description["sklearn"] != sklearn.__version__:
         line = f"{folder}: saved by scikit-learn {description['sklearn']}, read by {sklearn.__version__}"
         warnings.warn(line, stacklevel=2)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy, mse_loss
 
 from dge_ray.downstream.base import RowsOf, align, single, slices
-from dge_ray.downstream.mlp_parts import Block, Network, Rows, Scale, blocks, cut, encode, encode_features
+from dge_ray.downstream.mlp_parts import Block, Network, Rows, Scale, blocks, cut, encode_features, encode_target
 from dge_ray.downstream.store import describe, write_description
 from dge_ray.errors import InputError, StudyError, nearest
 from dge_ray.seeds import Purpose, integer, numpy_generator
@@ -23,24 +23,24 @@ from dge_ray.table.schema import TableSchema
 
 WEIGHTS = "model.safetensors"
 BLOCK_ROWS = 131_072  # shuffled among themselves; some shards, so that few are read by two workers
-PREDICT_ROWS = 65_536
 MIN_BATCHES = 8  # a small sample is cut into at least this many minibatches an epoch, of at least MIN_BATCH rows
 MIN_BATCH = 16
 
 TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "hidden": ("widths of the hidden layers, as [128, 128]", lambda v: len(v) > 0 and all(_whole(w, 1) for w in v)),
-    "embedding": ("a whole number from 1", lambda v: _whole(v, 1)),
+    "hidden": ("widths of the hidden layers, as [128, 128]", lambda v: len(v) > 0 and all(whole(w, 1) for w in v)),
+    "embedding": ("a whole number from 1", lambda v: whole(v, 1)),
     "dropout": ("a number from 0 and below 1", lambda v: _number(v) and 0 <= v < 1),
     "learning_rate": ("a number above 0", lambda v: _number(v) and v > 0),
     "weight_decay": ("a number from 0", lambda v: _number(v) and v >= 0),
-    "batch_size": ("a whole number from 1", lambda v: _whole(v, 1)),
-    "epochs": ("a whole number from 1, or null for as many as min_steps asks", lambda v: v is None or _whole(v, 1)),
-    "min_epochs": ("a whole number from 1", lambda v: _whole(v, 1)),
-    "min_steps": ("a whole number from 1", lambda v: _whole(v, 1)),
+    "batch_size": ("a whole number from 1", lambda v: whole(v, 1)),
+    "epochs": ("a whole number from 1, or null for as many as min_steps asks", lambda v: v is None or whole(v, 1)),
+    "min_epochs": ("a whole number from 1", lambda v: whole(v, 1)),
+    "min_steps": ("a whole number from 1", lambda v: whole(v, 1)),
 }
 
 
-def _whole(value: Any, least: int) -> bool:
+def whole(value: Any, least: int) -> bool:
+    """Whether a setting is a whole number of at least so much."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
@@ -62,6 +62,7 @@ class Settings:
     epochs: int | None = None
     min_epochs: int = 4
     min_steps: int = 500
+    takes: ClassVar[dict[str, tuple[str, Callable[[Any], bool]]]] = TAKES
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Self:
@@ -74,7 +75,7 @@ class Settings:
         for name, value in raw.items():
             if name not in known:
                 raise InputError(f"learner.{name}", "an unknown setting", nearest(name, known))
-            takes, holds = TAKES[name]
+            takes, holds = cls.takes[name]
             if (name == "hidden") != isinstance(value, list | tuple) or not holds(value):
                 raise InputError(f"learner.{name}", repr(value), takes)
         return cls(**{**raw, **({"hidden": tuple(raw["hidden"])} if "hidden" in raw else {})})
@@ -99,9 +100,12 @@ class TorchMLP:
     """
 
     streams = True
+    kind: ClassVar[str] = "torch_mlp"
+    reads: ClassVar[type[Settings]] = Settings
+    predict_rows: ClassVar[int] = 65_536
 
     def __init__(self, schema: TableSchema, settings: Settings | None = None, *, seed: int) -> None:
-        self.schema, self.settings, self.seed = schema, settings or Settings(), seed
+        self.schema, self.settings, self.seed = schema, settings or self.reads(), seed
         self.network = Network.of(schema, embedding=self.settings.embedding, hidden=self.settings.hidden)
         self.weights: torch.Tensor | None = None
         self.scale: Scale | None = None
@@ -134,7 +138,7 @@ class TorchMLP:
         block_rows = size * max(1, BLOCK_ROWS // size)
         shuffler = numpy_generator(self.seed, Purpose.LEARNER, index=0)
         generator = torch.Generator().manual_seed(integer(self.seed, Purpose.LEARNER, index=1))
-        step = _Adam(self.network.initial(generator), settings, total=passes * math.ceil(rows / size))
+        step = _Adam(self._initial(generator), settings, total=passes * math.ceil(rows / size))
         parts = blocks(rows, block_rows, rank, world)
         held: list[Rows] = []
         self.scale = None
@@ -163,7 +167,25 @@ class TorchMLP:
             if self.scale is None:
                 self.scale = Scale.of(columns, self.schema)
                 [columns] = slices(columns, [part.own])  # the first block begins at row 0
-            yield encode(columns, self.schema, self.scale)
+            yield Rows(self._features(columns, self.scale), encode_target(columns, self.schema, self.scale))
+
+    @property
+    def size(self) -> int:
+        """How many weights there are."""
+        return self.network.size
+
+    def _initial(self, generator: torch.Generator) -> torch.Tensor:
+        return self.network.initial(generator)
+
+    def _features(self, columns: Columns, scale: Scale) -> tuple[torch.Tensor, ...]:
+        return encode_features(columns, self.schema, scale)
+
+    def _scores(
+        self, weights: torch.Tensor, features: tuple[torch.Tensor, ...], masks: list[torch.Tensor] | None
+    ) -> torch.Tensor:
+        """(n, outputs) of features as `_features` has them."""
+        codes, numbers = features
+        return self.network.forward(weights, codes, numbers, masks)
 
     def _mask(self, n: int, width: int, generator: torch.Generator) -> torch.Tensor:
         """Dropout for a whole minibatch: every worker draws all of it and keeps its share."""
@@ -175,7 +197,7 @@ class TorchMLP:
         if not len(rows.target):
             return torch.zeros_like(weights)
         leaf = weights.requires_grad_(True)
-        scores = self.network.forward(leaf, rows.codes, rows.numbers, masks)
+        scores = self._scores(leaf, rows.features, masks)
         if self.schema.task == "regression":
             loss = mse_loss(scores[:, 0], rows.target, reduction="sum")
         else:
@@ -188,10 +210,9 @@ class TorchMLP:
     def predict(self, columns: Columns) -> np.ndarray:
         """float32 (n, C), or (n, 1) in regression."""
         if self.weights is None or self.scale is None:
-            raise StudyError("torch_mlp: not fitted yet")
-        codes, numbers = encode_features(columns, self.schema, self.scale)
-        pairs = zip(codes.split(PREDICT_ROWS), numbers.split(PREDICT_ROWS), strict=True)
-        scores = torch.cat([self.network.forward(self.weights, c, x) for c, x in pairs])
+            raise StudyError(f"{self.kind}: not fitted yet")
+        split = (part.split(self.predict_rows) for part in self._features(columns, self.scale))
+        scores = torch.cat([self._scores(self.weights, part, None) for part in zip(*split, strict=True)])
         if self.schema.task == "regression":
             return single(scores[:, 0].double().numpy() * self.scale.spread[-1] + self.scale.centre[-1])
         classes = len(self.schema.classes)
@@ -200,23 +221,23 @@ class TorchMLP:
     def save(self, folder: Path) -> None:
         """Write the fitted learner into a folder: safetensors and JSON."""
         if self.weights is None or self.scale is None:
-            raise StudyError("torch_mlp: not fitted yet")
+            raise StudyError(f"{self.kind}: not fitted yet")
         folder.mkdir(parents=True, exist_ok=True)
         scale = {name: torch.from_numpy(np.array(values)) for name, values in asdict(self.scale).items()}
         save_file({"weights": self.weights, **scale}, folder / WEIGHTS)
-        write_description(folder, describe("torch_mlp", self.schema, settings=asdict(self.settings), seed=self.seed))
+        write_description(folder, describe(self.kind, self.schema, settings=asdict(self.settings), seed=self.seed))
 
     @classmethod
     def load(cls, folder: Path, description: Mapping[str, Any], schema: TableSchema) -> Self:
         """The learner that `save` wrote."""
         try:
-            learner = cls(schema, Settings.read(description["settings"]), seed=description["seed"])
+            learner = cls(schema, cls.reads.read(description["settings"]), seed=description["seed"])
             tensors = load_file(folder / WEIGHTS)
             learner.weights = tensors.pop("weights")
             learner.scale = Scale(**{name: tensor.numpy() for name, tensor in tensors.items()})
         except (OSError, SafetensorError, KeyError, TypeError, InputError) as error:
             raise StudyError(f"{folder / WEIGHTS}: damaged ({type(error).__name__})") from None
-        if learner.weights.shape != (learner.network.size,):
+        if learner.weights.shape != (learner.size,):
             raise StudyError(f"{folder / WEIGHTS}: the weights of another table or other settings")
         return learner
 

@@ -11,10 +11,12 @@ import pyarrow as pa
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.settings import (
     AutoregressiveSettings,
+    CausalLmSettings,
     CopulaSettings,
     CtganSettings,
     DiffusionSettings,
     GanSettings,
+    LanguageSettings,
     MostlyaiSettings,
     Settings,
     VaeSettings,
@@ -94,24 +96,33 @@ class Generator(Protocol):
 # One line a generator: where it lives and its settings. Imported on use, so that listing and checking cost nothing.
 REGISTRY: dict[str, str] = {
     "autoregressive": "dge_ray.generators.autoregressive:Autoregressive",
+    "causal_lm": "dge_ray.generators.causal_lm:CausalLm",
     "copula": "dge_ray.generators.copula:Copula",
     "ctgan": "dge_ray.generators.ctgan:Ctgan",
     "diffusion": "dge_ray.generators.diffusion:Diffusion",
     "gan": "dge_ray.generators.gan:Gan",
+    "language": "dge_ray.generators.language:Language",
     "mostlyai": "dge_ray.generators.mostlyai:Mostlyai",
     "vae": "dge_ray.generators.vae:Vae",
 }
 SETTINGS: dict[str, type[Settings]] = {
     "autoregressive": AutoregressiveSettings,
+    "causal_lm": CausalLmSettings,
     "copula": CopulaSettings,
     "ctgan": CtganSettings,
     "diffusion": DiffusionSettings,
     "gan": GanSettings,
+    "language": LanguageSettings,
     "mostlyai": MostlyaiSettings,
     "vae": VaeSettings,
 }
+OF_TEXT = frozenset({"causal_lm", "language"})  # these model one text column, given the others
 # What stands on another package: the module to look for, and the extra of this package that brings it.
-EXTRAS: dict[str, tuple[str, str]] = {"ctgan": ("ctgan", "ctgan"), "mostlyai": ("mostlyai.engine", "mostly")}
+EXTRAS: dict[str, tuple[str, str]] = {
+    "causal_lm": ("transformers", "text"),
+    "ctgan": ("ctgan", "ctgan"),
+    "mostlyai": ("mostlyai.engine", "mostly"),
+}
 
 
 def installed(name: str) -> bool:

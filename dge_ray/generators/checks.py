@@ -4,17 +4,17 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest_column
-from dge_ray.generators.base import Unsupported
+from dge_ray.generators.base import OF_TEXT, Unsupported
 from dge_ray.table.codec import Columns
 from dge_ray.table.lazy import LazyColumns, TableSource, as_table
-from dge_ray.table.schema import CODED, TableSchema
+from dge_ray.table.schema import CODED, Column, Kind, TableSchema
 
 MINIMUM_ROWS = 10
 
 
-def training_columns(table: TableSource, schema: TableSchema) -> LazyColumns:
+def training_columns(table: TableSource, schema: TableSchema, *, text: bool = False) -> LazyColumns:
     """The training rows, checked: `row_columns`, and enough of them."""
-    columns = row_columns(table, schema)
+    columns = row_columns(table, schema, text=text)
     if columns.count < MINIMUM_ROWS:
         raise InputError("table", f"{columns.count} rows", f"at least {MINIMUM_ROWS}")
     return columns
@@ -25,12 +25,12 @@ def encode_rows(table: TableSource, schema: TableSchema) -> Columns:
     return dict(row_columns(table, schema))
 
 
-def row_columns(source: TableSource, schema: TableSchema) -> LazyColumns:
-    """Rows checked against the schema, column by column.
+def row_columns(source: TableSource, schema: TableSchema, *, text: bool = False) -> LazyColumns:
+    """Rows checked against the schema, column by column. `text`: whether the generator models a text column.
 
     Raises:
-        InputError: nothing to model, a column that is absent, of another type or with values that the schema has not,
-            or a target that is absent or has nulls.
+        InputError: nothing to model, a text column where none is modelled, a column that is absent, of another type or
+            with values that the schema has not, or a target that is absent or has nulls.
     """
     table = as_table(source)
     if not schema.modelled:
@@ -44,16 +44,48 @@ def row_columns(source: TableSource, schema: TableSchema) -> LazyColumns:
             )
         if nulls := _nulls(table.column(schema.target)):
             raise InputError("target", f"{nulls} nulls in '{schema.target}'", "no nulls")
+    if not text:
+        refuse_text(schema)
     columns = LazyColumns(table, schema)
     for column in schema.modelled:
         found = columns[column.name]
-        lost = int((found < 0).sum() if column.kind in CODED else np.isnan(found).sum())
+        if column.kind is Kind.TEXT:
+            lost = sum(value is None for value in found)
+        else:
+            lost = int((found < 0).sum() if column.kind in CODED else np.isnan(found).sum())
         nulls = _nulls(table.column(column.name)) if lost else 0
         if lost > nulls:
             raise InputError(f"column '{column.name}'", f"{lost - nulls} values not in its schema", "its categories")
         if nulls and not column.missing:
             raise InputError(f"column '{column.name}'", f"{nulls} nulls", "no nulls, by its schema")
     return columns
+
+
+def check_text(name: str, schema: TableSchema) -> None:
+    """Raises InputError unless the generator of this name models the schema's text columns, or their absence."""
+    if name in OF_TEXT:
+        text_column(schema)
+    else:
+        refuse_text(schema)
+
+
+def refuse_text(schema: TableSchema) -> None:
+    """Raises InputError where the schema has a text column."""
+    for column in schema.texts:
+        takes = f"generator=language, which models text, or a table without: drop=[{column.name}]"
+        raise InputError(f"column '{column.name}'", "text", takes)
+
+
+def text_column(schema: TableSchema) -> Column:
+    """The one text column.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    if len(schema.texts) != 1:
+        got = ", ".join(f"'{column.name}'" for column in schema.texts) or "no text column"
+        raise InputError("columns", got, "one text column, told by columns.NAME=text; drop others with drop=[NAME]")
+    return schema.texts[0]
 
 
 def _nulls(column: pa.ChunkedArray) -> int:

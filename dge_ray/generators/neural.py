@@ -58,6 +58,8 @@ class Neural(ABC, Generic[S, Model]):
     name: ClassVar[str]
     architecture: ClassVar[tuple[str, ...]]
     """Settings that a checkpoint to start from must share."""
+    of_text: ClassVar[bool] = False
+    """Whether a text column is modelled."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings: S = SETTINGS[self.name].read(settings)  # type: ignore[assignment]
@@ -90,7 +92,7 @@ class Neural(ABC, Generic[S, Model]):
             StudyError: the loss blew up twice.
         """
         check_device(device)
-        rows = training_rows(table, stopping, schema, seed)
+        rows = training_rows(table, stopping, schema, seed, text=self.of_text)
         source = None if warm_start is None else self._source(warm_start, schema)
         start = self._start(schema, rows, seed=seed, device=device, source=source)
         identity = ""
@@ -98,7 +100,7 @@ class Neural(ABC, Generic[S, Model]):
             what = (self.name, self._plain_settings(), schema.to_json(), seed, device, torch.__version__)
             known = {} if source is None else source.arrays
             arrays = chain(rows.seen.values(), (known[name] for name in sorted(known)))  # files are read in any order
-            identity = fingerprint(chain(what, (array.tobytes() for array in arrays)))
+            identity = fingerprint(chain(what, (_content(array) for array in arrays)))
         if source is None:
             self.history = run_rounds(start.begin, start.plan, identity=identity, progress=progress, keeper=keeper)
             self._fitted = schema, start.model
@@ -196,15 +198,22 @@ def sample_stream(seed: int, index: int, device: str | torch.device = "cpu") -> 
     return torch.Generator(device).manual_seed(integer(seed, Purpose.SHARD, index=index))
 
 
-def training_rows(table: TableSource, stopping: TableSource | None, schema: TableSchema, seed: int) -> Rows:
+def _content(array: np.ndarray) -> bytes:
+    """An array's values as bytes; those of text columns are objects."""
+    return repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
+
+
+def training_rows(
+    table: TableSource, stopping: TableSource | None, schema: TableSchema, seed: int, *, text: bool = False
+) -> Rows:
     """Checked rows; those to stop on are cut from `table` where there are no others.
 
     Raises:
         InputError: rows that do not match the schema, or too few of them.
     """
-    values = training_columns(table, schema)
+    values = training_columns(table, schema, text=text)
     if stopping is not None:
-        return Rows(values, row_columns(stopping, schema), values)
+        return Rows(values, row_columns(stopping, schema, text=text), values)
     n = values.count
     cut = min(MOST_STOPPING_ROWS, max(1, round(STOPPING_SHARE * n)))
     order = numpy_generator(seed, Purpose.STOPPING).permutation(n)

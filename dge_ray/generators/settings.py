@@ -45,6 +45,8 @@ def _takes(field: FieldInfo) -> str:
         text = "one of " + ", ".join(str(value) for value in get_args(kind))
     elif kind is bool:
         text = "true or false"
+    elif kind is str:
+        text = str(field.description)
     else:
         text = "a whole number" if kind is int else "a number"
         for bound in field.metadata:
@@ -243,4 +245,56 @@ class VaeSettings(TrainedSettings):
         ge=1,
         le=1_000_000,
         description="epochs without a better held-out bound before stopping; none: a quarter of the epochs",
+    )
+
+
+class LanguageSettings(TrainedSettings):
+    tokens: int = Field(128, ge=1, le=4096, description="words and signs of a text that count; the rest is cut off")
+    vocabulary: int = Field(16_000, ge=1, le=1_000_000, description="the most words that are kept, the commonest ones")
+    rows_per_word: int = Field(
+        3, ge=1, le=1_000, description="a word in fewer rows is not kept: it could tell whose row it was in"
+    )
+    hidden: int = Field(256, ge=1, le=8192, description="width of the recurrent layer")
+    embedding: int = Field(128, ge=1, le=8192, description="width of a word's embedding")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="the most passes over the rows, for the other columns too; none: 4, or as many as make 600 steps, "
+        "and for the other columns what the autoregressive generator takes",
+    )
+    batch_size: int = Field(32, ge=1, le=65_536, description="rows a step")
+    lr: float = Field(4e-3, ge=1e-8, le=1, description="the highest learning rate of the one-cycle schedule")
+    dropout: float = Field(0.1, ge=0, le=0.95, description="share of embedding and hidden units dropped while fitting")
+    weight_decay: float = Field(1e-4, ge=0, le=10, description="AdamW's")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="epochs without a better held-out likelihood before stopping; none: a quarter of the epochs",
+    )
+
+
+class CausalLmSettings(TrainedSettings):
+    model: str | None = Field(
+        None,
+        min_length=1,
+        description="a folder or a hub's name of weights to start from; none: a small GPT-2, untrained",
+    )
+    tokens: int = Field(128, ge=1, le=4096, description="parts of words of a text that count; the rest is cut off")
+    vocabulary: int = Field(8_000, ge=300, le=1_000_000, description="without a model: the tokeniser's parts of words")
+    rows_per_word: int = Field(3, ge=1, le=1_000, description="without a model: how often a part must occur to be one")
+    width: int = Field(128, ge=4, le=8192, multiple_of=4, description="without a model: width of its layers")
+    layers: int = Field(2, ge=1, le=64, description="without a model: its layers")
+    epochs: int | None = Field(
+        None, ge=1, le=1_000_000, description="the most passes over the rows; none: 3, or as many as make 600 steps"
+    )
+    batch_size: int = Field(16, ge=1, le=65_536, description="rows a step")
+    lr: float = Field(1e-3, ge=1e-8, le=1, description="the highest learning rate; of loaded weights 5e-5 is usual")
+    weight_decay: float = Field(1e-2, ge=0, le=10, description="AdamW's")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="epochs without a better held-out likelihood before stopping; none: a quarter of the epochs",
     )

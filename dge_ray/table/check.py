@@ -9,6 +9,7 @@ from dge_ray.table.arrow_types import (
     arrow_type,
     from_json_scalars,
     is_number,
+    is_string,
     is_supported,
     is_temporal,
     measured,
@@ -49,7 +50,7 @@ def _faults(column: Column, values: pa.ChunkedArray) -> list[str]:
             faults.append(
                 f"{len(unknown)} values outside its {len(allowed)} categories, such as {unknown[0].as_py()!r}"
             )
-    elif column.kind is not Kind.IDENTIFIER:
+    elif column.kind in MEASURED:
         numbers = measured(values)
         faults.extend(_number_faults(column, numbers[~np.isnan(numbers)]))
     return faults
@@ -105,6 +106,8 @@ def _description_faults(column: Column) -> list[str]:
         return [f"type {column.type!r}, which no table column may have"]
     if column.kind in CODED or column.kind is Kind.CONSTANT:
         return _category_faults(column, dtype)
+    if column.kind is Kind.TEXT and not is_string(dtype):
+        return [f"kind '{column.kind}' with type {column.type}"]
     if column.kind in MEASURED and is_temporal(dtype) != (column.kind is Kind.DATETIME):
         return [f"kind '{column.kind}' with type {column.type}"]
     if column.kind in MEASURED and not (is_number(dtype) or is_temporal(dtype)):

@@ -26,7 +26,8 @@ from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, arr
 
 Columns: TypeAlias = dict[str, np.ndarray]
 """A table's modelled columns, each of shape (n,): int32 codes into the schema's categories for coded kinds (-1: missing
-or unseen), float64 for measured kinds (nan: missing). Constants and identifiers are absent."""
+or unseen), float64 for measured kinds (nan: missing), objects that are `str` for text (None: missing). Constants and
+identifiers are absent."""
 
 _SURROGATE_BITS = 52  # integers that a float64 holds, so that no reader rounds two surrogates into one
 _PREFIX = np.frombuffer(b"synthetic-", dtype=np.uint8)
@@ -75,6 +76,8 @@ class TableCodec:
                 arrays.append(surrogates(field.type, n, seed=seed, index=index))
             elif column.kind in CODED:
                 arrays.append(self._decode_codes(column, field.type, columns[column.name]))
+            elif column.kind is Kind.TEXT:
+                arrays.append(pa.array(columns[column.name], pa.large_string()).cast(field.type))
             else:
                 arrays.append(_decode_measured(column, field.type, columns[column.name]))
         return pa.Table.from_arrays(arrays, schema=self.arrow_schema)
@@ -94,6 +97,8 @@ class TableCodec:
             raise InputError(f"column '{column.name}'", f"type {values.type}", f"type {dtype}") from error
 
     def _encode(self, column: Column, values: pa.ChunkedArray) -> np.ndarray:
+        if column.kind is Kind.TEXT:
+            return np.array(plain(values).to_pylist(), dtype=object)
         if column.kind not in CODED:
             return measured(values)
         codes = pc.fill_null(pc.index_in(plain(values), value_set=self._lookup[column.name]), -1)

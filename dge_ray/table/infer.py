@@ -30,6 +30,7 @@ MAX_CLASSES_OF_INTEGER = 10  # a whole-valued target with more distinct values i
 MIN_IDENTIFIER_ROWS = 50
 STRING_IDENTIFIER_SHARE = 0.95  # distinct among the present values
 MAX_DECIMALS = 6
+WORDS_OF_TEXT = 6  # in half of the values: what is written, not names or keys
 _EXACT = 2.0**53  # whole numbers up to here are exact in a float64
 _NATURAL_SECONDS = (86_400, 3_600, 60, 1)
 _NATURAL_PARTS = (1_000, 1_000_000)  # milliseconds, microseconds
@@ -48,9 +49,9 @@ def infer_schema(
     Booleans, strings and dictionaries are categories (at most 100,000 levels); whole-valued numbers are integers,
     whatever their storage; timestamps and dates are datetimes; one value without nulls is a constant; strings that
     (nearly) all differ, and whole numbers that differ where chance would repeat some, are identifiers (with a
-    warning). The target is a class if it is a string, boolean or dictionary, or whole-valued with at most 10 distinct
-    values; otherwise it is a quantity. `overrides`: column to kind, or to a mapping with `kind`, `decimals`, `minimum`
-    and `maximum` (at least as wide as the data).
+    warning). Text is only what `overrides` call text. The target is a class if it is a string, boolean or dictionary,
+    or whole-valued with at most 10 distinct values; otherwise it is a quantity. `overrides`: column to kind, or to a
+    mapping with `kind`, `decimals`, `minimum` and `maximum` (at least as wide as the data).
 
     Raises:
         InputError: the table, the target or an override is at fault.
@@ -112,7 +113,7 @@ def _column(name: str, column: pa.ChunkedArray, is_target: bool, settings: Mappi
         raise InputError(f"columns.{name}.{next(iter(numbers))}", f"a {kind} column", "a numeric, integer or datetime")
     if kind in MEASURED:
         return _measured(described, values, dtype, numbers)
-    if kind is Kind.IDENTIFIER:
+    if kind in (Kind.IDENTIFIER, Kind.TEXT):
         return described
     return replace(described, categories=_categories(name, column, values))
 
@@ -127,7 +128,7 @@ def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target
     if in_dictionary or is_string(values.type):
         if not is_target and _all_differ(values, distinct):
             if not in_dictionary:
-                _warn(name, distinct, Kind.CATEGORICAL)
+                _warn(name, distinct, Kind.TEXT if _prose(values) else Kind.CATEGORICAL)
                 return Kind.IDENTIFIER
             _warn_dictionary(name, distinct)
         return Kind.CATEGORICAL
@@ -158,6 +159,12 @@ def _all_differ(values: pa.ChunkedArray, distinct: int) -> bool:
     return distinct >= MIN_IDENTIFIER_ROWS and distinct >= share * (len(values) - values.null_count)
 
 
+def _prose(values: pa.ChunkedArray) -> bool:
+    """Whether strings look written: half of them have WORDS_OF_TEXT words or more."""
+    words = pc.add(pc.count_substring(pc.utf8_trim_whitespace(values.drop_null()), " "), 1)
+    return bool(np.median(words.to_numpy()) >= WORDS_OF_TEXT)
+
+
 def _row_numbers(numbers: np.ndarray) -> bool:
     """Whether n differing whole numbers lie so densely that chance (uniform over their span) would have repeated one.
 
@@ -172,7 +179,8 @@ def _row_numbers(numbers: np.ndarray) -> bool:
 def _warn(name: str, distinct: int, instead: Kind) -> None:
     text = (
         f"column '{name}': {distinct:,} values differ, so it is taken for an identifier (a generator would memorise "
-        f"it): not modelled, synthetic rows get surrogates; columns.{name}={instead} models it, drop=[{name}] drops it"
+        f"it): not modelled, synthetic rows get surrogates; columns.{name}={instead} models it"
+        f"{' with generator=language' if instead is Kind.TEXT else ''}, drop=[{name}] drops it"
     )
     warnings.warn(text, IdentifierWarning, stacklevel=6)
 
@@ -194,6 +202,7 @@ def _check_kind(name: str, kind: Kind, column: pa.ChunkedArray, values: pa.Chunk
         Kind.BOOLEAN: distinct > 2 and f"{distinct:,} distinct values",
         Kind.CATEGORICAL: False,
         Kind.DATETIME: not is_temporal(dtype) and f"type {column.type}, neither timestamp nor date",
+        Kind.TEXT: not is_string(column.type) and f"type {column.type}, no strings",
         Kind.CONSTANT: (distinct > 1 or values.null_count > 0) and "values that differ",
         Kind.IDENTIFIER: not (
             is_string(column.type)

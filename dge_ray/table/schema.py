@@ -20,6 +20,7 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     CATEGORICAL = "categorical"
     DATETIME = "datetime"
+    TEXT = "text"  # words in their order; only a generator of text models it
     CONSTANT = "constant"  # one value; reproduced, never a feature
     IDENTIFIER = "identifier"  # all values differ; never modelled, synthetic rows get fresh surrogates
 
@@ -66,7 +67,12 @@ class TableSchema:
     @property
     def modelled(self) -> list[Column]:
         """The columns a generator models: all but constants and identifiers."""
-        return [c for c in self.columns if c.kind in CODED or c.kind in MEASURED]
+        return [c for c in self.columns if c.kind in CODED or c.kind in MEASURED or c.kind is Kind.TEXT]
+
+    @property
+    def texts(self) -> list[Column]:
+        """The text columns."""
+        return [c for c in self.columns if c.kind is Kind.TEXT]
 
     @property
     def features(self) -> list[Column]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from generator_cases import (
     mixed_schema,
     mixed_table,
     tiny_table,
+    with_notes,
 )
 from safetensors.numpy import load_file
 
 from dge_ray.errors import InputError
 from dge_ray.generators.base import (
+    OF_TEXT,
     REGISTRY,
     Generator,
     Unsupported,
@@ -33,10 +36,8 @@ from dge_ray.generators.base import (
     installed,
     make_generator,
 )
-from dge_ray.table import TableCodec, check_table, infer_schema
+from dge_ray.table import Kind, TableCodec, TableSchema, check_table, infer_schema
 
-TABLE = mixed_table()
-SCHEMA = mixed_schema(TABLE)
 FITTED: dict[tuple[str, int], Any] = {}
 
 INSTALLED = [name for name in sorted(REGISTRY) if installed(name)]
@@ -49,17 +50,28 @@ ABSENT = [
 pytestmark = pytest.mark.parametrize("name", [*INSTALLED, *ABSENT])
 
 
+@cache
+def table_of(name: str, rows: int = 400) -> pa.Table:
+    """Every column kind; for a generator of text, with a text column."""
+    return with_notes(mixed_table(rows)) if name in OF_TEXT else mixed_table(rows)
+
+
+@cache
+def schema_of(name: str) -> TableSchema:
+    return mixed_schema(table_of(name))
+
+
 def fitted(name: str, seed: int = 0) -> Any:
     """Fits are shared between tests: none of them changes a fitted generator."""
     if (name, seed) not in FITTED:
-        FITTED[name, seed] = make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=seed)
+        FITTED[name, seed] = make_generator(name, **SMALL[name]).fit(table_of(name), schema_of(name), seed=seed)
     return FITTED[name, seed]
 
 
 def learnt(name: str) -> Any:
     """A fit long enough to learn from, shared too."""
     if (name, -1) not in FITTED:
-        table = mixed_table(LEARNING_ROWS[name])
+        table = table_of(name, LEARNING_ROWS[name])
         FITTED[name, -1] = make_generator(name, **LEARNING[name]).fit(table, mixed_schema(table), seed=0)
     return FITTED[name, -1]
 
@@ -74,8 +86,8 @@ def test_satisfies_the_protocol(name: str) -> None:
 def test_keeps_the_schema(name: str) -> None:
     rows = fitted(name).sample(1_000, seed=1)
     assert rows.num_rows == 1_000
-    assert rows.schema.equals(TABLE.schema)
-    assert check_table(rows, SCHEMA) == []
+    assert rows.schema.equals(table_of(name).schema)
+    assert check_table(rows, schema_of(name)) == []
     # Missing values, levels and the atom at 0 come back: with 1,000 rows each is expected 50 times or more.
     assert rows["income"].null_count > 0 and rows["flag"].null_count > 0 and rows["colour"].null_count > 0
     assert set(rows["label"].to_pylist()) == {"yes", "no"}
@@ -85,7 +97,7 @@ def test_keeps_the_schema(name: str) -> None:
 
 def test_fit_returns_self(name: str) -> None:
     generator = make_generator(name, **SMALL[name])
-    assert generator.fit(TABLE.slice(0, 60), SCHEMA, seed=0) is generator
+    assert generator.fit(table_of(name).slice(0, 60), schema_of(name), seed=0) is generator
 
 
 @pytest.mark.parametrize("n", [1, 7, 2_500])
@@ -99,10 +111,10 @@ def test_same_seed_same_rows_other_seed_other_rows(name: str, n: int) -> None:
 
 
 def test_two_fits_with_one_seed_are_the_same_whatever_happens_between(name: str) -> None:
-    first = make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=0)
+    first = make_generator(name, **SMALL[name]).fit(table_of(name), schema_of(name), seed=0)
     np.random.default_rng().random()
-    make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=3)
-    second = make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=0)
+    make_generator(name, **SMALL[name]).fit(table_of(name), schema_of(name), seed=3)
+    second = make_generator(name, **SMALL[name]).fit(table_of(name), schema_of(name), seed=0)
     assert first.sample(500, seed=1).equals(second.sample(500, seed=1))
 
 
@@ -113,7 +125,7 @@ def test_global_generators_are_left_alone(name: str) -> None:
     np.random.seed(1)
     random.seed(1)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]
-    make_generator(name, **SMALL[name]).fit(TABLE, SCHEMA, seed=0).sample(10, seed=0)
+    make_generator(name, **SMALL[name]).fit(table_of(name), schema_of(name), seed=0).sample(10, seed=0)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # type: ignore[index]
     assert random.getstate() == before[2]
@@ -153,8 +165,8 @@ def test_save_and_load_give_bit_identical_rows(name: str, tmp_path: Path) -> Non
 
 def test_a_dataset_on_disk_gives_the_same_fit_as_its_table(name: str, tmp_path: Path) -> None:
     for i in range(4):
-        pq.write_table(TABLE.slice(i * 100, 100), tmp_path / f"{i}.parquet")
-    generator = make_generator(name, **SMALL[name]).fit(ds.dataset(tmp_path), SCHEMA, seed=0)
+        pq.write_table(table_of(name).slice(i * 100, 100), tmp_path / f"{i}.parquet")
+    generator = make_generator(name, **SMALL[name]).fit(ds.dataset(tmp_path), schema_of(name), seed=0)
     assert generator.sample(500, seed=4).equals(fitted(name).sample(500, seed=4))
 
 
@@ -170,8 +182,8 @@ def test_saved_files_do_not_hold_the_rows(name: str, tmp_path: Path) -> None:
     fitted(name).save(tmp_path)
     saved = b"".join(p.read_bytes() for p in tmp_path.iterdir())
     assert b"id-17-0" not in saved
-    kept = sum(v.tobytes() in saved for v in TABLE["income"].drop_null().to_numpy() if v > 0)
-    assert kept < 0.5 * TABLE.num_rows
+    kept = sum(v.tobytes() in saved for v in table_of(name)["income"].drop_null().to_numpy() if v > 0)
+    assert kept < 0.5 * table_of(name).num_rows
 
 
 def test_refuses_to_sample_or_save_unfitted(name: str, tmp_path: Path) -> None:
@@ -190,40 +202,41 @@ def test_refuses_a_bad_count(name: str, n: Any) -> None:
 
 
 def test_refuses_rows_that_do_not_match_the_schema(name: str) -> None:
+    table, schema = table_of(name), schema_of(name)
     generator = make_generator(name, **SMALL[name])
     with pytest.raises(InputError, match="'age'"):
-        generator.fit(TABLE.drop_columns(["age"]), SCHEMA, seed=0)
+        generator.fit(table.drop_columns(["age"]), schema, seed=0)
     with pytest.raises(InputError, match="'age'"):
-        changed = TABLE.set_column(2, "age", pa.array(["old"] * TABLE.num_rows))
-        generator.fit(changed, SCHEMA, seed=0)
+        changed = table.set_column(2, "age", pa.array(["old"] * table.num_rows))
+        generator.fit(changed, schema, seed=0)
     with pytest.raises(InputError, match="'colour'"):
-        changed = TABLE.set_column(5, "colour", pa.array(["ultraviolet"] * TABLE.num_rows))
-        generator.fit(changed, SCHEMA, seed=0)
+        changed = table.set_column(5, "colour", pa.array(["ultraviolet"] * table.num_rows))
+        generator.fit(changed, schema, seed=0)
     with pytest.raises(InputError, match=r"'age'.*nulls"):
-        changed = TABLE.set_column(2, "age", pa.array([None, *TABLE["age"].to_pylist()[1:]], pa.int16()))
-        generator.fit(changed, SCHEMA, seed=0)
+        changed = table.set_column(2, "age", pa.array([None, *table["age"].to_pylist()[1:]], pa.int16()))
+        generator.fit(changed, schema, seed=0)
 
 
 def test_refuses_an_absent_target_and_one_with_nulls(name: str) -> None:
     generator = make_generator(name, **SMALL[name])
     with pytest.raises(InputError, match=r"target.*'label'"):
-        generator.fit(TABLE.drop_columns(["label"]), SCHEMA, seed=0)
-    nulls = pa.array([None, None, *TABLE["label"].to_pylist()[2:]])
+        generator.fit(table_of(name).drop_columns(["label"]), schema_of(name), seed=0)
+    nulls = pa.array([None, None, *table_of(name)["label"].to_pylist()[2:]])
     with pytest.raises(InputError, match="2 nulls"):
-        generator.fit(TABLE.set_column(8, "label", nulls), SCHEMA, seed=0)
+        generator.fit(table_of(name).set_column(8, "label", nulls), schema_of(name), seed=0)
 
 
 def test_refuses_too_few_rows(name: str) -> None:
     with pytest.raises(InputError, match="3 rows"):
-        make_generator(name).fit(TABLE.slice(0, 3), SCHEMA, seed=0)
+        make_generator(name).fit(table_of(name).slice(0, 3), schema_of(name), seed=0)
 
 
 def test_refuses_conditions_it_cannot_meet(name: str) -> None:
-    given = TABLE.slice(0, 5).select(["colour"])
+    given = table_of(name).slice(0, 5).select(["colour"])
     if name not in MEETS_ANY_CONDITION:
         for column in ["price"] if name in MEETS_ONE_CODED else ["price", "colour"]:
             with pytest.raises(Unsupported, match="given"):
-                fitted(name).sample(5, seed=0, given=TABLE.slice(0, 5).select([column]))
+                fitted(name).sample(5, seed=0, given=table_of(name).slice(0, 5).select([column]))
         return
     with pytest.raises(InputError, match="5 rows"):
         fitted(name).sample(6, seed=0, given=given)
@@ -251,8 +264,8 @@ def test_any_column_given_comes_back_and_the_others_follow_it(name: str) -> None
         alike = joint.filter(pc.equal(joint["colour"], colour))
         shares = [np.mean([value == "yes" for value in table["label"].to_pylist()]) for table in (rows, alike)]
         assert abs(shares[0] - shares[1]) < 0.08
-    for column in TABLE.column_names:
-        given = TABLE.slice(0, 30).select([column])
+    for column in (c.name for c in schema_of(name).columns if c.kind is not Kind.TEXT):
+        given = table_of(name).slice(0, 30).select([column])
         assert fitted(name).sample(30, seed=0, given=given).select([column]).equals(given.combine_chunks())
 
 
@@ -268,7 +281,7 @@ def test_completes_rows_from_one_coded_column(name: str) -> None:
     colours = ["red", "green", None, "blue"]
     given = pa.table({"colour": pa.array(colours * 500).dictionary_encode()})
     rows = generator.sample(2_000, seed=3, given=given)
-    assert rows.schema.equals(TABLE.schema) and check_table(rows, SCHEMA) == []
+    assert rows.schema.equals(table_of(name).schema) and check_table(rows, schema_of(name)) == []
     assert rows["colour"].to_pylist() == colours * 500
     assert generator.sample(2_000, seed=3, given=given).equals(rows)
     free = generator.sample(8_000, seed=4)
@@ -327,11 +340,12 @@ def test_refuses_an_unknown_setting_and_a_bad_value(name: str) -> None:
 
 
 def test_fits_on_ten_rows_and_on_a_single_column(name: str) -> None:
-    few = make_generator(name, **SMALL[name]).fit(TABLE.slice(0, 10), SCHEMA, seed=0).sample(20, seed=0)
-    assert check_table(few, SCHEMA) == []
-    column = tiny_table(200).select(["c"])
-    schema = infer_schema(pa.table({"b": tiny_table(200)["b"], "c": column["c"]}))
-    one = type(schema)((schema["c"],))
+    generator = make_generator(name, **SMALL[name])
+    few = generator.fit(table_of(name).slice(0, 10), schema_of(name), seed=0).sample(20, seed=0)
+    assert check_table(few, schema_of(name)) == []
+    column = table_of(name).select(["note"]) if name in OF_TEXT else tiny_table(200).select(["c"])
+    schema = schema_of(name) if name in OF_TEXT else infer_schema(tiny_table(200))
+    one = TableSchema((schema[column.column_names[0]],))
     rows = make_generator(name, **SMALL[name]).fit(column, one, seed=0).sample(50, seed=0)
     assert check_table(rows, one) == []
 
@@ -345,11 +359,11 @@ def test_learns_marginals_and_the_dependence_on_the_target(name: str) -> None:
     rows = learnt(name).sample(4_000, seed=0)
     yes = np.array([value == "yes" for value in rows["label"].to_pylist()])
     red = np.array([value == "red" for value in rows["colour"].to_pylist()])
-    assert abs(yes.mean() - np.mean([v == "yes" for v in TABLE["label"].to_pylist()])) < 0.1
+    assert abs(yes.mean() - np.mean([v == "yes" for v in table_of(name)["label"].to_pylist()])) < 0.1
     assert red[yes].mean() - red[~yes].mean() > 0.25
 
 
 def test_decoding_then_encoding_stays_within_the_fitted_categories(name: str) -> None:
     rows = fitted(name).sample(500, seed=2)
-    encoded = TableCodec(SCHEMA).encode(rows)
+    encoded = TableCodec(schema_of(name)).encode(rows)
     assert encoded["label"].min() >= 0
