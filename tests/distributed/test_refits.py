@@ -39,14 +39,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def a_fit(text: str) -> dict[str, bytes]:
-    return {"a/b": text.encode()}
-
-
 @pytest.mark.usefixtures("cluster")
 def test_replicates_of_anything_are_done_once(tmp_path: Path) -> None:
     """The seam: no test, no generator. Cut off after the first result, it goes on; more replicates are added."""
-    folder, fits = Folder.open(tmp_path), {"base": lambda: a_fit("7")}
+    folder, fits = Folder.open(tmp_path), {"base": lambda: {"a/b": b"7"}}
 
     def work(files):
         return lambda replicate: {"value": int(files["base"]["a/b"]) * replicate}
@@ -111,13 +107,12 @@ def test_the_published_procedure(run: Run, tmp_path: Path) -> None:
     assert code == 0 and "0 done now, 20 read" in out and "not calibrated unless" in out
 
 
-def slope(rows: pa.Table, seed: int) -> float:
-    x, z, y = (rows.column(name).to_numpy() for name in "xzy")
-    return float(abs(np.linalg.lstsq(np.column_stack([np.ones(len(x)), x, z]), y, rcond=None)[0][2]))
-
-
 @pytest.mark.usefixtures("cluster")
 def test_a_statistic_of_ones_own(tmp_path: Path) -> None:
+    def slope(rows: pa.Table, seed: int) -> float:
+        x, z, y = (rows.column(name).to_numpy() for name in "xzy")
+        return float(abs(np.linalg.lstsq(np.column_stack([np.ones(len(x)), x, z]), y, rcond=None)[0][2]))
+
     source = str(table(tmp_path / "t.parquet"))
     small = {"epochs": 2, "hidden": 8, "bins": 8}
     options = {"features": "z", "target": "y", "replicates": 19, "ratio": 1, "out": str(tmp_path / "out")}

@@ -1,0 +1,224 @@
+"""Syn-Test: its level and power, in closed form and with a small network, and decisions on real tables.
+
+    python experiments/syn2023/syntest.py closed    [tables=2000 seed=0]
+    python experiments/syn2023/syntest.py power     [tables=1000 seed=0]
+    python experiments/syn2023/syntest.py deep      [tables=400 seed=0]
+    python experiments/syn2023/syntest.py deep_power [tables=200 seed=0]
+    python experiments/syn2023/syntest.py decisions adult=TABLE california=TABLE
+
+Each writes results/syntest_NAME.json beside it. What the parts are is in README.syntest.md.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gaussian
+import numpy as np
+import pyarrow as pa
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from dge_ray.relevance import Relevance
+from dge_ray.replicates import Null, Recipe, Stream, saved, stream
+from dge_ray.stats.syntest import rate
+from dge_ray.table import infer_schema
+
+ALPHA = 0.05
+RATIOS = (1, 4, 10)
+RESULTS = Path(__file__).parent / "results"
+
+
+def generator(seed: int, *address: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=address))
+
+
+def address(seed: int, *where: int) -> int:
+    """A seed of its own for the streams of one table's test."""
+    return int(generator(seed, *where, 1).integers(2**63))
+
+
+def share(rejected: list[bool]) -> dict[str, Any]:
+    """A rejection rate with its 95 % Clopper-Pearson interval."""
+    found = rate(int(sum(rejected)), len(rejected))
+    return {"rate": found.value, "interval": [found.low, found.high], "tables": found.trials}
+
+
+# Closed form: maximum-likelihood Gaussians, least squares (gaussian.py).
+
+ROWS = 500  # two halves of 250 in the published procedure
+PRETRAINING = 2_000
+REPLICATES = 199
+X7 = 0.1 * np.sqrt(1 / 12) / 0.2  # x7's standard deviation over the noise's in the simulation function: .144
+PARTIAL = np.sqrt(1 - 2 * gaussian.CORRELATION**2)  # of the tested feature given the others
+
+
+def closed_table(effect: float, seed: int, number: int) -> dict[str, Any]:
+    """Every test's decision on one table, and the published procedure's statistics."""
+    rng = generator(seed, round(1000 * effect), number)
+    rows = gaussian.real_rows(ROWS, effect, rng)
+    options = {"replicates": REPLICATES, "alpha": ALPHA}
+    found: dict[str, Any] = {f"refit {r}": gaussian.refit_rejects(rows, r * ROWS, rng, **options) for r in RATIOS}
+    found["raw"] = gaussian.raw_rejects(rows, rng, **options)
+    volumes = [r * ROWS // 2 for r in RATIOS]
+    twins, null, drawn = gaussian.published(rows, volumes, rng, draws_each=REPLICATES, alpha=ALPHA)
+    chosen = None if twins.volume is None else volumes.index(twins.volume)
+    found["paper, its own volume"] = chosen is not None and twins.p[chosen] <= ALPHA
+    for v, r in enumerate(RATIOS):
+        found[f"paper {r}"] = twins.p[v] <= ALPHA
+        found[f"paper {r}, its own estimate"] = twins.errors[v].value
+        found[f"paper {r}, score"] = score(null[:, v], drawn[:, v, 0])
+    return found
+
+
+def score(null: np.ndarray, drawn: np.ndarray) -> float:
+    """The published procedure's combined p-value without its floor of 1 / (1 + D): the log of Hommel's combination of
+    normal tail probabilities. Shape: (2, D), (2,)."""
+    other = null[::-1]
+    logs = norm.logsf((drawn - other.mean(axis=1)) / other.std(axis=1))
+    return float(min(np.log(2) + logs.min(), logs.max()))
+
+
+def closed(tables: int, seed: int) -> dict[str, Any]:
+    """Figure 4: rejection rates on tables in which the null hypothesis holds."""
+    return {
+        "rows": ROWS,
+        "replicates": REPLICATES,
+        "alpha": ALPHA,
+        **rates([closed_table(0, seed, i) for i in range(tables)]),
+    }
+
+
+def rates(found: list[dict[str, Any]]) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "tests": {n: share([f[n] for f in found]) for n, v in found[0].items() if isinstance(v, (bool, np.bool_))}
+    }
+    estimates = [n for n in found[0] if n.endswith("estimate")]
+    return {**made, "estimates": {n: float(np.mean([f[n] for f in found])) for n in estimates}}
+
+
+def power(tables: int, seed: int) -> dict[str, Any]:
+    """Figure 5, closed form: the weak x7 of the simulation, its half, and none; the published procedure at the cut-off
+    that holds its true level."""
+    null = [closed_table(0, seed, i) for i in range(2 * tables)]
+    cuts = {r: float(np.quantile([f[f"paper {r}, score"] for f in null], ALPHA)) for r in RATIOS}
+    made: dict[str, Any] = {"rows": ROWS, "pretraining": PRETRAINING, "replicates": REPLICATES, "alpha": ALPHA}
+    for name, strength in (("none", 0.0), ("half of x7", X7 / 2), ("x7", X7)):
+        effect = float(strength / PARTIAL)
+        found = null[:tables] if not effect else [closed_table(effect, seed, i) for i in range(tables)]
+        tests = rates(found)["tests"]
+        for r in RATIOS:
+            tests[f"paper {r}, matched"] = share([f[f"paper {r}, score"] <= cuts[r] for f in found])
+        more = [with_pretraining(effect, seed, i) for i in range(tables)]
+        made[name] = {"effect": effect, "tests": {**tests, **rates(more)["tests"]}}
+    return made
+
+
+def with_pretraining(effect: float, seed: int, number: int) -> dict[str, Any]:
+    """The tests of all rows, those of pre-training among them; and the t-test of least squares beside them."""
+    rng = generator(seed, round(1000 * effect), number, 1)
+    rows = gaussian.real_rows(ROWS + PRETRAINING, effect, rng)
+    options = {"replicates": REPLICATES, "alpha": ALPHA}
+    return {
+        "refit 1, raw + pre-training": gaussian.refit_rejects(rows, len(rows), rng, **options),
+        "raw + pre-training": gaussian.raw_rejects(rows, rng, **options),
+        "t-test": t_test(rows[:ROWS]),
+        "t-test, raw + pre-training": t_test(rows),
+    }
+
+
+def t_test(rows: np.ndarray) -> bool:
+    """Two-sided, of the tested feature's coefficient: what no test of these rows beats by much."""
+    design = np.column_stack([np.ones(len(rows)), rows[:, :3]])
+    slope, residual, *_ = np.linalg.lstsq(design, rows[:, gaussian.Y], rcond=None)
+    freedom = len(rows) - design.shape[1]
+    error = np.sqrt(residual[0] / freedom * np.linalg.inv(design.T @ design)[3, 3])
+    return bool(2 * student.sf(abs(slope[3]) / error, freedom) <= ALPHA)
+
+
+# A small network: the simulation function, columns x1 to x8 and y.
+
+DEEP_ROWS = 200
+DEEP_REPLICATES = 39  # alpha = .05 is exact: two of forty ranks
+DEEP_PRETRAINING = 2_000
+NETWORK = Recipe("autoregressive", {"epochs": 30, "hidden": 16, "embedding": 8, "bins": 16, "batch_size": 32})
+
+
+def simulated(n: int, rng: np.random.Generator) -> pa.Table:
+    """y = 8 + x1^2 + x2 x3 + cos(x4) + exp(x5 x6) + .1 x7 + N(0, .2^2); x8 tells nothing."""
+    x = rng.random((n, 8))
+    y = 8 + x[:, 0] ** 2 + x[:, 1] * x[:, 2] + np.cos(x[:, 3]) + np.exp(x[:, 4] * x[:, 5]) + 0.1 * x[:, 6]
+    y += 0.2 * rng.standard_normal(n)
+    return pa.table({**{f"x{j + 1}": x[:, j] for j in range(8)}, "y": y})
+
+
+def deep_table(real: pa.Table, feature: str, seed: int) -> dict[str, bool]:
+    """Decisions of the pipeline-refit null at each ratio, and of the raw rows' statistic among the null tables'.
+
+    Replicates end once every count makes rejection impossible or all are done, which changes no decision.
+    """
+    order = [*(n for n in real.column_names if n not in (feature, "y")), feature, "y"]
+    real = real.select(order)
+    schema = infer_schema(real, target="y")
+    law = NETWORK.fit(real, schema, seed=stream(seed, 0, Stream.LAW))
+    null = Null(schema, (feature,), NETWORK, saved(law.save), None)
+    judge = Relevance(schema, (feature,), "ridge", {})
+
+    def pipeline(replicate: int) -> np.ndarray:
+        table = real if replicate == 0 else null.table(real.num_rows, seed=seed, replicate=replicate)
+        fitted = NETWORK.fit(table, schema, seed=stream(seed, replicate, Stream.FIT))
+        rows = fitted.sample(RATIOS[-1] * real.num_rows, seed=stream(seed, replicate, Stream.ROWS))
+        drawn = [judge(rows.slice(0, r * real.num_rows), 0) for r in RATIOS]
+        return np.array([*drawn, judge(table, 0)])
+
+    observed, reached = pipeline(0), np.zeros(len(RATIOS) + 1, int)
+    most = round(ALPHA * (1 + DEEP_REPLICATES)) - 1
+    for replicate in range(1, DEEP_REPLICATES + 1):
+        if (reached > most).all():
+            break
+        reached += pipeline(replicate) >= observed
+    names = [*(f"refit {r}" for r in RATIOS), "raw"]
+    return dict(zip(names, (reached <= most).tolist(), strict=True))
+
+
+def deep(tables: int, seed: int) -> dict[str, Any]:
+    """Figure 4 with a generator that is trained: x8, which tells nothing."""
+    found = [deep_table(simulated(DEEP_ROWS, generator(seed, 8, i)), "x8", address(seed, 8, i)) for i in range(tables)]
+    return {"rows": DEEP_ROWS, "replicates": DEEP_REPLICATES, "alpha": ALPHA, "feature": "x8", **rates(found)}
+
+
+def deep_power(tables: int, seed: int) -> dict[str, Any]:
+    """Figure 5 with the same generator: x7, by raw rows alone and by raw and pre-training rows together."""
+    tests: dict[str, Any] = {}
+    for name, n in (("", DEEP_ROWS), (", raw + pre-training", DEEP_ROWS + DEEP_PRETRAINING)):
+        count = tables if not name else tables // 10
+        found = [deep_table(simulated(n, generator(seed, 7, i, n)), "x7", address(seed, 7, i, n)) for i in range(count)]
+        tests |= {f"{test}{name}": value for test, value in rates(found)["tests"].items()}
+    return {"rows": DEEP_ROWS, "replicates": DEEP_REPLICATES, "alpha": ALPHA, "feature": "x7", "tests": tests}
+
+
+PARTS: dict[str, tuple[Callable[..., dict[str, Any]], int]] = {
+    "closed": (closed, 2000),
+    "power": (power, 1000),
+    "deep": (deep, 400),
+    "deep_power": (deep_power, 200),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Run one part, write and print its result."""
+    options = dict(argument.split("=", 1) for argument in arguments[1:])
+    began, part = time.process_time(), arguments[0]
+    work, tables = PARTS[part]
+    made = work(int(options.get("tables", tables)), int(options.get("seed", 0)))
+    made["cpu_seconds"] = round(time.process_time() - began, 1)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"syntest_{part}.json").write_text(json.dumps(made, indent=1) + "\n")
+    print(json.dumps(made, indent=1))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
