@@ -112,14 +112,13 @@ def twins(null: np.ndarray, drawn: np.ndarray, volumes: Sequence[int], alpha: fl
 
     Args:
         null: (2, volumes, D) statistics of rows with the null enforced.
-        drawn: (2, volumes, D) statistics of rows as drawn.
+        drawn: (2, volumes, R) statistics of rows as drawn.
         volumes: ascending.
     """
     other = null[::-1]
     under_null = hommel(np.stack(monte_carlo_p(other, null), axis=-1))
     under_law = hommel(np.stack(monte_carlo_p(other, drawn), axis=-1))
-    draws = null.shape[-1]
-    errors = tuple(rate(int(count), draws) for count in (under_null <= alpha).sum(axis=-1))
-    power = tuple(rate(int(count), draws) for count in (under_law <= alpha).sum(axis=-1))
+    errors = tuple(rate(int(count), null.shape[-1]) for count in (under_null <= alpha).sum(axis=-1))
+    power = tuple(rate(int(count), drawn.shape[-1]) for count in (under_law <= alpha).sum(axis=-1))
     volume = largest_controlled(volumes, errors, alpha)
     return Twins(volume, tuple(under_law[:, 0].tolist()), errors, power)

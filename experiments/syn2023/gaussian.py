@@ -126,15 +126,15 @@ def published(
     """The published procedure, and its statistics: two generators, one a half; models of all real rows, fitted once."""
     half = len(rows) // 2
     models = coefficients(rows)
-    null, drawn = (np.empty((2, len(volumes), draws_each)) for _ in range(2))
+    null, drawn = np.empty((2, len(volumes), draws_each)), np.empty((2, len(volumes), 1))
     for k, part in enumerate((rows[:half], rows[half:])):
         mean, covariance = fitted(part)
         for where, law in ((null, nulled(covariance)), (drawn, covariance)):
             # Residuals are linear in the rows: their joint normal law is all that is needed.
             centre = (models[1:].T @ mean + models[0]).astype(np.float32)
             factor = np.linalg.cholesky(models[1:].T.astype(float) @ law @ models[1:] + 1e-12 * np.eye(2))
-            made = rng.standard_normal((draws_each, volumes[-1], 2), dtype=np.float32) @ factor.T.astype(np.float32)
-            made += centre
+            made = rng.standard_normal((where.shape[-1], volumes[-1], 2), dtype=np.float32)
+            made = made @ factor.T.astype(np.float32) + centre
             for v, m in enumerate(volumes):
                 where[k, v] = statistic(made[:, :m])
     return twins(null, drawn, volumes, alpha), null, drawn
