@@ -106,13 +106,13 @@ class Null:
 
     schema: TableSchema
     features: tuple[str, ...]
-    kind: Recipe
+    recipe: Recipe
     law: Saved
     redraws: tuple[Recipe, Saved] | None
 
     def load(self) -> tuple[Any, Any]:
         """The generator, and the one that redraws."""
-        law = self.kind.load(self.law)
+        law = self.recipe.load(self.law)
         return law, law if self.redraws is None else self.redraws[0].load(self.redraws[1])
 
     def enforce(self, rows: pa.Table, redraws: Any, *, seed: int) -> pa.Table:

@@ -33,6 +33,7 @@ from dge_ray.replicates import (
     stream,
 )
 from dge_ray.stats.syntest import monte_carlo_p, rate, twins
+from dge_ray.storage import Folder
 from dge_ray.syntest_request import Asked, read_asked
 from dge_ray.table import TableCodec, TableSchema
 
@@ -58,6 +59,8 @@ def syn_test(
     drawn again given the others; each of them, and the real table, goes through the same pipeline (fit a generator,
     draw `volume` rows, compute T). p = (1 + null T's at or above the real one) / (1 + replicates).
     `paper`: one generator a half of the rows; T of rows with the null enforced, judged both ways.
+    `pretrained`: every fit starts from that saved generator. Null tables' fits do so too: what it knows of the tested
+    features is no evidence, and only the real rows of `source` are tested.
 
     Args:
         statistic: another number that large values of speak against the null hypothesis: `statistic(rows, seed)`.
@@ -92,7 +95,7 @@ def syn_test(
     return {**answer, "ratio": ratio, "rejected": None if p is None else p <= asked.alpha, **found, "notes": notes}
 
 
-def _folder(asked: Asked, label: str) -> Any:
+def _folder(asked: Asked, label: str) -> Folder:
     """Where this test's finished replicates lie: what they are a function of, and no more, is in the name."""
     start = {name: hashlib.sha256(data).hexdigest() for name, data in (asked.generator.start or {}).items()}
     what = {
@@ -109,7 +112,7 @@ def _folder(asked: Asked, label: str) -> Any:
     return asked.out / hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _refit(asked: Asked, judge: Statistic, folder: Any, say: Callable[[str], None]) -> dict[str, Any]:
+def _refit(asked: Asked, judge: Statistic, folder: Folder, say: Callable[[str], None]) -> dict[str, Any]:
     from dge_ray.distributed.refits import run_refits
 
     (volume,) = asked.volumes
@@ -144,7 +147,7 @@ def _critical(null: np.ndarray, alpha: float) -> float:
     return float(np.sort(null)[::-1][most])
 
 
-def _paper(asked: Asked, judge: Statistic, folder: Any, say: Callable[[str], None]) -> dict[str, Any]:
+def _paper(asked: Asked, judge: Statistic, folder: Folder, say: Callable[[str], None]) -> dict[str, Any]:
     from dge_ray.distributed.refits import run_refits
 
     half = asked.table.num_rows // 2
