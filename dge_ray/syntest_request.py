@@ -202,12 +202,14 @@ def _volumes(options: Mapping[str, Any], method: str, n: int) -> tuple[int, ...]
     takes = "a number above 0" + ("" if method == "refit" else ", or several as [1,2,4]")
     if not several or (method == "refit" and len(several) > 1):
         raise InputError("ratio", repr(given), takes)
+    volumes = set()
     for ratio in several:
         if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 < ratio <= 1e6:
             raise InputError("ratio", repr(ratio), takes)
-        if round(ratio * n) < LEAST_ROWS:
-            raise InputError("ratio", f"{ratio:g}, {round(ratio * n)} rows", f"one that makes at least {LEAST_ROWS}")
-    return tuple(sorted({round(ratio * n) for ratio in several}))
+        if (volume := round(ratio * n)) < LEAST_ROWS:
+            raise InputError("ratio", f"{ratio:g}, {volume} rows", f"one that makes at least {LEAST_ROWS}")
+        volumes.add(volume)
+    return tuple(sorted(volumes))
 
 
 def _pretrained(place: Any, name: str, schema: TableSchema) -> Saved | None:

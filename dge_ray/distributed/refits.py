@@ -63,7 +63,7 @@ def _fitted(
     absent = [name for name in fits if not folder.exists(f"{name}/{LISTED}")]
     if absent:
         say(f"fitting what the replicates start from: {', '.join(absent)}")
-    task, seconds = ray.remote(num_cpus=1, max_retries=3)(_alone), 0.0
+    task, seconds = _task(), 0.0
     for name, reference in [(name, task.remote(fits[name])) for name in absent]:
         files, taken = ask(reference)
         seconds += taken
@@ -71,14 +71,16 @@ def _fitted(
             folder.write_bytes(f"{name}/{file}", data)
         folder.write_json(f"{name}/{LISTED}", sorted(files))
     listed = {name: folder.read_json(f"{name}/{LISTED}") for name in fits}
-    made = {name: {f: folder.read_bytes(f"{name}/{f}") for f in files} for name, files in listed.items()}
+    made: dict[str, Files] = {}
+    for name, files in listed.items():
+        made[name] = {file: folder.read_bytes(f"{name}/{file}") for file in files}
     return made, seconds
 
 
 def _run(
     work: Work, todo: list[int], found: dict[int, dict[str, Any]], folder: Folder, say: Callable[[str], None]
 ) -> float:
-    task, seconds = ray.remote(num_cpus=1, max_retries=3)(_alone), 0.0
+    task, seconds = _task(), 0.0
     shared = ray.put(work)
     running = {task.remote(shared, replicate): replicate for replicate in todo}
     total, began, told = len(running), time.monotonic(), 0.0
@@ -94,6 +96,10 @@ def _run(
             left = (now - began) * len(running) / (total - len(running))
             say(f"{total - len(running)} of {total} replicates" + (f", about {duration(left)} left" if running else ""))
     return seconds
+
+
+def _task() -> Any:
+    return ray.remote(num_cpus=1, max_retries=3)(_alone)
 
 
 def _alone(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:

@@ -116,8 +116,8 @@ def twins(null: np.ndarray, drawn: np.ndarray, volumes: Sequence[int], alpha: fl
         volumes: ascending.
     """
     other = null[::-1]
-    under_null = hommel(np.stack(monte_carlo_p(other, null), axis=-1))
-    under_law = hommel(np.stack(monte_carlo_p(other, drawn), axis=-1))
+    under_null = hommel(np.moveaxis(monte_carlo_p(other, null), 0, -1))
+    under_law = hommel(np.moveaxis(monte_carlo_p(other, drawn), 0, -1))
     errors = tuple(rate(int(count), null.shape[-1]) for count in (under_null <= alpha).sum(axis=-1))
     power = tuple(rate(int(count), drawn.shape[-1]) for count in (under_law <= alpha).sum(axis=-1))
     volume = largest_controlled(volumes, errors, alpha)
