@@ -75,16 +75,19 @@ def decisions(made: dict[str, Any]) -> list[str]:
     return lines
 
 
+PARTS = {"closed": closed, "deep": deep, "deep_power": deep, "decisions": decisions}
+
+
 def main() -> None:
     place = HOME / "README.syntest.md"
     text = place.read_text()
-    for part in (closed, deep, decisions):
-        results = HOME / "results" / f"syntest_{part.__name__}.json"
+    for name, part in PARTS.items():
+        results = HOME / "results" / f"syntest_{name}.json"
         if results.exists():
-            head, _, rest = text.partition(f"<!-- {part.__name__} -->\n")
-            tail = rest.partition(f"<!-- end {part.__name__} -->")[2]
+            head, _, rest = text.partition(f"<!-- {name} -->\n")
+            tail = rest.partition(f"<!-- end {name} -->")[2]
             made = "\n".join(part(json.loads(results.read_text())))
-            text = f"{head}<!-- {part.__name__} -->\n{made}\n<!-- end {part.__name__} -->{tail}"
+            text = f"{head}<!-- {name} -->\n{made}\n<!-- end {name} -->{tail}"
     place.write_text(text)
 
 
