@@ -1,4 +1,4 @@
-"""The command line: `dge-ray tune | check | sample | evaluate | select | report | utility | status | track | ls`."""
+"""The command line: `dge-ray` and a verb: tune, check, sample, evaluate, select, report, utility, test, status, ..."""
 
 import json
 import logging
@@ -56,6 +56,16 @@ Evaluated = Annotated[
 Selected = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help=f"Keys: estimators=[logistic,tree,...] metric=NAME {JUDGES}."),
+]
+Table = Annotated[str, typer.Argument(help="A CSV or Parquet path or URI, a built-in table, or openml:NAME.")]
+Tested = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Keys: features=[a,b] alpha=0.05 target=COLUMN method=refit|paper ratio=4 (synthetic rows over real ones; "
+        "paper: a list) volume=N replicates=200 generator=NAME pretrained=DIR|URI learner=NAME seed=0 drop=a,b "
+        "drop_missing_target=true out=DIR|URI (finished replicates, ./syntests if not given).",
+    ),
 ]
 StudyName = Annotated[str, typer.Argument(help="A study's folder, or its name under storage.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output; progress on standard error.")]
@@ -142,6 +152,17 @@ def utility(study: StudyName, words: Words = None, as_json: AsJson = False) -> N
 
     found = study_utility(study, parse_words(words or []), _say)
     _print(found, as_json, lambda: utility_lines(found))
+
+
+@app.command()
+def test(source: Table, words: Tested = None, as_json: AsJson = False) -> None:
+    """Test on synthetic rows, at a level that holds, whether features tell of the target what the others do not."""
+    from dge_ray.config import parse_words
+    from dge_ray.syntest import syn_test
+    from dge_ray.syntest_words import syntest_lines
+
+    found = syn_test(source, parse_words(words or []), _say)
+    _print(found, as_json, lambda: syntest_lines(found))
 
 
 @app.command()

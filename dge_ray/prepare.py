@@ -156,7 +156,7 @@ class Prepared:
             "generator": config.model_dump(mode="json")["generator"],
             "shard_rows": self.shard_rows,
             "constraints": sorted(config.constraints),
-            "pretrained": [_pretrained(place, self.schema)["weights_sha256"] for place in config.pretrained],
+            "pretrained": [read_pretrained(place, self.schema)["weights_sha256"] for place in config.pretrained],
         }
 
 
@@ -267,13 +267,17 @@ def _check_pretrained(prepared: Prepared) -> None:
     config = prepared.config
     for k in range(max(len(config.pretrained), len(config.generators)) if config.pretrained else 0):
         place, (name, _) = config.pretrained[k % len(config.pretrained)], config.generators[k % len(config.generators)]
-        found = _pretrained(place, prepared.schema)["generator"]
+        found = read_pretrained(place, prepared.schema)["generator"]
         if found != name:
             raise InputError("pretrained", f"a {found} generator in {place}", f"a saved {name} generator")
 
 
-def _pretrained(place: str, schema: TableSchema) -> dict[str, Any]:
-    """What a saved generator says of itself, its columns checked."""
+def read_pretrained(place: str, schema: TableSchema) -> dict[str, Any]:
+    """What a saved generator says of itself, its columns checked: `generator` and `weights_sha256`.
+
+    Raises:
+        InputError: no generator there, a damaged one, or one of other columns.
+    """
     folder = Folder.open(place, "pretrained")
     folder.check_readable("pretrained")
     if not folder.exists("generator.json"):

@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     REDRAW = 10  # rows in place of those that broke a constraint; index = batch
     BALANCE = 11  # class-balanced rows; index: their order, or a class
     UTILITY = 12  # of a utility report: a member's domain classifier, redrawn labels, resampled rows; index: which
+    REPLICATE = 13  # one replicate of a whole pipeline; member = replicate, index: which of its streams
     PREDICT = 14  # draws of a target given features; index = the first row of the block
 
 
