@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.base import check_generator
+from dge_ray.generators.checks import check_text
 from dge_ray.judging import check_estimator, whole
 from dge_ray.masking import refuse_secrets
 from dge_ray.prepare import read_pretrained
@@ -89,9 +90,10 @@ def read_asked(source: str, options: Mapping[str, Any]) -> Asked:
         warnings.simplefilter("always", UserWarning)
         table, schema = _table(source, options)
     notes = tuple(str(w.message) for w in caught if issubclass(w.category, UserWarning))
+    check_text(name, schema)
     features = _features(options, schema)
     learner, learner_settings = _part(options, "learner", "boosting")
-    check_estimator(learner, learner_settings, str(schema.task), "learner")
+    check_estimator(learner, learner_settings, schema, "learner")
     if table.num_rows < LEAST_ROWS:
         got = f"{table.num_rows} rows"
         raise InputError("table", got, f"at least {LEAST_ROWS}, so that each half has {LEAST_ROWS // 2}")
