@@ -6,7 +6,8 @@ from typing import Any
 from dge_ray.config import StudyConfig, as_yaml
 from dge_ray.errors import InputError, nearest
 from dge_ray.folder import IDENTITY, check_folder, resolved, study_folder
-from dge_ray.prepare import Prepared, bill, prepare
+from dge_ray.predictions import baseline_jobs
+from dge_ray.prepare import Prepared, prepare
 from dge_ray.storage import Folder
 
 
@@ -29,6 +30,28 @@ def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, An
         "bill": bill(prepared),
         **_on_cluster(prepared),
         "exists": study_folder(config.storage, prepared.name).exists(IDENTITY),
+    }
+
+
+def bill(prepared: Prepared) -> dict[str, Any]:
+    """What the study will cost at most, as `check` prints it."""
+    members, volumes = prepared.most_members, prepared.volumes
+    rows = members * volumes[-1]
+    looked_at = len(volumes) if prepared.config.search.name == "grid" else prepared.config.search.trials
+    fits, learners = members * looked_at, len(prepared.config.learners)  # fits of one learner
+    baselines = baseline_jobs(members, volumes[-1], prepared.config.groups, raw="raw" in prepared.parts)
+    real = {"real": prepared.n, "raw": prepared.base}
+    others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
+    on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
+    return {
+        "generator_fits": members,
+        "downstream_fits": learners * (fits + len(baselines)),
+        "downstream_rows": learners * (fits * sum(volumes) // len(volumes) + sum(j.rows for j in baselines) + on_real),
+        "synthetic_rows": rows,
+        "bytes_estimated": rows * 6 * len(prepared.schema.columns),
+        "members": prepared.config.members,
+        "at_most_members": members,
+        "volumes": list(volumes),
     }
 
 

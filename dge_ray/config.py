@@ -42,7 +42,7 @@ def _part(value: Any) -> Any:
 
 
 def _parts(value: Any) -> Any:
-    """One generator, or a list of them; a list of one is one."""
+    """One generator or learner, or a list of them; a list of one is one."""
     if isinstance(value, str) and "," in value:
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, (list, tuple)):
@@ -72,7 +72,7 @@ def _number(value: Any) -> Any:
 
 
 def _positive(ratios: tuple[float, ...]) -> tuple[float, ...]:
-    if not ratios or not all(0 < ratio < float("inf") for ratio in ratios):
+    if not any(ratios) or not all(0 <= ratio < float("inf") for ratio in ratios):
         raise ValueError("not positive")
     return tuple(sorted(set(ratios)))
 
@@ -139,6 +139,10 @@ class StudyConfig(Frozen):
     ratios: Annotated[tuple[float, ...], BeforeValidator(_listed), AfterValidator(_positive)] = Field(
         DEFAULT_RATIOS, description="numbers above 0, as 0.5,1,2 (synthetic rows a member over real rows)"
     )
+    rows: Literal["synthetic", "augmented"] = Field(
+        "synthetic",
+        description="synthetic or augmented (learners see the raw rows too; a ratio of 0 is them alone)",
+    )
     generator: Annotated[Generator | tuple[Generator, ...], BeforeValidator(_parts)] = Field(
         default_factory=Generator,
         description="a generator's name, or name and settings; several, as [a,b], are taken by the members in turn",
@@ -149,15 +153,16 @@ class StudyConfig(Frozen):
     constraints: Annotated[tuple[str, ...], BeforeValidator(_constraints)] = Field(
         (), description="a list such as [age >= 18, low <= high]: every synthetic row meets them"
     )
-    learner: Annotated[Learner, BeforeValidator(_part)] = Field(
-        default_factory=Learner, description="a learner's name, or name and settings"
+    learner: Annotated[Learner | tuple[Learner, ...], BeforeValidator(_parts)] = Field(
+        default_factory=Learner,
+        description="a learner's name, or name and settings; several, as [a,b], each have their volumes searched",
     )
     search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
         default_factory=lambda: Search(), description="grid or optuna, or name, trials and drop_hopeless"
     )
     target: Annotated[str, BeforeValidator(_text)] | None = Field(None, description="a column's name")
     split_column: Annotated[str, BeforeValidator(_text)] | None = Field(
-        None, description="the name of a column that holds train, test and, if you like, validation"
+        None, description="the name of a column that holds train, test and, if you like, validation and raw"
     )
     columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind")
     drop: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field((), description="names of columns, as a,b")
@@ -200,6 +205,11 @@ class StudyConfig(Frozen):
         """Names and settings; members take them in turn."""
         several = self.generator if isinstance(self.generator, tuple) else (self.generator,)
         return tuple((one.name, one.settings) for one in several)
+
+    @property
+    def learners(self) -> tuple[Learner, ...]:
+        """The learners, in the order given."""
+        return self.learner if isinstance(self.learner, tuple) else (self.learner,)
 
     @property
     def generator_name(self) -> str:

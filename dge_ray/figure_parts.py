@@ -14,15 +14,20 @@ METHOD_COLOURS = {
     "naive_single": "#e69f00",
     "naive_ensemble": "#009e73",
     "naive_concatenated": "#cc79a7",
+    "raw": "#56b4e9",
     "real": REAL,
 }
 
 
 def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
-    """Log axis with the volumes as ticks, and the ratios to the real rows along the top."""
-    ax.set_xscale("log")
+    """Log axis with the volumes as ticks, and the ratios to the real rows along the top; 0 stands beside it."""
     pad = 1.12 if len(volumes) > 1 else 2.0
-    ax.set_xlim(volumes[0] / pad, volumes[-1] * pad)
+    if volumes[0]:
+        ax.set_xscale("log")
+        ax.set_xlim(volumes[0] / pad, volumes[-1] * pad)
+    else:
+        ax.set_xscale("symlog", linthresh=volumes[1], linscale=0.5)
+        ax.set_xlim(-0.1 * volumes[1], volumes[-1] * pad)
     axis_ticks = [(ax.xaxis, [short(v) for v in volumes])]
     if finite(n) and n:
         top = ax.secondary_xaxis("top")

@@ -18,17 +18,18 @@ from matplotlib.ticker import MaxNLocator
 
 from dge_ray.figure_parts import INK, METHOD_COLOURS, POINT, REAL, short, style, volume_axis
 from dge_ray.figures_laws import draw_laws
+from dge_ray.figures_learners import error_by_learner
 from dge_ray.surface_grid import Grid, grid
 from dge_ray.words import (
     HIGHER_IS_BETTER,
     METHODS,
+    base_rows,
     comparison,
     direction,
     finite,
     label,
     number,
     ratio_text,
-    train_rows,
 )
 
 DPI = 110
@@ -40,6 +41,7 @@ def draw(report: Mapping, surface: pa.Table) -> dict[str, bytes]:
     drawn = {
         "error_by_volume": error_by_volume(report, surface),
         "error_by_members": error_by_members(report, surface),
+        "error_by_learner": error_by_learner(report, surface),
         "surface": surface_map(report, surface),
         "test_comparison": test_comparison(report),
         **draw_laws(report),
@@ -56,7 +58,7 @@ def error_by_volume(report: Mapping, surface: pa.Table) -> Figure | None:
         return None
     figure = Figure(figsize=(1.2 + 4.9 * len(panels), 4.4), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    n = train_rows(report)
+    n = base_rows(report)
     for ax, (split, cells) in zip(axes, panels.items(), strict=True):
         style(ax)
         shown = _doublings(cells.members)
@@ -162,7 +164,7 @@ def surface_map(report: Mapping, surface: pa.Table) -> Figure | None:
     if len(at):
         frame = Rectangle((at[0] - 0.5, -0.5), 1, high, fill=False, edgecolor=POINT, linewidth=2.6, clip_on=False)
         ax.add_patch(frame)
-    n = train_rows(report)
+    n = base_rows(report)
     ax.set_xticks(range(wide), [f"{short(v)}\n{ratio_text(int(v), n)}" for v in cells.volumes], fontsize=8.5)
     ax.set_yticks(range(high), [str(k) for k in cells.members], fontsize=8.5)
     ax.set_xlabel("volume m (rows a member, and as a multiple of the real rows)")

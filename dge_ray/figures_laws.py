@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dge_ray.figure_parts import GREY, INK, METHOD_COLOURS, POINT, style, volume_axis
 from dge_ray.stats.subgroups import LARGEST_SHARE
-from dge_ray.words import finite, label, number, train_rows
+from dge_ray.words import base_rows, finite, label, number
 
 DGE = METHOD_COLOURS["dge"]
 
@@ -61,7 +61,7 @@ def learning_curve_figure(report: Mapping) -> Figure | None:
     gap = law.get("generator_gap")
     if gap:
         ax.axhline(floor - gap[0], color="black", ls="--", lw=1.2, label="real rows")
-    volume_axis(ax, m.astype(int), train_rows(report))
+    volume_axis(ax, m.astype(int), base_rows(report))
     ax.set_ylabel(f"{label(str(law.get('metric')))}, validation (lower is better)")
     ax.set_title(f"{law.get('status')}", fontsize=10.5, color=INK)
     ax.legend(frameon=False, fontsize=8.5)

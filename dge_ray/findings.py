@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dge_ray.outcomes import Outcome
 from dge_ray.predictions import Job, read_predictions
 from dge_ray.prepare import Prepared
 from dge_ray.rarity import least_likely
@@ -18,7 +19,6 @@ from dge_ray.stats.combine import ensemble_mean
 from dge_ray.stats.joint_law import joint_law
 from dge_ray.stats.klaw_interval import enough_members, held_back, worth_its_price
 from dge_ray.stats.learning_curve import learning_curve
-from dge_ray.stats.reflection import ReflectionPoint
 from dge_ray.stats.subgroups import find_groups, subgroup_risks
 from dge_ray.stats.uncertainty import (
     accuracy_confidence,
@@ -35,18 +35,9 @@ EPSILON = 0.02  # the joint law's: share of the best cell's Brier score or mean 
 CONFORMAL_LEVEL = 0.9
 
 
-def findings(
-    prepared: Prepared,
-    folder: Folder,
-    predictions: Mapping[str, np.ndarray],
-    truth: Mapping[str, np.ndarray],
-    choice: ReflectionPoint,
-    volumes: Sequence[int],
-) -> dict[str, Any]:
-    """The parts by key: klaw, joint_law, learning_curve, uncertainty, subgroups.
-
-    Shape: `predictions` (members, volumes, rows, classes) a split, NaN for what was dropped.
-    """
+def findings(one: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The parts by key, of one learner: klaw, joint_law, learning_curve, uncertainty, subgroups."""
+    prepared, predictions, choice, volumes = one.prepared, one.predictions, one.choice, one.volumes
     test = np.asarray(predictions["test"][:, choice.index], dtype=np.float64)
     costs = member_costs(folder, prepared.label, len(test), volumes, prepared.shard_rows)
     width = prepared.width
@@ -56,16 +47,18 @@ def findings(
     naive = ensemble_mean(np.stack([test[0], *others]))
     rivals = {"naive_ensemble": naive, "real": real["test"]}
     keys = {"task": prepared.task, "seed": prepared.config.seed}
-    curve = learning_curve(
-        predictions["validation"],
-        truth["validation"],
-        volumes=volumes,
-        metric=prepared.metric,
-        real=real["validation"],
-        **keys,
-    )
-    found: dict[str, Any] = {"learning_curve": asdict(curve)}
-    if (costs > 0).all():
+    found: dict[str, Any] = {}
+    if not prepared.augmented:  # the laws are of synthetic rows alone
+        curve = learning_curve(
+            predictions["validation"],
+            truth["validation"],
+            volumes=volumes,
+            metric=prepared.metric,
+            real=real["validation"],
+            **keys,
+        )
+        found["learning_curve"] = asdict(curve)
+    if not prepared.augmented and (costs > 0).all():
         law = joint_law(
             predictions["validation"], truth["validation"], volumes=volumes, costs=costs, epsilon=EPSILON, **keys
         )

@@ -27,13 +27,16 @@ class Job:
 
     `member`: fit on the first `volume` rows of member `member`, learner seed 0. `ensemble`: the same rows, learner seed
     `index` (naive ensemble). `concatenated`: the first `volume` rows of each of `index` members from `member` on, one
-    after the other (naive concatenated). `real`: the real rows that the generators saw, learner seed `index`.
+    after the other (naive concatenated). `real`: the real rows that the generators saw, learner seed `index`. `raw`:
+    the raw rows, where they are others than those. In a study of augmented rows all but the last two learn from the
+    raw rows too. `learner`: its label, where none is given beside the job.
     """
 
-    kind: Literal["member", "ensemble", "concatenated", "real"]
+    kind: Literal["member", "ensemble", "concatenated", "real", "raw"]
     member: int = 0
     volume: int = 0
     index: int = 0
+    learner: str = ""
 
     @property
     def address(self) -> str:
@@ -42,7 +45,7 @@ class Job:
     @property
     def members(self) -> list[int]:
         """The members whose rows this fit reads."""
-        if self.kind == "real":
+        if self.kind in ("real", "raw"):
             return []
         return [self.member + i for i in range(self.index)] if self.kind == "concatenated" else [self.member]
 
@@ -52,13 +55,14 @@ class Job:
         return self.volume * len(self.members)
 
 
-def baseline_jobs(members: int, volume: int, groups: int = 1) -> list[Job]:
+def baseline_jobs(members: int, volume: int, groups: int = 1, *, raw: bool = False) -> list[Job]:
     """The fits behind the baselines at the chosen volume; naive ensemble's first is the first member's own.
 
-    With `groups`, also those of each of so many disjoint groups of members, and of the ensemble on real rows.
+    With `groups`, also those of each of so many disjoint groups of members, and of the ensemble on real rows. `raw`:
+    whether there are raw rows beside those that the generators saw.
     """
     ensemble = [Job("ensemble", 0, volume, index) for index in range(1, members)]
-    jobs = [*ensemble, Job("concatenated", 0, volume, members), Job("real")]
+    jobs = [*ensemble, Job("concatenated", 0, volume, members), Job("real"), *([Job("raw")] if raw else [])]
     size = members // groups
     for first in range(0, members, size) if groups > 1 else ():
         jobs += [Job("ensemble", first, volume, index) for index in range(1, size)]
@@ -67,12 +71,12 @@ def baseline_jobs(members: int, volume: int, groups: int = 1) -> list[Job]:
     return list(dict.fromkeys(jobs))
 
 
-def learner_label(name: str, settings: Mapping[str, Any]) -> str:
-    """The `learner` column's value: the name, and a digest of the settings where there are any."""
-    if not settings:
-        return name
+def learner_label(name: str, settings: Mapping[str, Any], *, augmented: bool = False) -> str:
+    """The `learner` column's value: the name, a digest of the settings where there are any, and whether it learns from
+    raw rows too.
+    """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
-    return f"{name}-{digest[:8]}"
+    return name + (f"-{digest[:8]}" if settings else "") + ("-augmented" if augmented else "")
 
 
 def prediction_file(label: str, job: Job) -> str:

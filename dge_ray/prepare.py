@@ -4,7 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from dge_ray.errors import InputError
 from dge_ray.generators.base import check_generator
 from dge_ray.generators.checkpoint import check_columns
 from dge_ray.generators.constraints import read_constraints
-from dge_ray.predictions import baseline_jobs, learner_label
+from dge_ray.predictions import Job, baseline_jobs, learner_label
 from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
 from dge_ray.storage import Folder
@@ -44,7 +44,7 @@ class Prepared:
 
     config: StudyConfig
     schema: TableSchema
-    parts: dict[str, pa.Table]  # train (the n rows generators see), stopping, validation, test
+    parts: dict[str, pa.Table]  # train (the n rows generators see), stopping, validation, test, perhaps raw
     digest: str
     metric: str
     volumes: tuple[int, ...]
@@ -57,13 +57,43 @@ class Prepared:
         return self.parts["train"].num_rows
 
     @property
+    def raw_part(self) -> str:
+        """Where the raw rows are, which learners may see: a part that no generator saw, or else train."""
+        return "raw" if "raw" in self.parts else "train"
+
+    @property
+    def base(self) -> int:
+        """The raw rows, which ratios are multiples of."""
+        return self.parts[self.raw_part].num_rows
+
+    @property
+    def augmented(self) -> bool:
+        return self.config.rows == "augmented"
+
+    @property
     def name(self) -> str:
         assert self.config.study is not None  # set by read_config
         return self.config.study
 
     @property
+    def learners(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Names and settings by label."""
+        found = self.config.learners
+        return {
+            learner_label(one.name, one.settings, augmented=self.augmented): (one.name, one.settings) for one in found
+        }
+
+    @property
     def label(self) -> str:
-        return learner_label(self.config.learner.name, self.config.learner.settings)
+        """The label of a study's one learner."""
+        (label,) = self.learners
+        return label
+
+    def apart(self) -> "tuple[Prepared, ...]":
+        """The same for each of the learners alone."""
+        return tuple(
+            replace(self, config=self.config.model_copy(update={"learner": one})) for one in self.config.learners
+        )
 
     @property
     def task(self) -> str:
@@ -85,17 +115,23 @@ class Prepared:
 
     @property
     def pilot_volume(self) -> int:
-        """The volume at which the number of members is decided: the one nearest to n."""
-        return min(self.volumes, key=lambda m: (abs(np.log(m / self.n)), m))
+        """The volume at which the number of members is decided: the one nearest to the raw rows' number."""
+        return min(filter(None, self.volumes), key=lambda m: (abs(np.log(m / self.base)), m))
 
     @property
     def rows(self) -> dict[str, int]:
         return {name: table.num_rows for name, table in self.parts.items()}
 
     def encoded(self) -> dict[str, Columns]:
-        """The learners' rows: train (what the generators saw), validation, test."""
+        """The learners' rows: train (what the generators saw), validation, test, and raw."""
         codec = TableCodec(self.schema)
-        return {part: codec.encode(self.parts[part]) for part in ("train", "validation", "test")}
+        encoded = {part: codec.encode(self.parts[part]) for part in ("train", "validation", "test")}
+        return encoded | {"raw": codec.encode(self.parts["raw"]) if "raw" in self.parts else encoded["train"]}
+
+    def baselines(self, members: int, volume: int) -> list[Job]:
+        """The baselines' fits at a volume."""
+        jobs = baseline_jobs(members, volume, self.config.groups, raw="raw" in self.parts)
+        return [replace(job, learner=self.label) for job in jobs]
 
     def truth(self, part: str) -> np.ndarray:
         """The target of a part: int32 codes, or float64."""
@@ -138,13 +174,16 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     if config.search.drop_hopeless and config.search.name != "grid":
         raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
     _check_groups(config)
+    _check_ratios(config)
+    _check_learners(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         whole, target = _read(config)
         table, labels = take_split_column(whole, config.split_column)
         schema = infer_schema(table, target=target, overrides=config.columns)
         assert schema.task is not None
-        check_learner(config.learner.name, config.learner.settings, schema.task)
+        for learner in config.learners:
+            check_learner(learner.name, learner.settings, schema.task)
         split = split_table(
             table,
             schema,
@@ -159,8 +198,8 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
     for note in notes:
         say(f"warning: {note}")
-    n = parts["train"].num_rows
-    volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * n)) for ratio in config.ratios}))
+    base = parts["raw" if "raw" in parts else "train"].num_rows
+    volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * base)) if ratio else 0 for ratio in config.ratios}))
     prepared = Prepared(
         config=config.model_copy(update={"target": target}),
         schema=schema,
@@ -168,7 +207,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         digest=data_digest(whole),
         metric=check_metric(config.metric, schema.task),
         volumes=volumes,
-        shard_rows=config.shard_rows or default_shard_rows(n),
+        shard_rows=config.shard_rows or default_shard_rows(parts["train"].num_rows),
         warnings=notes,
     )
     _check_size(prepared)
@@ -207,6 +246,20 @@ def _check_groups(config: StudyConfig) -> None:
         raise InputError("groups", got, "a number that parts the members into equal groups of at least 2")
 
 
+def _check_learners(config: StudyConfig) -> None:
+    labels = [learner_label(one.name, one.settings) for one in config.learners]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InputError("learner", f"{label!r} twice", "each learner once, or with other settings")
+
+
+def _check_ratios(config: StudyConfig) -> None:
+    if 0 in config.ratios and (config.rows == "synthetic" or config.search.name != "grid"):
+        raise InputError(
+            "ratios", f"0 with rows={config.rows} search={config.search.name}", "0 with rows=augmented search=grid"
+        )
+
+
 def _check_pretrained(prepared: Prepared) -> None:
     config = prepared.config
     for k in range(max(len(config.pretrained), len(config.generators)) if config.pretrained else 0):
@@ -240,23 +293,3 @@ def _check_size(prepared: Prepared) -> None:
             f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})",
             f"at most {prepared.config.max_rows:,}; raise it with max_rows={rows}, or take fewer members or ratios",
         )
-
-
-def bill(prepared: Prepared) -> dict[str, Any]:
-    """What the study will cost at most, as `check` prints it."""
-    members, volumes = prepared.most_members, prepared.volumes
-    rows = members * volumes[-1]
-    looked_at = len(volumes) if prepared.config.search.name == "grid" else prepared.config.search.trials
-    fits = members * looked_at
-    baselines = baseline_jobs(members, volumes[-1], prepared.config.groups)
-    on_real = prepared.n * sum(job.kind == "real" for job in baselines)
-    return {
-        "generator_fits": members,
-        "downstream_fits": fits + len(baselines),
-        "downstream_rows": fits * sum(volumes) // len(volumes) + sum(job.rows for job in baselines) + on_real,
-        "synthetic_rows": rows,
-        "bytes_estimated": rows * 6 * len(prepared.schema.columns),
-        "members": prepared.config.members,
-        "at_most_members": members,
-        "volumes": list(volumes),
-    }

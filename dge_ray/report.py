@@ -10,11 +10,13 @@ from html import escape
 from typing import Any
 
 from dge_ray.findings_words import FINDINGS_CAPTIONS, findings_rows, group_cells
+from dge_ray.learner_words import LEARNER_CAPTIONS, learner_cells
 from dge_ray.style import STYLE
 from dge_ray.words import (
     GLOSSARY,
     METHODS,
     NOTHING,
+    base_rows,
     comparison,
     direction,
     duration,
@@ -56,6 +58,7 @@ CAPTIONS = {
         "where it does not touch the vertical line, the method differs from DGE.",
     ),
     **FINDINGS_CAPTIONS,
+    **LEARNER_CAPTIONS,
 }
 
 
@@ -73,13 +76,14 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         _test_table(report),
         "<h2>Differences to DGE</h2>",
         _difference_table(report),
+        _titled("Learners", learner_cells(report)),
         _group_table(report),
         "<h2>Reflection point</h2>",
         _pairs(_reflection_rows(report)),
         "<h2>Members</h2>",
         _pairs(members_rows(report)),
         *(f"<h2>{title}</h2>{_pairs(rows)}" for title, rows in findings_rows(report).items()),
-        _few_rows_table(report),
+        _titled("Groups of few rows", group_cells(report)),
         "<h2>Data</h2>",
         _pairs(_data_rows(report)),
         "<h2>Cost</h2>",
@@ -109,7 +113,7 @@ def _warnings(report: Mapping) -> str:
 
 
 def _cards(report: Mapping) -> str:
-    point, n = report.get("reflection_point") or {}, train_rows(report)
+    point, n, trained = report.get("reflection_point") or {}, base_rows(report), number(train_rows(report))
     metric = str(report.get("metric", "risk"))
     real = ((report.get("test") or {}).get("real") or {}).get(metric)
     cards = [
@@ -125,7 +129,7 @@ def _cards(report: Mapping) -> str:
             number(point.get("risk")),
             f"{interval_text(point.get('risk_interval'))}; {direction(metric)}",
         ),
-        (f"real rows' {label(metric)}", number(real), f"{report.get('learner')} on {number(n)} real rows"),
+        (f"real rows' {label(metric)}", number(real), f"{report.get('learner')} on {trained} real rows"),
     ]
     inner = "".join(
         f"<div class='card'><span>{escape(title)}</span><b>{escape(value)}</b><small>{escape(note)}</small></div>"
@@ -222,15 +226,16 @@ def _group_table(report: Mapping) -> str:
     return "<h2>Groups of members</h2>" + _table(["approach", *map(label, metrics)], rows, caption)
 
 
-def _few_rows_table(report: Mapping) -> str:
-    header, lines, caption = group_cells(report)
+def _titled(title: str, cells: tuple[list[str], list[list[str]], str]) -> str:
+    """A table with its heading; nothing without lines."""
+    header, lines, caption = cells
     if not lines:
         return ""
     rows = [
         f"<tr><th scope='row'>{escape(name)}</th>{''.join(f'<td class=n>{escape(cell)}</td>' for cell in cells)}</tr>"
         for name, *cells in lines
     ]
-    return "<h2>Groups of few rows</h2>" + _table(header, rows, caption)
+    return f"<h2>{title}</h2>" + _table(header, rows, caption)
 
 
 def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
@@ -242,7 +247,7 @@ def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
 
 
 def _reflection_rows(report: Mapping) -> list[tuple[str, str]]:
-    point, n = report.get("reflection_point") or {}, train_rows(report)
+    point, n = report.get("reflection_point") or {}, base_rows(report)
     rows = [
         ("volume", f"{number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)})"),
         ("interval", interval_text(point.get("interval"))),

@@ -11,6 +11,7 @@ from dge_ray.config import StudyConfig
 from dge_ray.errors import InputError, nearest
 from dge_ray.figures import draw
 from dge_ray.folder import find_study, resolved, versions
+from dge_ray.outcomes import Outcome, learner_table
 from dge_ray.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.prepare import Prepared
 from dge_ray.report import render_html
@@ -57,20 +58,20 @@ def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volume
 def assemble_report(
     prepared: Prepared,
     folder: Folder,
-    at_choice: np.ndarray,
+    chosen: Outcome,
+    outcomes: Sequence[Outcome],
     truth: np.ndarray,
-    choice: ReflectionPoint,
     *,
-    volumes: Sequence[int],
     wall_seconds: float,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """report.json's content. Shape: `at_choice` (members, rows, classes) on test at the chosen volume.
+    """report.json's content: of the chosen learner; where there are several, each one's result too.
 
-    `more`: what `findings` found, by key.
+    `truth`: the test rows'. `more`: what `findings` found, by key.
     """
+    at_choice, choice, label = chosen.at_choice, chosen.choice, chosen.prepared.label
     members = len(at_choice)
-    test, differences = _test(prepared, folder, at_choice, truth, choice.volume)
+    test, differences = _test(chosen.prepared, folder, at_choice, truth, choice.volume)
     risk, lo, hi = risk_interval(at_choice, truth, task=prepared.task, metric=prepared.metric)
     config = resolved(prepared)
     report = {
@@ -85,13 +86,14 @@ def assemble_report(
             "columns": {column.name: column.kind.value for column in prepared.schema.columns},
         },
         "generator": config.generator_name,
-        "learner": prepared.label,
+        "learner": label,
+        "rows": config.rows,
         "metric": prepared.metric,
         "members": members,
-        "volumes": list(volumes),
+        "volumes": list(chosen.volumes),
         "reflection_point": {
             "volume": choice.volume,
-            "ratio": choice.volume / prepared.n,
+            "ratio": choice.volume / prepared.base,
             "interval": list(choice.interval),
             "status": choice.status,
             "members": members,
@@ -105,25 +107,25 @@ def assemble_report(
         },
         "test": test,
         "test_differences": differences,
-        **_groups(prepared, folder, at_choice, truth, choice.volume),
+        **({"learners": learner_table(outcomes, chosen, folder, truth)} if len(outcomes) > 1 else {}),
+        **_groups(chosen.prepared, folder, at_choice, truth, choice.volume),
         **_members_differ(prepared, at_choice),
         **_families(config, at_choice),
         **_constraints(config, folder, members),
         **more,
-        "cost": _cost(prepared, folder, members, volumes, choice.volume, wall_seconds),
+        "cost": _cost(outcomes, folder, members, wall_seconds),
         "warnings": list(prepared.warnings),
         "config": config.model_dump(mode="json"),
     }
     return plain_json(report)
 
 
-def surface_table(
-    prepared: Prepared, predictions: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], volumes: Sequence[int]
-) -> pa.Table:
-    """The surface R(K, m) of every metric on both splits, as surface.parquet holds it."""
-    rows: list[dict[str, Any]] = []
-    for split, tensor in predictions.items():
-        cells = estimate_surface(tensor, truth[split], task=prepared.task, volumes=volumes, seed=prepared.config.seed)
+def surface_table(one: Outcome, truth: Mapping[str, np.ndarray]) -> pa.Table:
+    """The surface R(K, m) of one learner, every metric on both splits, as surface.parquet holds it."""
+    prepared, rows = one.prepared, list[dict[str, Any]]()
+    for split, tensor in one.predictions.items():
+        keys = {"task": prepared.task, "volumes": one.volumes, "seed": prepared.config.seed}
+        cells = estimate_surface(tensor, truth[split], **keys)
         rows += [{"learner": prepared.label, "split": split, **asdict(cell)} for cell in cells]
     return pa.Table.from_pylist(rows, schema=SURFACE)
 
@@ -134,13 +136,13 @@ def _test(
     """Metrics of the ensemble and its baselines on test, and the ensemble's paired differences to each."""
     task = prepared.task
     dge = ensemble_mean(members)
-    jobs = baseline_jobs(len(members), volume)
+    jobs = baseline_jobs(len(members), volume, raw="raw" in prepared.parts)
     fitted = {job: read_predictions(folder, prepared.label, job, prepared.width)["test"] for job in jobs}
     ensemble = [members[0], *(values for job, values in fitted.items() if job.kind == "ensemble")]
     others = {
         "naive_ensemble": ensemble_mean(np.stack(ensemble)),
         "naive_concatenated": next(values for job, values in fitted.items() if job.kind == "concatenated"),
-        "real": fitted[Job("real")],
+        **{job.kind: values for job, values in fitted.items() if job.kind in ("real", "raw")},
     }
     test = {"dge": metrics_of(dge, truth, task=task), "naive_single": naive_single(members, truth, task=task)}
     test |= {name: metrics_of(values, truth, task=task) for name, values in others.items()}
@@ -153,13 +155,9 @@ def _test(
     return test, {"naive_single": single, **paired}
 
 
-def _cost(
-    prepared: Prepared, folder: Folder, members: int, volumes: Sequence[int], volume: int, wall_seconds: float
-) -> dict[str, Any]:
-    jobs = [Job("member", k, m) for k in range(members) for m in volumes]
-    jobs += baseline_jobs(members, volume, prepared.config.groups)
-    done = finished(folder, prepared.label, jobs)
-    learned = sum(_cpu(folder, f"costs/{prepared.label}-{job.address}.json") for job in done)
+def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_seconds: float) -> dict[str, Any]:
+    done = [job for one in outcomes for job in finished(folder, one.prepared.label, one.jobs)]
+    learned = sum(_cpu(folder, f"costs/{job.learner}-{job.address}.json") for job in done)
     return {
         "rows_generated": sum(max((j.volume for j in done if j.members == [k]), default=0) for k in range(members)),
         "downstream_fits": len(done),
@@ -168,7 +166,7 @@ def _cost(
             "sampling": sum(shard["cpu_seconds"] for shard in _drawn(folder, members)),
             "downstream": learned,
         },
-        "wall_seconds": wall_seconds + _earlier(folder, prepared.label),
+        "wall_seconds": wall_seconds + _earlier(folder, {one.prepared.label for one in outcomes}),
     }
 
 
@@ -233,12 +231,16 @@ def _constraints(config: StudyConfig, folder: Folder, members: int) -> dict[str,
     return {"constraints": {"rules": list(config.constraints), "met": float(np.mean(met)) if met else None}}
 
 
-def _earlier(folder: Folder, label: str) -> float:
-    """Wall seconds of this study's earlier finished runs with the same learner."""
+def _labels(report: Mapping[str, Any]) -> set[str]:
+    return {row["learner"] for row in report.get("learners") or [report]}
+
+
+def _earlier(folder: Folder, labels: set[str]) -> float:
+    """Wall seconds of this study's earlier finished runs with the same learners."""
     if not folder.exists("report.json"):
         return 0.0
     report = folder.read_json("report.json")
-    return float(report["cost"]["wall_seconds"]) if report["learner"] == label else 0.0
+    return float(report["cost"]["wall_seconds"]) if _labels(report) == labels else 0.0
 
 
 def _cpu(folder: Folder, name: str) -> float:
@@ -260,7 +262,7 @@ def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -
     """report.json, surface.parquet (which keeps what other learners of the study have left there), figures, page."""
     if folder.exists("surface.parquet"):
         kept = folder.read_table("surface.parquet")
-        others = kept.filter(pc.not_equal(kept["learner"], report["learner"]))
+        others = kept.filter(pc.invert(pc.is_in(kept["learner"], pa.array(sorted(_labels(report))))))
         surface = pa.concat_tables([surface, others])
     folder.write_table("surface.parquet", surface)
     folder.write_json("report.json", report)

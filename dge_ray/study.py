@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from dge_ray.config import StudyConfig
@@ -22,7 +23,8 @@ from dge_ray.findings import findings
 from dge_ray.folder import check_folder, claim_folder, resolved, tracking_id
 from dge_ray.interrupt import insistent
 from dge_ray.lock import study_lock
-from dge_ray.predictions import Job, baseline_jobs, tensor
+from dge_ray.outcomes import Outcome, best_on_validation
+from dge_ray.predictions import Job, tensor
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.progress import Progress
 from dge_ray.results import assemble_report, choose, surface_table, write_report
@@ -80,7 +82,7 @@ def demand_of(prepared: Prepared) -> Demand:
         resources=config.resources_per_member,
         placement=config.placement,
     )
-    fits = prepared.most_members * len(prepared.volumes)
+    fits = prepared.most_members * len(prepared.volumes) * len(config.learners)
     return Demand(config.workers, config.gpus_per_member, member, config.members_per_actor, fits)
 
 
@@ -101,20 +103,21 @@ class Study:
         )
         self.downstream = DownstreamSpec(
             members=members,
-            learner=config.learner.name,
-            settings=config.learner.settings,
-            label=prepared.label,
+            learners=prepared.learners,
             volume=prepared.volumes[-1],
+            augmented=prepared.augmented,
         )
         self.status_file = StatusFile(folder)
-        self.dropped: set[int] = set()  # volumes that this or an earlier run of the study gave up
+        self.learners = prepared.apart()
+        self.dropped: set[int] = set()  # volumes of the learner in hand that this or an earlier run gave up
         self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
 
     def run(self, started: float) -> dict[str, Any]:
-        prepared = self.prepared
+        prepared, config = self.prepared, self.prepared.config
         self.progress.say(
-            f"study {prepared.name}: {prepared.n:,} rows to learn from, {prepared.rows['validation']:,} to choose on, "
-            f"{prepared.rows['test']:,} to report on"
+            f"study {prepared.name}: {prepared.n:,} rows to learn from, "
+            + (f"{prepared.base:,} raw, " if "raw" in prepared.parts else "")
+            + f"{prepared.rows['validation']:,} to choose on, {prepared.rows['test']:,} to report on"
         )
         if self.tracker is not None:
             columns = prepared.parts["train"].num_columns
@@ -133,36 +136,49 @@ class Study:
             insistent(),
         ):
             members = self.grow(engine)
-            volumes = self.search(engine, members)
-            predictions = self.predictions(members, volumes)
-            choice = choose(prepared, predictions["validation"], self.truth["validation"], volumes)
-            self.progress.say(
-                f"reflection point: {choice.volume:,} rows a member ({choice.volume / prepared.n:g}x), {choice.status}"
-            )
-            wanted = baseline_jobs(members, choice.volume, prepared.config.groups)
-            baselines = engine.want(wanted, members=members)
-            surface = surface_table(prepared, predictions, self.truth, volumes)  # meanwhile
-            engine.wait(baselines)
+            if config.search.name == "grid" and not config.search.drop_hopeless:
+                engine.want(self._grid(members), members=members)  # a member's rows are read once for all learners
+            outcomes, waiting = [], []
+            for learner in self.learners:
+                outcomes.append(self.outcome(engine, learner, members))
+                waiting += engine.want(learner.baselines(members, outcomes[-1].choice.volume), members=members)
+            surfaces = [surface_table(one, self.truth) for one in outcomes]  # meanwhile
+            engine.wait(waiting)
             engine.dismiss()
+            chosen = best_on_validation(outcomes)
             report = assemble_report(
                 prepared,
                 self.folder,
-                predictions["test"][:, choice.index],
+                chosen,
+                outcomes,
                 self.truth["test"],
-                choice,
-                volumes=volumes,
                 wall_seconds=time.monotonic() - started,
-                more=findings(prepared, self.folder, predictions, self.truth, choice, volumes),
+                more=findings(chosen, self.folder, self.truth),
             )
-            write_report(self.folder, report, surface)
+            write_report(self.folder, report, pa.concat_tables(surfaces))
         return report
+
+    def _grid(self, members: int) -> list[Job]:
+        volumes = self.prepared.volumes
+        labels = self.prepared.learners
+        return [Job("member", k, m, learner=label) for label in labels for m in volumes for k in range(members)]
+
+    def outcome(self, engine: Engine, learner: Prepared, members: int) -> Outcome:
+        """One learner's search and the choice of its volume."""
+        volumes = self.search(engine, learner, members)
+        predictions = self.predictions(learner, members, volumes)
+        choice = choose(learner, predictions["validation"], self.truth["validation"], volumes)
+        ratio = choice.volume / learner.base
+        whose = "" if len(self.learners) == 1 else f" of {learner.label}"
+        self.progress.say(f"reflection point{whose}: {choice.volume:,} rows a member ({ratio:g}x), {choice.status}")
+        return Outcome(learner, volumes, predictions, choice)
 
     def _on_status(self, counts: dict[str, Any]) -> None:
         self.progress.status(counts)
         self.status_file.put(self.progress.members, counts, self.progress.seconds_left(counts))
 
     def grow(self, engine: Engine) -> int:
-        """The number of members: as asked, or raised at the pilot volume until doubling them is not worth it.
+        """The number of members: as asked, or raised at the pilot volume until doubling them is worth it to no learner.
 
         It is worth it while the upper confidence bound of its gain in Brier score or squared error is above the
         tolerance's share of the pilot's risk. They are raised to the number that meets the bound by the K-law, at most
@@ -175,28 +191,33 @@ class Study:
         members = min(FIRST_MEMBERS, config.max_members)
         while True:
             self.progress.members = members
-            engine.wait(engine.want([Job("member", k, pilot) for k in range(members)], members=members))
-            cell = self.predictions(members, [pilot])["validation"][:, 0]
-            truth = self.truth["validation"]
-            law = "rmse" if self.prepared.task == "regression" else "brier"
-            risk = metric_value(law, cell.mean(axis=0, dtype=np.float64), truth)
-            risk = risk**2 if law == "rmse" else risk
-            gain, upper = gain_of_doubling(cell)
-            enough = upper < config.tolerance * risk
+            jobs = [Job("member", k, pilot, learner=label) for label in self.prepared.learners for k in range(members)]
+            engine.wait(engine.want(jobs, members=members))
+            upper, gain = max(self._gain(learner, members) for learner in self.learners)
+            enough = upper < config.tolerance
             self.progress.say(
-                f"{members} members at {pilot:,} rows: doubling them would take {gain / risk:.2%} "
-                f"(at most {upper / risk:.2%}) off the risk; "
+                f"{members} members at {pilot:,} rows: doubling them would take {gain:.2%} "
+                f"(at most {upper:.2%}) off the risk; "
                 + ("enough" if enough else "the limit (max_members)" if members >= config.max_members else "going on")
             )
             if enough or members >= config.max_members:
                 return members
-            members = min(next_members(members, upper, config.tolerance * risk), config.max_members)
+            members = min(next_members(members, upper, config.tolerance), config.max_members)
 
-    def search(self, engine: Engine, members: int) -> list[int]:
-        """Have every volume's members fitted; gives the volumes."""
-        prepared, config = self.prepared, self.prepared.config
+    def _gain(self, learner: Prepared, members: int) -> tuple[float, float]:
+        """What doubling the members would take off a learner's pilot risk, at most and as estimated; shares of it."""
+        cell = self.predictions(learner, members, [learner.pilot_volume])["validation"][:, 0]
+        law = "rmse" if learner.task == "regression" else "brier"
+        risk = metric_value(law, cell.mean(axis=0, dtype=np.float64), self.truth["validation"])
+        risk = risk**2 if law == "rmse" else risk
+        gain, upper = gain_of_doubling(cell)
+        return upper / risk, gain / risk
+
+    def search(self, engine: Engine, prepared: Prepared, members: int) -> list[int]:
+        """Have every volume's members fitted, of the learner that `prepared` has alone; gives the volumes."""
+        config = prepared.config
         self.progress.members = members
-        self.dropped = self._read_dropped(members) if config.search.drop_hopeless else set()
+        self.dropped = self._read_dropped(prepared, members) if config.search.drop_hopeless else set()
         spec = SearchSpec(
             folder=self.folder,
             label=prepared.label,
@@ -212,68 +233,64 @@ class Study:
             volumes=prepared.volumes,
             trials=config.search.trials,
             dropped=frozenset(self.dropped),
-            on_report=self._on_report(engine, members),
+            on_report=self._on_report(engine, prepared, members),
         )
-        self._check_whole(engine, members, volumes)
+        self._check_whole(engine, prepared.label, members, volumes)
         return volumes
 
-    def _check_whole(self, engine: Engine, members: int, volumes: list[int]) -> None:
+    def _check_whole(self, engine: Engine, label: str, members: int, volumes: list[int]) -> None:
         """No choice is made on a search that was cut short."""
-        wanted = [Job("member", k, m) for m in volumes if m not in self.dropped for k in range(members)]
+        kept = [m for m in volumes if m not in self.dropped]
+        wanted = [Job("member", k, m, learner=label) for m in kept for k in range(members)]
         if missing := engine.missing(wanted):
             raise StudyError(f"the search ended with {len(missing)} fits missing, first {missing[0].address}")
 
-    def _on_report(self, engine: Engine, members: int) -> Callable[[int, int, float], None]:
+    def _on_report(self, engine: Engine, prepared: Prepared, members: int) -> Callable[[int, int, float], None]:
         looked = 0
-        drops = self.prepared.config.search.drop_hopeless
+        drops = prepared.config.search.drop_hopeless
 
         def on_report(volume: int, count: int, risk: float) -> None:
             nonlocal looked
             if self.tracker is not None:
-                key = f"running/{self.prepared.label}/{self.prepared.metric}"
+                key = f"running/{prepared.label}/{prepared.metric}"
                 self.tracker.log_point(volume, count, {key: risk})
             if not drops:
                 return
             # By what is done, not by what the trials reported: some of them may not have started yet.
-            least = engine.leading([m for m in self.prepared.volumes if m not in self.dropped])
+            least = engine.leading(prepared.label, [m for m in prepared.volumes if m not in self.dropped])
             if looked < least < members:
                 looked = least
-                for hopeless in sorted(set(self._hopeless(least, members)) - self.dropped):
+                for hopeless in sorted(set(self._hopeless(prepared, least, members)) - self.dropped):
                     self.dropped.add(hopeless)
-                    self.folder.write_json(self._dropped_file(members), sorted(self.dropped))
-                    engine.drop(hopeless)
+                    self.folder.write_json(_dropped_file(prepared, members), sorted(self.dropped))
+                    engine.drop(prepared.label, hopeless)
                     self.progress.say(f"dropped {hopeless:,} rows a member: it cannot become the best any more")
 
         return on_report
 
-    def _dropped_file(self, members: int) -> str:
-        return f"dropped/{self.prepared.label}-{self.prepared.metric}-{members}.json"
+    def _read_dropped(self, prepared: Prepared, members: int) -> set[int]:
+        name = _dropped_file(prepared, members)
+        return set(self.folder.read_json(name)) & set(prepared.volumes) if self.folder.exists(name) else set()
 
-    def _read_dropped(self, members: int) -> set[int]:
-        name = self._dropped_file(members)
-        return set(self.folder.read_json(name)) & set(self.prepared.volumes) if self.folder.exists(name) else set()
-
-    def _hopeless(self, count: int, members: int) -> list[int]:
+    def _hopeless(self, prepared: Prepared, count: int, members: int) -> list[int]:
         """Volumes that, judged by their first `count` members, cannot be best at the full number of members."""
         if count < FIRST_MEMBERS:
             return []
-        predictions = self.predictions(count, self.prepared.volumes)["validation"]
+        predictions = self.predictions(prepared, count, prepared.volumes)["validation"]
         return hopeless_volumes(
             predictions,
             self.truth["validation"],
-            task=self.prepared.task,
-            volumes=self.prepared.volumes,
-            metric=self.prepared.metric,
+            task=prepared.task,
+            volumes=prepared.volumes,
+            metric=prepared.metric,
             target_members=members,
         )
 
-    def predictions(self, members: int, volumes: Any) -> dict[str, np.ndarray]:
+    def predictions(self, learner: Prepared, members: int, volumes: Any) -> dict[str, np.ndarray]:
         """P per split: (members, volumes, rows, classes)."""
-        return tensor(
-            self.folder,
-            self.prepared.label,
-            members=members,
-            volumes=volumes,
-            width=self.prepared.width,
-            rows=self.prepared.rows,
-        )
+        sizes = {"width": learner.width, "rows": learner.rows}
+        return tensor(self.folder, learner.label, members=members, volumes=volumes, **sizes)
+
+
+def _dropped_file(prepared: Prepared, members: int) -> str:
+    return f"dropped/{prepared.label}-{prepared.metric}-{members}.json"

@@ -92,6 +92,9 @@ def report_points(report: Mapping) -> Iterator[Point]:
             numbers |= {
                 f"difference/{method}/{metric}{end}": v for end, v in zip(("", "_lo", "_hi"), ends, strict=True)
             }
+    for row in report.get("learners") or []:
+        names = ("volume", "ratio", "validation", "risk")
+        numbers |= {f"learner/{row['learner']}/{name}": row.get(name) for name in names}
     cost = report.get("cost") or {}
     numbers |= {f"cost/{name}": cost.get(name) for name in ("rows_generated", "downstream_fits", "wall_seconds")}
     numbers |= {f"cost/cpu_seconds/{name}": value for name, value in (cost.get("cpu_seconds") or {}).items()}

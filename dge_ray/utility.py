@@ -152,10 +152,10 @@ def _refuse_bundle(study: str) -> None:
 
 
 def _estimators(options: Mapping[str, Any], prepared: Prepared) -> list[Estimator]:
-    own = Estimator(prepared.config.learner.name, prepared.config.learner.settings)
+    own = [Estimator(learner.name, learner.settings) for learner in prepared.config.learners]
     given = options.get("estimators")
     if given is None:
-        listed = [own, *(Estimator(name) for name in DEFAULTS if name != own.name)]
+        listed = [*own, *(Estimator(name) for name in DEFAULTS if name not in [one.name for one in own])]
     else:
         names = given.split(",") if isinstance(given, str) else given
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -180,7 +180,7 @@ def _volume(options: Mapping[str, Any], folder: Folder, prepared: Prepared) -> i
     volume = options.get("volume")
     if volume is None:
         report = folder.read_json("report.json") if folder.exists("report.json") else {}
-        return int((report.get("reflection_point") or {}).get("volume", prepared.n))
+        return int((report.get("reflection_point") or {}).get("volume") or prepared.n)
     if isinstance(volume, bool) or not isinstance(volume, int) or volume < 2:
         raise InputError("volume", repr(volume), "a whole number from 2 (synthetic rows a member)")
     return volume

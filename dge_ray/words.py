@@ -23,6 +23,7 @@ METHODS = {  # in the order that tables and figures show them
     "naive_single": "naive single",
     "naive_ensemble": "naive ensemble",
     "naive_concatenated": "naive concatenated",
+    "raw": "raw rows",
     "real": "real rows",
 }
 STATUS = {
@@ -35,7 +36,9 @@ GLOSSARY = {
     "member": "one generator with its own weights and random streams, its synthetic rows, and the models trained "
     "on them; K is their number",
     "volume (m)": "synthetic rows per member",
-    "ratio": "volume divided by n, the real rows that the generators were fitted on",
+    "ratio": "volume divided by n, the real rows that the generators were fitted on, or by the raw rows where those "
+    "are others",
+    "rows: augmented": "every model but real's and raw's learns from the raw rows too; at volume 0 from them alone",
     "surface R(K, m)": "risk on real rows of the ensemble of K members at volume m",
     "reflection point (m-hat)": "the volume at which the error is smallest, with its interval; interior, plateau, "
     "not_reached or undecided",
@@ -46,6 +49,7 @@ GLOSSARY = {
     "naive single": "the mean over the models trained on one member alone",
     "naive ensemble": "as many learner seeds as members, all on the first member's rows",
     "naive concatenated": "one model on all members' rows put together",
+    "raw": "the learner trained on the raw rows alone: real rows that no generator saw",
     "real": "the learner trained on the same n real rows that the generators saw",
     "interval": "95 %; paired: both sides are measured on the same rows, so what they share cancels out",
 }
@@ -113,9 +117,17 @@ def train_rows(report: Mapping) -> Any:
     return ((report.get("data") or {}).get("rows") or {}).get("train")
 
 
+def base_rows(report: Mapping) -> Any:
+    """The real rows that ratios are multiples of, or None: the raw ones, or else n."""
+    return ((report.get("data") or {}).get("rows") or {}).get("raw", train_rows(report))
+
+
 def comparison(report: Mapping, method: str, metric: str) -> tuple[str, tuple[float, float, float]] | None:
     """('better' | 'worse' | 'level', (difference dge - method, lo, hi)) on test; None where it is not known."""
-    triple = ((report.get("test_differences") or {}).get(method) or {}).get(metric)
+    return _judged(((report.get("test_differences") or {}).get(method) or {}).get(metric), metric)
+
+
+def _judged(triple: Any, metric: str) -> tuple[str, tuple[float, float, float]] | None:
     if not isinstance(triple, Sequence) or len(triple) != 3 or not all(finite(value) for value in triple):
         return None
     difference, lo, hi = (float(value) for value in triple)
@@ -128,11 +140,11 @@ def comparison(report: Mapping, method: str, metric: str) -> tuple[str, tuple[fl
 def _compared(report: Mapping, metric: str) -> list[str]:
     """The clauses of the verdict that set DGE against each baseline."""
     names: dict[str, list[str]] = {"better": [], "worse": [], "level": []}
-    for method in ("real", "naive_ensemble", "naive_concatenated", "naive_single"):
+    for method in ("real", "raw", "naive_ensemble", "naive_concatenated", "naive_single"):
         found = comparison(report, method, metric)
         if found and not (method == "naive_single" and metric in CONVEX):
             names[found[0]].append(
-                "training on the real rows" if method == "real" else f"the {METHODS[method]} baseline"
+                f"training on the {METHODS[method]}" if method in ("real", "raw") else f"the {METHODS[method]} baseline"
             )
     clauses = {"better": "better than ", "level": "not clearly different from ", "worse": "worse than "}
     return [clauses[word] + _listed(found) for word, found in names.items() if found]
@@ -151,16 +163,22 @@ def meaning(report: Mapping) -> str:
     return STATUS.get(status, NOTHING)
 
 
+def augmented(report: Mapping) -> bool:
+    return report.get("rows") == "augmented"
+
+
 def verdict(report: Mapping) -> str:
     """The study's result in one plain sentence: where, how sure, with what risk, against what."""
     point = report.get("reflection_point") or {}
-    metric, n = str(report.get("metric", "risk")), train_rows(report)
+    metric, n = str(report.get("metric", "risk")), base_rows(report)
     members = point.get("members", report.get("members"))
     volume, interval = point.get("volume"), point.get("interval")
     where = f"Use {number(members)} member{'' if members == 1 else 's'} with {number(volume)} synthetic rows each"
-    where += f" ({ratio_text(volume, n)} the {number(n)} real rows"
+    where += f" ({ratio_text(volume, n)} the {number(n)} real rows" + (", beside them" if augmented(report) else "")
     where += f"; interval {interval_text(interval)}" if interval_text(interval) != NOTHING else ""
     where += "): " + meaning(report)
+    if volume == 0:
+        where = f"Use the {number(n)} raw rows alone: no volume of synthetic rows beside them did better"
     risk = f"on untouched test rows the {label(metric)} is {number(point.get('risk'))}"
     if interval_text(point.get("risk_interval")) != NOTHING:
         risk += f" ({interval_text(point['risk_interval'])})"
@@ -188,19 +206,35 @@ def members_rows(report: Mapping) -> list[tuple[str, str]]:
     return rows
 
 
+def learner_line(report: Mapping) -> str:
+    """What was chosen on validation among which learners, and which of them did as well or better on test."""
+    rows, metric = report.get("learners") or [], str(report.get("metric"))
+    tried = ", ".join(f"{row['learner']} at {ratio_text(row.get('ratio'), 1)}" for row in rows)
+    found = {row["learner"]: _judged(row.get("difference"), metric) for row in rows}
+    line = f"learner: {report.get('learner')}, chosen on validation among {tried}"
+    for word, says in (("level", "not clearly different from"), ("worse", "worse than")):
+        names = [name for name, judged in found.items() if judged and judged[0] == word]
+        line += f"; on test {says} {_listed(names)}" if names else ""
+    return line
+
+
 def summary_lines(report: Mapping) -> list[str]:
     """6 to 12 plain lines for the end of `tune` in a terminal."""
     point, test = report.get("reflection_point") or {}, report.get("test") or {}
-    metric, n, cost = str(report.get("metric", "risk")), train_rows(report), report.get("cost") or {}
+    metric, n, cost = str(report.get("metric", "risk")), base_rows(report), report.get("cost") or {}
     lines = [
         f"study {report.get('study')}: {report.get('generator')} generator, {report.get('learner')} learner, "
-        f"{number(n)} real training rows",
+        f"{number(train_rows(report))} real training rows"
+        + (f", {number(n)} raw rows" if n != train_rows(report) else "")
+        + (", synthetic rows beside the raw ones" if augmented(report) else ""),
         f"reflection point: {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)}), "
         f"interval {interval_text(point.get('interval'))}, {point.get('status')}",
         f"meaning: {meaning(report)}",
         f"members: {number(point.get('members', report.get('members')))}",
         f"risk on test: {label(metric)} {number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})",
     ]
+    if report.get("learners"):
+        lines.append(learner_line(report))
     for method in list(METHODS)[1:]:
         value, found = (test.get(method) or {}).get(metric), comparison(report, method, metric)
         if finite(value):

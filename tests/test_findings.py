@@ -13,14 +13,15 @@ from test_report import parse
 from dge_ray.config import read_config
 from dge_ray.figures_laws import draw_laws
 from dge_ray.findings import findings, member_costs
+from dge_ray.outcomes import Outcome
 from dge_ray.predictions import Job, tensor, write_predictions
-from dge_ray.prepare import Prepared, prepare
+from dge_ray.prepare import prepare
 from dge_ray.report import render_html
 from dge_ray.results import choose, plain_json
 from dge_ray.storage import Folder
 
 
-def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tuple[Prepared, Folder, dict[str, Any]]:
+def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tuple[Folder, Outcome, dict[str, Any]]:
     """A study's files: predictions that near the truth as volumes grow, costs of 4 s a generator, 1 s a shard, 2 s a
     fit; and what `findings` takes of them."""
     prepared = prepare(read_config(source, [*words, f"members={members}", f"storage={tmp_path}"]))
@@ -53,15 +54,12 @@ def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tupl
     choice = choose(prepared, predictions["validation"], truth["validation"], volumes)
     for job in [Job("real"), *(Job("ensemble", 0, choice.volume, k) for k in range(1, members))]:
         write_predictions(folder, prepared.label, job, values(0.2), classes)
-    keys = {"predictions": predictions, "truth": truth, "choice": choice, "volumes": volumes}
-    return prepared, folder, keys
+    return folder, Outcome(prepared, volumes, predictions, choice), truth
 
 
 def test_classification(tmp_path: Path) -> None:
-    prepared, folder, keys = made_up(
-        "breast_cancer", ["generator=copula", "ratios=0.25,0.5,1,2,4"], tmp_path, members=6
-    )
-    found = plain_json(findings(prepared, folder, **keys))
+    folder, one, truth = made_up("breast_cancer", ["generator=copula", "ratios=0.25,0.5,1,2,4"], tmp_path, members=6)
+    prepared, found = one.prepared, plain_json(findings(one, folder, truth))
     json.dumps(found, allow_nan=False)
     assert set(found) == {"klaw", "joint_law", "learning_curve", "uncertainty", "subgroups"}
     assert [row["members"] for row in found["klaw"]["held_back"]] == [4, 5, 6]
@@ -81,8 +79,8 @@ def test_classification(tmp_path: Path) -> None:
 
 
 def test_regression_and_few_members(tmp_path: Path) -> None:
-    prepared, folder, keys = made_up("diabetes", ["ratios=0.5,1,2"], tmp_path, members=3)
-    found = plain_json(findings(prepared, folder, **keys))
+    folder, one, truth = made_up("diabetes", ["ratios=0.5,1,2"], tmp_path, members=3)
+    found = plain_json(findings(one, folder, truth))
     json.dumps(found, allow_nan=False)
     assert "klaw" not in found and found["joint_law"]["status"] == "unidentified"
     assert "3 volumes" in found["learning_curve"]["reason"]
@@ -91,8 +89,8 @@ def test_regression_and_few_members(tmp_path: Path) -> None:
 
 
 def test_costs_are_those_of_the_files(tmp_path: Path) -> None:
-    prepared, folder, _ = made_up("diabetes", ["ratios=0.5,1,2", "shard_rows=100"], tmp_path, members=2)
-    shards = [-(-m // 100) for m in prepared.volumes]
-    costs = member_costs(folder, prepared.label, 2, prepared.volumes, 100)
+    folder, one, _ = made_up("diabetes", ["ratios=0.5,1,2", "shard_rows=100"], tmp_path, members=2)
+    shards = [-(-m // 100) for m in one.volumes]
+    costs = member_costs(folder, one.prepared.label, 2, one.volumes, 100)
     assert costs.tolist() == [4.0 + count + 2.0 for count in shards]
-    assert member_costs(folder, prepared.label, 2, [*prepared.volumes, 10**6], 100)[-1] == 0.0
+    assert member_costs(folder, one.prepared.label, 2, [*one.volumes, 10**6], 100)[-1] == 0.0

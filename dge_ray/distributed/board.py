@@ -32,7 +32,7 @@ class Ledger:
         self.fitting = 0  # generator fits that take a core each now
         self.wanted: set[Job] = set()
         self.done: set[Job] = set()
-        self.dropped: set[int] = set()
+        self.dropped: set[tuple[str, int]] = set()  # learner and volume
         self.ready: set[int] = set()
         self.claims: dict[Job, int] = {}
         self.sequence: list[Job] = []  # the order of cooperative fits, alike for every rank
@@ -46,7 +46,7 @@ class Ledger:
         ]
 
     def is_dropped(self, job: Job) -> bool:
-        return job.kind == "member" and job.volume in self.dropped
+        return job.kind == "member" and (job.learner, job.volume) in self.dropped
 
     def is_crowded(self, width: int) -> bool:
         """Whether generator fits leave no cores for a downstream fit of `width` workers."""
@@ -228,17 +228,17 @@ class Board:
 
     async def finish(self, job: Job) -> None:
         self.ledger.finish(job)
-        self._tell("fit done", kind=job.kind, member=job.member, volume=job.volume)
+        self._tell("fit done", learner=job.learner, kind=job.kind, member=job.member, volume=job.volume)
         self._wake()
 
-    async def leading(self, volumes: list[int]) -> int:
+    async def leading(self, learner: str, volumes: list[int]) -> int:
         """How many members, from the first without a gap, are done at every one of these volumes."""
         done = self.ledger.done
-        return next(k for k in count() if any(Job("member", k, volume) not in done for volume in volumes))
+        return next(k for k in count() if any(Job("member", k, m, learner=learner) not in done for m in volumes))
 
-    async def drop(self, volume: int) -> None:
-        """No more fits of this volume are worth it."""
-        self.ledger.dropped.add(volume)
+    async def drop(self, learner: str, volume: int) -> None:
+        """No more fits of this learner at this volume are worth it."""
+        self.ledger.dropped.add((learner, volume))
         self._wake()
 
     async def wait(self, job: Job) -> bool:

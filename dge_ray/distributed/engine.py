@@ -155,7 +155,9 @@ class Engine:
             self.on_status(status)
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
-        done = finished(self.members.folder, self.spec.label, jobs)
+        done: set[Job] = set()
+        for label in {job.learner for job in jobs}:
+            done |= finished(self.members.folder, label, [job for job in jobs if job.learner == label])
         return [job for job in jobs if job not in done]
 
     def _begin(self, jobs: Sequence[Job], members: int) -> list[Job]:
@@ -183,7 +185,7 @@ class Engine:
         """
         for job in jobs:
             if not ask(self.board.wait.remote(job)):
-                raise StudyError(f"the fit {job.address} was dropped")
+                raise StudyError(f"the fit {job.learner}-{job.address} was dropped")
 
     def search(
         self,
@@ -196,21 +198,22 @@ class Engine:
         dropped: Collection[int],
         on_report: Callable[[int, int, float], None],
     ) -> list[int]:
-        """Search the volumes with `search.members` members; gives the volumes looked at, ascending.
+        """Search one learner's volumes with `search.members` members; gives the volumes looked at, ascending.
 
         Volumes `dropped` by an earlier run of the study stay dropped.
 
         A grid whose fits are all on disk needs no Ray.
         """
-        jobs = [Job("member", k, m) for m in volumes if m not in dropped for k in range(search.members)]
+        kept = [m for m in volumes if m not in dropped]
+        jobs = [Job("member", k, m, learner=search.label) for m in kept for k in range(search.members)]
         if searcher == "grid" and not self.missing(jobs):
             return sorted(volumes)
         self._start()
         self._begin(jobs, search.members)
         self._grow(search.members)
-        ask(self.board.exist.remote(self._on_disk(search.members)))
+        ask(self.board.exist.remote(self._on_disk(search)))
         for volume in dropped:
-            self.drop(volume)
+            self.drop(search.label, volume)
         if searcher == "grid":
             ask(self.board.want.remote(jobs))  # the fits need not wait for the trials' processes to start
         return search_volumes(
@@ -225,23 +228,23 @@ class Engine:
             on_report=on_report,
         )
 
-    def _on_disk(self, members: int) -> list[Job]:
-        """Member jobs whose files are there, whatever their volume: a searcher may propose any."""
-        prefix = f"{self.spec.label}-member-"
+    def _on_disk(self, search: SearchSpec) -> list[Job]:
+        """A learner's member jobs whose files are there, whatever their volume: a searcher may propose any."""
+        prefix = f"{search.label}-member-"
         found = []
         for name in self.members.folder.list("predictions"):
             if name.startswith(prefix) and name.endswith(".parquet"):
                 member, volume, index = name[len(prefix) : -len(".parquet")].split("-")
-                if int(member) < members:
-                    found.append(Job("member", int(member), int(volume), int(index)))
+                if int(member) < search.members:
+                    found.append(Job("member", int(member), int(volume), int(index), search.label))
         return found
 
-    def leading(self, volumes: Sequence[int]) -> int:
+    def leading(self, learner: str, volumes: Sequence[int]) -> int:
         """How many members, from the first without a gap, are done at every one of these volumes."""
-        return ask(self.board.leading.remote(list(volumes)))
+        return ask(self.board.leading.remote(learner, list(volumes)))
 
-    def drop(self, volume: int) -> None:
-        ask(self.board.drop.remote(volume))
+    def drop(self, learner: str, volume: int) -> None:
+        ask(self.board.drop.remote(learner, volume))
 
     def _grow(self, members: int) -> None:
         assert self.pool is not None  # started before

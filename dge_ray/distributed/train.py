@@ -39,13 +39,12 @@ LARGEST_MODEL = 64 << 20  # bytes of one fitted learner
 
 @dataclass(frozen=True)
 class DownstreamSpec:
-    """What a downstream worker needs to know. `real` holds the encoded rows of train, validation and test."""
+    """What a downstream worker needs to know. `augmented`: synthetic rows stand behind the raw ones in every fit."""
 
     members: MemberSpec
-    learner: str
-    settings: dict[str, Any]
-    label: str
+    learners: dict[str, tuple[str, dict[str, Any]]]  # names and settings by label
     volume: int  # the largest: a member's shards are drawn up to it
+    augmented: bool = False
 
 
 def learner_seed(seed: int, job: Job) -> int:
@@ -79,7 +78,7 @@ class _Worker:
         self.spec, self.real, self.board = spec, real, board
         self.schema = spec.members.schema
         self.reader = MemberReader(TableCodec(self.schema), self._stream, spec.members.shard_rows)
-        self.together = self._learner(0).streams and self.world > 1
+        self.together = fits_together(spec) and self.world > 1
         self.turn = ray.get(board.register.remote(self.rank))
 
     def run(self) -> None:
@@ -106,12 +105,10 @@ class _Worker:
             read += block.num_rows
             self.board.took.remote(member, shards[(read - 1) // rows] * rows + (read - 1) % rows + 1)
 
-    def _learner(self, seed: int) -> Learner:
-        return make_learner(self.spec.learner, self.spec.settings, self.schema, seed=seed)
-
     def _do(self, job: Job, ahead: int) -> None:
         started, cpu = time.perf_counter(), time.process_time()
-        learner = self._learner(learner_seed(self.spec.members.seed, job))
+        name, settings = self.spec.learners[job.learner]
+        learner = make_learner(name, settings, self.schema, seed=learner_seed(self.spec.members.seed, job))
         if isinstance(learner, StreamingLearner):
             average = _sum_over_workers if self.together else None
             part = (self.rank, self.world) if self.together else (0, 1)
@@ -132,37 +129,50 @@ class _Worker:
 
     def _keep(self, job: Job, learner: Learner, cost: dict[str, float]) -> None:
         """Predictions last: their file says that the fit is finished."""
-        spec, folder = self.spec, self.spec.members.folder
+        folder = self.spec.members.folder
         values = {split: learner.predict(self.real[split]) for split in ("validation", "test")}
         if job.kind == "member":
-            _keep_model(folder, spec.label, job, learner)
-        folder.write_json(f"costs/{spec.label}-{job.address}.json", cost)
-        write_predictions(folder, spec.label, job, values, self.schema.classes)
+            _keep_model(folder, job, learner)
+        folder.write_json(f"costs/{job.learner}-{job.address}.json", cost)
+        write_predictions(folder, job.learner, job, values, self.schema.classes)
 
-    def _rows(self, job: Job) -> int:
-        return job.rows or len(next(iter(self.real["train"].values())))
-
-    def _columns(self, job: Job, ahead: int) -> Columns:
+    def _real_rows(self, job: Job) -> Columns | None:
+        """The real rows that a job learns from, before its synthetic ones."""
         if job.kind == "real":
             return self.real["train"]
-        if len(job.members) == 1:
-            return self.reader.prefix(job.member, job.volume, ahead)
-        parts = [self.reader.prefix(member, job.volume) for member in job.members]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return self.real["raw"] if job.kind == "raw" or self.spec.augmented else None
+
+    def _rows(self, job: Job) -> int:
+        return _length(self._real_rows(job)) + job.rows
+
+    def _columns(self, job: Job, ahead: int) -> Columns:
+        real, drawn = self._real_rows(job), job.members if job.volume else []
+        parts = [] if real is None else [real]
+        parts += [self.reader.prefix(member, job.volume, ahead if len(drawn) == 1 else 0) for member in drawn]
+        return parts[0] if len(parts) == 1 else {n: np.concatenate([part[n] for part in parts]) for n in parts[0]}
 
     def _rows_of(self, job: Job, ahead: int, ranges: Sequence[range]) -> Iterator[Columns]:
-        """Ranges of the rows that a job learns from: its members', one after another."""
-        if job.kind == "real":
-            yield from slices(self.real["train"], ranges)
+        """Ranges of the rows that a job learns from: real ones, then its members', one after another."""
+        real = self._real_rows(job)
+        first = _length(real)
+        if real is not None:
+            yield from slices(real, _within(ranges, 0, first))
         for i, member in enumerate(job.members):
-            first = i * job.volume
-            spans = (range(max(s.start - first, 0), min(s.stop - first, job.volume)) for s in ranges)
-            own = [span for span in spans if span]
-            if own:
+            if own := _within(ranges, first + i * job.volume, job.volume):
                 yield from self.reader.rows(member, job.volume, own, ahead)
 
 
-def _keep_model(folder: Folder, label: str, job: Job, learner: Learner) -> None:
+def _length(columns: Columns | None) -> int:
+    return 0 if columns is None else len(next(iter(columns.values())))
+
+
+def _within(ranges: Sequence[range], first: int, rows: int) -> list[range]:
+    """What of some ranges lies in the `rows` rows from row `first` on, counted from there."""
+    spans = (range(max(s.start - first, 0), min(s.stop - first, rows)) for s in ranges)
+    return [span for span in spans if span]
+
+
+def _keep_model(folder: Folder, job: Job, learner: Learner) -> None:
     """Keep a fitted learner, for the ensemble that is logged at the end. One that is huge, or that only a pickle could
     hold, is not kept: the predictions are what a study needs."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -172,7 +182,7 @@ def _keep_model(folder: Folder, label: str, job: Job, learner: Learner) -> None:
             logger.info("member %d, volume %d: %s", job.member, job.volume, error)
             return
         if sum(file.stat().st_size for file in Path(scratch).rglob("*")) <= LARGEST_MODEL:
-            folder.upload(Path(scratch), model_folder(label, job))
+            folder.upload(Path(scratch), model_folder(job.learner, job))
 
 
 def _sum_over_workers(gradients: list[Any]) -> None:
@@ -199,8 +209,8 @@ class _TellController(ControllerCallback):
 
 
 def fits_together(spec: DownstreamSpec) -> bool:
-    """Whether several workers do every fit together, each on a part of its rows."""
-    return make_learner(spec.learner, spec.settings, spec.members.schema, seed=0).streams
+    """Whether several workers do every fit together, each on a part of its rows: where all learners can."""
+    return all(make_learner(*learner, spec.members.schema, seed=0).streams for learner in spec.learners.values())
 
 
 class DownstreamRun:

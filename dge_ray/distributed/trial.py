@@ -29,7 +29,7 @@ class SearchSpec:
 def volume_trial(config: dict[str, Any], *, spec: SearchSpec, board: Any, truth: np.ndarray) -> None:
     """Ask the Board for one volume; report the risk of the first K members on validation as they arrive."""
     volume = int(config["volume"])
-    jobs = [Job("member", k, volume) for k in range(spec.members)]
+    jobs = [Job("member", k, volume, learner=spec.label) for k in range(spec.members)]
     ray.get(board.want.remote(jobs))
     total = np.zeros((len(truth), spec.width))
     for k, job in enumerate(jobs):

@@ -13,7 +13,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from dge_ray.downstream.base import align, single
-from dge_ray.downstream.preparing import fill_empty, prepared, takes_missing
+from dge_ray.downstream.boosters import fit_histogram_to_size, fit_stopped, holds_out, stops_early
+from dge_ray.downstream.preparing import BOOSTING, fill_empty, prepared, takes_missing
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns
 from dge_ray.table.features import feature_matrix, target_vector
@@ -38,7 +39,7 @@ class EstimatorLearner:
     streams = False
 
     def __init__(self, estimator: BaseEstimator, schema: TableSchema, *, seed: int) -> None:
-        self.schema = schema
+        self.schema, self.seed = schema, seed
         self._unfitted: Any = prepared(estimator, schema)
         seed_estimator(self._unfitted, seed)
         self.model = self._unfitted
@@ -60,7 +61,8 @@ class EstimatorLearner:
         matrix, _ = feature_matrix(columns, self.schema)
         target = target_vector(columns, self.schema)
         if self.schema.task != "regression":
-            kept = _enough_of_its_class(target, 2 if isinstance(self.estimator, CalibratedClassifierCV) else 1)
+            twice = isinstance(self.estimator, CalibratedClassifierCV) or holds_out(self.estimator)
+            kept = enough_of_its_class(target, 2 if twice else 1)
             self.present, target = np.unique(target[kept], return_inverse=True)
             matrix, weights = matrix[kept], None if weights is None else weights[kept]
             if len(self.present) == 1:
@@ -71,6 +73,9 @@ class EstimatorLearner:
         with warnings.catch_warnings():
             # What counts is the risk on real rows, and a grid of fits would repeat the same line over and over.
             warnings.simplefilter("ignore", ConvergenceWarning)
+            if stops_early(self.model):
+                fit_stopped(self.model, matrix, target, weights, integer(self.seed, Purpose.LEARNER, index=1, bits=32))
+                return self
             name = "estimator__sample_weight" if isinstance(self.model, Pipeline) else "sample_weight"
             self.model.fit(matrix, target, **({} if weights is None else {name: weights}))
         return self
@@ -103,7 +108,7 @@ class EstimatorLearner:
         return learner
 
 
-def _enough_of_its_class(codes: np.ndarray, least: int) -> np.ndarray:
+def enough_of_its_class(codes: np.ndarray, least: int) -> np.ndarray:
     """bool (n,): the rows whose class has at least `least` rows; where no class has, the first row."""
     _, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
     kept = counts[inverse] >= least
@@ -111,7 +116,7 @@ def _enough_of_its_class(codes: np.ndarray, least: int) -> np.ndarray:
 
 
 def _fit_to_size(estimator: Any, target: np.ndarray) -> None:
-    """Lower what a small sample has too few rows for: folds of a calibration, neighbours."""
+    """Lower what a small sample has too few rows for: folds of a calibration, neighbours, rows to stop on."""
     if isinstance(estimator, CalibratedClassifierCV):
         folds: Any = estimator.get_params(deep=False)["cv"]
         if folds is None or isinstance(folds, int):
@@ -120,3 +125,5 @@ def _fit_to_size(estimator: Any, target: np.ndarray) -> None:
     elif isinstance(estimator, KNeighborsClassifier | KNeighborsRegressor):
         neighbours: int = estimator.get_params(deep=False)["n_neighbors"]
         estimator.set_params(n_neighbors=min(neighbours, len(target)))
+    elif isinstance(estimator, BOOSTING):
+        fit_histogram_to_size(estimator, target)

@@ -183,7 +183,7 @@ class _Ends:
 
     def _half(self) -> int:
         """Place of the volume that the last doubling starts from: the nearest to half the largest, on the log scale."""
-        return int(np.argmin(np.abs(np.log(self.kept[:-1]) - np.log(self.kept[-1] / 2))))
+        return int(np.argmin(np.abs(np.log(np.maximum(self.kept[:-1], 1)) - np.log(self.kept[-1] / 2))))
 
     def _gain(self) -> tuple[float, np.ndarray]:
         weights = self.found.contrast(self._half(), len(self.kept) - 1)
@@ -224,6 +224,8 @@ class _Ends:
             contrasts = [(gain, weights)] if gain > 0 else []
             contrasts += [(bound - gain, weights)] if gain < bound else []
             question = "whether the last doubling gains"
+        elif self.kept[self.best] == 0:
+            return "undecided", None, None, "no volume of synthetic rows beside the raw ones is known to do better"
         elif self.best == 0:
             return "undecided", None, None, "the smallest volume of the grid does best: try smaller ratios"
         else:

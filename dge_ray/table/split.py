@@ -1,7 +1,7 @@
-"""Real rows into train, stopping, validation and test: stratified at random, or by the user's column."""
+"""Real rows into train, stopping, validation, test and perhaps raw: stratified at random, or by the user's column."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -17,25 +17,31 @@ from dge_ray.table.source import check_column_name, counted_rows
 MIN_TRAIN_ROWS = 20
 MIN_ROWS = 5  # of validation and of test each
 STRATA = 10  # target-quantile groups in regression
-_LABELS = ["train", "validation", "test"]
+_LABELS = ["train", "validation", "test", "raw"]
 _TEST, _VALIDATION = 0, 1  # indices of the SPLIT streams
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row indices (int64, ascending) of the four parts. `train` holds the n rows that generators are fitted on."""
+    """Row indices (int64, ascending) of the parts. `train` holds the n rows that generators are fitted on.
+
+    `raw`: real rows that learners may see and generators do not, as the split column says; empty where it names none.
+    """
 
     train: np.ndarray
     stopping: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    raw: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def parts(self) -> Iterator[tuple[str, np.ndarray]]:
         yield from (("train", self.train), ("stopping", self.stopping))
+        if len(self.raw):
+            yield "raw", self.raw
         yield from (("validation", self.validation), ("test", self.test))
 
     def tables(self, table: pa.Table) -> dict[str, pa.Table]:
-        """The four parts of a table by name."""
+        """The parts of a table by name."""
         return {name: table.take(pa.array(rows)) for name, rows in self.parts()}
 
     @property
@@ -48,7 +54,7 @@ def take_split_column(table: pa.Table, name: str | None) -> tuple[pa.Table, np.n
     """The table without its split column, and that column's values, shape (rows,), for `split_table`.
 
     Raises:
-        InputError: no such column, values other than train, validation and test, or no train or test rows.
+        InputError: no such column, values other than train, validation, test and raw, or no train or test rows.
     """
     if name is None:
         return table, None
@@ -61,7 +67,9 @@ def take_split_column(table: pa.Table, name: str | None) -> tuple[pa.Table, np.n
             raise InputError(f"split_column '{name}'", f"{shown} in {counted_rows(count)}", nearest(value, _LABELS))
     for value in ("train", "test"):
         if value not in counted:
-            raise InputError(f"split_column '{name}'", f"no row with '{value}'", "train and test, validation at will")
+            raise InputError(
+                f"split_column '{name}'", f"no row with '{value}'", "train and test, validation and raw at will"
+            )
     return table.drop_columns([name]), np.array(values.to_pylist(), dtype=str)
 
 
@@ -79,7 +87,8 @@ def split_table(
 
     Each fraction is of the rows left: test of all rows, validation of those not in test, stopping of those in neither.
     Parts are stratified by class, or by target decile in regression; every class gets at least one row in every part.
-    `labels`: the split column's values, from `take_split_column`; validation is carved from train where it is absent.
+    `labels`: the split column's values, from `take_split_column`; validation is carved from train where it is absent,
+    `raw` is what is named so.
 
     Raises:
         InputError: a fraction outside (0, 1), too few rows, or a class too rare to be in every part.
@@ -111,6 +120,8 @@ def split_table(
         rng = numpy_generator(seed, purpose, index=index)
         parts[name] = _carve(left, strata[left], fractions[name], reserve if classification else 0, rng)
         left = np.setdiff1d(left, parts[name], assume_unique=True)
+    if "raw" in given:
+        parts["raw"] = given["raw"]
     split = Split(train=left, **parts)
     _check_rows(split, table.num_rows)
     return split
@@ -149,7 +160,8 @@ def _carve(rows: np.ndarray, strata: np.ndarray, fraction: float, reserve: int, 
 def _check_classes(strata: np.ndarray, schema: TableSchema, given: dict[str, np.ndarray]) -> None:
     """Every class needs a row in each part; train, stopping and what is not given are cut from the same rows."""
     pools = [(name, rows, 1) for name, rows in given.items() if name != "train"]
-    pools.append(("train" if given else "", given.get("train", np.arange(len(strata))), 4 - len(pools)))
+    carved = 2 - ("validation" in given) - ("test" in given)
+    pools.append(("train" if given else "", given.get("train", np.arange(len(strata))), 2 + carved))
     for name, rows, needed in pools:
         counted = np.bincount(strata[rows], minlength=len(schema.classes))
         for label, count in zip(schema.classes, counted, strict=False):
@@ -160,8 +172,9 @@ def _check_classes(strata: np.ndarray, schema: TableSchema, given: dict[str, np.
 
 
 def _check_rows(split: Split, total: int) -> None:
-    for name, least in (("train", MIN_TRAIN_ROWS), ("validation", MIN_ROWS), ("test", MIN_ROWS), ("stopping", 1)):
-        found = split.rows[name]
+    least_rows = {"train": MIN_TRAIN_ROWS, "raw": MIN_ROWS, "validation": MIN_ROWS, "test": MIN_ROWS, "stopping": 1}
+    for name, found in split.rows.items():
+        least = least_rows[name]
         if found < least:
             got = f"{total:,} rows, which leaves {found} for {name}"
             raise InputError("table", got, f"enough rows for at least {least} in {name}")

@@ -22,6 +22,7 @@ from measure import SHARED, Tree, finish, words
 from plain import draw, fit_member, plain_study
 
 from dge_ray.config import read_config
+from dge_ray.outcomes import Outcome
 from dge_ray.predictions import SPLITS, Job
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.results import choose, surface_table
@@ -79,8 +80,9 @@ def _read_off(prepared: Prepared, predictions: dict[Job, dict[str, np.ndarray]],
         split: np.stack([[predictions[Job("member", k, m)][split] for m in prepared.volumes] for k in range(members)])
         for split in SPLITS
     }
-    choose(prepared, cells["validation"], truth["validation"], prepared.volumes)
-    surface_table(prepared, cells, truth, prepared.volumes)
+    volumes = list(prepared.volumes)
+    choice = choose(prepared, cells["validation"], truth["validation"], volumes)
+    surface_table(Outcome(prepared, volumes, cells, choice), truth)
 
 
 def fixed(options: dict[str, Any]) -> dict[str, Any]:

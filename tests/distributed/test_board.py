@@ -54,7 +54,7 @@ def test_a_lost_worker_gives_back_its_claims() -> None:
 
 def test_dropped_volumes_are_not_handed_out() -> None:
     ledger = _ledger(members=1, volumes=(10, 20))
-    ledger.dropped.add(10)
+    ledger.dropped.add(("", 10))
     assert ledger.claim(0, None) == Job("member", 0, 20)
 
 
@@ -75,7 +75,7 @@ def test_a_worker_hears_how_far_its_member_will_be_read() -> None:
     ledger = _ledger(volumes=(10, 20, 40))
     job = ledger.claim(0, None)
     assert job is not None and ledger.ahead(job) == 40
-    ledger.dropped.add(40)
+    ledger.dropped.add(("", 40))
     assert ledger.ahead(job) == 20
     assert ledger.ahead(Job("concatenated", 0, 10, 2)) == 10
 
@@ -114,7 +114,7 @@ def test_waiters_hear_of_done_dropped_and_failed() -> None:
         waits = [asyncio.create_task(board.wait(job)) for job in (a, b)]
         await asyncio.sleep(0)
         await board.finish(a)
-        await board.drop(20)
+        await board.drop("", 20)
         assert await asyncio.gather(*waits) == [True, False]
         waiting = asyncio.create_task(board.wait(Job("member", 9, 10)))
         await asyncio.sleep(0)
@@ -131,9 +131,9 @@ def test_members_done_at_every_volume_are_counted_without_gaps() -> None:
         board = Board()
         for member, volume in [(0, 10), (0, 20), (1, 10), (2, 10), (2, 20)]:
             await board.finish(Job("member", member, volume))
-        assert await board.leading([10]) == 3
-        assert await board.leading([10, 20]) == 1
-        assert await board.leading([10, 40]) == 0
+        assert await board.leading("", [10]) == 3
+        assert await board.leading("", [10, 20]) == 1
+        assert await board.leading("", [10, 40]) == 0
 
     asyncio.run(story())
 

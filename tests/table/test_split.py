@@ -107,6 +107,34 @@ def test_the_users_split_column() -> None:
     assert take_split_column(table, None) == (table, None)
 
 
+def test_raw_rows_are_nobody_elses() -> None:
+    """The parts that are carved from train are those that they are without raw rows."""
+    labels = ["train"] * 100 + ["raw"] * 20 + ["test"] * 30
+    table, given = take_split_column(with_labels(labels), "split")
+    schema = infer_schema(table, target="y")
+    split = split_table(table, schema, seed=0, labels=given)
+    check_partition(split, 150)
+    np.testing.assert_array_equal(split.raw, np.arange(100, 120))
+    assert split.rows == {"train": 77, "stopping": 8, "raw": 20, "validation": 15, "test": 30}
+    assert split.tables(table)["raw"].num_rows == 20
+    with pytest.raises(InputError, match=r"table: got 134 rows, which leaves 4 for raw; .* at least 5 in raw"):
+        few = np.array(["train"] * 100 + ["raw"] * 4 + ["test"] * 30)
+        split_table(table.slice(0, 134), schema, seed=0, labels=few)
+
+
+def test_a_class_too_rare_among_the_raw_rows_alone() -> None:
+    labels = np.array(["train"] * 100 + ["raw"] * 20 + ["test"] * 30)
+    table = pa.table({"x": np.arange(150) % 7, "y": ["ab"[i % 2] for i in range(150)]})
+    schema = infer_schema(table, target="y")
+    one_class = table.set_column(1, "y", pa.array(["a" if 100 <= i < 120 else "ab"[i % 2] for i in range(150)]))
+    with pytest.raises(InputError, match=r"class 'b' in 0 rows among the 'raw' rows; takes at least 1"):
+        split_table(one_class, schema, seed=0, labels=labels)
+    # test and raw are given: train must still do for train, stopping and validation
+    rare = table.set_column(1, "y", pa.array(["a" if 2 < i < 100 else "ab"[i % 2] for i in range(150)]))
+    with pytest.raises(InputError, match=r"class 'b' in 1 row among the 'train' rows; takes at least 3"):
+        split_table(rare, schema, seed=0, labels=labels)
+
+
 def test_a_dictionary_split_column() -> None:
     table = with_labels(["train"] * 100 + ["test"] * 30)
     table = table.set_column(1, "split", table["split"].dictionary_encode())
