@@ -28,7 +28,7 @@ import torch
 from measure import SHARED, finish, words
 
 from dge_ray.downstream import make_learner
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.base import Generator, make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.reflection import reflection_point
 from dge_ray.stats.volumes import VolumeRisks, volume_risks
@@ -66,12 +66,18 @@ TABLES = {
 class Split:
     """One table's parts, encoded, for one seed."""
 
-    def __init__(self, name: str, seed: int) -> None:
-        self.name, self.seed, self.roles = name, seed, TABLES[name]
-        whole = load_table(str(SHARED / f"{name}.parquet")).drop_columns(list(self.roles.drop))
-        self.schema: TableSchema = infer_schema(whole, target=self.roles.target)
+    def __init__(self, name: str, seed: int, roles: Roles, schema: TableSchema, tables: dict[str, pa.Table]) -> None:
+        self.name, self.seed, self.roles, self.schema, self.tables = name, seed, roles, schema, tables
+        self.codec = TableCodec(schema)
+        self.parts = {part: self.codec.encode(table) for part, table in tables.items()}
+
+    @classmethod
+    def of(cls, name: str, seed: int) -> "Split":
+        """A table of `TABLES`, its rows in a random order."""
+        roles = TABLES[name]
+        whole = load_table(str(SHARED / f"{name}.parquet")).drop_columns(list(roles.drop))
         order = numpy_generator(seed, Purpose.SPLIT).permutation(whole.num_rows)
-        ends = np.cumsum([self.roles.generator, self.roles.raw])
+        ends = np.cumsum([roles.generator, roles.raw])
         rest = order[ends[1] :]
         parts = {
             "generator": order[: ends[0]],
@@ -79,9 +85,14 @@ class Split:
             "choose": rest[: len(rest) // 2],
             "report": rest[len(rest) // 2 :],
         }
-        self.codec = TableCodec(self.schema)
-        self.tables = {part: whole.take(pa.array(rows)) for part, rows in parts.items()}
-        self.parts = {part: self.codec.encode(table) for part, table in self.tables.items()}
+        tables = {part: whole.take(pa.array(rows)) for part, rows in parts.items()}
+        return cls(name, seed, roles, infer_schema(whole, target=roles.target), tables)
+
+    def generator(self, member: int) -> Generator:
+        """A member's, fitted on its part."""
+        name, settings = self.roles.settings
+        seed = integer(self.seed, Purpose.FIT, member=member)
+        return make_generator(name, **settings).fit(self.tables["generator"], self.schema, seed=seed)
 
     def truth(self, part: str) -> np.ndarray:
         return target_vector(self.parts[part], self.schema)
@@ -95,12 +106,9 @@ class Split:
 
     def member(self, member: int, modes: list[str]) -> dict[str, np.ndarray]:
         """A member's predictions: (ratios, rows, classes) by mode, and (rows, classes) of each baseline."""
-        name, settings = self.roles.settings
         raw, own = self.parts["raw"], self.parts["generator"]
-        generator = make_generator(name, **settings).fit(
-            self.tables["generator"], self.schema, seed=integer(self.seed, Purpose.FIT, member=member)
-        )
-        drawn = generator.sample(self.roles.raw * max(RATIOS), seed=integer(self.seed, Purpose.SHARD, member=member))
+        seed = integer(self.seed, Purpose.SHARD, member=member)
+        drawn = self.generator(member).sample(self.roles.raw * max(RATIOS), seed=seed)
         pool = self.codec.encode(drawn)
         found = {
             "raw": self.predictions(raw, member, 0),
@@ -116,6 +124,21 @@ class Split:
                 print(f"{self.name}: member {member}, {mode}, ratio {ratio}", file=sys.stderr, flush=True)
             found[mode] = np.stack(cells)
         return found
+
+
+def kept_members(split: Split, count: int, modes: list[str], work: Path) -> list[dict[str, np.ndarray]]:
+    """Members' predictions, from the folder where they are there."""
+    work.mkdir(parents=True, exist_ok=True)
+    members = []
+    for k in range(count):
+        kept = work / f"{split.name}-{split.seed}-{k}-{'-'.join(modes)}.npz"
+        if not kept.exists():
+            started = process_time()
+            np.savez_compressed(kept, **split.member(k, modes))
+            print(f"{kept.name}: {process_time() - started:.0f} CPU-seconds", file=sys.stderr, flush=True)
+        with np.load(kept) as arrays:
+            members.append(dict(arrays))
+    return members
 
 
 def joined(first: Columns, second: Columns) -> Columns:
@@ -194,20 +217,12 @@ def main(argv: list[str]) -> None:
     defaults = {"tables": ",".join(TABLES), "splits": 1, "members": 4, "modes": "augmented,synthetic"}
     _, options, file = words(argv[:at] + argv[at + 2 :], **defaults)
     torch.set_num_threads(1)
-    work.mkdir(parents=True, exist_ok=True)
     modes = options["modes"].split(",")
     found = []
     for name in options["tables"].split(","):
         for seed in range(options["splits"]):
-            split, members = Split(name, seed), []
-            for k in range(options["members"]):
-                kept = work / f"{name}-{seed}-{k}.npz"
-                if not kept.exists():
-                    started = process_time()
-                    np.savez_compressed(kept, **split.member(k, modes))
-                    print(f"{kept.name}: {process_time() - started:.0f} CPU-seconds", file=sys.stderr, flush=True)
-                with np.load(kept) as arrays:
-                    members.append(dict(arrays))
+            split = Split.of(name, seed)
+            members = kept_members(split, options["members"], modes, work)
             found += [summary(split, members, mode, metric) for mode in modes for metric in split.roles.metrics]
     finish(found, file)
 
