@@ -32,6 +32,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from measure import SHARED, finish, words
+from regression import FIT, TRUE, TUNE, simulated
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.stats import t as student
@@ -41,8 +42,6 @@ from dge_ray.generators.base import Generator, make_generator
 from dge_ray.seeds import NO_MEMBER, Purpose, integer, numpy_generator
 from dge_ray.table import Columns, TableCodec, TableSchema, infer_schema, load_table
 
-TRUE, FIT, TUNE = 0, 1, 2  # what simulated rows are for: members of their random streams
-
 
 def main(argv: list[str]) -> None:
     defaults = {"generator": "autoregressive", "repeats": 10, "rows": 5000, "seed": 0, "members": 4}
@@ -50,14 +49,6 @@ def main(argv: list[str]) -> None:
     torch.set_num_threads(1)
     parts = {"simulation": simulation, "adult": adult, "members": members}
     finish([row for part in str(options["parts"]).split(",") for row in parts[part](options)], file)
-
-
-def simulated(n: int, seed: int, *, purpose: int, index: int = 0) -> pa.Table:
-    """Rows of the regression (Shen, Liu and Shen 2023; the authors' code), target `y`."""
-    rng = numpy_generator(seed, Purpose.SPLIT, member=purpose, index=index)
-    x = rng.random((7, n))
-    y = 8 + x[0] ** 2 + x[1] * x[2] + np.cos(x[3]) + np.exp(x[4] * x[5]) + 0.1 * x[6] + 0.2 * rng.standard_normal(n)
-    return pa.table({**{f"x{j + 1}": x[j] for j in range(7)}, "y": y})
 
 
 def simulation(options: dict[str, Any]) -> list[dict[str, Any]]:
