@@ -252,7 +252,7 @@ def test_ls_lists_what_there_is(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     assert "copula" in found["generators"] and "boosting" in found["learners"] and "iris" in found["tables"]
     assert "unfinished" in run("ls")[1]
     monkeypatch.setattr(base, "find_spec", lambda _: None)
-    assert json.loads(run("ls", "--json")[1])["not_installed"] == ["ctgan", "mostlyai"]
+    assert json.loads(run("ls", "--json")[1])["not_installed"] == ["causal_lm", "ctgan", "mostlyai"]
     assert "copula, ctgan (not installed)," in run("ls")[1]
     _refused(run("ls", "stor=x"), "stor", "storage")
 

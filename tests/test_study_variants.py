@@ -61,6 +61,7 @@ def test_grown_members_proposed_volumes_and_a_torch_learner_on_two_workers(tmp_p
     assert report["cost"]["downstream_fits"] == 4 * 3 + 3 + 2
 
 
+@pytest.mark.slow
 def test_members_of_two_generators_under_constraints_in_two_groups(tmp_path: Path) -> None:
     generators = "generator=[copula, {name: autoregressive, epochs: 4}]"
     rule = "mean radius >= 12.5"

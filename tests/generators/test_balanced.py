@@ -85,11 +85,11 @@ def test_what_cannot_be_balanced_is_refused() -> None:
 
 
 def test_a_class_that_hardly_comes_up_is_refused_not_spun_on() -> None:
-    """One row in 2,000 is 'rare', and the copula must find 500 such by drawing."""
+    """One row in 2,000 is 'rare', and the VAE must find 500 such by drawing."""
     table = pa.table({"x": np.random.default_rng(0).normal(size=2_000), "y": ["rare"] + ["usual"] * 1_999})
     schema = mixed_schema(table.append_column("label", pa.array(["a", "b"] * 1_000)))
     table = table.append_column("label", pa.array(["a", "b"] * 1_000))
-    generator = make_generator("copula").fit(table, schema, seed=0)
+    generator = make_generator("vae", epochs=2).fit(table, schema, seed=0)
     with pytest.raises(StudyError, match=r"too few to go on; least often met: 'y == rare'"):
         sample_balanced(generator, 1_000, "y", schema, seed=0)
     given = make_generator("autoregressive", epochs=1).fit(table, schema, seed=0)
