@@ -127,7 +127,8 @@ class Bins:
         coordinates = self._coordinates(values)
         cell = np.clip(np.searchsorted(self.edges, coordinates, side="right") - 1, 0, len(self.edges) - 2)
         with np.errstate(divide="ignore"):
-            slope = np.log(np.diff(self.knots) / np.diff(self.edges))[cell]
+            # The ratio itself is beyond any float where two values differ by less than 1e-308.
+            slope = (np.log(np.diff(self.knots)) - np.log(np.diff(self.edges)))[cell]
         inside = (coordinates >= self.edges[0]) & (coordinates <= self.edges[-1])
         is_atom, _ = self._is_atom(values)
         known = is_atom | (np.isnan(values) & self.missing)
