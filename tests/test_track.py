@@ -358,7 +358,7 @@ NOTHING = {"lost_runs": 0, "unfinished_runs": 0, "lost_points": 0, "doubled_poin
 
 
 @pytest.mark.parametrize(
-    ("volumes", "members"), [(20, 3), pytest.param(500, 16, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+    ("volumes", "members"), [(8, 3), pytest.param(500, 16, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
 )
 def test_many_runs_outlast_a_killed_server(tmp_path: Path, volumes: int, members: int) -> None:
     found = killed(tmp_path, volumes, members)
