@@ -5,7 +5,7 @@ from typing import Any
 
 from dge_ray.config import StudyConfig, as_yaml
 from dge_ray.errors import InputError, nearest
-from dge_ray.folder import IDENTITY, check_folder, resolved, study_folder
+from dge_ray.folder import IDENTITY, check_folder, read_study_config, resolved, study_folder
 from dge_ray.predictions import Job, baseline_jobs, dropped_file, finished
 from dge_ray.prepare import Prepared, prepare
 from dge_ray.stats.refine import most_volumes
@@ -36,11 +36,13 @@ def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, An
 
 def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
     """Whether the study `exists`, and what `tune` would then fit: `members_to_fit`, and `cells_to_fit`, fits of a
-    member at a volume, None where a searcher picks the volumes. `members=auto` is taken to stop where it did."""
+    member at a volume, None where a searcher picks the volumes. `members=auto` is taken to stop where it did, or
+    else, in a study whose members were a number, at the most."""
     if not folder.exists(IDENTITY):
         return {"exists": False}
     config, count = prepared.config, prepared.most_members
-    if config.members == "auto" and folder.exists("report.json"):
+    stopped = folder.exists("report.json") and read_study_config(folder).members == "auto"
+    if config.members == "auto" and stopped:
         count = int(folder.read_json("report.json")["members"])
     fitted = sum(folder.exists(f"members/{k:03d}/member.json") for k in range(count))
     found: dict[str, Any] = {"exists": True, "members_to_fit": count - fitted, "cells": None, "cells_to_fit": None}
@@ -138,9 +140,10 @@ def _to_do_line(checked: Mapping[str, Any]) -> str:
             f"this study exists, and all of its {checked['cells']:,} cells (a member at a volume) are fitted: tune "
             "would fit nothing but baselines that are missing; more members, ratios or another learner add cells"
         )
+    most = "at most " if checked["config"]["members"] == "auto" and members else ""
     return (
-        f"this study exists: tune would fit {members} members more and {cells:,} of its {checked['cells']:,} cells "
-        "(a member at a volume), and baselines anew where the members' number or the chosen volume changes"
+        f"this study exists: tune would fit {most}{members} members more and {cells:,} of its {checked['cells']:,} "
+        "cells (a member at a volume), and baselines anew where the members' number or the chosen volume changes"
     )
 
 

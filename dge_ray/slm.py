@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.optimize import minimize_scalar
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d
 
 from dge_ray.errors import InputError
 from dge_ray.estimating import TableEstimator, whole
@@ -198,8 +198,13 @@ class SynSlmRegressor(RegressorMixin, _SynSlm):
         return self.predict_members(X)[:, :, 0].mean(axis=0)
 
     def crps(self, X: Any, y: Any) -> np.ndarray:
-        """The predicted laws' continuous ranked probability scores at y (n,), in units of y: (n,); small is good."""
-        at = np.asarray(y, dtype=np.float64)
+        """The predicted laws' continuous ranked probability scores at y (n,), in units of y: (n,); small is good.
+
+        Raises:
+            ValueError: y has another length than X, or holds what is no finite number.
+        """
+        at = column_or_1d(check_array(y, ensure_2d=False, dtype="float64"))
+        check_consistent_length(X, at)
         parts, start = [], 0
         for block in self._laws(X):
             parts.append(block.crps(at[start : start + BLOCK_ROWS]))

@@ -169,3 +169,11 @@ def test_levels_are_checked() -> None:
     fitted = SynSlmRegressor(**QUICK).fit(x, y)
     with pytest.raises(InputError, match="levels from 0 to 1"):
         fitted.predict_quantiles(x, [0.5, 1.5])
+
+
+def test_scores_need_a_target_a_row() -> None:
+    x, y = normals(60, 0)
+    fitted = SynSlmRegressor(**QUICK).fit(x, y)
+    for wrong, says in ((y[:3], "inconsistent numbers of samples"), ([np.nan] * 60, "NaN")):
+        with pytest.raises(ValueError, match=says):
+            fitted.crps(x, wrong)
