@@ -13,12 +13,11 @@ import numpy as np
 import torch
 
 from dge_ray.generators.language_network import inverted
+from dge_ray.generators.text_network import TextNetwork
+from dge_ray.generators.words import PAD
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer  # type: ignore[import-not-found]
-
-PAD = -1
-BLOCK_ROWS = 64  # drawn or looked at together
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,17 @@ class ModuleWeights:
         self.gradient.mul_((most / self.gradient.norm().clamp_min(1e-12)).clamp_max(1.0))
 
 
-class CausalNetwork:
+class CausalNetwork(TextNetwork):
     """`module`: a causal language model whose embedding has `words.missing` + 1 rows and one for each condition token
     (sizes: `conditions`). It is never put into training mode: its dropout would draw from torch's global generator."""
+
+    block_rows = 64
 
     def __init__(
         self, module: Any, words: SubWords, conditions: tuple[int, ...], *, missing: bool, device: str = "cpu"
     ) -> None:
         self.module, self.words, self.missing, self.device = module.eval(), words, missing, torch.device(device)
-        self.flat = ModuleWeights(module, device)
+        self.most, self.flat = words.most, ModuleWeights(module, device)
         first = words.missing + 1
         self.offsets = [first + sum(conditions[:j]) for j in range(len(conditions))]
 
@@ -89,26 +90,6 @@ class CausalNetwork:
         row, place = (tokens != PAD).nonzero(as_tuple=True)
         log_p = torch.log_softmax(logits[row, place, : self.words.missing + 1].float(), 1)
         return -log_p.gather(1, tokens[row, place][:, None]).squeeze(1), row
-
-    def log_prob(self, tokens: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """log p(tokens | conditions) in nats, (n,) float64."""
-        total = torch.zeros(len(tokens), dtype=torch.float64, device=self.device)
-        with torch.no_grad():
-            for start in range(0, len(tokens), BLOCK_ROWS):
-                part = slice(start, start + BLOCK_ROWS)
-                nats, row = self.losses(tokens[part], conditions[:, part])
-                total[part].index_add_(0, row, -nats.double())
-        return total
-
-    def draw(self, conditions: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-        """Tokens (n, most) given conditions (c, n)."""
-        n = conditions.shape[1]
-        out = torch.full((n, self.words.most), PAD, dtype=torch.int32, device=self.device)
-        with torch.no_grad():
-            for start in range(0, n, BLOCK_ROWS):
-                part = slice(start, min(start + BLOCK_ROWS, n))
-                self._draw_block(out[part], conditions[:, part], random)
-        return out
 
     def _draw_block(self, out: torch.Tensor, conditions: torch.Tensor, random: torch.Generator) -> None:
         """Rows that have ended go on to the block's end: what the package keeps of the past has them all."""

@@ -16,12 +16,12 @@ import torch
 from torch.nn.functional import embedding
 
 from dge_ray.generators.flat_weights import FlatWeights
+from dge_ray.generators.text_network import TextNetwork
 from dge_ray.generators.words import MISSING, PAD, SPECIAL, UNKNOWN
 
 HEAD = 2_000  # words in the first softmax ...
 GROUP = 6_000  # ... and up to which the first group of the others goes
 NEVER = -1e9
-BLOCK_ROWS = 256  # drawn or looked at together: the head's logits then stay near the core
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,14 @@ class Shape:
         return sorted({min(self.words, HEAD), *(b for b in (GROUP, self.words) if HEAD < b <= self.words)})
 
 
-class LanguageNetwork:
+class LanguageNetwork(TextNetwork):
     """Tokens (n, most) as words.py has them, given conditions (c, n): other columns' tokens."""
+
+    block_rows = 256  # the head's logits then stay near the core
 
     def __init__(self, shape: Shape, *, missing: bool, device: str = "cpu") -> None:
         self.shape, self.missing, self.device = shape, missing, torch.device(device)
-        s, self.bounds = shape, shape.bounds
+        s, self.bounds, self.most = shape, shape.bounds, shape.most
         self.groups = list(pairwise(self.bounds))
         self.flat = FlatWeights(
             {
@@ -108,26 +110,6 @@ class LanguageNetwork:
         row, place = (tokens != PAD).nonzero(as_tuple=True)
         states = hidden[row, place] @ w["out"].T + out[row]
         return self._nats(states, own[row], tokens[row, place]), row
-
-    def log_prob(self, tokens: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        """log p(tokens | conditions) in nats, (n,) float64."""
-        total = torch.zeros(len(tokens), dtype=torch.float64, device=self.device)
-        with torch.no_grad():
-            for start in range(0, len(tokens), BLOCK_ROWS):
-                part = slice(start, start + BLOCK_ROWS)
-                nats, row = self.losses(tokens[part], conditions[:, part])
-                total[part].index_add_(0, row, -nats.double())
-        return total
-
-    def draw(self, conditions: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-        """Tokens (n, most) given conditions (c, n); `random` lives on the network's device."""
-        n = conditions.shape[1]
-        out = torch.full((n, self.shape.most), PAD, dtype=torch.int32, device=self.device)
-        with torch.no_grad():
-            for start in range(0, n, BLOCK_ROWS):
-                part = slice(start, min(start + BLOCK_ROWS, n))
-                self._draw_block(out[part], conditions[:, part], random)
-        return out
 
     def _draw_block(self, out: torch.Tensor, conditions: torch.Tensor, random: torch.Generator) -> None:
         w = self.flat.weights
