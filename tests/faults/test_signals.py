@@ -34,7 +34,7 @@ def _search(running: StudyProcess) -> bool:
 
 
 def _baselines(running: StudyProcess) -> bool:
-    return "reflection point" in running.said
+    return "chosen on validation" in running.said
 
 
 def _report(running: StudyProcess) -> bool:
