@@ -23,7 +23,8 @@ def syntest_lines(answer: Mapping[str, Any]) -> list[str]:
         f"tested: {', '.join(answer['features'])}, for {answer['target']} ({answer['task']}); "
         f"{number(answer['rows'])} real rows, {answer['generator']} generator",
         f"method: {answer['method']}, {number(answer['replicates'])} replicates, volume {number(m)} ({times})",
-        f"p = {number(answer['p_value'])}{_monte_carlo(answer)} at level {answer['alpha']:g}: {VERDICTS[answer['rejected']]}",
+        f"p = {number(answer['p_value'])}{_monte_carlo(answer)} at level {answer['alpha']:g}: "
+        f"{VERDICTS[answer['rejected']]}",
         f"statistic {answer['statistic_name']}: {shown}" + _null(answer),
         f"type I error: {_share(answer, 'type_one')} ({answer['type_one_basis']})",
     ]
