@@ -35,7 +35,7 @@ def privacy_rows(report: Mapping) -> list[tuple[str, str]]:
         return []
     one = found["models"] == "one"
     return [
-        ("promise", f"({number(found['epsilon'])}, {found['delta']:g})-differential privacy of train rows, zero-out"),
+        ("promise", f"({found['epsilon']:g}, {found['delta']:g})-differential privacy of train rows, zero-out"),
         ("spent", f"epsilon {number(found['spent'])} by {found['mechanisms']} mechanisms, all members together"),
         ("models", "one, which all members draw from" if one else f"one a member, planned {found['planned_members']}"),
         ("noise", f"{number(found['noise_multiplier'])} clips a step"),
