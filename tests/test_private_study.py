@@ -42,7 +42,7 @@ DECLARED = [
     "columns.c={categories: [p, q, r]}",
     "columns.x={minimum: 0, maximum: 50}",
 ]
-SMALL = ["generator.hidden=4", "generator.embedding=2", "generator.epochs=2"]
+SMALL = ["generator.hidden=4", "generator.embedding=2", "generator.epochs=1", "generator.batch_size=8"]
 
 
 @pytest.fixture(autouse=True, scope="module")
