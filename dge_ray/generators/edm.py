@@ -69,7 +69,16 @@ class Edm:
         """What a loss of n rows draws, on the CPU: sigma (n, 1), which columns are known (n, q + c), every column's
         level (n, q + c), and the noise of scores (n, q) and of codes' vectors (n, sum of widths)."""
         # One draw in each n-th of the noise levels: rows are in random order, and the loss varies less.
-        u = (torch.arange(n) + torch.rand(n, generator=generator)) / n
+        return self._noise_at((torch.arange(n) + torch.rand(n, generator=generator)) / n, generator)
+
+    def independent_noise(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """`noise`, each row's drawn without regard to the others or to its place: what one row does to a sum is then
+        its own affair."""
+        return self._noise_at(torch.rand(n, generator=generator), generator)
+
+    def _noise_at(self, u: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """The noise at quantiles u (n,) of its levels."""
+        n = len(u)
         log_sigma = LOG_SIGMA_MEAN + LOG_SIGMA_SD * torch.special.ndtri(u)
         sigma = log_sigma.exp().clamp(SIGMA_MIN, SIGMA_MAX)[:, None]
         conditioned = torch.rand(n, 1, generator=generator) < CONDITIONED
@@ -83,18 +92,31 @@ class Edm:
         self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, noise: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """Mean over rows of squared errors of scores (in EDM's scaling) and nats of codes, of columns with noise."""
+        inputs, total = self.task(scores, codes, noise)
+        return total(self.network(flat, inputs)) / len(scores)
+
+    def task(
+        self, scores: torch.Tensor, codes: torch.Tensor, noise: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+        """What the network is shown of n noisy rows (n, inputs), and the sum of the rows' losses as a function of what
+        it makes of that (n, outputs)."""
         sigma, known, level, of_scores, of_vectors = noise
         x = scores + level[:, : self.q] * of_scores
         z = self._clean_vectors(codes)
         z += self._spread(level[:, self.q :]) * of_vectors
-        corrections, logits = self._predict(flat, x, z, sigma, level)
+        inputs, evidence = self._beliefs(x, z, sigma, level)
         spread = level[:, : self.q]
         wanted = (scores - x / (1 + spread**2)) * torch.sqrt(1 + spread**2) / spread
-        total = ((corrections - wanted) ** 2 * ~known[:, : self.q]).sum()
-        for j, part in enumerate(logits):
-            nats = cross_entropy(part, codes[:, j], reduction="none")
-            total = total + (nats * ~known[:, self.q + j]).sum()
-        return total / len(scores)
+
+        def total(out: torch.Tensor) -> torch.Tensor:
+            corrections, logits = self._parts(out, evidence)
+            found = ((corrections - wanted) ** 2 * ~known[:, : self.q]).sum()
+            for j, part in enumerate(logits):
+                nats = cross_entropy(part, codes[:, j], reduction="none")
+                found = found + (nats * ~known[:, self.q + j]).sum()
+            return found
+
+        return inputs, total
 
     @torch.no_grad()
     def sample(
@@ -225,27 +247,36 @@ class Edm:
         self, flat: torch.Tensor, x: torch.Tensor, z: torch.Tensor, sigma: torch.Tensor, level: torch.Tensor
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Corrections (n, q) of scores, and a coded column's log odds (n, size) each, all columns considered."""
-        with torch.no_grad():
-            noise = level[:, : self.q]
-            mean, variance = x / (1 + noise**2), noise**2 / (1 + noise**2)
-            phase = mean[:, :, None] * self.frequency
-            fade = torch.exp(variance[:, :, None] * self.frequency**2 / -2)
-            parts = [
-                mean,
-                variance.expand(len(x), -1),
-                (phase.cos() * fade).flatten(1),
-                (phase.sin() * fade).flatten(1),
-            ]
-            evidence = []
-            for j, part in enumerate(z.split(self.widths, 1) if self.widths else ()):
-                vectors, share = self.vectors[j], self.shares[j]
-                own = part if len(vectors) == vectors.shape[1] else part @ vectors.T
-                evidence.append(own / level[:, self.q + j, None] ** 2 + share.log())
-                belief = torch.softmax(evidence[-1], 1) - share
-                parts.append(belief if len(vectors) == vectors.shape[1] else belief @ vectors)
-            time = time_features(20 * sigma[:, 0].log(), TIME_WAVES, 100.0)
-            inputs = torch.cat([*parts, time.expand(len(x), -1)], 1)
-        out = self.network(flat, inputs)
+        inputs, evidence = self._beliefs(x, z, sigma, level)
+        return self._parts(self.network(flat, inputs), evidence)
+
+    @torch.no_grad()
+    def _beliefs(
+        self, x: torch.Tensor, z: torch.Tensor, sigma: torch.Tensor, level: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The network's inputs (n, inputs), and what coded columns' own noisy vectors say: log odds (n, size) each."""
+        noise = level[:, : self.q]
+        mean, variance = x / (1 + noise**2), noise**2 / (1 + noise**2)
+        phase = mean[:, :, None] * self.frequency
+        fade = torch.exp(variance[:, :, None] * self.frequency**2 / -2)
+        parts = [
+            mean,
+            variance.expand(len(x), -1),
+            (phase.cos() * fade).flatten(1),
+            (phase.sin() * fade).flatten(1),
+        ]
+        evidence = []
+        for j, part in enumerate(z.split(self.widths, 1) if self.widths else ()):
+            vectors, share = self.vectors[j], self.shares[j]
+            own = part if len(vectors) == vectors.shape[1] else part @ vectors.T
+            evidence.append(own / level[:, self.q + j, None] ** 2 + share.log())
+            belief = torch.softmax(evidence[-1], 1) - share
+            parts.append(belief if len(vectors) == vectors.shape[1] else belief @ vectors)
+        time = time_features(20 * sigma[:, 0].log(), TIME_WAVES, 100.0)
+        return torch.cat([*parts, time.expand(len(x), -1)], 1), evidence
+
+    def _parts(self, out: torch.Tensor, evidence: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The network's corrections of scores, and its log odds with the evidence's."""
         logits = out[:, self.q :].split(self.sizes, 1) if self.sizes else ()
         return out[:, : self.q], [part + own for part, own in zip(logits, evidence, strict=True)]
 
