@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from scipy.special import ndtr
 
+from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
 from dge_ray.generators.conditions import encode_given, with_given
@@ -20,6 +21,11 @@ from dge_ray.generators.ddpm import Ddpm
 from dge_ray.generators.denoising import WEIGHTS, DenoisingFit, steps_for, steps_per_round
 from dge_ray.generators.edm import Edm
 from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream
+from dge_ray.generators.private import PrivateFit
+from dge_ray.generators.private_denoising import ClippedDenoising
+from dge_ray.generators.private_marginals import noisy_marginals
+from dge_ray.generators.private_rounds import PrivateRounds, rounds_of
+from dge_ray.generators.private_tokens import private_discretiser, token_shares
 from dge_ray.generators.ranks import MixedEncoder
 from dge_ray.generators.rounds import Plan
 from dge_ray.generators.settings import DiffusionSettings
@@ -32,15 +38,19 @@ from dge_ray.table.schema import TableSchema
 DITHER = 3  # the stream of ties, of a fit and of a sample: index at Purpose.FIT and Purpose.SHARD
 DRAWS, SHARED = 0, 4  # the streams of a sample, its own and that of codes that categories share: at Purpose.SHARD
 WARMUP = 0.1  # share of the steps in which edm's rate rises
+LR, PRIVATE_LR = 2e-3, 1e-2
+PRIVATE_WIDTH = 128
 
 
 @dataclass(frozen=True)
 class DiffusionModel:
-    """The encoder, the process over its scores and codes, and the shares of all codes that it began from."""
+    """The encoder, the process over its scores and codes, the shares of all codes that it began from, and whether it
+    is a private fit's, whose network is another by default."""
 
     encoder: MixedEncoder
     process: Edm | Ddpm
     shares: np.ndarray
+    private: bool = False
 
 
 class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
@@ -48,6 +58,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
 
     name = "diffusion"
     architecture = ("formulation", "width", "layers", "first", "last", "timesteps")
+    private_fits = True
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.
@@ -120,7 +131,8 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         left_out, held_codes = encoder.encode(rows.heldout, rng)
         known = (held_codes >= 0).all(axis=1)
         heldout = torch.from_numpy(left_out[known]).to(device), torch.from_numpy(held_codes[known]).to(device)
-        process = self._process(schema, encoder, shares, device)
+        private = source is not None and source.extra.get("private", False)
+        process = self._process(schema, encoder, shares, device, private=private)
         s, n, published = self.settings, rows.count, self.settings.formulation == "tabddpm"
         batch_size = min(n, s.batch_size or (4_096 if published else 512))
         steps = s.steps or (30_000 if published else steps_for(n, batch_size))
@@ -138,7 +150,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
                 heldout if known.any() else None,
                 steps=steps,
                 batch_size=batch_size,
-                lr=s.lr * share,
+                lr=(s.lr or LR) * share,
                 rate=rate,
                 weight_decay=decay,
                 ema=s.ema if s.ema is not None else not published,
@@ -146,12 +158,43 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
             )
 
         plan = Plan(math.ceil(steps / steps_per_round(steps)), s.patience, s.budget_seconds)
-        return Start(DiffusionModel(encoder, process, shares), begin, plan)
+        return Start(DiffusionModel(encoder, process, shares, private), begin, plan)
 
-    def _process(self, schema: TableSchema, encoder: MixedEncoder, shares: np.ndarray, device: str) -> Edm | Ddpm:
+    def _start_private(
+        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, private: PrivateFit
+    ) -> Start[DiffusionModel]:
+        s, n = self.settings, rows.count
+        if s.formulation != "edm":
+            raise Unsupported("generator.formulation", f"{s.formulation!r} in a private fit", "'edm'")
+        marginals = noisy_marginals(schema.modelled, rows.train, n, private)
+        discretiser = private_discretiser(schema.modelled, marginals, bins=s.bins)
+        by_token = {name: token_shares(tokens, marginals[name]) for name, tokens in discretiser.columns.items()}
+        encoder = MixedEncoder.of(discretiser, by_token)
+        shares = np.concatenate([*(by_token[name] for name in encoder.coded), np.empty(0)])
+        process = self._process(schema, encoder, shares, device, private=True)
+        assert isinstance(process, Edm)
+        scores, codes = encoder.encode(rows.train, numpy_generator(seed, Purpose.FIT, index=DITHER))
+        train = torch.from_numpy(scores).to(device), torch.from_numpy(codes).to(device)
+
+        def begin(share: float) -> PrivateRounds:
+            process.network.initialise(stream(seed, WEIGHTS))
+            clipped_sum = ClippedDenoising(process, *train, private, draws=s.draws)
+            learned = torch.ones_like(process.flat)
+            # A state that is kept between rounds holds weights that are never released. They cost nothing more: the
+            # accounting is of all steps' noisy sums, of which every step's weights are a function.
+            return PrivateRounds(
+                process.flat, clipped_sum, private, n=n, lr=(s.lr or PRIVATE_LR) * share, learned=learned
+            )
+
+        rounds = rounds_of(private.steps)
+        return Start(DiffusionModel(encoder, process, shares, private=True), begin, Plan(rounds, rounds))
+
+    def _process(
+        self, schema: TableSchema, encoder: MixedEncoder, shares: np.ndarray, device: str, *, private: bool
+    ) -> Edm | Ddpm:
         s, measured = self.settings, len(encoder.measured)
         if s.formulation == "edm":
-            width, layers = s.width or 256, s.layers or 3
+            width, layers = s.width or (PRIVATE_WIDTH if private else 256), s.layers or (1 if private else 3)
             options = {"width": width, "layers": layers, "sampling_steps": s.sampling_steps}
             return Edm(measured, encoder.sizes, shares, **options, device=device)
         target = encoder.coded.index(schema.target) if schema.target in encoder.coded else None
@@ -163,13 +206,14 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
     def _files(self, model: DiffusionModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.encoder.state()
         arrays |= {"weights": model.process.flat.cpu().numpy(), "shares": model.shares}
-        return arrays, {"tokens": tokens}
+        return arrays, {"tokens": tokens, "private": model.private}
 
     def _restored(self, saved: Checkpoint, device: str) -> DiffusionModel:
         encoder, shares = MixedEncoder.from_state(saved.arrays, saved.extra["tokens"]), saved.arrays["shares"]
-        process = self._process(saved.schema, encoder, shares, device)
+        private = saved.extra.get("private", False)
+        process = self._process(saved.schema, encoder, shares, device, private=private)
         process.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
-        return DiffusionModel(encoder, process, shares)
+        return DiffusionModel(encoder, process, shares, private)
 
 
 def _shares(codes: np.ndarray, sizes: list[int]) -> np.ndarray:

@@ -8,8 +8,10 @@ one pass back, and no row's gradient is ever held (Goodfellow 2015, arXiv:1510.0
 from collections.abc import Sequence
 
 import torch
+from torch.linalg import vecdot
 
 from dge_ray.generators.denoiser import Seen
+from dge_ray.generators.private_rounds import clip_factors
 
 SLACK = 1e-5  # of the squared norm: what rounding may have taken from it
 
@@ -31,24 +33,22 @@ def add_clipped(
     # In float32 whatever the network computed in: these very numbers are multiplied below, so that their norms bound
     # what is added. (Sums of bfloat16 products would be rounded by more than a row's share of them.)
     pairs = [(g.float(), layer.inputs.float()) for g, layer in zip(gradients, seen, strict=True)]
-    scale = _scale(pairs, clip, draws).repeat_interleave(draws)[:, None]
+    scale = clip_factors(_square_norms(pairs, draws), clip).repeat_interleave(draws)[:, None]
     for (g, a), matrix, bias in zip(pairs, into[::2], into[1::2], strict=True):
         cut = torch.where(scale > 0, scale * g, 0.0)  # 0 times infinity is no number
         matrix.addmm_(cut.T, torch.where(scale > 0, a, 0.0))
         bias += cut.sum(0)
 
 
-def _scale(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], clip: float, draws: int) -> torch.Tensor:
-    """Each row's factor (n,) in [0, 1]."""
+def _square_norms(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], draws: int) -> torch.Tensor:
+    """Squared norms (n,) of rows' gradients, no smaller than they are for all that sums were rounded."""
     square = torch.zeros(len(pairs[0][0]) // draws, device=pairs[0][0].device)
     for g, a in pairs:
         if draws == 1:
-            square += (g * g).sum(1) * ((a * a).sum(1) + 1) * (1 + SLACK)
+            square += vecdot(g, g) * (vecdot(a, a) + 1) * (1 + SLACK)
             continue
         g, a = g.unflatten(0, (-1, draws)), a.unflatten(0, (-1, draws))
         products = (g @ g.mT) * (a @ a.mT + 1)  # of the draws' gradients, (n, draws, draws)
         # Where draws cancel, rounding is of the size of the draws' own gradients, not of their sum's.
-        alone = products.diagonal(dim1=1, dim2=2).sum(1)
-        square += products.sum((1, 2)) + SLACK * draws * alone
-    norm = square.sqrt()
-    return torch.where(norm.isfinite(), (clip / norm).clamp(max=1.0), 0.0)
+        square += products.sum((1, 2)) + SLACK * draws * products.diagonal(dim1=1, dim2=2).sum(1)
+    return square
