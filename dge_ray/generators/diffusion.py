@@ -4,6 +4,7 @@ Two formulations: `edm` (edm.py), which is made for short fits and fast sampling
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,18 +40,16 @@ DITHER = 3  # the stream of ties, of a fit and of a sample: index at Purpose.FIT
 DRAWS, SHARED = 0, 4  # the streams of a sample, its own and that of codes that categories share: at Purpose.SHARD
 WARMUP = 0.1  # share of the steps in which edm's rate rises
 LR, PRIVATE_LR = 2e-3, 1e-2
-PRIVATE_WIDTH = 128
+PRIVATE_WIDTH, PRIVATE_LAYERS = 128, 1
 
 
 @dataclass(frozen=True)
 class DiffusionModel:
-    """The encoder, the process over its scores and codes, the shares of all codes that it began from, and whether it
-    is a private fit's, whose network is another by default."""
+    """The encoder, the process over its scores and codes, and the shares of all codes that it began from."""
 
     encoder: MixedEncoder
     process: Edm | Ddpm
     shares: np.ndarray
-    private: bool = False
 
 
 class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
@@ -131,8 +130,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         left_out, held_codes = encoder.encode(rows.heldout, rng)
         known = (held_codes >= 0).all(axis=1)
         heldout = torch.from_numpy(left_out[known]).to(device), torch.from_numpy(held_codes[known]).to(device)
-        private = source is not None and source.extra.get("private", False)
-        process = self._process(schema, encoder, shares, device, private=private)
+        process = self._process(schema, encoder, shares, device, None if source is None else source.extra.get("hidden"))
         s, n, published = self.settings, rows.count, self.settings.formulation == "tabddpm"
         batch_size = min(n, s.batch_size or (4_096 if published else 512))
         steps = s.steps or (30_000 if published else steps_for(n, batch_size))
@@ -158,7 +156,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
             )
 
         plan = Plan(math.ceil(steps / steps_per_round(steps)), s.patience, s.budget_seconds)
-        return Start(DiffusionModel(encoder, process, shares, private), begin, plan)
+        return Start(DiffusionModel(encoder, process, shares), begin, plan)
 
     def _start_private(
         self, schema: TableSchema, rows: Rows, *, seed: int, device: str, private: PrivateFit
@@ -171,7 +169,8 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         by_token = {name: token_shares(tokens, marginals[name]) for name, tokens in discretiser.columns.items()}
         encoder = MixedEncoder.of(discretiser, by_token)
         shares = np.concatenate([*(by_token[name] for name in encoder.coded), np.empty(0)])
-        process = self._process(schema, encoder, shares, device, private=True)
+        hidden = s.width or PRIVATE_WIDTH, s.layers or PRIVATE_LAYERS
+        process = self._process(schema, encoder, shares, device, hidden)
         assert isinstance(process, Edm)
         scores, codes = encoder.encode(rows.train, numpy_generator(seed, Purpose.FIT, index=DITHER))
         train = torch.from_numpy(scores).to(device), torch.from_numpy(codes).to(device)
@@ -187,14 +186,20 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
             )
 
         rounds = rounds_of(private.steps)
-        return Start(DiffusionModel(encoder, process, shares, private=True), begin, Plan(rounds, rounds))
+        return Start(DiffusionModel(encoder, process, shares), begin, Plan(rounds, rounds))
 
     def _process(
-        self, schema: TableSchema, encoder: MixedEncoder, shares: np.ndarray, device: str, *, private: bool
+        self,
+        schema: TableSchema,
+        encoder: MixedEncoder,
+        shares: np.ndarray,
+        device: str,
+        hidden: Sequence[int] | None,
     ) -> Edm | Ddpm:
+        """`hidden`: the width and layers of edm's network; None: a usual fit's."""
         s, measured = self.settings, len(encoder.measured)
         if s.formulation == "edm":
-            width, layers = s.width or (PRIVATE_WIDTH if private else 256), s.layers or (1 if private else 3)
+            width, layers = hidden or (s.width or 256, s.layers or 3)
             options = {"width": width, "layers": layers, "sampling_steps": s.sampling_steps}
             return Edm(measured, encoder.sizes, shares, **options, device=device)
         target = encoder.coded.index(schema.target) if schema.target in encoder.coded else None
@@ -206,14 +211,15 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
     def _files(self, model: DiffusionModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.encoder.state()
         arrays |= {"weights": model.process.flat.cpu().numpy(), "shares": model.shares}
-        return arrays, {"tokens": tokens, "private": model.private}
+        process = model.process
+        hidden = process.network.hidden if isinstance(process, Edm) else None
+        return arrays, {"tokens": tokens, "hidden": hidden}
 
     def _restored(self, saved: Checkpoint, device: str) -> DiffusionModel:
         encoder, shares = MixedEncoder.from_state(saved.arrays, saved.extra["tokens"]), saved.arrays["shares"]
-        private = saved.extra.get("private", False)
-        process = self._process(saved.schema, encoder, shares, device, private=private)
+        process = self._process(saved.schema, encoder, shares, device, saved.extra.get("hidden"))
         process.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
-        return DiffusionModel(encoder, process, shares, private)
+        return DiffusionModel(encoder, process, shares)
 
 
 def _shares(codes: np.ndarray, sizes: list[int]) -> np.ndarray:
