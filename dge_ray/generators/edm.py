@@ -71,10 +71,14 @@ class Edm:
         # One draw in each n-th of the noise levels: rows are in random order, and the loss varies less.
         return self._noise_at((torch.arange(n) + torch.rand(n, generator=generator)) / n, generator)
 
-    def independent_noise(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """`noise`, each row's drawn without regard to the others or to its place: what one row does to a sum is then
-        its own affair."""
-        return self._noise_at(torch.rand(n, generator=generator), generator)
+    def independent_noise(self, n: int, generator: torch.Generator, *, draws: int = 1) -> tuple[torch.Tensor, ...]:
+        """`noise` of n rows, `draws` times each, those of a row together: (n * draws, ...) in place of (n, ...).
+
+        Drawn without regard to other rows, so that what one row does to a sum is its own affair. A row's own draws are
+        one in each part of the noise levels: its mean loss varies less.
+        """
+        u = (torch.arange(draws) + torch.rand(n, draws, generator=generator)) / draws
+        return self._noise_at(u.flatten(), generator)
 
     def _noise_at(self, u: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """The noise at quantiles u (n,) of its levels."""

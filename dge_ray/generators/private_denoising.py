@@ -33,9 +33,10 @@ class ClippedDenoising:
         address = integer(self.private.key, Purpose.FIT, member=self.private.member, index=step)
         random = torch.Generator().manual_seed(address)
         self.sum.zero_()
-        for block in blocks(rows.repeat_interleave(self.draws), self.block * self.draws):
-            noise = [part.to(device) for part in process.independent_noise(len(block), random)]
-            inputs, total = process.task(self.scores[block], self.codes[block], noise)
+        for block in blocks(rows, self.block):
+            noise = [part.to(device) for part in process.independent_noise(len(block), random, draws=self.draws)]
+            shown = block.repeat_interleave(self.draws)
+            inputs, total = process.task(self.scores[shown], self.codes[shown], noise)
             out, seen = process.network.traced(process.flat, inputs)
             add_clipped(self.parts, seen, total(out), self.private.clip, draws=self.draws)
         return self.sum
