@@ -39,6 +39,7 @@ from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import TableSource
 from dge_ray.table.schema import TableSchema
 
+TARGET_WEIGHT = 3.0  # in a private fit, of the target's loss beside other columns': its network has less noise then
 TOKENS, PLACES = 0, 1  # the streams of a sample: indices at Purpose.SHARD
 
 
@@ -238,10 +239,12 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
         network.initialise(stream(seed, WEIGHTS), marginals_as_tensors(discretiser, marginals), ranks)
 
+        weights = [TARGET_WEIGHT if column.name == schema.target else 1.0 for column in schema.modelled]
+
         def begin(rate: float) -> PrivateRounds:
             return PrivateRounds(
                 network.flat,
-                lambda rows, _: clipped_sum(network, tokens, rows, private.clip),
+                lambda rows, _: clipped_sum(network, tokens, rows, private.clip, weights),
                 private,
                 n=n,
                 lr=s.lr * rate,

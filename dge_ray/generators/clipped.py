@@ -6,6 +6,7 @@ column's embedding is used once a row too: |dx_j|^2. So a block of rows goes thr
 on the way, and the sums are the usual matrix products with each g multiplied by its row's factor.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,14 +28,17 @@ class Pass:
     dz: torch.Tensor
 
 
-def clipped_sum(network: Network, tokens: torch.Tensor, rows: torch.Tensor, clip: float) -> torch.Tensor:
-    """The sum (p,) over `rows` (b,) of tokens (d, n) of the gradients of -log p(row), each cut to the norm `clip`.
+def clipped_sum(
+    network: Network, tokens: torch.Tensor, rows: torch.Tensor, clip: float, weights: Sequence[float]
+) -> torch.Tensor:
+    """The sum (p,) over `rows` (b,) of tokens (d, n) of the gradients of a row's loss, each cut to the norm `clip`.
 
-    It is `network.flat_gradient`, which the next call overwrites.
+    The loss is the columns' -log p(token | those before it), with `weights` (d,). The sum is
+    `network.flat_gradient`, which the next call overwrites.
     """
     network.flat_gradient.zero_()
     for block in blocks(rows, BLOCK):
-        _add_block(network, tokens.index_select(1, block).long(), clip)
+        _add_block(network, tokens.index_select(1, block).long(), clip, weights)
     return network.flat_gradient
 
 
@@ -49,13 +53,13 @@ def learned_weights(network: Network) -> torch.Tensor:
     return learned
 
 
-def _add_block(network: Network, tokens: torch.Tensor, clip: float) -> None:
+def _add_block(network: Network, tokens: torch.Tensor, clip: float, weights: Sequence[float]) -> None:
     w, g, starts, b = network.weights, network.gradients, network.starts, tokens.shape[1]
     x = network.embed(tokens)
     lengths = torch.stack([_square(x[:, starts[j] : starts[j + 1]]) for j in range(len(tokens) - 1)]).cumsum(0)
     dx = torch.zeros_like(x)
     nats = torch.zeros(b, device=network.device)
-    first = cross_entropy(network.logits(0, x).clone(), tokens[0], nats).mul_(b)
+    first = cross_entropy(network.logits(0, x).clone(), tokens[0], nats).mul_(b * weights[0])  # of sums, not means
     norms = _square(first)
     passes = []
     for j in range(1, len(tokens)):
@@ -63,7 +67,7 @@ def _add_block(network: Network, tokens: torch.Tensor, clip: float) -> None:
         h1 = torch.addmm(w[f"{j}.a"], seen, w[f"{j}.A"]).relu_()
         r2 = torch.addmm(w[f"{j}.b"], h1, w[f"{j}.B"]).relu_()
         h2 = h1 + r2
-        dz = cross_entropy(torch.addmm(w[f"{j}.c"], h2, w[f"{j}.C"]), tokens[j], nats).mul_(b)  # of sums, not means
+        dz = cross_entropy(torch.addmm(w[f"{j}.c"], h2, w[f"{j}.C"]), tokens[j], nats).mul_(b * weights[j])
         dh = torch.mm(dz, w[f"{j}.C"].t())
         dr = torch.ops.aten.threshold_backward(dh, r2, 0)
         dh.addmm_(dr, w[f"{j}.B"].t())

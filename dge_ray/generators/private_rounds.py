@@ -29,7 +29,14 @@ class PrivateRounds:
     """
 
     def __init__(
-        self, flat: torch.Tensor, clipped_sum: ClippedSum, private: PrivateFit, *, n: int, lr: float, learned: torch.Tensor
+        self,
+        flat: torch.Tensor,
+        clipped_sum: ClippedSum,
+        private: PrivateFit,
+        *,
+        n: int,
+        lr: float,
+        learned: torch.Tensor,
     ) -> None:
         self.flat, self.clipped_sum, self.private, self.n, self.lr = flat, clipped_sum, private, n, lr
         self.learned, self.average, self.step = learned, flat.clone(), 0
@@ -90,5 +97,3 @@ def clip_factors(square_norms: torch.Tensor, clip: float) -> torch.Tensor:
 def blocks(rows: torch.Tensor, most: int) -> list[torch.Tensor]:
     """Rows (b,) in blocks that fit in memory, at most `most` each; none of no rows."""
     return list(rows.split(most)) if len(rows) else []
-
-

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ERROR = 0.002  # of the PRV bound, absolute in epsilon: the least that is tried
-SMALL = 1e-4
+ERROR = 0.001  # of the discretisation, as a share of epsilon: it is added to what is found
 
 
 @dataclass(frozen=True)
@@ -29,21 +28,28 @@ def epsilon(mechanisms: Sequence[Mechanism], delta: float) -> float:
 
     Whatever order they ran in, and whatever later ones made of earlier ones' outputs.
     """
+    renyi = renyi_epsilon(mechanisms, delta)
+    if renyi == 0.0 or not math.isfinite(renyi):
+        return renyi
+    try:
+        return min(renyi, _prv(_history(mechanisms), delta, error=ERROR * renyi))
+    except (RuntimeError, ValueError, MemoryError, ArithmeticError):
+        return renyi
+
+
+def renyi_epsilon(mechanisms: Sequence[Mechanism], delta: float) -> float:
+    """The same by Renyi divergences: quicker, and looser by a tenth or so."""
+    history = _history(mechanisms)
+    return _renyi(history, delta) if history else 0.0
+
+
+def _history(mechanisms: Sequence[Mechanism]) -> list[tuple[float, float, int]]:
+    """Mechanisms as opacus lists them, (noise multiplier, sample rate, times), equal ones together."""
     merged: dict[tuple[float, float], int] = {}
     for one in mechanisms:
-        if one.times:
-            key = (one.noise_multiplier, one.sample_rate)
-            merged[key] = merged.get(key, 0) + one.times
-    if not merged:
-        return 0.0
-    history = [(sigma, rate, times) for (sigma, rate), times in sorted(merged.items())]
-    renyi = _renyi(history, delta)
-    if not math.isfinite(renyi):
-        return math.inf
-    try:
-        return min(renyi, _prv(history, delta, error=max(SMALL, ERROR * renyi)))
-    except (RuntimeError, ValueError, MemoryError, OverflowError, FloatingPointError):
-        return renyi
+        key = (one.noise_multiplier, one.sample_rate)
+        merged[key] = merged.get(key, 0) + one.times
+    return [(sigma, rate, times) for (sigma, rate), times in sorted(merged.items())]
 
 
 def _prv(history: list[tuple[float, float, int]], delta: float, *, error: float) -> float:
@@ -63,10 +69,9 @@ def _renyi(history: list[tuple[float, float, int]], delta: float) -> float:
     from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
 
     orders = [1 + x / 10 for x in range(1, 100)] + list(range(11, 64)) + [2.0**x for x in range(6, 13)]
+    total = np.zeros(len(orders))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        total = sum(
-            np.asarray(compute_rdp(q=rate, noise_multiplier=sigma, steps=times, orders=orders))
-            for sigma, rate, times in history
-        )
-        return float(get_privacy_spent(orders=orders, rdp=total, delta=delta)[0])
+        for sigma, rate, times in history:
+            total += compute_rdp(q=rate, noise_multiplier=sigma, steps=times, orders=orders)
+        return float(get_privacy_spent(orders=orders, rdp=total.tolist(), delta=delta)[0])

@@ -1,14 +1,15 @@
 """From a budget to noise: how a total epsilon is spread over the histogram and the fits of K models."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
 
 from dge_ray.errors import InputError
-from dge_ray.privacy.accounting import Mechanism, epsilon
+from dge_ray.privacy.accounting import Mechanism, epsilon, renyi_epsilon
 
 Models = Literal["each", "one"]
+Accountant: TypeAlias = Callable[[Sequence[Mechanism], float], float]
 MARGINALS_SHARE = 0.1  # of epsilon, for the histogram of all columns if it were alone
 DIGITS = 1e-3  # how far above the least that keeps the budget a noise multiplier may be, as a share of it
 MOST_NOISE = 1e6
@@ -25,76 +26,90 @@ class Steps:
 
 @dataclass(frozen=True)
 class PrivacyPlan:
-    """Noise that spends at most `epsilon` at `delta` on one histogram and `fits` fits. `spent`: what it comes to."""
+    """Noise that spends at most `epsilon` at `delta` on one histogram of all columns and the fits of `members` members.
+
+    models: `each` fits a model a member, which all spend of the total; `one` fits one, which all members draw from.
+    steps: of the generators that members take in turn. spent: what all of it comes to, at most `epsilon`.
+    """
 
     epsilon: float
     delta: float
     models: Models
     members: int
-    steps: Steps
+    steps: tuple[Steps, ...]
     noise_multiplier: float
     marginals_multiplier: float
     spent: float
 
-    @property
-    def fits(self) -> int:
-        return self.members if self.models == "each" else 1
+    def steps_of(self, member: int) -> Steps:
+        return self.steps[member % len(self.steps)]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "PrivacyPlan":
+        return cls(**{**raw, "steps": tuple(Steps(**steps) for steps in raw["steps"])})
 
 
-def plan_privacy(total: float, delta: float, members: int, n: int, steps: Steps, *, models: Models) -> PrivacyPlan:
-    """The least noise with which `members` members cost at most `total`, an upper bound (accounting.py).
+def plan_privacy(
+    total: float, delta: float | None, members: int, n: int, steps: Sequence[Steps], *, models: Models
+) -> PrivacyPlan:
+    """The least noise with which `members` members cost at most `total`, by an upper bound (accounting.py).
 
-    models: `each` fits a model a member, which all spend of the total; `one` fits one, which all members draw from.
     n: train rows.
 
     Raises:
         InputError: an epsilon that is not above 0, or a delta that says nothing of n rows.
     """
-    check_budget(total, delta, n)
-    fits = members if models == "each" else 1
-    marginals = least_noise(lambda noise: epsilon([Mechanism(noise)], delta), MARGINALS_SHARE * total)
-    at_rest = Mechanism(marginals)
+    delta = checked_delta(total, delta, n)
+    at_rest = least_noise(lambda noise, how: how([Mechanism(noise)], delta), MARGINALS_SHARE * total)
+    fits = [steps[k % len(steps)] for k in range(members if models == "each" else 1)]
 
-    def spent(noise: float) -> float:
-        return epsilon([at_rest, Mechanism(noise, steps.sample_rate, steps.steps * fits)], delta)
+    def spent(noise: float, how: Accountant) -> float:
+        return how([Mechanism(at_rest), *(Mechanism(noise, s.sample_rate, s.steps) for s in fits)], delta)
 
     noise = least_noise(spent, total)
-    return PrivacyPlan(total, delta, models, members, steps, noise, marginals, spent(noise))
+    return PrivacyPlan(total, delta, models, members, tuple(steps), noise, at_rest, spent(noise, epsilon))
 
 
-def check_budget(total: float, delta: float | None, n: int) -> None:
-    """Raises InputError unless epsilon and delta mean something for n train rows."""
+def checked_delta(total: float, delta: float | None, n: int) -> float:
+    """The delta; raises InputError unless it and epsilon mean something for n train rows."""
     if not 0 < total < math.inf:
         raise InputError("privacy.epsilon", f"{total:g}", "a number above 0, such as 3")
-    takes = f"a number above 0 and below 1/n = {1 / n:.2g} (n = {n:,} train rows), such as {_round_down(0.1 / n):g}"
+    such = 10.0 ** math.floor(math.log10(0.1 / n))
+    takes = f"a number above 0 and below 1/n = {1 / n:.2g} (n = {n:,} train rows), such as {such:g}"
     if delta is None:
         raise InputError("privacy.delta", "nothing", takes)
-    if not 0 < delta < 1 / n:  # at 1/n, publishing one row as it is would pass
+    if not 0 < delta < 1 / n:  # at 1/n, publishing a row as it is would pass
         raise InputError("privacy.delta", f"{delta:g}", takes)
+    return delta
 
 
-def _round_down(value: float) -> float:
-    return 10.0 ** math.floor(math.log10(value))
-
-
-def least_noise(spent: Callable[[float], float], total: float) -> float:
-    """The least noise multiplier, to a thousandth of it, with which `spent` is at most `total`; never less than that.
+def least_noise(spent: Callable[[float, Accountant], float], total: float) -> float:
+    """The least noise multiplier, but for a thousandth of it, with which `spent` is at most `total`; never less.
 
     Raises:
         InputError: no noise is enough.
     """
-    high = 1.0
-    while spent(high) > total:
-        high *= 2
+    low, high = 0.0, 1.0
+    while spent(high, renyi_epsilon) > total:
+        low, high = high, 2 * high
         if high > MOST_NOISE:
             raise InputError("privacy.epsilon", f"{total:g}", "a larger epsilon: no noise is enough for it")
-    low = high / 2
-    while low > 1e-2 and spent(low) <= total:
-        low, high = low / 2, low
+    low, high = _bisect(lambda noise: spent(noise, renyi_epsilon), total, low, high)
+    # That bound is loose, by a tenth or so: the tight one, which costs more, begins there.
+    low = high / 1.1
+    while spent(low, epsilon) <= total:
+        low, high = low / 1.1, low
+    return _bisect(lambda noise: spent(noise, epsilon), total, low, high)[1]
+
+
+def _bisect(spent: Callable[[float], float], total: float, low: float, high: float) -> tuple[float, float]:
     while high - low > DIGITS * high:
         middle = (low + high) / 2
         if spent(middle) <= total:
             high = middle
         else:
             low = middle
-    return high
+    return low, high
