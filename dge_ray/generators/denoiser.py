@@ -48,7 +48,7 @@ class ResidualMlp(FlatNetwork):
         for j in range(layers):
             shapes |= {f"{j}.A": (width, width), f"{j}.a": (width,), f"{j}.B": (width, width), f"{j}.b": (width,)}
         super().__init__(shapes | {"head.A": (outputs, width), "head.a": (outputs,)}, device=device)
-        self.layers, self.hidden = layers, (width, layers)
+        self.layers = layers
 
     def __call__(self, flat: torch.Tensor, *inputs: torch.Tensor) -> torch.Tensor:
         return self._forward(flat, inputs[0], linear)

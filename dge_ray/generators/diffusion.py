@@ -4,7 +4,6 @@ Two formulations: `edm` (edm.py), which is made for short fits and fast sampling
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +19,7 @@ from dge_ray.generators.checks import check_count
 from dge_ray.generators.conditions import encode_given, with_given
 from dge_ray.generators.ddpm import Ddpm
 from dge_ray.generators.denoising import WEIGHTS, DenoisingFit, steps_for, steps_per_round
-from dge_ray.generators.edm import Edm
+from dge_ray.generators.edm import MOST_ONE_HOT, Edm
 from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream
 from dge_ray.generators.private import PrivateFit
 from dge_ray.generators.private_denoising import ClippedDenoising
@@ -39,8 +38,6 @@ from dge_ray.table.schema import TableSchema
 DITHER = 3  # the stream of ties, of a fit and of a sample: index at Purpose.FIT and Purpose.SHARD
 DRAWS, SHARED = 0, 4  # the streams of a sample, its own and that of codes that categories share: at Purpose.SHARD
 WARMUP = 0.1  # share of the steps in which edm's rate rises
-LR, PRIVATE_LR = 2e-3, 1e-2
-PRIVATE_WIDTH, PRIVATE_LAYERS = 128, 1
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,8 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         known = atoms(tokens)
         if known is None:
             return None
-        return known.reshape(1, -1), process.code_law(encoder.coded.index(name), scores, codes).cpu().numpy()
+        p = process.code_law(encoder.coded.index(name), scores, codes).cpu().numpy()
+        return known.reshape(1, -1), np.repeat(p / known.shape[1], known.shape[1], axis=1)
 
     def _start(
         self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
@@ -130,7 +128,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         left_out, held_codes = encoder.encode(rows.heldout, rng)
         known = (held_codes >= 0).all(axis=1)
         heldout = torch.from_numpy(left_out[known]).to(device), torch.from_numpy(held_codes[known]).to(device)
-        process = self._process(schema, encoder, shares, device, None if source is None else source.extra.get("hidden"))
+        process = self._process(schema, encoder, shares, device)
         s, n, published = self.settings, rows.count, self.settings.formulation == "tabddpm"
         batch_size = min(n, s.batch_size or (4_096 if published else 512))
         steps = s.steps or (30_000 if published else steps_for(n, batch_size))
@@ -148,7 +146,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
                 heldout if known.any() else None,
                 steps=steps,
                 batch_size=batch_size,
-                lr=(s.lr or LR) * share,
+                lr=s.lr * share,
                 rate=rate,
                 weight_decay=decay,
                 ema=s.ema if s.ema is not None else not published,
@@ -167,10 +165,9 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         marginals = noisy_marginals(schema.modelled, rows.train, n, private)
         discretiser = private_discretiser(schema.modelled, marginals, bins=s.bins)
         by_token = {name: token_shares(tokens, marginals[name]) for name, tokens in discretiser.columns.items()}
-        encoder = MixedEncoder.of(discretiser, by_token)
+        encoder = MixedEncoder.of(discretiser, by_token, few=MOST_ONE_HOT)  # bins are coarse here
         shares = np.concatenate([*(by_token[name] for name in encoder.coded), np.empty(0)])
-        hidden = s.width or PRIVATE_WIDTH, s.layers or PRIVATE_LAYERS
-        process = self._process(schema, encoder, shares, device, hidden)
+        process = self._process(schema, encoder, shares, device)
         assert isinstance(process, Edm)
         scores, codes = encoder.encode(rows.train, numpy_generator(seed, Purpose.FIT, index=DITHER))
         train = torch.from_numpy(scores).to(device), torch.from_numpy(codes).to(device)
@@ -178,28 +175,18 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         def begin(share: float) -> PrivateRounds:
             process.network.initialise(stream(seed, WEIGHTS))
             clipped_sum = ClippedDenoising(process, *train, private, draws=s.draws)
-            learned = torch.ones_like(process.flat)
+            all_of_them = torch.ones_like(process.flat)
             # A state that is kept between rounds holds weights that are never released. They cost nothing more: the
             # accounting is of all steps' noisy sums, of which every step's weights are a function.
-            return PrivateRounds(
-                process.flat, clipped_sum, private, n=n, lr=(s.lr or PRIVATE_LR) * share, learned=learned
-            )
+            return PrivateRounds(process.flat, clipped_sum, private, n=n, lr=s.lr * share, learned=all_of_them)
 
         rounds = rounds_of(private.steps)
         return Start(DiffusionModel(encoder, process, shares), begin, Plan(rounds, rounds))
 
-    def _process(
-        self,
-        schema: TableSchema,
-        encoder: MixedEncoder,
-        shares: np.ndarray,
-        device: str,
-        hidden: Sequence[int] | None,
-    ) -> Edm | Ddpm:
-        """`hidden`: the width and layers of edm's network; None: a usual fit's."""
+    def _process(self, schema: TableSchema, encoder: MixedEncoder, shares: np.ndarray, device: str) -> Edm | Ddpm:
         s, measured = self.settings, len(encoder.measured)
         if s.formulation == "edm":
-            width, layers = hidden or (s.width or 256, s.layers or 3)
+            width, layers = s.width or 256, s.layers or 3
             options = {"width": width, "layers": layers, "sampling_steps": s.sampling_steps}
             return Edm(measured, encoder.sizes, shares, **options, device=device)
         target = encoder.coded.index(schema.target) if schema.target in encoder.coded else None
@@ -211,13 +198,11 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
     def _files(self, model: DiffusionModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.encoder.state()
         arrays |= {"weights": model.process.flat.cpu().numpy(), "shares": model.shares}
-        process = model.process
-        hidden = process.network.hidden if isinstance(process, Edm) else None
-        return arrays, {"tokens": tokens, "hidden": hidden}
+        return arrays, {"tokens": tokens}
 
     def _restored(self, saved: Checkpoint, device: str) -> DiffusionModel:
         encoder, shares = MixedEncoder.from_state(saved.arrays, saved.extra["tokens"]), saved.arrays["shares"]
-        process = self._process(saved.schema, encoder, shares, device, saved.extra.get("hidden"))
+        process = self._process(saved.schema, encoder, shares, device)
         process.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
         return DiffusionModel(encoder, process, shares)
 

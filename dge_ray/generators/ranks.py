@@ -85,13 +85,15 @@ class MixedEncoder:
         return cls.of(Discretiser(tokens), counts)
 
     @classmethod
-    def of(cls, discretiser: Discretiser, counts: Mapping[str, np.ndarray]) -> "MixedEncoder":
-        """From tokens, and each measured column's counts or shares by token (size,)."""
+    def of(cls, discretiser: Discretiser, counts: Mapping[str, np.ndarray], *, few: int = 0) -> "MixedEncoder":
+        """From tokens, and each measured column's counts or shares by token (size,). `few`: of bins, so many tokens
+        are few values."""
         scales = {}
         for name, tokens in discretiser.columns.items():
             if isinstance(tokens, Codes):
                 continue
-            if isinstance(tokens, Bins) or counts[name].max() <= MOSTLY * counts[name].sum():
+            many = isinstance(tokens, Bins) and tokens.size > few
+            if many or counts[name].max() <= MOSTLY * counts[name].sum():
                 scales[name] = RankScale.fit(by_value(tokens), counts[name])
         return cls(discretiser, scales)
 

@@ -134,12 +134,8 @@ class DiffusionSettings(TrainedSettings):
         "edm", description="edm: made for short fits and fast sampling; tabddpm: as published"
     )
     bins: int = Field(128, ge=2, le=4096, description="the most quantile bins of a measured column's normal scores")
-    width: int | None = Field(
-        None, ge=1, le=8192, description="of hidden layers; none: 256 (edm; in a private fit 128), 1024 (tabddpm)"
-    )
-    layers: int | None = Field(
-        None, ge=1, le=64, description="none: 3 residual blocks (edm; in a private fit 1), 6 layers (tabddpm)"
-    )
+    width: int | None = Field(None, ge=1, le=8192, description="of hidden layers; none: 256 (edm), 1024 (tabddpm)")
+    layers: int | None = Field(None, ge=1, le=64, description="none: 3 residual blocks (edm), 6 layers (tabddpm)")
     first: int | None = Field(None, ge=1, le=8192, description="tabddpm: width of the first layer; none: `width`")
     last: int | None = Field(None, ge=1, le=8192, description="tabddpm: width of the last layer; none: `width`")
     timesteps: int = Field(100, ge=1, le=10_000, description="tabddpm: steps from rows to noise, and back in sampling")
@@ -151,14 +147,9 @@ class DiffusionSettings(TrainedSettings):
         description="of the fit; none: 250 passes, from 1500 to 8000 (edm), 30000 (tabddpm)",
     )
     batch_size: int | None = Field(None, ge=1, le=1_048_576, description="rows a step; none: 512 (edm), 4096 (tabddpm)")
-    lr: float | None = Field(
-        None,
-        ge=1e-8,
-        le=1,
-        description="the highest learning rate: one cycle (edm), linear (tabddpm); none: 0.002, in a private fit 0.01",
-    )
+    lr: float = Field(2e-3, ge=1e-8, le=1, description="the highest learning rate: one cycle (edm), linear (tabddpm)")
     draws: int = Field(
-        1, ge=1, le=1024, description="private fits: noise draws a row and step, whose gradients are cut as one"
+        8, ge=1, le=1024, description="private fits: draws of noise a row and step, whose gradients are cut as one"
     )
     weight_decay: float | None = Field(None, ge=0, le=10, description="AdamW's; none: 0.001 (edm), 0 (tabddpm)")
     ema: bool | None = Field(

@@ -23,13 +23,14 @@ from dge_ray.generators.diffusion import Diffusion
 from dge_ray.generators.edm import LOG_SIGMA_MEAN, LOG_SIGMA_SD, Edm
 from dge_ray.generators.layer_clipping import add_clipped
 from dge_ray.generators.private import PrivateFit
+from dge_ray.generators.private_defaults import private_settings, private_steps
 from dge_ray.generators.private_denoising import ClippedDenoising
 from dge_ray.generators.private_marginals import noisy_marginals
 from dge_ray.keeper import FolderKeeper
 from dge_ray.storage import Folder
 from dge_ray.table import check_table, infer_schema
 
-SMALL: dict[str, Any] = {"width": 16, "layers": 1, "bins": 16}
+SMALL: dict[str, Any] = {"width": 16, "layers": 1, "bins": 16, "draws": 1}
 TABLE = mixed_table()
 SCHEMA = mixed_schema(TABLE)  # public here: nothing is being protected
 PRIVATE = PrivateFit(1.0, 1.0, 0.2, 40, 5.0, key=2**200 + 1)
@@ -116,8 +117,8 @@ def numbers(most: float) -> st.SearchStrategy[float]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    inputs=st.lists(st.lists(numbers(1e6), min_size=3, max_size=3), min_size=2, max_size=5),
-    target=numbers(1e20),
+    inputs=st.lists(st.lists(numbers(2.0**20), min_size=3, max_size=3), min_size=2, max_size=5),
+    target=numbers(2.0**66),
     clip=st.floats(1e-6, 1e6),
     scale=st.sampled_from([1e-3, 1.0, 1e3]),
     kind=st.sampled_from([torch.float32, torch.bfloat16]),
@@ -181,7 +182,7 @@ def fit(private: PrivateFit = PRIVATE, table: pa.Table = TABLE, seed: int = 0, *
 def files(fitted: Diffusion, path: Path) -> tuple[bytes, dict[str, Any]]:
     fitted.save(path)
     plain = json.loads((path / "generator.json").read_text())
-    for record in plain["history"]:
+    for record in plain["extra"]["history"]:
         del record["seconds"]
     return (path / "weights.safetensors").read_bytes(), plain
 
@@ -269,9 +270,20 @@ def test_a_usual_fit_may_start_from_a_private_one(tmp_path: Path) -> None:
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match=r"generator\.formulation: got 'tabddpm' in a private fit.*'edm'"):
         fit(formulation="tabddpm")
+    with pytest.raises(InputError, match=r"generator\.formulation: got 'tabddpm'"):
+        private_settings("diffusion", {"formulation": "tabddpm"})
     fit().save(tmp_path)
     with pytest.raises(InputError, match="warm_start"):
         Diffusion(**SMALL).fit(TABLE, SCHEMA, seed=0, private=PRIVATE, warm_start=tmp_path)
+
+
+def test_a_study_fits_it_with_settings_of_its_own() -> None:
+    """A setting that is given stands; steps and rows a step too."""
+    assert private_settings("diffusion", {"width": 9})["width"] == 9
+    settings = private_settings("diffusion", {"steps": 3, "batch_size": 100})
+    assert private_steps("diffusion", settings, 400) == (1.0, 0.25, 3)
+    assert private_steps("diffusion", private_settings("diffusion", {}), 1_000)[1] == 1.0  # few rows: all, each step
+    assert Diffusion(**settings).settings.width == 128
 
 
 @pytest.mark.parametrize("names", [["income", "price"], ["colour", "label"]])
@@ -284,8 +296,8 @@ def test_tables_of_one_kind_of_columns(names: list[str]) -> None:
 def test_without_noise_the_law_of_a_small_table_is_learnt() -> None:
     """Total variation over 24 cells of 20,000 drawn rows; sampling noise is about .03, independent columns are .42."""
     table = tiny_table()
-    private = PrivateFit(1.0, 0.0, 0.2, 150, 0.0, key=1)
-    fitted = Diffusion(width=64, lr=2e-2).fit(table, infer_schema(table), seed=0, private=private)
+    private = PrivateFit(1e4, 0.0, 0.2, 150, 0.0, key=1)  # nothing is cut
+    fitted = Diffusion(width=64, draws=1).fit(table, infer_schema(table), seed=0, private=private)
     index = {tuple(row.values()): i for i, row in enumerate(tiny_cells().to_pylist())}
 
     def shares(rows: pa.Table) -> np.ndarray:
