@@ -122,13 +122,17 @@ class Privacy(Frozen):
     """The budget of differential privacy, off where there is no epsilon; what it buys: the package `privacy`."""
 
     epsilon: Annotated[float, BeforeValidator(_number)] | None = Field(
-        None, gt=0, allow_inf_nan=False, description="a number above 0, such as 3 (all members together), or none"
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="a number above 0, such as 3 (all members together), or none",
     )
     delta: Annotated[float, BeforeValidator(_number)] | None = Field(
-        None, gt=0, lt=1, description="a number above 0 and below one over the train rows, such as 1e-6"
+        default=None, gt=0, lt=1, description="a number above 0 and below one over the train rows, such as 1e-6"
     )
     models: Literal["each", "one"] = Field(
-        "each", description="each (a model a member, which share the budget) or one (all members draw from one model)"
+        default="each",
+        description="each (a model a member, which share the budget) or one (all members draw from one model)",
     )
     schema_file: str | None = Field(
         None,

@@ -30,7 +30,7 @@ class PrivateWay:
 
 WAYS = {
     "autoregressive": PrivateWay(
-        settings={"hidden": 32, "embedding": 8, "lr": 0.01},
+        settings={"hidden": 32, "embedding": 8, "lr": 0.01, "bins": 64},
         clip=1.0,
         steps=600,
         unused=frozenset({"dropout", "weight_decay", "patience", "stop_on", "freeze", "budget_seconds"}),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ERROR = 0.001  # of the discretisation, as a share of epsilon: it is added to what is found
+ERROR = 0.002  # of the discretisation, as a share of epsilon: it is added to what is found
 
 
 @dataclass(frozen=True)

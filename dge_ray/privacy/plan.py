@@ -11,7 +11,8 @@ from dge_ray.privacy.accounting import Mechanism, epsilon, renyi_epsilon
 Models = Literal["each", "one"]
 Accountant: TypeAlias = Callable[[Sequence[Mechanism], float], float]
 MARGINALS_SHARE = 0.1  # of epsilon, for the histogram of all columns if it were alone
-DIGITS = 1e-3  # how far above the least that keeps the budget a noise multiplier may be, as a share of it
+DIGITS = 1e-3  # of epsilon: twice as much may be left of it
+MOST_TRIES = 12
 MOST_NOISE = 1e6
 
 
@@ -87,29 +88,37 @@ def checked_delta(total: float, delta: float | None, n: int) -> float:
 
 
 def least_noise(spent: Callable[[float, Accountant], float], total: float) -> float:
-    """The least noise multiplier, but for a thousandth of it, with which `spent` is at most `total`; never less.
+    """The least noise multiplier with which `spent` is at most `total`, but for a thousandth or two of `total` that
+    may be left; never less noise than that.
 
     Raises:
         InputError: no noise is enough.
     """
+    enough = _enough_by_renyi(lambda noise: spent(noise, renyi_epsilon), total)
+    # That bound is loose, by a tenth or so. The tight one costs more, and falls about as a power of the noise.
+    aim, power, noise = total * (1 - DIGITS), 1.2, enough * 0.93
+    before: tuple[float, float] | None = None
+    for _ in range(MOST_TRIES):
+        found = spent(noise, epsilon)
+        if found <= total:
+            enough = min(enough, noise)
+            if found >= total * (1 - 2 * DIGITS):
+                break
+        if before is not None and before[0] != noise:
+            slope = math.log(before[1] / found) / math.log(noise / before[0])
+            power = slope if slope > 0.1 else power
+        before = noise, found
+        noise *= (found / aim) ** (1 / power)
+    return enough
+
+
+def _enough_by_renyi(spent: Callable[[float], float], total: float) -> float:
     low, high = 0.0, 1.0
-    while spent(high, renyi_epsilon) > total:
+    while spent(high) > total:
         low, high = high, 2 * high
         if high > MOST_NOISE:
             raise InputError("privacy.epsilon", f"{total:g}", "a larger epsilon: no noise is enough for it")
-    low, high = _bisect(lambda noise: spent(noise, renyi_epsilon), total, low, high)
-    # That bound is loose, by a tenth or so: the tight one, which costs more, begins there.
-    low = high / 1.1
-    while spent(low, epsilon) <= total:
-        low, high = low / 1.1, low
-    return _bisect(lambda noise: spent(noise, epsilon), total, low, high)[1]
-
-
-def _bisect(spent: Callable[[float], float], total: float, low: float, high: float) -> tuple[float, float]:
     while high - low > DIGITS * high:
         middle = (low + high) / 2
-        if spent(middle) <= total:
-            high = middle
-        else:
-            low = middle
-    return low, high
+        low, high = (low, middle) if spent(middle) <= total else (middle, high)
+    return high
