@@ -16,10 +16,11 @@ from scipy.special import ndtr
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
+from dge_ray.generators.code_vectors import MOST_ONE_HOT
 from dge_ray.generators.conditions import encode_given, with_given
 from dge_ray.generators.ddpm import Ddpm
 from dge_ray.generators.denoising import WEIGHTS, DenoisingFit, steps_for, steps_per_round
-from dge_ray.generators.edm import MOST_ONE_HOT, Edm
+from dge_ray.generators.edm import Edm
 from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream
 from dge_ray.generators.private import PrivateFit
 from dge_ray.generators.private_denoising import ClippedDenoising

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from dge_ray.generators.code_vectors import MOST_ONE_HOT, code_vectors
 from dge_ray.generators.denoiser import ResidualMlp, time_features
 from dge_ray.generators.ranks import FARTHEST
 
@@ -26,7 +27,6 @@ KNOWN_SIGMA = 1e-3  # the noise that columns without noise are said to have
 CONDITIONED = 0.5
 WAVES, HIGHEST = 8, 12.0  # frequencies of a score's features, from .5 to the highest, in radians a unit
 TIME_WAVES = 32
-MOST_ONE_HOT = 64  # codes; a column of more has random directions in this many dimensions
 BLOCK_ROWS = (
     4_096  # of a CPU; a GPU takes 16 times as many. More fall out of the caches, fewer cost calls (8,192: 7 % slower)
 )
@@ -53,7 +53,7 @@ class Edm:
         self.q, self.sizes, self.steps = measured, sizes, sampling_steps
         self.shares = torch.from_numpy(shares).float().to(device).split(sizes) if sizes else ()
         self.widths = [min(size, MOST_ONE_HOT) for size in sizes]
-        self.vectors = [_vectors(size, j).to(device) for j, size in enumerate(sizes)]  # (size, width) each
+        self.vectors = [code_vectors(size, j).to(device) for j, size in enumerate(sizes)]  # (size, width) each
         owner = [j for j, width in enumerate(self.widths) for _ in range(width)]
         self.owner = torch.tensor(owner, dtype=torch.int64, device=device)  # each dimension's coded column
         self.frequency = torch.exp(torch.linspace(math.log(0.5), math.log(HIGHEST), WAVES)).to(device)
@@ -292,14 +292,6 @@ class Edm:
     def _spread(self, columns: torch.Tensor) -> torch.Tensor:
         """Values by coded column (n, c) as values by dimension (n, sum of widths)."""
         return columns.index_select(1, self.owner)
-
-
-def _vectors(size: int, column: int) -> torch.Tensor:
-    """A column's unit vectors (size, width): part of the model's form, the same in every fit."""
-    if size <= MOST_ONE_HOT:
-        return torch.eye(size)
-    draw = torch.randn(size, MOST_ONE_HOT, generator=torch.Generator().manual_seed(column))
-    return draw / draw.norm(dim=1, keepdim=True)
 
 
 def _draw(logits: torch.Tensor, u: torch.Tensor) -> torch.Tensor:

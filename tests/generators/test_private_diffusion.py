@@ -293,6 +293,24 @@ def test_tables_of_one_kind_of_columns(names: list[str]) -> None:
     assert fitted.sample(50, seed=0).schema.equals(part.schema)
 
 
+def test_a_quantity_that_is_mostly_one_value_is_coded() -> None:
+    """As in a usual fit, though its tokens are bins here; its law as a target is of the bins' parts."""
+    rng = np.random.default_rng(0)
+    gain = np.where(rng.random(2_000) < 0.8, 0, rng.integers(1, 100_000, 2_000))
+    part = pa.table({"gain": gain, "rank": rng.integers(0, 9, 2_000)})
+    private = PrivateFit(1.0, 1.0, 0.1, 5, 0.1, key=1)
+    fitted = Diffusion(**SMALL).fit(part, infer_schema(part, target="gain"), seed=0, private=private)
+    encoder = fitted._state()[1].encoder
+    assert encoder.coded == ["gain"] and encoder.measured == ["rank"]
+    drawn = fitted.sample(4_000, seed=0)["gain"].to_numpy()
+    # Of 4,000 rows: 4 standard errors, .025; half of those above 0 lie above 50,000.
+    assert abs((drawn == 0).mean() - 0.8) < 0.04 and abs((drawn > 50_000).mean() - 0.1) < 0.03
+    law = fitted.target_law(part.slice(0, 3), points=4)
+    assert law is not None and law[0].shape[1] == law[1].shape[1]
+    mean = (law[0] * law[1]).sum(1)
+    assert np.allclose(law[1].sum(1), 1) and (np.abs(mean - 10_000) < 2_000).all()
+
+
 def test_without_noise_the_law_of_a_small_table_is_learnt() -> None:
     """Total variation over 24 cells of 20,000 drawn rows; sampling noise is about .03, independent columns are .42."""
     table = tiny_table()
