@@ -2,6 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import layer_norm, linear, relu, silu
@@ -49,12 +51,35 @@ class ResidualMlp(FlatNetwork):
         self.layers = layers
 
     def __call__(self, flat: torch.Tensor, *inputs: torch.Tensor) -> torch.Tensor:
+        return self._forward(flat, inputs[0], linear)
+
+    def traced(self, flat: torch.Tensor, inputs: torch.Tensor) -> tuple[torch.Tensor, list["Seen"]]:
+        """`self(flat, inputs)`, and what its linear layers saw, in the order in which their weights lie in `flat`."""
+        seen = []
+
+        def layer(h: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+            out = linear(h, matrix, bias)
+            if not out.requires_grad:  # the first: gradients end here, as neither rows nor weights want any
+                out.requires_grad_()
+            seen.append(Seen(h.detach(), out))
+            return out
+
+        return self._forward(flat, inputs, layer), seen
+
+    def _forward(self, flat: torch.Tensor, x: torch.Tensor, layer: Callable[..., torch.Tensor]) -> torch.Tensor:
         w = self.views(flat.to(self.type))
-        h = linear(inputs[0].to(self.type), w["in.A"], w["in.a"])
+        h = layer(x.to(self.type), w["in.A"], w["in.a"])
         for j in range(self.layers):
-            inner = silu(linear(layer_norm(h, h.shape[1:]), w[f"{j}.A"], w[f"{j}.a"]))
-            h = h + linear(inner, w[f"{j}.B"], w[f"{j}.b"])
-        return linear(layer_norm(h, h.shape[1:]), w["head.A"], w["head.a"]).float()
+            inner = silu(layer(layer_norm(h, h.shape[1:]), w[f"{j}.A"], w[f"{j}.a"]))
+            h = h + layer(inner, w[f"{j}.B"], w[f"{j}.b"])
+        return layer(layer_norm(h, h.shape[1:]), w["head.A"], w["head.a"]).float()
+
+
+class Seen(NamedTuple):
+    """A linear layer's inputs (n, in) and outputs (n, out), these being part of a graph."""
+
+    inputs: torch.Tensor
+    outputs: torch.Tensor
 
 
 class PublishedMlp(FlatNetwork):

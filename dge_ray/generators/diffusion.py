@@ -13,13 +13,20 @@ import pyarrow as pa
 import torch
 from scipy.special import ndtr
 
+from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
+from dge_ray.generators.code_vectors import MOST_ONE_HOT
 from dge_ray.generators.conditions import encode_given, with_given
 from dge_ray.generators.ddpm import Ddpm
 from dge_ray.generators.denoising import WEIGHTS, DenoisingFit, steps_for, steps_per_round
 from dge_ray.generators.edm import Edm
 from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream
+from dge_ray.generators.private import PrivateFit
+from dge_ray.generators.private_denoising import ClippedDenoising
+from dge_ray.generators.private_marginals import noisy_marginals
+from dge_ray.generators.private_rounds import PrivateRounds, rounds_of
+from dge_ray.generators.private_tokens import private_discretiser, token_shares
 from dge_ray.generators.ranks import MixedEncoder
 from dge_ray.generators.rounds import Plan
 from dge_ray.generators.settings import DiffusionSettings
@@ -48,6 +55,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
 
     name = "diffusion"
     architecture = ("formulation", "width", "layers", "first", "last", "timesteps")
+    private_fits = True
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.
@@ -104,7 +112,8 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         known = atoms(tokens)
         if known is None:
             return None
-        return known.reshape(1, -1), process.code_law(encoder.coded.index(name), scores, codes).cpu().numpy()
+        p = process.code_law(encoder.coded.index(name), scores, codes).cpu().numpy()
+        return known.reshape(1, -1), np.repeat(p / known.shape[1], known.shape[1], axis=1)
 
     def _start(
         self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
@@ -147,6 +156,33 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
 
         plan = Plan(math.ceil(steps / steps_per_round(steps)), s.patience, s.budget_seconds)
         return Start(DiffusionModel(encoder, process, shares), begin, plan)
+
+    def _start_private(
+        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, private: PrivateFit
+    ) -> Start[DiffusionModel]:
+        s, n = self.settings, rows.count
+        if s.formulation != "edm":
+            raise Unsupported("generator.formulation", f"{s.formulation!r} in a private fit", "'edm'")
+        marginals = noisy_marginals(schema.modelled, rows.train, n, private)
+        discretiser = private_discretiser(schema.modelled, marginals, bins=s.bins)
+        by_token = {name: token_shares(tokens, marginals[name]) for name, tokens in discretiser.columns.items()}
+        encoder = MixedEncoder.of(discretiser, by_token, few=MOST_ONE_HOT)  # bins are coarse here
+        shares = np.concatenate([*(by_token[name] for name in encoder.coded), np.empty(0)])
+        process = self._process(schema, encoder, shares, device)
+        assert isinstance(process, Edm)
+        scores, codes = encoder.encode(rows.train, numpy_generator(seed, Purpose.FIT, index=DITHER))
+        train = torch.from_numpy(scores).to(device), torch.from_numpy(codes).to(device)
+
+        def begin(share: float) -> PrivateRounds:
+            process.network.initialise(stream(seed, WEIGHTS))
+            clipped_sum = ClippedDenoising(process, *train, private, draws=s.draws)
+            all_of_them = torch.ones_like(process.flat)
+            # A state that is kept between rounds holds weights that are never released. They cost nothing more: the
+            # accounting is of all steps' noisy sums, of which every step's weights are a function.
+            return PrivateRounds(process.flat, clipped_sum, private, n=n, lr=s.lr * share, learned=all_of_them)
+
+        rounds = rounds_of(private.steps)
+        return Start(DiffusionModel(encoder, process, shares), begin, Plan(rounds, rounds))
 
     def _process(self, schema: TableSchema, encoder: MixedEncoder, shares: np.ndarray, device: str) -> Edm | Ddpm:
         s, measured = self.settings, len(encoder.measured)

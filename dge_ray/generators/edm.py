@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from dge_ray.generators.code_vectors import MOST_ONE_HOT, code_vectors
 from dge_ray.generators.denoiser import ResidualMlp, time_features
 from dge_ray.generators.ranks import FARTHEST
 
@@ -26,7 +27,6 @@ KNOWN_SIGMA = 1e-3  # the noise that columns without noise are said to have
 CONDITIONED = 0.5
 WAVES, HIGHEST = 8, 12.0  # frequencies of a score's features, from .5 to the highest, in radians a unit
 TIME_WAVES = 32
-MOST_ONE_HOT = 64  # codes; a column of more has random directions in this many dimensions
 BLOCK_ROWS = (
     4_096  # of a CPU; a GPU takes 16 times as many. More fall out of the caches, fewer cost calls (8,192: 7 % slower)
 )
@@ -53,7 +53,7 @@ class Edm:
         self.q, self.sizes, self.steps = measured, sizes, sampling_steps
         self.shares = torch.from_numpy(shares).float().to(device).split(sizes) if sizes else ()
         self.widths = [min(size, MOST_ONE_HOT) for size in sizes]
-        self.vectors = [_vectors(size, j).to(device) for j, size in enumerate(sizes)]  # (size, width) each
+        self.vectors = [code_vectors(size, j).to(device) for j, size in enumerate(sizes)]  # (size, width) each
         owner = [j for j, width in enumerate(self.widths) for _ in range(width)]
         self.owner = torch.tensor(owner, dtype=torch.int64, device=device)  # each dimension's coded column
         self.frequency = torch.exp(torch.linspace(math.log(0.5), math.log(HIGHEST), WAVES)).to(device)
@@ -69,7 +69,20 @@ class Edm:
         """What a loss of n rows draws, on the CPU: sigma (n, 1), which columns are known (n, q + c), every column's
         level (n, q + c), and the noise of scores (n, q) and of codes' vectors (n, sum of widths)."""
         # One draw in each n-th of the noise levels: rows are in random order, and the loss varies less.
-        u = (torch.arange(n) + torch.rand(n, generator=generator)) / n
+        return self._noise_at((torch.arange(n) + torch.rand(n, generator=generator)) / n, generator)
+
+    def independent_noise(self, n: int, generator: torch.Generator, *, draws: int = 1) -> tuple[torch.Tensor, ...]:
+        """`noise` of n rows, `draws` times each, those of a row together: (n * draws, ...) in place of (n, ...).
+
+        Drawn without regard to other rows, so that what one row does to a sum is its own affair. A row's own draws are
+        one in each part of the noise levels: its mean loss varies less.
+        """
+        u = (torch.arange(draws) + torch.rand(n, draws, generator=generator)) / draws
+        return self._noise_at(u.flatten(), generator)
+
+    def _noise_at(self, u: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """The noise at quantiles u (n,) of its levels."""
+        n = len(u)
         log_sigma = LOG_SIGMA_MEAN + LOG_SIGMA_SD * torch.special.ndtri(u)
         sigma = log_sigma.exp().clamp(SIGMA_MIN, SIGMA_MAX)[:, None]
         conditioned = torch.rand(n, 1, generator=generator) < CONDITIONED
@@ -83,18 +96,31 @@ class Edm:
         self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, noise: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """Mean over rows of squared errors of scores (in EDM's scaling) and nats of codes, of columns with noise."""
+        inputs, total = self.task(scores, codes, noise)
+        return total(self.network(flat, inputs)) / len(scores)
+
+    def task(
+        self, scores: torch.Tensor, codes: torch.Tensor, noise: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+        """What the network is shown of n noisy rows (n, inputs), and the sum of the rows' losses as a function of what
+        it makes of that (n, outputs)."""
         sigma, known, level, of_scores, of_vectors = noise
         x = scores + level[:, : self.q] * of_scores
         z = self._clean_vectors(codes)
         z += self._spread(level[:, self.q :]) * of_vectors
-        corrections, logits = self._predict(flat, x, z, sigma, level)
+        inputs, evidence = self._beliefs(x, z, sigma, level)
         spread = level[:, : self.q]
         wanted = (scores - x / (1 + spread**2)) * torch.sqrt(1 + spread**2) / spread
-        total = ((corrections - wanted) ** 2 * ~known[:, : self.q]).sum()
-        for j, part in enumerate(logits):
-            nats = cross_entropy(part, codes[:, j], reduction="none")
-            total = total + (nats * ~known[:, self.q + j]).sum()
-        return total / len(scores)
+
+        def total(out: torch.Tensor) -> torch.Tensor:
+            corrections, logits = self._parts(out, evidence)
+            found = ((corrections - wanted) ** 2 * ~known[:, : self.q]).sum()
+            for j, part in enumerate(logits):
+                nats = cross_entropy(part, codes[:, j], reduction="none")
+                found = found + (nats * ~known[:, self.q + j]).sum()
+            return found
+
+        return inputs, total
 
     @torch.no_grad()
     def sample(
@@ -225,27 +251,36 @@ class Edm:
         self, flat: torch.Tensor, x: torch.Tensor, z: torch.Tensor, sigma: torch.Tensor, level: torch.Tensor
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Corrections (n, q) of scores, and a coded column's log odds (n, size) each, all columns considered."""
-        with torch.no_grad():
-            noise = level[:, : self.q]
-            mean, variance = x / (1 + noise**2), noise**2 / (1 + noise**2)
-            phase = mean[:, :, None] * self.frequency
-            fade = torch.exp(variance[:, :, None] * self.frequency**2 / -2)
-            parts = [
-                mean,
-                variance.expand(len(x), -1),
-                (phase.cos() * fade).flatten(1),
-                (phase.sin() * fade).flatten(1),
-            ]
-            evidence = []
-            for j, part in enumerate(z.split(self.widths, 1) if self.widths else ()):
-                vectors, share = self.vectors[j], self.shares[j]
-                own = part if len(vectors) == vectors.shape[1] else part @ vectors.T
-                evidence.append(own / level[:, self.q + j, None] ** 2 + share.log())
-                belief = torch.softmax(evidence[-1], 1) - share
-                parts.append(belief if len(vectors) == vectors.shape[1] else belief @ vectors)
-            time = time_features(20 * sigma[:, 0].log(), TIME_WAVES, 100.0)
-            inputs = torch.cat([*parts, time.expand(len(x), -1)], 1)
-        out = self.network(flat, inputs)
+        inputs, evidence = self._beliefs(x, z, sigma, level)
+        return self._parts(self.network(flat, inputs), evidence)
+
+    @torch.no_grad()
+    def _beliefs(
+        self, x: torch.Tensor, z: torch.Tensor, sigma: torch.Tensor, level: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The network's inputs (n, inputs), and what coded columns' own noisy vectors say: log odds (n, size) each."""
+        noise = level[:, : self.q]
+        mean, variance = x / (1 + noise**2), noise**2 / (1 + noise**2)
+        phase = mean[:, :, None] * self.frequency
+        fade = torch.exp(variance[:, :, None] * self.frequency**2 / -2)
+        parts = [
+            mean,
+            variance.expand(len(x), -1),
+            (phase.cos() * fade).flatten(1),
+            (phase.sin() * fade).flatten(1),
+        ]
+        evidence = []
+        for j, part in enumerate(z.split(self.widths, 1) if self.widths else ()):
+            vectors, share = self.vectors[j], self.shares[j]
+            own = part if len(vectors) == vectors.shape[1] else part @ vectors.T
+            evidence.append(own / level[:, self.q + j, None] ** 2 + share.log())
+            belief = torch.softmax(evidence[-1], 1) - share
+            parts.append(belief if len(vectors) == vectors.shape[1] else belief @ vectors)
+        time = time_features(20 * sigma[:, 0].log(), TIME_WAVES, 100.0)
+        return torch.cat([*parts, time.expand(len(x), -1)], 1), evidence
+
+    def _parts(self, out: torch.Tensor, evidence: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The network's corrections of scores, and its log odds with the evidence's."""
         logits = out[:, self.q :].split(self.sizes, 1) if self.sizes else ()
         return out[:, : self.q], [part + own for part, own in zip(logits, evidence, strict=True)]
 
@@ -257,14 +292,6 @@ class Edm:
     def _spread(self, columns: torch.Tensor) -> torch.Tensor:
         """Values by coded column (n, c) as values by dimension (n, sum of widths)."""
         return columns.index_select(1, self.owner)
-
-
-def _vectors(size: int, column: int) -> torch.Tensor:
-    """A column's unit vectors (size, width): part of the model's form, the same in every fit."""
-    if size <= MOST_ONE_HOT:
-        return torch.eye(size)
-    draw = torch.randn(size, MOST_ONE_HOT, generator=torch.Generator().manual_seed(column))
-    return draw / draw.norm(dim=1, keepdim=True)
 
 
 def _draw(logits: torch.Tensor, u: torch.Tensor) -> torch.Tensor:

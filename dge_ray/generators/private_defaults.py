@@ -18,7 +18,8 @@ FEWEST, MOST = 64, 1024  # ... within these
 class PrivateWay:
     """A generator's private fit. settings: in place of its own defaults. unused: settings that then mean nothing.
 
-    Its `batch_size` and `epochs`, where given, say how many rows a step has on average and how often it sees a row.
+    Its `batch_size` and `epochs`, where given, say how many rows a step has on average and how often it sees a row;
+    `steps` how many there are.
     """
 
     settings: Mapping[str, Any]
@@ -33,6 +34,15 @@ WAYS = {
         clip=1.0,
         steps=600,
         unused=frozenset({"dropout", "weight_decay", "patience", "stop_on", "freeze", "budget_seconds"}),
+    ),
+    # Many draws and few steps: README.diffusion.md there.
+    "diffusion": PrivateWay(
+        settings={"bins": 64, "width": 128, "layers": 1, "batch_size": 2048, "lr": 0.01},
+        clip=1.0,
+        steps=150,
+        unused=frozenset(
+            {"formulation", "first", "last", "timesteps", "weight_decay", "ema", "patience", "budget_seconds"}
+        ),
     ),
 }
 
@@ -58,4 +68,5 @@ def private_steps(name: str, settings: Mapping[str, Any], n: int) -> tuple[float
     batch, epochs = getattr(read, "batch_size", None), getattr(read, "epochs", None)
     rows = min(n, batch or max(FEWEST, min(MOST, round(ROWS_A_BATCH * n))))
     rate = rows / n
-    return WAYS[name].clip, rate, max(1, round(epochs / rate)) if epochs else WAYS[name].steps
+    steps = getattr(read, "steps", None) or WAYS[name].steps
+    return WAYS[name].clip, rate, max(1, round(epochs / rate)) if epochs else steps

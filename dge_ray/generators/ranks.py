@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from dge_ray.generators.codes import Codes
-from dge_ray.generators.tokens import Bins, Discretiser, Values, fit_column
+from dge_ray.generators.tokens import Bins, ColumnTokens, Discretiser, Values, fit_column
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import Column
 
@@ -76,16 +76,26 @@ class MixedEncoder:
     @classmethod
     def fit(cls, columns: list[Column], values: Mapping[str, np.ndarray], *, bins: int) -> "MixedEncoder":
         """From encoded rows. `bins`: the most quantile bins of a measured column (cells within a bin are finer)."""
-        tokens, scales = {}, {}
+        tokens: dict[str, ColumnTokens] = {}
+        counts: dict[str, np.ndarray] = {}
         for column in columns:
-            found = fit_column(column, values[column.name], bins=bins)
-            tokens[column.name] = found
-            if isinstance(found, Codes):
+            found = tokens[column.name] = fit_column(column, values[column.name], bins=bins)
+            if not isinstance(found, Codes):
+                counts[column.name] = np.bincount(found.encode(values[column.name]), minlength=found.size)
+        return cls.of(Discretiser(tokens), counts)
+
+    @classmethod
+    def of(cls, discretiser: Discretiser, counts: Mapping[str, np.ndarray], *, few: int = 0) -> "MixedEncoder":
+        """From tokens, and each measured column's counts or shares by token (size,). `few`: of bins, so many tokens
+        are few values."""
+        scales = {}
+        for name, tokens in discretiser.columns.items():
+            if isinstance(tokens, Codes):
                 continue
-            counts = np.bincount(found.encode(values[column.name]), minlength=found.size)
-            if isinstance(found, Bins) or counts.max() <= MOSTLY * counts.sum():
-                scales[column.name] = RankScale.fit(by_value(found), counts)
-        return cls(Discretiser(tokens), scales)
+            many = isinstance(tokens, Bins) and tokens.size > few
+            if many or counts[name].max() <= MOSTLY * counts[name].sum():
+                scales[name] = RankScale.fit(by_value(tokens), counts[name])
+        return cls(discretiser, scales)
 
     def encode(
         self, values: Mapping[str, np.ndarray], rng: np.random.Generator, *, rows: int | None = None

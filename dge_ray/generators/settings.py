@@ -148,6 +148,9 @@ class DiffusionSettings(TrainedSettings):
     )
     batch_size: int | None = Field(None, ge=1, le=1_048_576, description="rows a step; none: 512 (edm), 4096 (tabddpm)")
     lr: float = Field(2e-3, ge=1e-8, le=1, description="the highest learning rate: one cycle (edm), linear (tabddpm)")
+    draws: int = Field(
+        8, ge=1, le=1024, description="private fits: draws of noise a row and step, whose gradients are cut as one"
+    )
     weight_decay: float | None = Field(None, ge=0, le=10, description="AdamW's; none: 0.001 (edm), 0 (tabddpm)")
     ema: bool | None = Field(
         None, description="sample from the weights' moving average; none: true (edm), false (tabddpm)"
