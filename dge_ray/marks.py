@@ -1,7 +1,7 @@
 """The mark that a table of synthetic rows carries, so that who trains on it again can know what it is.
 
-It stands in the schema metadata of a Parquet file, which other readers ignore. It is a note, not a seal: whoever rewrites
-the file can take it out.
+It stands in the schema metadata of a Parquet file, which other readers ignore. It is a note, not a seal: whoever
+rewrites the file can take it out.
 """
 
 import json
