@@ -143,7 +143,7 @@ def _use(about: About) -> str:
         '```python\nfrom pathlib import Path\n\nimport pandas as pd\n\nfolders = sorted(Path(".").glob("member=*"))\n'
         "members = [pd.read_parquet(folder, partitioning=None) for folder in folders]\n```\n\n"
         "```python\nimport duckdb\n\nmember = duckdb.sql(\n"
-        "    \"select * from read_parquet('member=000/*.parquet', hive_partitioning = false)\"\n).arrow()\n```\n\n"
+        "    \"select * from read_parquet('member=000/*.parquet', hive_partitioning = false)\"\n).df()\n```\n\n"
         '```python\nimport ray\n\nmember = ray.data.read_parquet("member=000", partitioning=None)\n```\n\n'
         f"```python\nfrom datasets import load_dataset\n\nfiles = {splits}\n"
         'members = load_dataset("parquet", data_files=files)\n```\n\n'
@@ -157,8 +157,8 @@ def _volume(about: About) -> str:
         return LEFT_OUT if not about.told else "The study has no reflection point: nobody looked for the best volume."
     n, own = about.facts.get("real_rows"), about.facts["rows_per_member"]
     text = (
-        f"Beyond the reflection point more rows a member do not help `{about.report.get('learner')}`: "
-        f"{number(point.get('volume'))} rows ({ratio_text(point.get('volume'), n)} the real ones; interval "
+        f"The reflection point, the volume at which `{about.report.get('learner')}` errs least on real validation "
+        f"rows, is {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)} the real ones; interval "
         f"{interval_text(point.get('interval'))}). Status `{point.get('status')}`: {meaning(about.report)}."
     )
     metric = label(str(about.report.get("metric")))

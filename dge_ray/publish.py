@@ -34,7 +34,7 @@ ALLOWED = ("identifiers", "copies")
 PART_ROWS = 65_536  # whatever the study's shards hold: their size tells the real rows' number to a factor of two
 COPIED = ("attacks", "estimates")  # files of the study, by name, that a bundle carries too
 FIGURES = ("error_by_volume", "error_by_members", "test_comparison", "subgroups", "calibration", "utility")
-READ_OFF = "publish: the real rows' number, the reflection point, utility, groups, attacks, estimates and figures"
+READ_OFF = "the real rows' number, the reflection point, utility, groups, attacks, estimates and figures"
 
 
 def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
@@ -64,12 +64,12 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
     check_claim(asked.out, facts)
     allowed, looked = _look(cut, asked, allow, told, say)  # before a row leaves the study
     claim(asked.out, facts)
-    mark = {"bundle": facts["bundle"], "generation": 1, "share": 0.0}
+    mark = {"bundle": facts["bundle"], **mark_of(asked.folder, told=told)}
     draw_members(cut, asked.out, members=asked.members, say=say, mark=mark)
     described = {
         **describe(asked, cut.volume),
         **real_facts(asked.folder, told=told),
-        **privacy_facts(_with_uncovered(ledger) if open_said else ledger),
+        **privacy_facts(ledger, READ_OFF if open_said else None),
         "licence": texts["licence"] or "not stated",
         "bundle": facts["bundle"],
         "allowed": allowed,
@@ -153,7 +153,7 @@ def _read_off(asked: Request, report: dict[str, Any]) -> dict[str, Any]:
 def _with_uncovered(ledger: dict[str, Any] | None) -> dict[str, Any] | None:
     if ledger is None:
         return None
-    entry = {"what": READ_OFF, "mechanism": "none", "status": "uncovered", "note": "told with uncovered=true"}
+    entry = {"what": f"publish: {READ_OFF}", "mechanism": "none", "status": "uncovered", "note": "told with uncovered=true"}
     return {**ledger, "entries": [*(ledger.get("entries") or []), entry]}
 
 
