@@ -3,10 +3,10 @@
 After Decruyenaere et al. 2024 (arXiv 2411.04216). A generator whose estimates converge slower than real rows' do biases
 every table drawn from it, and no factor on a standard error mends that. Here the bias is estimated, generator against
 real rows, and one column is shifted by it: for `mean(Y)` by a constant, for an `ols(Y ~ A + X)[A]` by a multiple of A -
-E[A | X]. Afterwards that estimate on the rows is as efficient as one on the real rows, so that intervals by sqrt(1 + k/n)
-hold for it. Other estimates that read the column change as well, and no better; columns with atoms (many zeros) lose
-them. Shifted values keep their column's bounds and precision: the shift is solved for with the bounds in place, and
-rounding goes up or down at random, right on average.
+E[A | X]. Afterwards that estimate on the rows is as efficient as one on the real rows, so that intervals by sqrt(1 +
+k/n) hold for it. Other estimates that read the column change as well, and no better; columns with atoms (many zeros)
+lose them. Shifted values keep their column's bounds and precision: the shift is solved for with the bounds in place,
+and rounding goes up or down at random, right on average.
 
 This is the publisher's side: it reads the real rows, and spends no privacy budget for it, so it has no place in a study
 with differential privacy.

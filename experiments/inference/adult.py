@@ -121,7 +121,9 @@ def main(arguments: list[str]) -> None:
     """Parse the table, key=value arguments and --json FILE; run what is missing, write."""
     options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     generator, file = options["generator"], Path(options["rows"])
-    runs, members, seed = (int(options.get(key, default)) for key, default in (("runs", 200), ("members", 5), ("seed", 0)))
+    runs, members, seed = (
+        int(options.get(key, default)) for key, default in (("runs", 200), ("members", 5), ("seed", 0))
+    )
     warnings.simplefilter("ignore")
     table = complete_cases(arguments[0])
     schema = infer_schema(table, target="income")
