@@ -144,9 +144,12 @@ def _rounded(values: np.ndarray, column: Column, rng: np.random.Generator) -> np
 
     Neighbours of the bounds need no care: bounds lie on the grid themselves.
     """
-    if column.kind is not Kind.INTEGER and column.decimals is None:
+    if column.kind is Kind.INTEGER:
+        grid = float(column.step)
+    elif column.decimals is not None:
+        grid = 10.0**-column.decimals
+    else:
         return values
-    grid = float(column.step) if column.kind is Kind.INTEGER else 10.0**-column.decimals
     scaled = values / grid
     near = np.rint(scaled)
     exact = np.abs(scaled - near) < 1e-6  # a value on the grid stays, whatever its last bits say

@@ -1,4 +1,4 @@
-"""`dge_ray.pool` against the formulas and statsmodels on bundles made of frames; which rule is chosen; what is refused."""
+"""`dge_ray.pool` against the formulas and statsmodels on bundles of frames; which rule is chosen; what is refused."""
 
 import json
 import warnings

@@ -1,4 +1,4 @@
-"""Loops of models fitted on their own rows: simple Gaussian loops, one of the package's copula, and the exact variances."""
+"""Models fitted on their own rows: simple Gaussian loops, one of the package's copula, and the exact variances."""
 
 import numpy as np
 import pyarrow as pa
@@ -97,7 +97,9 @@ def test_the_packages_copula_in_a_loop(kept: bool, rounds: int) -> None:
 def test_a_trend_is_the_weighted_line() -> None:
     found = trend([1, 2, 3], [0.01, 0.02, 0.03], [0.001, 0.001, 0.001])
     assert found.slope == pytest.approx(0.01)
-    assert found.interval == pytest.approx((0.01 - 1.96 * 0.001 / np.sqrt(2), 0.01 + 1.96 * 0.001 / np.sqrt(2)), rel=1e-3)
+    assert found.interval == pytest.approx(
+        (0.01 - 1.96 * 0.001 / np.sqrt(2), 0.01 + 1.96 * 0.001 / np.sqrt(2)), rel=1e-3
+    )
     assert found.direction == "rising"
     assert trend([1, 2], [0.02, 0.01], [0.001, 0.001]).direction == "falling"
     assert trend([1, 2], [0.02, 0.01], [0.1, 0.1]).direction == "undecided"

@@ -13,7 +13,7 @@ from dge_ray.stats.pooled import RULES, combine, mixture_excess, quantile
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "inference"))
 
-from combining import SETTINGS, mean_tables, regression_tables, simulate  # noqa: E402
+from combining import SETTINGS, mean_tables, regression_tables, simulate
 
 RUNS = 100_000
 # Normal mean, n = 200, from 20,000 runs: naive, corrected, T_s, T_p, T_f*, share T_f <= 0, T_f / true variance.
