@@ -182,7 +182,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     _check_learners(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        whole, target = _read(config)
+        whole, target = read_real(config)
         table, origin = _origin(config, whole, target)
         table, labels = take_split_column(table, config.split_column)
         schema = infer_schema(table, target=target, overrides=config.columns)
@@ -231,7 +231,8 @@ def _broken_by_real_rows(texts: Sequence[str], schema: TableSchema, train: pa.Ta
     return tuple(f"constraint '{text}': {share:.2%} of the real rows break it" for text, share in shares if share)
 
 
-def _read(config: StudyConfig) -> tuple[pa.Table, str]:
+def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
+    """The real table as it is now, without dropped columns and rows, and its target."""
     table = load_table(config.source)
     if config.drop:
         table = drop_columns(table, config.drop)
