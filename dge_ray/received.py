@@ -63,6 +63,14 @@ class Members:
         """Member k's rows as a pandas frame."""
         return to_pandas(self.table(k))
 
+    def more(self, name: str) -> Any:
+        """The content of a JSON file that a publisher may add to a bundle (estimates.json); None where it is not there.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        return _json(self._folder, name) if self._folder.exists(name) else None
+
 
 def load_members(path: str | Path, volume: int | None = None) -> Members:
     """The bundle at a local folder or a pyarrow filesystem URI; `volume`: only the first rows of each member.

@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "estimating": {*FOUNDATION, "table", "generators", "distributed"},
     "ensemble": {*FOUNDATION, "table", "generators", "downstream", "shards", "member", "estimating"},
     "laws": {*FOUNDATION, "table", "stats"},
+    "estimand_models": {*FOUNDATION, "table", "stats"},
+    "estimands": {*FOUNDATION, "table", "stats", "estimand_models"},
     "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }
 
