@@ -6,7 +6,7 @@ from typing import Any
 
 from dge_ray.table.schema import TableSchema
 from dge_ray.utility_page import MEANING, verdicts
-from dge_ray.words import METHODS, interval_text, label, meaning, number, ratio_text
+from dge_ray.words import METHODS, finite, interval_text, label, meaning, number, ratio_text
 
 FILE = "DATA_CARD.md"
 MOST_GROUPS = 12
@@ -158,8 +158,8 @@ def _volume(about: About) -> str:
     n, own = about.facts.get("real_rows"), about.facts["rows_per_member"]
     text = (
         f"The reflection point, the volume at which `{about.report.get('learner')}` errs least on real validation "
-        f"rows, is {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)} the real ones; interval "
-        f"{interval_text(point.get('interval'))}). Status `{point.get('status')}`: {meaning(about.report)}."
+        f"rows, is {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)} the real ones; "
+        f"interval {interval_text(point.get('interval'))}). Status `{point.get('status')}`: {meaning(about.report)}."
     )
     metric = label(str(about.report.get("metric")))
     text += f" There the {metric} on real test rows is {number(point.get('risk'))} "
@@ -188,7 +188,8 @@ def _groups(about: About) -> str:
     found = about.report.get("subgroups") or []
     if not found:
         return LEFT_OUT if not about.told else "No groups of few rows were found, or none were looked for."
-    worse = [row for row in found if (row.get("differences") or {}).get("real", [0, 0, 0])[1] > 0]
+    lows = [((row.get("differences") or {}).get("real") or [None, None])[1] for row in found]
+    worse = [row for row, low in zip(found, lows, strict=True) if finite(low) and low > 0]
     text = (
         "Generators know groups of few rows least. Take care with what you say of these (share of the real test rows): "
     )

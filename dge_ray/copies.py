@@ -6,8 +6,8 @@ independent, with the shares that their values have among the real rows, one suc
 100 publications of this size. With M synthetic rows and U real rows that occur once, that is M U s_1 s_2 ... < 0.01,
 where s_j is the share of the row's value in column j: its count over n, and for a value that occurs once Good and
 Turing's 2 (N_2 + 1) / (N_1 n), at most 1/n, with N_r values that occur r times: a continuous column's value hardly
-comes up again. Columns do depend on each other, so chance does better than that, and the rule errs on the careful side. It
-sees nothing in a table with one continuous column alone, where one value is all that a row is.
+comes up again. Columns do depend on each other, so chance does better than that, and the rule errs on the careful side.
+It sees nothing in a table with one continuous column alone, where one value is all that a row is.
 
 Memory: 8 bytes a real row, and one column or one part at a time.
 """

@@ -42,7 +42,7 @@ def read_ledger(folder: Folder) -> dict[str, Any] | None:
 
 
 def privacy_facts(ledger: Mapping[str, Any] | None, uncovered: str | None = None) -> dict[str, Any]:
-    """bundle.json's statement, and the numbers behind it where there are some. `uncovered`: what it tells beyond them."""
+    """bundle.json's statement, and the numbers behind it where there are some. `uncovered`: what is told beyond."""
     if ledger is None:
         return {"privacy": NO_GUARANTEE}
     spent = ledger.get("spent")

@@ -28,6 +28,7 @@ from dge_ray.disclosure import (
 from dge_ray.distributed.sampling import Cut, draw_members, part_file
 from dge_ray.errors import InputError, nearest
 from dge_ray.figures_members import members_by_column
+from dge_ray.lineage import mark_of
 
 KEYS = ["out", "volume", "members", "storage", "allow", "licence", "description", "uncovered"]
 ALLOWED = ("identifiers", "copies")
@@ -64,7 +65,7 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
     check_claim(asked.out, facts)
     allowed, looked = _look(cut, asked, allow, told, say)  # before a row leaves the study
     claim(asked.out, facts)
-    mark = {"bundle": facts["bundle"], **mark_of(asked.folder, told=told)}
+    mark = {"bundle": facts["bundle"], **_told(mark_of(asked.folder), told)}
     draw_members(cut, asked.out, members=asked.members, say=say, mark=mark)
     described = {
         **describe(asked, cut.volume),
@@ -125,10 +126,11 @@ def _look(cut: Cut, asked: Request, allow: set[str], told: bool, say: Any) -> tu
             "not looking for copies of real rows",
         ], f"Nobody looked for copies of real rows: {looked.why}."
     found = looked.copies
+    if not told:
+        allowed += ["copies of rare real rows, if there are any"] if "copies" in allow else []
+        return allowed, "Copies of rare real rows were looked for before a row left the study; counts are not told."
     if found.rare:
         allowed.append("copies of rare real rows")
-    if not told:
-        return allowed, "Copies of rare real rows were looked for before a row left the study; counts are not told."
     rows = f"Of the {asked.members * cut.volume:,} rows {found.alone:,} equal a real row that occurs once"
     return allowed, f"{rows}, and {found.rare:,} one that is rare, so that chance would hardly bring it up."
 
@@ -150,10 +152,20 @@ def _read_off(asked: Request, report: dict[str, Any]) -> dict[str, Any]:
     return scrubbed({"report": report, **found}, [place for place in places if set(place) & set("/\\")])
 
 
+def _told(mark: dict[str, Any], told: bool) -> dict[str, Any]:
+    """The mark; without utilities, which are of real rows, where those are not told of."""
+    return mark if told else {**mark, "history": [{**entry, "utility": None} for entry in mark["history"]]}
+
+
 def _with_uncovered(ledger: dict[str, Any] | None) -> dict[str, Any] | None:
     if ledger is None:
         return None
-    entry = {"what": f"publish: {READ_OFF}", "mechanism": "none", "status": "uncovered", "note": "told with uncovered=true"}
+    entry = {
+        "what": f"publish: {READ_OFF}",
+        "mechanism": "none",
+        "status": "uncovered",
+        "note": "told with uncovered=true",
+    }
     return {**ledger, "entries": [*(ledger.get("entries") or []), entry]}
 
 

@@ -1,4 +1,4 @@
-"""`dge-ray verify`: a whole bundle is clean, every change that leaves the checksums alone is caught, some others too."""
+"""`dge-ray verify`: a whole bundle is clean, every change that leaves checksums alone is caught, some others too."""
 
 import json
 import os
