@@ -3,7 +3,6 @@ privacy ledger, every number that was read off them outside it."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -74,16 +73,10 @@ def check_identifiers(schema: TableSchema, rows: int, allowed: bool) -> list[str
     return found
 
 
-@dataclass(frozen=True)
-class Looked:
-    """What a look for copies of real rows found; `copies`: None where the real table is not to be had."""
-
-    copies: Copies | None
-    why: str = ""
-
-
-def check_copies(cut: Cut, members: int, real: RealRows | str, allowed: bool, say: Callable[[str], None]) -> Looked:
-    """Look for copies of real rows among the members' rows, before one of them leaves the study.
+def check_copies(
+    cut: Cut, members: int, real: RealRows | str, allowed: bool, say: Callable[[str], None]
+) -> Copies | None:
+    """Copies of real rows among the members' rows, looked for before one of them leaves the study; None: not looked.
 
     Rows that the study does not hold are drawn for this, and once more when they are written.
 
@@ -96,7 +89,7 @@ def check_copies(cut: Cut, members: int, real: RealRows | str, allowed: bool, sa
     if isinstance(real, str):
         if allowed:
             say(f"copies of real rows were not looked for: {real}")
-            return Looked(None, real)
+            return None
         takes = "the real table, to look for copies of its rows; allow=copies publishes unseen"
         raise InputError("source", f"{real}, so nobody can see whether rows are copies of rare real ones", takes)
     times = np.zeros(len(real.once), np.int64)
@@ -111,7 +104,7 @@ def check_copies(cut: Cut, members: int, real: RealRows | str, allowed: bool, sa
             "drop=[NAME] makes rows less telling; allow=copies publishes them"
         )
         raise InputError("study", got, takes)
-    return Looked(copies)
+    return copies
 
 
 def real_rows(cut: Cut, config: StudyConfig) -> RealRows | str:

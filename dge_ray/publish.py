@@ -118,14 +118,11 @@ def _look(cut: Cut, asked: Request, allow: set[str], told: bool, say: Any) -> tu
     real = real_rows(cut, asked.config)
     count = real.count if isinstance(real, RealRows) else asked.folder.read_json("members/000/member.json")["rows"]
     names = check_identifiers(asked.spec.schema, count, "identifiers" in allow)
-    looked = check_copies(cut, asked.members, real, "copies" in allow, say)
+    found = check_copies(cut, asked.members, real, "copies" in allow, say)
     allowed = [f"identifier-like columns ({', '.join(names)})"] if names else []
-    if looked.copies is None:
-        return [
-            *allowed,
-            "not looking for copies of real rows",
-        ], f"Nobody looked for copies of real rows: {looked.why}."
-    found = looked.copies
+    if found is None:
+        allowed.append("not looking for copies of real rows")
+        return allowed, "Nobody looked for copies of real rows: the real table was not to be had."
     if not told:
         allowed += ["copies of rare real rows, if there are any"] if "copies" in allow else []
         return allowed, "Copies of rare real rows were looked for before a row left the study; counts are not told."
