@@ -63,12 +63,8 @@ def check_identifiers(schema: TableSchema, rows: int, allowed: bool) -> list[str
     found += [c.name for c in schema.columns if c.kind is Kind.CATEGORICAL and len(c.categories) >= least]
     if found and not allowed:
         names = ", ".join(f"'{name}'" for name in found)
-        got = (
-            "values that nearly all differ: an identifier tells who a row is, and schema.json lists a category's values"
-        )
-        takes = (
-            f"a study without {'it' if len(found) == 1 else 'them'} (drop=[{','.join(found)}]), or allow=identifiers"
-        )
+        got = "values that nearly all differ: identifiers tell who a row is, and schema.json lists categories"
+        takes = f"a study without (drop=[{','.join(found)}]), or allow=identifiers"
         raise InputError(f"column{'s' * (len(found) > 1)} {names}", got, takes)
     return found
 

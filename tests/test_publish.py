@@ -358,6 +358,18 @@ def test_hugging_face_reads_it_as_the_card_says(bundle: Path, tmp_path: Path, mo
 
 
 @pytest.mark.slow
+def test_rows_that_the_study_does_not_hold_are_drawn_and_looked_at(study: Path, tmp_path: Path) -> None:
+    held = len(list((study / "shards" / "member=000").iterdir()))
+    copying = _with_table(study, tmp_path, _copied)
+    with pytest.raises(InputError, match=r"2 of [\d,]+ synthetic rows that are exact copies"):
+        _publish(copying, tmp_path / "out", volume=512 * (held + 1), members=2)
+    out = tmp_path / "whole"
+    _publish(study, out, volume=512 * (held + 1), members=2)
+    assert load_members(out).table(1).num_rows == 512 * (held + 1)
+    assert verify(str(out), {"real": "breast_cancer"}, lambda _: None)["clean"]
+
+
+@pytest.mark.slow
 def test_ray_data_reads_it_as_the_card_says(bundle: Path) -> None:
     from dge_ray.distributed.session import ray_session
 

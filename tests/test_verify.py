@@ -225,6 +225,15 @@ def test_checksums_are_those_that_coreutils_writes(tmp_path: Path) -> None:
     assert ours == theirs and from_text(ours)[1] == []
 
 
+def test_a_hostile_bundle_costs_nothing(bundle: Path) -> None:
+    facts = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "bundle.json").write_text(json.dumps({**facts, "members": 10**9}))
+    assert any("member=002: got not there" in fault for fault in _faults(bundle))
+    (bundle / "bundle.json").write_text(json.dumps(facts))
+    (bundle / "croissant.json").write_text("[" * 10**5)
+    assert any("croissant.json: got damaged" in fault for fault in _faults(bundle))
+
+
 def test_no_bundle() -> None:
     with pytest.raises(InputError, match=r"^bundle: got .*without bundle.json"):
         verify(str(Path(sys.prefix) / "nowhere"), {}, print)
