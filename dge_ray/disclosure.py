@@ -2,7 +2,7 @@
 privacy ledger, every number that was read off them outside it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,40 +15,31 @@ from dge_ray.errors import InputError
 from dge_ray.folder import IDENTITY
 from dge_ray.masking import mask
 from dge_ray.prepare import prepare
+from dge_ray.privacy.ledger import FILE as LEDGER
+from dge_ray.privacy.ledger import privacy_statement, read_ledger
 from dge_ray.storage import Folder
 from dge_ray.table.infer import MIN_IDENTIFIER_ROWS
 from dge_ray.table.schema import Kind, TableSchema
-from dge_ray.words import number
 
-LEDGER = "privacy/ledger.json"
 IDENTIFIER_SHARE = 0.5  # of the rows, in distinct values: then a value is that of fewer than two rows on the average
-NO_GUARANTEE = "no formal privacy guarantee: the generators were fitted on the real rows without added noise"
 
 
-def read_ledger(folder: Folder) -> dict[str, Any] | None:
-    """A study's privacy ledger, or a bundle's; None where there is none.
+def study_ledger(folder: Folder) -> dict[str, Any] | None:
+    """A study's privacy ledger; None where there is none.
 
     Raises:
         InputError: it is damaged: it must not be taken for none.
     """
-    if not folder.exists(LEDGER):
-        return None
-    ledger = folder.read_json(LEDGER)
-    numbers = [ledger.get(name) for name in ("epsilon", "delta")] if isinstance(ledger, dict) else [None]
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
-        raise InputError(str(folder / LEDGER), "a damaged file", "the study's privacy ledger, with epsilon and delta")
-    return ledger
+    return read_ledger(folder) if folder.exists(LEDGER) else None
 
 
-def privacy_facts(ledger: Mapping[str, Any] | None, uncovered: str | None = None) -> dict[str, Any]:
+def privacy_facts(folder: Folder, uncovered: str | None = None) -> dict[str, Any]:
     """bundle.json's statement, and the numbers behind it where there are some. `uncovered`: what is told beyond."""
+    ledger, text = study_ledger(folder), privacy_statement(folder)
     if ledger is None:
-        return {"privacy": NO_GUARANTEE}
-    spent = ledger.get("spent")
-    epsilon = spent if isinstance(spent, int | float) else ledger["epsilon"]
-    text = f"differentially private: epsilon {number(epsilon)}, delta {ledger['delta']:.2g}; {ledger.get('adjacency')}"
+        return {"privacy": text}
     text += f"; not covered: {uncovered}" if uncovered else ""
-    numbers = {"epsilon": epsilon, "delta": ledger["delta"], "adjacency": ledger.get("adjacency")}
+    numbers = {"epsilon": ledger["spent"], "delta": ledger["delta"], "adjacency": ledger.get("adjacency")}
     return {"privacy": text, "differential_privacy": numbers}
 
 

@@ -17,18 +17,18 @@ from dge_ray.copies import RealRows
 from dge_ray.croissant import FILE as CROISSANT
 from dge_ray.croissant import croissant
 from dge_ray.disclosure import (
-    LEDGER,
     check_copies,
     check_identifiers,
     privacy_facts,
-    read_ledger,
     real_rows,
     scrubbed,
+    study_ledger,
 )
 from dge_ray.distributed.sampling import Cut, draw_members, part_file
 from dge_ray.errors import InputError, nearest
 from dge_ray.figures_members import members_by_column
 from dge_ray.lineage import mark_of
+from dge_ray.privacy.ledger import FILE as LEDGER
 
 KEYS = ["out", "volume", "members", "storage", "allow", "licence", "description", "uncovered"]
 ALLOWED = ("identifiers", "copies")
@@ -50,7 +50,7 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
             identifiers or copies of rare real rows that `allow` does not name, or no real table to look for copies in.
     """
     asked, allow = read_request(study, options, KEYS), _allowed(options)
-    ledger, report = read_ledger(asked.folder), read_report(asked.folder)
+    ledger, report = study_ledger(asked.folder), read_report(asked.folder)
     open_said = _flag(options, "uncovered")
     told = ledger is None or open_said
     cut = _cut(asked, _volume(asked, options, report, told, say))
@@ -70,7 +70,7 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
     described = {
         **describe(asked, cut.volume),
         **real_facts(asked.folder, told=told),
-        **privacy_facts(ledger, READ_OFF if open_said else None),
+        **privacy_facts(asked.folder, READ_OFF if open_said else None),
         "licence": texts["licence"] or "not stated",
         "bundle": facts["bundle"],
         "allowed": allowed,
