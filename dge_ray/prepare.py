@@ -17,6 +17,7 @@ from dge_ray.generators.base import check_generator
 from dge_ray.generators.checkpoint import check_columns
 from dge_ray.generators.checks import check_text
 from dge_ray.generators.constraints import read_constraints
+from dge_ray.lineage import Lineage, Origin, lineage_of, read_origin
 from dge_ray.predictions import Job, baseline_jobs, learner_label
 from dge_ray.privacy.key import keyed_digest, new_key, read_key
 from dge_ray.private_study import private_config, public_schema, with_stopping
@@ -37,6 +38,7 @@ from dge_ray.table import (
     take_split_column,
     target_vector,
 )
+from dge_ray.table.arrow_types import plain
 from dge_ray.table.public import conform
 
 FEWEST_ROWS = 2  # of a volume: a learner needs more than one row
@@ -54,6 +56,7 @@ class Prepared:
     volumes: tuple[int, ...]
     shard_rows: int
     warnings: tuple[str, ...]
+    lineage: Lineage | None = None  # None: no row is known to be synthetic
     key: int | None = field(default=None, repr=False)  # a private study's secret
 
     @property
@@ -186,8 +189,9 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     _check_learners(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        whole, target = _read(config)
-        table, labels = take_split_column(whole, config.split_column)
+        whole, target = read_real(config)
+        table, origin = _origin(config, whole, target)
+        table, labels = take_split_column(table, config.split_column)
         if config.private:
             schema = public_schema(config, table.schema, target)
             table = conform(table, schema)
@@ -214,6 +218,8 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     parts = split.tables(table)
     if not config.private:  # a count of real rows
         notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
+    lineage = None if origin is None else lineage_of(origin, dict(split.parts()))
+    notes += () if lineage is None else tuple(lineage.notes())
     for note in notes:
         say(f"warning: {note}")
     base = parts["raw" if "raw" in parts else "train"].num_rows
@@ -231,6 +237,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         volumes=volumes,
         shard_rows=config.shard_rows or default_shard_rows(parts["train"].num_rows),
         warnings=notes,
+        lineage=lineage,
         key=key,
     )
     _check_size(prepared)
@@ -244,7 +251,8 @@ def _broken_by_real_rows(texts: Sequence[str], schema: TableSchema, train: pa.Ta
     return tuple(f"constraint '{text}': {share:.2%} of the real rows break it" for text, share in shares if share)
 
 
-def _read(config: StudyConfig) -> tuple[pa.Table, str]:
+def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
+    """The real table as it is now, without dropped columns and rows, and its target."""
     table = load_table(config.source)
     if config.drop:
         table = drop_columns(table, config.drop)
@@ -256,6 +264,18 @@ def _read(config: StudyConfig) -> tuple[pa.Table, str]:
     if config.drop_missing_target:
         table = drop_missing_target(table, target)
     return table, target
+
+
+def _origin(config: StudyConfig, whole: pa.Table, target: str) -> tuple[pa.Table, Origin | None]:
+    """The table without its synthetic column, and which of its rows are synthetic."""
+    if config.synthetic_column is not None and config.synthetic_column in (target, config.split_column):
+        got = f"{config.synthetic_column!r}, the {'target' if config.synthetic_column == target else 'split column'}"
+        raise InputError("synthetic_column", got, "another column")
+    table, origin = read_origin(config.source, whole, config.synthetic_column)
+    if origin is not None and len(origin.synthetic) > table.num_rows:  # files hold rows that drop_missing_target took
+        kept = plain(load_table(config.source)[target]).is_valid().to_numpy()
+        origin = replace(origin, synthetic=origin.synthetic[kept])
+    return table, origin
 
 
 def _check_groups(config: StudyConfig) -> None:

@@ -23,6 +23,9 @@ MAY_IMPORT = {
     "estimating": {*FOUNDATION, "table", "generators", "distributed"},
     "ensemble": {*FOUNDATION, "table", "generators", "downstream", "shards", "member", "estimating"},
     "laws": {*FOUNDATION, "table", "stats"},
+    "estimand_models": {*FOUNDATION, "table", "stats"},
+    "estimands": {*FOUNDATION, "table", "stats", "estimand_models"},
+    "marks": {*FOUNDATION},
     "privacy": {*FOUNDATION, "storage", "privacy"},
     "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }
