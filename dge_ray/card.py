@@ -6,7 +6,7 @@ from typing import Any
 
 from dge_ray.table.schema import TableSchema
 from dge_ray.utility_page import MEANING, verdicts
-from dge_ray.words import METHODS, interval_text, label, meaning, number, ratio_text
+from dge_ray.words import METHODS, finite, interval_text, label, meaning, number, ratio_text
 
 FILE = "DATA_CARD.md"
 MOST_GROUPS = 12
@@ -150,7 +150,7 @@ def _use(about: About) -> str:
         '```python\nfrom pathlib import Path\n\nimport pandas as pd\n\nfolders = sorted(Path(".").glob("member=*"))\n'
         "members = [pd.read_parquet(folder, partitioning=None) for folder in folders]\n```\n\n"
         "```python\nimport duckdb\n\nmember = duckdb.sql(\n"
-        "    \"select * from read_parquet('member=000/*.parquet', hive_partitioning = false)\"\n).arrow()\n```\n\n"
+        "    \"select * from read_parquet('member=000/*.parquet', hive_partitioning = false)\"\n).df()\n```\n\n"
         '```python\nimport ray\n\nmember = ray.data.read_parquet("member=000", partitioning=None)\n```\n\n'
         f"```python\nfrom datasets import load_dataset\n\nfiles = {splits}\n"
         'members = load_dataset("parquet", data_files=files)\n```\n\n'
@@ -164,9 +164,9 @@ def _volume(about: About) -> str:
         return LEFT_OUT if not about.told else "The study has no reflection point: nobody looked for the best volume."
     n, own = about.facts.get("real_rows"), about.facts["rows_per_member"]
     text = (
-        f"Beyond the reflection point more rows a member do not help `{about.report.get('learner')}`: "
-        f"{number(point.get('volume'))} rows ({ratio_text(point.get('volume'), n)} the real ones; interval "
-        f"{interval_text(point.get('interval'))}). Status `{point.get('status')}`: {meaning(about.report)}."
+        f"The reflection point, the volume at which `{about.report.get('learner')}` errs least on real validation "
+        f"rows, is {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)} the real ones; "
+        f"interval {interval_text(point.get('interval'))}). Status `{point.get('status')}`: {meaning(about.report)}."
     )
     metric = label(str(about.report.get("metric")))
     text += f" There the {metric} on real test rows is {number(point.get('risk'))} "
@@ -195,7 +195,8 @@ def _groups(about: About) -> str:
     found = about.report.get("subgroups") or []
     if not found:
         return LEFT_OUT if not about.told else "No groups of few rows were found, or none were looked for."
-    worse = [row for row in found if (row.get("differences") or {}).get("real", [0, 0, 0])[1] > 0]
+    lows = [((row.get("differences") or {}).get("real") or [None, None])[1] for row in found]
+    worse = [row for row, low in zip(found, lows, strict=True) if finite(low) and low > 0]
     text = (
         "Generators know groups of few rows least. Take care with what you say of these (share of the real test rows): "
     )

@@ -11,6 +11,10 @@ from dge_ray.style import STYLE
 from dge_ray.words import number
 
 FILE = "index.html"
+MEMBERS_CAPTION = (
+    "Members by column, from their synthetic rows alone: a colour a member; the shares of the commonest categories, or a "
+    "number's quantiles (0.5 is the median)."
+)
 
 
 def page(about: About, figures: Mapping[str, bytes]) -> str:
@@ -31,7 +35,7 @@ def page(about: About, figures: Mapping[str, bytes]) -> str:
         f"<p class='verdict'>{escape(about.description)}</p>",
         pairs_part(rows),
         *(f"<h2>{escape(title)}</h2>{to_html(text)}" for title, text in sections(about).items()),
-        "<h2>Figures</h2>",
+        f"<h2>Figures</h2><p class='soft'>{escape(MEMBERS_CAPTION)}</p>",
         *(figure_part(name, png) for name, png in figures.items()),
     ]
     return (

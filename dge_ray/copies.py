@@ -4,9 +4,10 @@ On a table of few discrete columns copies are unavoidable and harmless: everybod
 real row is **rare** if no other real row equals it, and if its copy could hardly be chance: were the columns
 independent, with the shares that their values have among the real rows, one such row would come up in fewer than 1 of
 100 publications of this size. With M synthetic rows and U real rows that occur once, that is M U s_1 s_2 ... < 0.01,
-where s_j is the share of the row's value in column j. Columns do depend on each other, so chance does better than that
-and the rule errs on the careful side: of 24,421 real Adult rows without their weight column, 1,529 equal one of the
-other 24,421, and 15 of them one that this calls rare.
+where s_j is the share of the row's value in column j: its count over n, and for a value that occurs once Good and
+Turing's 2 (N_2 + 1) / (N_1 n), at most 1/n, with N_r values that occur r times: a continuous column's value hardly
+comes up again. Columns do depend on each other, so chance does better than that, and the rule errs on the careful side.
+It sees nothing in a table with one continuous column alone, where one value is all that a row is.
 
 Memory: 8 bytes a real row, and one column or one part at a time.
 """
@@ -52,8 +53,14 @@ class RealRows:
         for column in self._schema.modelled:
             cells = cell_hashes(self._table, self._schema, column.name)
             _, codes, counts = np.unique(cells, return_inverse=True, return_counts=True)
-            chance += np.log(counts[codes[at]] / len(cells))
+            chance += np.log(_shares(counts)[codes[at]])
         return Copies(int(times.sum()), int(times[hit][chance < np.log(MOST_BY_CHANCE)].sum()))
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    """How likely a fresh row is to have each value, from how often the real rows have it, at least once each."""
+    once, twice = np.sum(counts == 1), np.sum(counts == 2)
+    return np.where(counts == 1, min(1.0, 2 * (twice + 1) / max(once, 1)), counts) / counts.sum()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from dge_ray.config import StudyConfig
 from dge_ray.copies import Copies, Matches, RealRows
@@ -14,9 +15,8 @@ from dge_ray.distributed.sampling import Cut, all_parts, over_parts
 from dge_ray.errors import InputError
 from dge_ray.folder import IDENTITY
 from dge_ray.masking import mask
-from dge_ray.prepare import read_real
+from dge_ray.prepare import prepare
 from dge_ray.storage import Folder
-from dge_ray.table import data_digest, take_split_column
 from dge_ray.table.infer import MIN_IDENTIFIER_ROWS
 from dge_ray.table.schema import Kind, TableSchema
 from dge_ray.words import number
@@ -41,22 +41,16 @@ def read_ledger(folder: Folder) -> dict[str, Any] | None:
     return ledger
 
 
-def privacy_facts(ledger: Mapping[str, Any] | None) -> dict[str, Any]:
-    """bundle.json's statement, and the numbers behind it where there are some."""
+def privacy_facts(ledger: Mapping[str, Any] | None, uncovered: str | None = None) -> dict[str, Any]:
+    """bundle.json's statement, and the numbers behind it where there are some. `uncovered`: what is told beyond."""
     if ledger is None:
         return {"privacy": NO_GUARANTEE}
     spent = ledger.get("spent")
     epsilon = spent if isinstance(spent, int | float) else ledger["epsilon"]
-    left = uncovered(ledger)
     text = f"differentially private: epsilon {number(epsilon)}, delta {ledger['delta']:.2g}; {ledger.get('adjacency')}"
-    text += f"; not covered: {', '.join(left)}" if left else ""
+    text += f"; not covered: {uncovered}" if uncovered else ""
     numbers = {"epsilon": epsilon, "delta": ledger["delta"], "adjacency": ledger.get("adjacency")}
     return {"privacy": text, "differential_privacy": numbers}
-
-
-def uncovered(ledger: Mapping[str, Any]) -> list[str]:
-    """What touched real rows and is in no epsilon, as the ledger says."""
-    return [str(one.get("what")) for one in ledger.get("entries") or [] if one.get("status") == "uncovered"]
 
 
 def check_identifiers(schema: TableSchema, rows: int, allowed: bool) -> list[str]:
@@ -123,13 +117,12 @@ def check_copies(cut: Cut, members: int, real: RealRows | str, allowed: bool, sa
 def real_rows(cut: Cut, config: StudyConfig) -> RealRows | str:
     """The study's real table, or why it is not to be had."""
     try:
-        whole, _ = read_real(config)
-        table, _ = take_split_column(whole, config.split_column)
+        prepared = prepare(config)
     except InputError as error:
         return f"the real table cannot be read ({mask(error.got)})"
-    if data_digest(whole) != cut.spec.folder.read_json(IDENTITY).get("data"):
+    if prepared.identity() != cut.spec.folder.read_json(IDENTITY):
         return "the real table is not the one that the study was made from any more"
-    return RealRows(table, cut.spec.schema)
+    return RealRows(pa.concat_tables(prepared.parts.values()), cut.spec.schema)
 
 
 def scrubbed(value: Any, places: list[str]) -> Any:

@@ -38,7 +38,7 @@ ALLOWED = ("identifiers", "copies")
 PART_ROWS = 65_536  # whatever the study's shards hold: their size tells the real rows' number to a factor of two
 COPIED = ("attacks", "estimates")  # files of the study, by name, that a bundle carries too
 FIGURES = ("error_by_volume", "error_by_members", "test_comparison", "subgroups", "calibration", "utility")
-READ_OFF = "publish: the real rows' number, the reflection point, utility, groups, attacks, estimates and figures"
+READ_OFF = "the real rows' number, the reflection point, utility, groups, attacks, estimates and figures"
 
 
 def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
     described = {
         **describe(asked, cut.volume),
         **real_facts(asked.folder, told=told),
-        **privacy_facts(_with_uncovered(ledger) if open_said else ledger),
+        **privacy_facts(ledger, READ_OFF if open_said else None),
         "licence": texts["licence"] or "not stated",
         "bundle": facts["bundle"],
         "allowed": allowed,
@@ -135,10 +135,11 @@ def _look(cut: Cut, asked: Request, allow: set[str], told: bool, say: Any) -> tu
             "not looking for copies of real rows",
         ], f"Nobody looked for copies of real rows: {looked.why}."
     found = looked.copies
+    if not told:
+        allowed += ["copies of rare real rows, if there are any"] if "copies" in allow else []
+        return allowed, "Copies of rare real rows were looked for before a row left the study; counts are not told."
     if found.rare:
         allowed.append("copies of rare real rows")
-    if not told:
-        return allowed, "Copies of rare real rows were looked for before a row left the study; counts are not told."
     rows = f"Of the {asked.members * cut.volume:,} rows {found.alone:,} equal a real row that occurs once"
     return allowed, f"{rows}, and {found.rare:,} one that is rare, so that chance would hardly bring it up."
 
@@ -164,7 +165,12 @@ def _read_off(asked: Request, report: dict[str, Any]) -> dict[str, Any]:
 def _with_uncovered(ledger: dict[str, Any] | None) -> dict[str, Any] | None:
     if ledger is None:
         return None
-    entry = {"what": READ_OFF, "mechanism": "none", "status": "uncovered", "note": "told with uncovered=true"}
+    entry = {
+        "what": f"publish: {READ_OFF}",
+        "mechanism": "none",
+        "status": "uncovered",
+        "note": "told with uncovered=true",
+    }
     return {**ledger, "entries": [*(ledger.get("entries") or []), entry]}
 
 

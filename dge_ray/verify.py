@@ -109,7 +109,7 @@ def _metadata(folder: Folder, sums: Mapping[str, str], notes: list[str]) -> list
         if not isinstance(document, dict) or any(document.get(name) != value for name, value in own.items()):
             return [
                 *faults,
-                f"{CROISSANT}: got other files or columns than the bundle's; takes these and their digests",
+                f"{CROISSANT}: got other files or columns than the bundle's; takes these and digests",
             ]
     except (InputError, OSError, ValueError, KeyError, TypeError):
         return faults if faults else [f"{CROISSANT}: got damaged, or what it describes is"]

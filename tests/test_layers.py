@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "laws": {*FOUNDATION, "table", "stats"},
     "estimand_models": {*FOUNDATION, "table", "stats"},
     "estimands": {*FOUNDATION, "table", "stats", "estimand_models"},
+    "marks": {*FOUNDATION},
     "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }
 
