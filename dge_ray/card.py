@@ -107,6 +107,13 @@ def _provenance(about: About) -> str:
     lines.append(f"Generator: {' and '.join(fitted)}, fitted {rows}; each member is fitted anew.")
     if about.constraints:
         lines.append(f"Rows that break these rules were drawn anew: {'; '.join(about.constraints)}.")
+    if facts.get("debiased"):
+        names = ", ".join(f"`{name}`" for name in facts["debiased"])
+        lines.append(f"Rows were debiased for {names}: intervals of these by sqrt(1 + k/n) hold, of others need not.")
+    if about.report.get("synthetic_input"):
+        before = about.report["synthetic_input"]
+        share = f"{before['share']:.0%} of the rows that the generators were fitted on were synthetic"
+        lines.append(f"{share}: this is generation {before['generation']}, if what they carried of it is right.")
     if about.allowed:
         lines.append(f"The publisher allowed what is refused otherwise: {', '.join(about.allowed)}.")
     return "\n\n".join(lines)

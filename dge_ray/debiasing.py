@@ -75,8 +75,10 @@ def learn_shifts(estimands: Estimands, real: pa.Table, draws: pa.Table) -> tuple
     return tuple(shifts)
 
 
-def debiased(table: pa.Table, shifts: Sequence[Shift], schema: TableSchema, *, seed: int, member: int) -> pa.Table:
-    """A member's rows with the shifts in them, of the same schema; the other columns are as they were."""
+def debiased(
+    table: pa.Table, shifts: Sequence[Shift], schema: TableSchema, *, seed: int, member: int, part: int = 0
+) -> pa.Table:
+    """A part of a member's rows with the shifts in them, of the same schema; the other columns are as they were."""
     codec = TableCodec(schema)
     read = dict.fromkeys(c for s in shifts for c in (s.column, *(t.column for t in (s.exposure, *s.given) if t)))
     values = codec.encode(table, list(read))
@@ -84,7 +86,7 @@ def debiased(table: pa.Table, shifts: Sequence[Shift], schema: TableSchema, *, s
         values[shift.column] = _shifted(shift, values, schema[shift.column])
     for name in dict.fromkeys(shift.column for shift in shifts):
         place = schema.names.index(name)
-        rng = numpy_generator(seed, Purpose.POOL, member=member, index=place)
+        rng = numpy_generator(seed, Purpose.POOL, member=member, index=1 + part * len(schema.columns) + place)
         rounded = _rounded(values[name], schema[name], rng)
         alone = TableCodec(replace(schema, columns=(schema[name],), target=None, task=None))
         table = table.set_column(place, table.schema.field(place), alone.decode({name: rounded}, seed=seed).column(0))

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.config import StudyConfig
 from dge_ray.errors import InputError
 from dge_ray.marks import read_mark
 from dge_ray.stats.loops import trend
 from dge_ray.storage import Folder
 from dge_ray.table.arrow_types import plain
-from dge_ray.table.load import parquet_files
+from dge_ray.table.load import load_table, parquet_files
 from dge_ray.table.source import check_column_name
 
 ENOUGH_REAL = 2 / 3
@@ -89,23 +90,29 @@ class Lineage:
         return notes
 
 
-def read_origin(source: str, table: pa.Table, column: str | None) -> tuple[pa.Table, Origin | None]:
-    """The table without `column`, and which of its rows are synthetic: those where it is true, else those of marked
-    files. None where there are none. `table`: as `load_table(source)` gives it, row by row.
+def read_origin(config: StudyConfig, table: pa.Table, target: str) -> tuple[pa.Table, Origin | None]:
+    """The table without its synthetic column, and which of its rows are synthetic: those where that column is true, or
+    else those of marked files. None where there are none. `table`: what was read from the study's source.
 
     Raises:
-        InputError: no such column, values other than true and false (or 1 and 0), or a damaged mark.
+        InputError: a synthetic column that is no such column, the target or the split column, or that has other values
+            than true and false (or 1 and 0); or a damaged mark.
     """
-    marks, rows = [], []
-    for schema, count in parquet_files(source):
+    marks, counts = [], []
+    for schema, count in parquet_files(config.source):
         marks.append(read_mark(schema))
-        rows.append(count)
+        counts.append(count)
     youngest = max((mark for mark in marks if mark), key=lambda mark: mark["generation"], default=None)
-    if column is not None:
-        synthetic = _flags(table, column)
-        table = table.drop_columns([column])
+    if config.synthetic_column is not None:
+        if config.synthetic_column in (target, config.split_column):
+            which = "target" if config.synthetic_column == target else "split column"
+            raise InputError("synthetic_column", f"{config.synthetic_column!r}, the {which}", "another column")
+        synthetic = _flags(table, config.synthetic_column)
+        table = table.drop_columns([config.synthetic_column])
     else:
-        synthetic = np.repeat(np.array([mark is not None for mark in marks], dtype=bool), rows)
+        synthetic = np.repeat(np.array([mark is not None for mark in marks], dtype=bool), counts)
+        if synthetic.any() and len(synthetic) > table.num_rows:  # files hold the rows that drop_missing_target took
+            synthetic = synthetic[plain(load_table(config.source)[target]).is_valid().to_numpy()]
     if not synthetic.any():
         return table, None
     if youngest is None:
@@ -123,16 +130,18 @@ def lineage_of(origin: Origin, parts: Mapping[str, np.ndarray]) -> Lineage:
     )
 
 
-def mark_of(folder: Folder) -> dict[str, Any]:
+def mark_of(folder: Folder, *, told: bool = True) -> dict[str, Any]:
     """What the mark of a finished study's rows says of them: `generation`, `share` and `history`, this study the last.
 
-    The utility in it is that of `dge-ray utility`, where it was run.
+    The utility in it is that of `dge-ray utility`, where it was run. Not `told`: neither that nor the share, which were
+    read off the real rows; a share is then 1, that is at most.
     """
     report = folder.read_json("report.json") if folder.exists("report.json") else {}
     before = report.get("synthetic_input") or {"generation": 1, "share": 0.0, "history": []}
     found = folder.read_json("utility.json") if folder.exists("utility.json") else {}
-    own = {"generation": before["generation"], "share": before["share"], "utility": own_utility(found)}
-    return {"generation": own["generation"], "share": own["share"], "history": [*before["history"], own]}
+    share = before["share"] if told else float(before["generation"] > 1)
+    own = {"generation": before["generation"], "share": share, "utility": own_utility(found) if told else None}
+    return {"generation": own["generation"], "share": share, "history": [*before["history"], own]}
 
 
 def own_utility(report: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -6,15 +6,15 @@ members are never put together, and Rubin's rule for missing data is never used:
 Which rule, where none is asked for:
 
     made by                      K = 1           K = 2 to 4      K >= 5
-    copula, random weights       T_s proper      T_s proper      T_p
-    copula, resample=false       T_s             T_s             T_p
+    copula                       T_s proper      T_s proper      T_p
     any other generator          T_s proper (!)  T_p (!)         T_p (!)
 
 (!): no rule is valid by construction. All take the real rows' part of the variance to be what an efficient estimate
 would have, and deep generators' estimates converge slower and are biased (Decruyenaere et al. 2024, arXiv 2312.07837).
 Honest standard errors come from the publisher's pipeline bootstrap, who has the real rows: estimates.json in the
 bundle. The copula of this package draws its weights of the real rows at random for every fit, which stands for
-parameters drawn from a posterior; it too is biased for what a Gaussian copula cannot show.
+parameters drawn from a posterior (whoever knows that it was fitted with resample=false may ask for rule="T_s"); it too
+is biased for what a Gaussian copula cannot show.
 """
 
 import warnings
@@ -90,7 +90,7 @@ def pool(
         n=real,
     )
     notes = _notes(members, results[0].names, chosen, found.variance)
-    if not _parametric(members):
+    if not _parametric(members) and not _debiased(members, results[0].names):
         warnings.warn(notes[0], NoValidRule, stacklevel=2)
     sizes = {"members": len(members), "k": members.volume, "n": real}
     return PooledEstimate(results[0].names, found, chosen, why, level, notes=tuple(notes), **sizes)
@@ -169,15 +169,14 @@ def _choose(members: Members) -> tuple[str, str]:
         if count > 1:
             return "T_p", f"{count} members; holds from {ENOUGH} on, with 2 the interval is too short"
         return "T_s proper", f"one member, so that nothing is seen of how {generator} generators differ"
-    settings = members.facts.get("generator_settings")
-    if isinstance(settings, dict) and settings.get("resample") is False:
-        return "T_s", f"{few}, a {generator} at its estimated parameters"
     return "T_s proper", f"{few}, a {generator} fitted with random weights of the real rows"
 
 
 def _notes(members: Members, names: Sequence[str], rule: str, variance: np.ndarray) -> list[str]:
     notes = []
-    if not _parametric(members):
+    if _debiased(members, names):
+        notes.append("the publisher debiased the rows for this: the rule holds, if the rows are read whole")
+    elif not _parametric(members):
         honest = _bootstrapped(members, names)
         ask = "ask the publisher for a pipeline bootstrap (estimates.json)"
         notes.append(
@@ -196,6 +195,12 @@ def _notes(members: Members, names: Sequence[str], rule: str, variance: np.ndarr
     if rule == "T_f" and below:
         notes.append(f"{below} of {len(variance)} variances are not positive, and have no interval: take rule='T_p'")
     return notes
+
+
+def _debiased(members: Members, names: Sequence[str]) -> bool:
+    """Whether the rows were debiased for all that is estimated."""
+    told = members.facts.get("debiased")
+    return isinstance(told, list) and all(name in told for name in names)
 
 
 def _bootstrapped(members: Members, names: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from dge_ray.generators.base import check_generator
 from dge_ray.generators.checkpoint import check_columns
 from dge_ray.generators.checks import check_text
 from dge_ray.generators.constraints import read_constraints
-from dge_ray.lineage import Lineage, Origin, lineage_of, read_origin
+from dge_ray.lineage import Lineage, lineage_of, read_origin
 from dge_ray.predictions import Job, baseline_jobs, learner_label
 from dge_ray.privacy.key import keyed_digest, new_key, read_key
 from dge_ray.private_study import private_config, public_schema, with_stopping
@@ -38,7 +38,6 @@ from dge_ray.table import (
     take_split_column,
     target_vector,
 )
-from dge_ray.table.arrow_types import plain
 from dge_ray.table.public import conform
 
 FEWEST_ROWS = 2  # of a volume: a learner needs more than one row
@@ -190,7 +189,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         whole, target = read_real(config)
-        table, origin = _origin(config, whole, target)
+        table, origin = read_origin(config, whole, target)
         table, labels = take_split_column(table, config.split_column)
         if config.private:
             schema = public_schema(config, table.schema, target)
@@ -264,18 +263,6 @@ def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
     if config.drop_missing_target:
         table = drop_missing_target(table, target)
     return table, target
-
-
-def _origin(config: StudyConfig, whole: pa.Table, target: str) -> tuple[pa.Table, Origin | None]:
-    """The table without its synthetic column, and which of its rows are synthetic."""
-    if config.synthetic_column is not None and config.synthetic_column in (target, config.split_column):
-        got = f"{config.synthetic_column!r}, the {'target' if config.synthetic_column == target else 'split column'}"
-        raise InputError("synthetic_column", got, "another column")
-    table, origin = read_origin(config.source, whole, config.synthetic_column)
-    if origin is not None and len(origin.synthetic) > table.num_rows:  # files hold rows that drop_missing_target took
-        kept = plain(load_table(config.source)[target]).is_valid().to_numpy()
-        origin = replace(origin, synthetic=origin.synthetic[kept])
-    return table, origin
 
 
 def _check_groups(config: StudyConfig) -> None:

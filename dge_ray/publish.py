@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256 as digest_of
 from typing import Any
@@ -16,6 +17,7 @@ from dge_ray.checksums import sha256, to_text
 from dge_ray.copies import RealRows
 from dge_ray.croissant import FILE as CROISSANT
 from dge_ray.croissant import croissant
+from dge_ray.debias_members import member_shifts
 from dge_ray.disclosure import (
     check_copies,
     check_identifiers,
@@ -26,11 +28,12 @@ from dge_ray.disclosure import (
 )
 from dge_ray.distributed.sampling import Cut, draw_members, part_file
 from dge_ray.errors import InputError, nearest
+from dge_ray.estimands import read_estimands
 from dge_ray.figures_members import members_by_column
 from dge_ray.lineage import mark_of
 from dge_ray.privacy.ledger import FILE as LEDGER
 
-KEYS = ["out", "volume", "members", "storage", "allow", "licence", "description", "uncovered"]
+KEYS = ["out", "volume", "members", "storage", "allow", "licence", "description", "uncovered", "debias"]
 ALLOWED = ("identifiers", "copies")
 PART_ROWS = 65_536  # whatever the study's shards hold: their size tells the real rows' number to a factor of two
 COPIED = ("attacks", "estimates")  # files of the study, by name, that a bundle carries too
@@ -43,7 +46,8 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
 
     The rows are those of `dge-ray sample`, in parts of about 65,536, each with the mark of synthetic rows. A call that
     was cut off is gone on with when it is repeated. Where the study has a privacy ledger, what was read off real rows
-    outside it is left out, unless `uncovered` is true; then the bundle's ledger says so.
+    outside it is left out, unless `uncovered` is true; then the bundle's ledger says so. `debias`: estimands for which
+    the rows are debiased (debiasing.py).
 
     Raises:
         InputError: an unknown key or value, no such study, members not fitted, a folder that is not empty, columns like
@@ -53,19 +57,23 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
     ledger, report = study_ledger(asked.folder), read_report(asked.folder)
     open_said = _flag(options, "uncovered")
     told = ledger is None or open_said
+    debias = read_estimands(options["debias"], asked.spec.schema) if options.get("debias") else None
+    mended = [] if debias is None else list(debias.names)
     cut = _cut(asked, _volume(asked, options, report, told, say))
     texts = {name: _text(options, name) for name in ("licence", "description")}
     facts = {
-        "bundle": _bundle_id(asked, cut.volume),
+        "bundle": _bundle_id(asked, cut.volume, mended),
         "members": asked.members,
         "volume": cut.volume,
         "allow": sorted(allow),
         "uncovered": open_said,
     }
     check_claim(asked.out, facts)
+    if debias is not None:
+        cut = replace(cut, shifts=member_shifts(asked.spec, asked.config, debias, asked.members, say))
     allowed, looked = _look(cut, asked, allow, told, say)  # before a row leaves the study
     claim(asked.out, facts)
-    mark = {"bundle": facts["bundle"], **_told(mark_of(asked.folder), told)}
+    mark = {"bundle": facts["bundle"], **mark_of(asked.folder, told=told)}
     draw_members(cut, asked.out, members=asked.members, say=say, mark=mark)
     described = {
         **describe(asked, cut.volume),
@@ -74,6 +82,7 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
         "licence": texts["licence"] or "not stated",
         "bundle": facts["bundle"],
         "allowed": allowed,
+        **({"debiased": mended} if mended else {}),
     }
     about = About(
         facts=described,
@@ -132,9 +141,10 @@ def _look(cut: Cut, asked: Request, allow: set[str], told: bool, say: Any) -> tu
     return allowed, f"{rows}, and {found.rare:,} one that is rare, so that chance would hardly bring it up."
 
 
-def _bundle_id(asked: Request, volume: int) -> str:
-    """What tells a bundle from others: of weights and volume alone, so that it says nothing else of real rows."""
-    digest = digest_of(f"{volume}".encode())
+def _bundle_id(asked: Request, volume: int, debiased: list[str]) -> str:
+    """What tells a bundle from others: of weights, volume and what it is debiased for, so that it says nothing else of
+    real rows."""
+    digest = digest_of("\0".join([f"{volume}", *debiased]).encode())
     for k in range(asked.members):
         saved = asked.folder.read_json(f"{asked.spec.member_folder(k)}/generator/generator.json")
         digest.update(saved["weights_sha256"].encode())
@@ -147,11 +157,6 @@ def _read_off(asked: Request, report: dict[str, Any]) -> dict[str, Any]:
     found = {name: folder.read_json(f"{name}.json") for name in ("utility", *COPIED) if folder.exists(f"{name}.json")}
     places = [asked.config.source, asked.config.storage, folder.path, str(folder)]
     return scrubbed({"report": report, **found}, [place for place in places if set(place) & set("/\\")])
-
-
-def _told(mark: dict[str, Any], told: bool) -> dict[str, Any]:
-    """The mark; without utilities, which are of real rows, where those are not told of."""
-    return mark if told else {**mark, "history": [{**entry, "utility": None} for entry in mark["history"]]}
 
 
 def _with_uncovered(ledger: dict[str, Any] | None) -> dict[str, Any] | None:

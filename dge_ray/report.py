@@ -24,6 +24,7 @@ from dge_ray.words import (
     finite,
     interval_text,
     label,
+    lineage_rows,
     meaning,
     members_rows,
     method_names,
@@ -281,22 +282,10 @@ def _data_rows(report: Mapping) -> list[tuple[str, Any]]:
     data = report.get("data") or {}
     return [
         *((f"{part} rows", number(count)) for part, count in (data.get("rows") or {}).items()),
-        *_lineage_rows(report.get("synthetic_input") or {}),
+        *lineage_rows(report.get("synthetic_input") or {}),
         ("target", data.get("target")),
         ("task", data.get("task")),
         ("SHA-256", data.get("sha256")),
-    ]
-
-
-def _lineage_rows(found: Mapping) -> list[tuple[str, Any]]:
-    """Of a table that holds synthetic rows."""
-    if not found:
-        return []
-    ratio = "no real rows" if found["ratio"] is None else number(found["ratio"])
-    return [
-        *((f"of them synthetic, {part}", number(count)) for part, count in found["synthetic"].items()),
-        ("synthetic rows to a real one, to learn from", ratio),
-        ("generation of the rows that this study makes", number(found["generation"])),
     ]
 
 

@@ -103,21 +103,18 @@ def test_scikit_learns_coefficients_get_the_models_standard_errors(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("count", "generator", "more", "rule"),
+    ("count", "generator", "rule"),
     [
-        (1, "copula", {}, "T_s proper"),
-        (1, "copula", {"generator_settings": {"resample": False}}, "T_s"),
-        (4, "copula", {}, "T_s proper"),
-        (5, "copula", {}, "T_p"),
-        (1, "diffusion", {}, "T_s proper"),
-        (2, "diffusion", {}, "T_p"),
-        (5, "copula+diffusion", {}, "T_p"),
+        (1, "copula", "T_s proper"),
+        (4, "copula", "T_s proper"),
+        (5, "copula", "T_p"),
+        (1, "diffusion", "T_s proper"),
+        (2, "diffusion", "T_p"),
+        (5, "copula+diffusion", "T_p"),
     ],
 )
-def test_the_rule_is_chosen_by_how_the_bundle_was_made(
-    tmp_path: Path, count: int, generator: str, more: dict[str, Any], rule: str
-) -> None:
-    path = bundle(tmp_path, count, generator, **more)
+def test_the_rule_is_chosen_by_how_the_bundle_was_made(tmp_path: Path, count: int, generator: str, rule: str) -> None:
+    path = bundle(tmp_path, count, generator)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = dge_ray.pool(path, mean_of_x)

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 
+from dge_ray.debiasing import Shift, debiased
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.session import ask, ray_session
 from dge_ray.marks import marked
@@ -24,11 +25,15 @@ def part_file(member: int, part: int) -> str:
 
 @dataclass(frozen=True)
 class Cut:
-    """How the first `volume` rows of each member are cut into parts: `shards` shards each, the last one shorter."""
+    """How the first `volume` rows of each member are cut into parts: `shards` shards each, the last one shorter.
+
+    `shifts`: by member, what its rows are debiased by; none: as they were drawn.
+    """
 
     spec: MemberSpec
     volume: int
     shards: int = 1
+    shifts: tuple[tuple[Shift, ...], ...] = ()
 
     @property
     def rows(self) -> int:
@@ -59,8 +64,12 @@ class Cut:
                 if generator is None:
                     generator = self.spec.load_generator(member, device)
                 shards.append(self.spec.draw(generator, member, shard)[0])
+            table = pa.concat_tables(shards).slice(0, self.size(part))
+            if self.shifts:
+                given = {"seed": self.spec.seed, "member": member, "part": part}
+                table = debiased(table, self.shifts[member], self.spec.schema, **given)
             # One chunk a column, so that the file does not tell where shards met.
-            yield part, pa.concat_tables(shards).slice(0, self.size(part)).combine_chunks()
+            yield part, table.combine_chunks()
 
     def is_held(self, member: int) -> bool:
         """Whether the study holds all of the member's rows."""

@@ -83,7 +83,7 @@ def combine(
     normal = np.full(within.shape, np.inf)
     if rule == "T_p":
         # Reiter's degrees of freedom with (k/n) ubar for ubar; infinite where all tables agree.
-        variance, df = ratio * within + between / m, (m - 1) * (1 + _over(m * ratio * within, between)) ** 2
+        variance, df = ratio * within + between / m, (m - 1) * _square(1 + _over(m * ratio * within, between))
     elif rule == "T_s":
         variance, df = within * (ratio + 1 / m), normal
     elif rule == "T_s proper":
@@ -92,7 +92,7 @@ def combine(
         variance, df = ratio * within, normal
     else:
         variance = (1 + 1 / m) * between - within
-        df = (m - 1) * (1 - _over(within, (1 + 1 / m) * between)) ** 2
+        df = (m - 1) * _square(1 - _over(within, (1 + 1 / m) * between))
         if rule == "T_f*":
             variance = np.where(variance > 0, variance, ratio * within)
     return Combined(q.mean(axis=0), variance, df, within, between)
@@ -117,5 +117,10 @@ def mixture_excess(k: float, n: float) -> float:
 
 
 def _over(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(denominator > 0, numerator / denominator, np.inf)
+
+
+def _square(value: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # tables that agree but for their last bits: the normal law
+        return value**2

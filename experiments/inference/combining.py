@@ -4,11 +4,11 @@
 
 Each run draws n = 200 real rows, fits the right parametric model to them, and makes m tables of k rows from it:
 `simple` at the estimated parameters, `proper` at parameters drawn anew for each table from their posterior. The eight
-settings are those of the reference table for the mean. Regressions: x1 normal, x2 normal given x1, then y linear in
-both, or P(y = 1) logistic; x and y are both synthesised, in that order, and the intervals of both slopes are counted.
-Rules come from dge_ray.stats.pooled. A row: settings, then coverages (`naive`: table 1 taken as real rows; `corrected`:
-its standard error times sqrt(1 + k/n)), the share of T_f <= 0, and the mean of T_f over the true variance of the
-estimate. About 1 CPU-minute.
+settings are those of the reference table for the mean, which some with few tables follow. Regressions: x1 normal, x2
+normal given x1, then y linear in both, or P(y = 1) logistic; x and y are both synthesised, in that order, and the
+intervals of both slopes are counted. Rules come from dge_ray.stats.pooled. A row: settings, then coverages (`naive`:
+table 1 taken as real rows; `corrected`: its standard error times sqrt(1 + k/n)), the share of T_f <= 0, and the mean of
+T_f over the true variance of the estimate. About 1 CPU-minute.
 """
 
 import json
@@ -31,6 +31,7 @@ SETTINGS = [
     (1000, 5, "proper"),
     (200, 20, "simple"),
 ]
+FEW = [(k, m, "proper") for k in (50, 200) for m in (2, 3, 4, 5)]  # of the mean alone: how many tables T_p needs
 SLOPES = {"linear": (1.0, 0.5, -0.5), "logistic": (-0.5, 0.8, -0.5)}  # intercept, x1, x2
 BLOCK = 500  # runs at a time: memory
 
@@ -159,10 +160,10 @@ def simulate(what: str, draw: Draw, k: int, m: int, generator: str, runs: int, r
     return row
 
 
-def table(what: str, draw: Draw, runs: int, seed: int) -> list[dict]:
-    """All eight lines for one estimand."""
+def table(what: str, draw: Draw, settings: list[tuple[int, int, str]], runs: int, seed: int) -> list[dict]:
+    """All lines for one estimand."""
     rows = []
-    for line, (k, m, generator) in enumerate(SETTINGS):
+    for line, (k, m, generator) in enumerate(settings):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(len(what), line)))
         rows.append(simulate(what, draw, k, m, generator, runs, rng))
     return rows
@@ -174,9 +175,9 @@ def main(arguments: list[str]) -> None:
     runs, fewer, seed = (
         int(options.get(key, default)) for key, default in (("runs", 20_000), ("regression_runs", 10_000), ("seed", 0))
     )
-    rows = table("mean", mean_tables, runs, seed)
+    rows = table("mean", mean_tables, SETTINGS + FEW, runs, seed)
     for kind in SLOPES:
-        rows += table(kind, regression_tables(kind), fewer, seed)
+        rows += table(kind, regression_tables(kind), SETTINGS, fewer, seed)
     for row in rows:
         cells = [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()]
         print("| " + " | ".join(cells) + " |", file=sys.stderr)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "inference"))
 
 from combining import SETTINGS, mean_tables, regression_tables, simulate
 
-RUNS = 100_000
+RUNS = 60_000
 # Normal mean, n = 200, from 20,000 runs: naive, corrected, T_s, T_p, T_f*, share T_f <= 0, T_f / true variance.
 REFERENCE = {
     (200, 1, "simple"): (0.832, 0.950, 0.950),
