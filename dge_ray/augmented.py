@@ -34,12 +34,14 @@ from dge_ray.table.features import target_vector
 from dge_ray.table.frame import from_pandas
 from dge_ray.table.schema import TableSchema
 
+FEWEST_JUDGES = 40  # real rows; fewer can tell no gain from noise, and halves of them fit no generator
+
 Pairs = Sequence[tuple[Any, Any]]
 """Synthetic rows of some members: features and target of each."""
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What all fits have in common. `ratio`: synthetic rows per real one, or their number; `given`: synthetic tables
     from elsewhere, in place of generators."""
 
@@ -115,8 +117,9 @@ class _SafeAugmented(TableEstimator):
 
     def _fit(self, table: pa.Table, given: list[pa.Table] | None) -> Self:
         """Cross-fit every weight, choose one, and fit all rows at it."""
-        self.weights_ = np.unique([0.0, *self._weights()])
-        plan = _Plan(
+        few = table.num_rows < FEWEST_JUDGES
+        self.weights_ = np.unique([0.0, *(() if few else self._weights())])
+        plan = Plan(
             table=table,
             schema=self.schema_,
             generator=self.generator,
@@ -129,13 +132,13 @@ class _SafeAugmented(TableEstimator):
         columns = TableCodec(self.schema_).encode(table)
         target = target_vector(columns, self.schema_)
         folds = row_folds(target, min(self.cv, table.num_rows), seed=plan.seed, member=0)
-        members = self._each_member(partial(_cross_fitted, plan, columns, folds, tuple(self.weights_)))
+        members = self._each_member(partial(cross_fitted, plan, columns, folds, tuple(self.weights_)))
         metric = "squared_error" if self.schema_.task == "regression" else "log_loss"
         losses = contributions(metric, ensemble_mean(np.stack(members)), target)
         self.choice_: SafeChoice = safe_choice(losses, alpha=self.alpha, seed=plan.seed)
         self.risks_ = losses.mean(axis=1)
         self.weight_ = float(self.weights_[self.choice_.index])
-        self.learners_: list[EstimatorLearner] = self._each_member(partial(_refitted, plan, columns, self.weight_))
+        self.learners_: list[EstimatorLearner] = self._each_member(partial(refitted, plan, columns, self.weight_))
         return self
 
     def _pairs(self, synthetic: Pairs | None) -> list[pa.Table] | None:
@@ -188,20 +191,20 @@ class _SafeAugmented(TableEstimator):
         return given
 
 
-def _cross_fitted(plan: _Plan, columns: Columns, folds: np.ndarray, weights: Sequence[float], member: int) -> np.ndarray:
+def cross_fitted(plan: Plan, columns: Columns, folds: np.ndarray, weights: Sequence[float], member: int) -> np.ndarray:
     """One member's predictions at every weight, of each row by fits that never saw it. Shape: (W, n, C)."""
     found = np.empty((len(weights), len(folds), len(plan.schema.classes) or 1), np.float32)
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
         real = _rows(columns, ~inside)
-        synthetic = plan.synthetic(plan.table.filter(pa.array(~inside)), member, 1 + fold)
+        synthetic = plan.synthetic(plan.table.filter(pa.array(~inside)), member, 1 + fold) if any(weights) else {}
         for i, weight in enumerate(weights):
             learner = plan.learn(real, synthetic, weight, member)
             found[i, inside] = learner.predict(_rows(columns, inside))
     return found
 
 
-def _refitted(plan: _Plan, columns: Columns, weight: float, member: int) -> EstimatorLearner:
+def refitted(plan: Plan, columns: Columns, weight: float, member: int) -> EstimatorLearner:
     """One member's learner on all rows; at weight 0 no generator is fitted."""
     return plan.learn(columns, plan.synthetic(plan.table, member, 0) if weight else {}, weight, member)
 
@@ -217,7 +220,7 @@ class SafeAugmentedClassifier(ClassifierMixin, _SafeAugmented):
     rows and each generator's at every weight, and the fold's rows are predicted by the mean over the K: so each real
     row judges fits that never saw it, and none is held back at last. The weight is that of least log loss among those
     *known* to beat real rows alone (paired over rows, at level `alpha` for all weights together), and 0 if there is
-    none; then generators and estimators are fitted on all rows at it. Real rows alone are K estimators with as many
+    none, or there are fewer than 40 real rows; then generators and estimators are fitted on all rows at it. Real rows alone are K estimators with as many
     seeds, so what is compared is the synthetic rows and nothing else.
 
     Rows from a generator fitted on these very rows bring no information that the rows have not; they can still help a

@@ -22,6 +22,11 @@ MAY_IMPORT = {
     "member": {*FOUNDATION, "table", "generators", "downstream", "shards"},
     "estimating": {*FOUNDATION, "table", "generators", "distributed"},
     "ensemble": {*FOUNDATION, "table", "generators", "downstream", "shards", "member", "estimating"},
+    "crossfit": {*FOUNDATION, "table", "downstream", "stats"},
+    "augmented": {
+        *FOUNDATION,
+        *("table", "generators", "downstream", "shards", "estimating", "ensemble", "crossfit", "stats"),
+    },
     "laws": {*FOUNDATION, "table", "stats"},
     "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }
@@ -86,9 +91,10 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         (modules_below("downstream"), ["ray", "mlflow"]),
         (["dge_ray.ensemble"], ["ray", "torch", "mlflow"]),
         (["dge_ray.slm"], ["ray", "torch", "mlflow"]),
+        (["dge_ray.augmented"], ["ray", "torch", "mlflow"]),
         (modules_below("distributed"), ["mlflow", "dge_ray.tracking"]),  # so no worker can write to its database
     ],
-    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble", "slm", "distributed"],
+    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble", "slm", "augmented", "distributed"],
 )
 def test_importing_brings_in_nothing_that_it_must_not(imports: list[str], unwanted: list[str]) -> None:
     assert brought_in(imports, unwanted) == []

@@ -83,6 +83,8 @@ def _largest(apart: np.ndarray, alpha: float, seed: int) -> float:
     """The 1 - alpha quantile of the largest of correlated t statistics, N - 1 degrees of freedom. Shape: (C, N)."""
     generator = numpy_generator(seed, Purpose.WEIGHT)
     freedom = apart.shape[1] - 1
-    drawn = generator.standard_normal((DRAWS, len(apart))) @ root(np.corrcoef(np.atleast_2d(apart)).reshape(len(apart), -1))
+    drawn = generator.standard_normal((DRAWS, len(apart))) @ root(
+        np.corrcoef(np.atleast_2d(apart)).reshape(len(apart), -1)
+    )
     drawn *= np.sqrt(freedom / generator.chisquare(freedom, size=DRAWS))[:, None]
     return float(np.quantile(drawn.max(axis=1), 1 - alpha))
