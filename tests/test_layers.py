@@ -28,6 +28,8 @@ MAY_IMPORT = {
         *("table", "generators", "downstream", "shards", "estimating", "ensemble", "crossfit", "stats"),
     },
     "laws": {*FOUNDATION, "table", "stats"},
+    "estimand_models": {*FOUNDATION, "table", "stats"},
+    "estimands": {*FOUNDATION, "table", "stats", "estimand_models"},
     "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }
 
