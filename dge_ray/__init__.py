@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dge_ray.augmented import SafeAugmentedClassifier, SafeAugmentedRegressor
     from dge_ray.ensemble import DGEClassifier, DGERegressor
     from dge_ray.received import load_members
+    from dge_ray.prediction_powered import safe_estimate
     from dge_ray.slm import SynSlmClassifier, SynSlmRegressor
 
     __version__: str
@@ -23,6 +24,7 @@ __all__ = [
     "SynSlmRegressor",
     "__version__",
     "load_members",
+    "safe_estimate",
 ]
 
 _HOMES = {
@@ -33,6 +35,7 @@ _HOMES = {
     "SynSlmClassifier": "dge_ray.slm",
     "SynSlmRegressor": "dge_ray.slm",
     "load_members": "dge_ray.received",
+    "safe_estimate": "dge_ray.prediction_powered",
 }
 
 

@@ -216,12 +216,13 @@ def _rows(columns: Columns, kept: np.ndarray) -> Columns:
 class SafeAugmentedClassifier(ClassifierMixin, _SafeAugmented):
     """A classifier of real rows and synthetic ones beside them, whose weight is chosen such that it does no harm.
 
-    The real rows are cut into `cv` folds. K generators are fitted on the rows outside each fold, an estimator on those
-    rows and each generator's at every weight, and the fold's rows are predicted by the mean over the K: so each real
-    row judges fits that never saw it, and none is held back at last. The weight is that of least log loss among those
-    *known* to beat real rows alone (paired over rows, at level `alpha` for all weights together), and 0 if there is
-    none, or there are fewer than 40 real rows; then generators and estimators are fitted on all rows at it. Real rows alone are K estimators with as many
-    seeds, so what is compared is the synthetic rows and nothing else.
+    The real rows are cut into `cv` folds. K generators are fitted on the rows outside each fold, an estimator on
+    those rows and each generator's at every weight, and the fold's rows are predicted by the mean over the K: so
+    each real row judges fits that never saw it, and none is held back at last. The weight is that of least log loss
+    among those *known* to beat real rows alone (paired over rows, at level `alpha` for all weights together), and 0
+    if there is none, or there are fewer than 40 real rows; then generators and estimators are fitted on all rows at
+    it. Real rows alone are K estimators with as many seeds, so what is compared is the synthetic rows and nothing
+    else.
 
     Rows from a generator fitted on these very rows bring no information that the rows have not; they can still help a
     learner that is too flexible for so few rows, by the generator's smoothness. Where a generator knows more (it was

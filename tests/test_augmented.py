@@ -41,10 +41,12 @@ def test_scikit_learn_rules(estimator: Any, check: Any) -> None:
 
 
 def law(n: int, rng: np.random.Generator, *, flip: bool = False) -> tuple[pd.DataFrame, pd.Series]:
-    """Six numbers and a label that depends on all of them; `flip`: the other way round."""
-    x = rng.normal(size=(n, 6)).round(4)
-    chance = 1 / (1 + np.exp(-x.sum(axis=1) * (-1 if flip else 1)))
-    return pd.DataFrame(x, columns=list("abcdef")), pd.Series(np.where(rng.random(n) < chance, "yes", "no"), name="y")
+    """Twenty numbers and a label that depends on all of them; `flip`: the other way round."""
+    x = rng.normal(size=(n, 20)).round(4)
+    chance = 1 / (1 + np.exp(-0.6 * x.sum(axis=1) * (-1 if flip else 1)))
+    return pd.DataFrame(x, columns=list("abcdefghijklmnopqrst")), pd.Series(
+        np.where(rng.random(n) < chance, "yes", "no"), name="y"
+    )
 
 
 def test_it_is_generators_folds_and_weighted_fits_put_together() -> None:
@@ -111,9 +113,11 @@ def test_harmful_rows_are_left_out_and_good_ones_taken() -> None:
     gains, harms = [], []
     for _ in range(4):
         X, y = law(120, rng)
-        alone = SafeAugmentedClassifier(n_members=1, weights=(0.0,), cv=2, estimator=LogisticRegression()).fit(X, y)
+        alone = SafeAugmentedClassifier(n_members=1, weights=(0.0,), cv=2, estimator=LogisticRegression(C=100)).fit(
+            X, y
+        )
         for flip in (True, False):
-            model = SafeAugmentedClassifier(n_members=1, weights=(3.0,), cv=4, estimator=LogisticRegression())
+            model = SafeAugmentedClassifier(n_members=1, weights=(3.0,), cv=4, estimator=LogisticRegression(C=100))
             model.fit(X, y, synthetic=[law(500, rng, flip=flip)])
             apart = [log_loss(test[1], one.predict_proba(test[0])) for one in (model, alone)]
             (harms if flip else gains).append(apart[0] - apart[1])
@@ -158,9 +162,9 @@ def test_bad_synthetic_rows_are_refused() -> None:
     rng = np.random.default_rng(4)
     X, y = law(40, rng)
     model = SafeAugmentedClassifier(**{**QUICK, "estimator": RandomForestClassifier(5)})
-    with pytest.raises(InputError, match="^synthetic: got 2 tables"):
+    with pytest.raises(InputError, match=r"^synthetic: got 2 tables"):
         model.fit(X, y, synthetic=[(X, y), (X, y)])
-    with pytest.raises(InputError, match="^synthetic: got class 'maybe'"):
+    with pytest.raises(InputError, match=r"^synthetic: got class 'maybe'"):
         model.fit(X, y, synthetic=[(X, y.replace("yes", "maybe"))])
     with pytest.raises(ValueError, match="feature names"):
         model.fit(X, y, synthetic=[(X.drop(columns="a"), y)])

@@ -27,6 +27,10 @@ MAY_IMPORT = {
         *FOUNDATION,
         *("table", "generators", "downstream", "shards", "estimating", "ensemble", "crossfit", "stats"),
     },
+    "prediction_powered": {
+        *FOUNDATION,
+        *("table", "generators", "estimating", "estimands", "estimand_models", "laws", "slm", "stats"),
+    },
     "laws": {*FOUNDATION, "table", "stats"},
     "estimand_models": {*FOUNDATION, "table", "stats"},
     "estimands": {*FOUNDATION, "table", "stats", "estimand_models"},
@@ -94,9 +98,21 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         (["dge_ray.ensemble"], ["ray", "torch", "mlflow"]),
         (["dge_ray.slm"], ["ray", "torch", "mlflow"]),
         (["dge_ray.augmented"], ["ray", "torch", "mlflow"]),
+        (["dge_ray.prediction_powered"], ["ray", "torch", "mlflow"]),
         (modules_below("distributed"), ["mlflow", "dge_ray.tracking"]),  # so no worker can write to its database
     ],
-    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble", "slm", "augmented", "distributed"],
+    ids=[
+        "dge_ray",
+        "stats",
+        "table",
+        "generators",
+        "downstream",
+        "ensemble",
+        "slm",
+        "augmented",
+        "safe_estimate",
+        "distributed",
+    ],
 )
 def test_importing_brings_in_nothing_that_it_must_not(imports: list[str], unwanted: list[str]) -> None:
     assert brought_in(imports, unwanted) == []
