@@ -285,6 +285,13 @@ def test_a_report_of_raw_rows_counts_in_them_and_may_advise_them_alone() -> None
     shown = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     assert shown == ["0", "100", "200", "400"]
     parse(render_html(report, {}))
+    # a learner at weight 0 has no other volume
+    report["volumes"], report["weights"] = [0], [{"learner": "boosting", "weight": 0.0, "safe": True}]
+    assert verdict(report).startswith("Use the 100 raw rows alone: no weight of synthetic rows beside them is known")
+    figure = error_by_volume(report, nothing)
+    assert figure is not None
+    FigureCanvasAgg(figure).draw()
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0"]
 
 
 def test_the_raw_rows_alone_can_be_the_reflection_point() -> None:
