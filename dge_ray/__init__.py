@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dge_ray.augmented import SafeAugmentedClassifier, SafeAugmentedRegressor
     from dge_ray.ensemble import DGEClassifier, DGERegressor
-    from dge_ray.received import load_members
     from dge_ray.prediction_powered import safe_estimate
+    from dge_ray.received import load_members
     from dge_ray.slm import SynSlmClassifier, SynSlmRegressor
 
     __version__: str

@@ -78,8 +78,8 @@ def _positive(ratios: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _weights(weights: tuple[float, ...]) -> tuple[float, ...]:
-    if not all(0 <= weight < float("inf") for weight in weights):
-        raise ValueError("negative")
+    if weights and (not any(weights) or not all(0 <= weight < float("inf") for weight in weights)):
+        raise ValueError("negative, or nothing but 0")
     return tuple(sorted({0.0, *weights})) if weights else ()
 
 
@@ -151,8 +151,8 @@ class StudyConfig(Frozen):
     )
     weights: Annotated[tuple[float, ...], BeforeValidator(_listed), AfterValidator(_weights)] = Field(
         (),
-        description="numbers from 0, as 0,0.1,0.3,1, with rows=augmented (what all synthetic rows count together per "
-        "raw row; 0, the raw rows alone, is always tried, and left only for what is known to be better)",
+        description="numbers from 0, not 0 alone, as 0.1,0.3,1, with rows=augmented (what all synthetic rows count "
+        "together per raw row; 0, the raw rows alone, is always tried, and left only for what is known to be better)",
     )
     generator: Annotated[Generator | tuple[Generator, ...], BeforeValidator(_parts)] = Field(
         default_factory=Generator,

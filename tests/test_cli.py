@@ -98,6 +98,7 @@ BAD_WORDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "ratio 0 proposed": (["ratios=0,1", "rows=augmented", "search=optuna"], ("ratios", "search=optuna", "search=grid")),
     "weights of synthetic rows": (["weights=0.3"], ("weights", "rows=synthetic", "rows=augmented")),
     "weights below 0": (["weights=-1", "rows=augmented"], ("weights", "numbers from 0")),
+    "weights of nothing": (["weights=0", "rows=augmented"], ("weights", "not 0 alone")),
     "weights with ratio 0": (["weights=1", "rows=augmented", "ratios=0,1"], ("ratios", "0 with weights", "above 0")),
     "weights for none": (["weights=1", "rows=augmented", "learner=knn"], ("weights", "learner=knn", "sample_weight")),
     "ratio 0 alone": (["ratios=0", "rows=augmented"], ("ratios", "numbers above 0")),

@@ -150,8 +150,9 @@ def test_a_fits_mixture_is_its_learners_weight(table: str) -> None:
         assert mixture is not None and mixture.real == 60
         weights = mixture.weights(60 + rows)
         assert (weights[:60] == 1).all() and weights[60:].sum() == pytest.approx(0.3 * 60)
-    for job in (Job("raw"), Job("real"), Job("member", 0, 0)):
-        assert worker._mixture(replace(job, learner=label)) is None
+    for job, rows in ((Job("raw"), 60), (Job("real"), 198), (Job("member", 0, 0), 60)):
+        mixture = worker._mixture(replace(job, learner=label))
+        assert mixture is not None and mixture.weights(rows).tolist() == [1.0] * rows
     assert worker._mixture(Job("member", 1, 30, learner="linear")) is None
 
 

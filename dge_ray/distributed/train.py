@@ -124,7 +124,7 @@ class _Worker:
                 part=part,
                 mixture=mixture,
             )
-        elif mixture is None:
+        elif mixture is None or not job.rows:
             learner.fit(self._columns(job, ahead))
         else:  # `prepare` saw to it that the estimator takes weights
             cast(EstimatorLearner, learner).fit(self._columns(job, ahead), mixture.weights(self._rows(job)))
@@ -154,10 +154,9 @@ class _Worker:
         return self.real["raw"] if job.kind == "raw" or self.spec.augmented else None
 
     def _mixture(self, job: Job) -> Mixture | None:
-        """How much a job's synthetic rows count, where there are any and they do not count as real ones do."""
-        if job.learner not in self.spec.weights or not job.rows:
-            return None
-        return Mixture(_length(self._real_rows(job)), self.spec.weights[job.learner])
+        """Which of a job's rows are real and how much the others count, where they do not count as real ones do."""
+        weight = self.spec.weights.get(job.learner)
+        return None if weight is None else Mixture(_length(self._real_rows(job)), weight)
 
     def _rows(self, job: Job) -> int:
         return _length(self._real_rows(job)) + job.rows

@@ -22,12 +22,12 @@ class Mixture:
     weight: float
 
     def row_weight(self, rows: int) -> float:
-        """What one synthetic row of a sample of `rows` rows counts.
+        """What one synthetic row of a sample of `rows` rows counts; 0 where there is none.
 
         >>> Mixture(real=100, weight=0.5).row_weight(300)
         0.25
         """
-        return self.weight * self.real / (rows - self.real)
+        return self.weight * self.real / (rows - self.real) if rows > self.real else 0.0
 
     def weights(self, rows: int) -> np.ndarray:
         """Of each of `rows` rows, (rows,) float64.

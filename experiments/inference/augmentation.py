@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.stats import t as student
 from sklearn.base import BaseEstimator
 
 from dge_ray.augmented import Plan, cross_fitted, refitted
@@ -146,12 +145,82 @@ def run(data: Path, work: Path, tables: list[str], seeds: int) -> Iterator[str]:
                 yield f"{file.stem} {process_time() - started:.2f} s"
 
 
+def cells(work: Path, seeds: int) -> Iterator[dict[str, Any]]:
+    """Each source, table, size and learner: test risk at the tuned weight, at weight 1, and at the weight of least
+    cross-fitted risk without the rule, less that of real rows alone. Negative is better."""
+    for kind, name, n, learner in product(("own", "outside", "related"), TABLES, SIZES, LEARNERS):
+        files = [work / f"{kind}-{name}-{n:05d}-{learner}-{seed:03d}.npz" for seed in range(seeds)]
+        if not all(file.exists() for file in files):
+            continue
+        units = [np.load(file) for file in files]
+        crossed, test = [unit["crossed"] for unit in units], np.stack([unit["test"] for unit in units])  # (S, W, N)
+        alone, at = test[:, 0], np.arange(len(test))
+        safe = [safe_choice(losses, alpha=ALPHA).index for losses in crossed]
+        least = [int(losses.mean(axis=1).argmin()) for losses in crossed]
+        yield {
+            "source": kind,
+            "table": name,
+            "rows": n,
+            "learner": learner,
+            "seeds": len(units),
+            "real": float(alone.mean()),
+            "weights": {str(w): safe.count(i) for i, w in enumerate(WEIGHTS)},
+            "tuned": against(test[at, safe] - alone),
+            "least": against(test[at, least] - alone),
+            "naive": against(test[:, -1] - alone),
+            "cpu_seconds": float(sum(unit["cpu_seconds"] for unit in units)),
+        }
+
+
+def against(apart: np.ndarray) -> dict[str, Any]:
+    """A mean difference over samples and test rows (S, N), its 95 % interval, and whether it is known to be worse or
+    better: one-sided at 5 %, for this cell alone and for the 15 cells of its source and learner together."""
+    found = mean_difference(apart)
+    bounds = {"alone": found.bounds(1 - ALPHA), "together": found.bounds(1 - ALPHA / 15)}
+    calls = {
+        key: "worse" if lower > 0 else "better" if upper < 0 else "level" for key, (lower, upper) in bounds.items()
+    }
+    return {"difference": found.value, "interval": list(found.interval()), **calls}
+
+
+def lines(found: list[dict[str, Any]]) -> Iterator[str]:
+    """Markdown tables for the README."""
+    yield "| source | learner | cells | tuned: worse, better | together | least: worse, better | w = 1: worse, better |"
+    yield "|---|---|---|---|---|---|---|"
+    for kind, learner in product(("own", "outside", "related"), LEARNERS):
+        rows = [row for row in found if (row["source"], row["learner"]) == (kind, learner)]
+        counts = [
+            ", ".join(str(sum(row[rule][level] == call for row in rows)) for call in ("worse", "better"))
+            for rule, level in (("tuned", "alone"), ("tuned", "together"), ("least", "alone"), ("naive", "alone"))
+        ]
+        yield f"| {kind} | {learner} | {len(rows)} | " + " | ".join(counts) + " |"
+    yield ""
+    yield "| source | table | n | learner | real rows alone | tuned less it | w chosen (0, .1, .3, 1) | w = 1 less it |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for row in found:
+        shown = [
+            f"{row[rule]['difference']:+.4f} ({row[rule]['interval'][0]:+.4f} to {row[rule]['interval'][1]:+.4f})"
+            for rule in ("tuned", "naive")
+        ]
+        marks = ["**" if row[rule]["alone"] == "better" else "" for rule in ("tuned", "naive")]
+        tuned, naive = (f"{mark}{text}{mark}" for mark, text in zip(marks, shown, strict=True))
+        weights = ", ".join(map(str, row["weights"].values()))
+        where = f"| {row['source']} | {row['table']} | {row['rows']:,} | {row['learner']} | {row['real']:.4f} |"
+        yield f"{where} {tuned} | {weights} | {naive} |"
+
+
 def main(words: list[str]) -> None:
+    target = Path(words[words.index("--json") + 1])
     options = dict(word.split("=", 1) for word in words if "=" in word)
-    data, work = Path(words[0]), Path(options.get("work", "augmentation-work"))
+    data, work, seeds = Path(words[0]), Path(options.get("work", "augmentation-work")), int(options.get("seeds", 10))
     work.mkdir(parents=True, exist_ok=True)
-    for line in run(data, work, options.get("tables", ",".join(TABLES)).split(","), int(options.get("seeds", 10))):
+    for line in run(data, work, options.get("tables", ",".join(TABLES)).split(","), seeds):
         print(line, flush=True)
+    found = list(cells(work, seeds))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"weights": WEIGHTS, "folds": FOLDS, "alpha": ALPHA, "learners": LEARNERS, "seeds": seeds}
+    target.write_text(json.dumps({**facts, "cells": found}, indent=1) + "\n")
+    print("\n".join(lines(found)))
 
 
 if __name__ == "__main__":
