@@ -1,6 +1,6 @@
-"""The committed figures of experiments/inference against what they must show: no cell in which the tuned weight is known
-to be worse than real rows alone, some in which it is better, some in which synthetic rows as real ones are worse; and
-intervals that cover."""
+"""The committed figures of experiments/inference against what they must show: no cell in which the tuned weight is
+known to be worse than real rows alone, some in which it is better, some in which synthetic rows as real ones are worse;
+and intervals that cover."""
 
 import json
 from pathlib import Path

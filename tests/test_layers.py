@@ -110,7 +110,7 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         "ensemble",
         "slm",
         "augmented",
-        "safe_estimate",
+        "prediction_powered",
         "distributed",
     ],
 )

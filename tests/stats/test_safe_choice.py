@@ -43,27 +43,26 @@ def test_the_bound_knows_how_the_candidates_are_correlated() -> None:
 
 def test_candidates_that_bring_nothing_are_taken_as_rarely_as_said() -> None:
     rng, taken = np.random.default_rng(2), 0
-    for _ in range(400):
+    for _ in range(240):
         noise = rng.normal(size=(6, 150))
         noise[2:] += noise[1]  # correlated, as weights are
         taken += safe_choice(np.vstack([np.zeros(150), noise])).index > 0
-    # 20 expected of 400, standard deviation 4.4
-    assert taken <= 20 + 3 * 4.4
+    # 12 expected of 240, standard deviation 3.4
+    assert taken <= 12 + 3 * 3.4
 
 
-@pytest.mark.parametrize("rows", [100, 1600])
-def test_harm_is_bounded_by_the_level_times_what_can_pass_the_test(rows: int) -> None:
+def test_harm_is_bounded_by_the_level_times_what_can_pass_the_test() -> None:
     """Six candidates, each worse by h: what the rule loses on average is at most alpha h, whatever h. Taking the least
     validation risk loses h whenever noise hides it."""
-    rng = np.random.default_rng(3)
+    rng, rows, replicates = np.random.default_rng(3), 400, 100
     for harm in (0.2 / np.sqrt(rows), 1 / np.sqrt(rows)):
         lost = greedy = 0.0
-        for _ in range(150):
+        for _ in range(replicates):
             losses = np.vstack([np.zeros(rows), harm + rng.normal(size=(6, rows))])
             lost += harm * (safe_choice(losses).index > 0)
             greedy += harm * (np.argmin(losses.mean(axis=1)) > 0)
-        assert lost / 150 <= harm * (0.05 + 3 * np.sqrt(0.05 * 0.95 / 150))
-        assert greedy / 150 > harm * 0.5
+        assert lost / replicates <= harm * (0.05 + 3 * np.sqrt(0.05 * 0.95 / replicates))
+        assert greedy / replicates > harm * 0.5
 
 
 def test_a_fixed_gain_is_taken_in_the_end() -> None:
