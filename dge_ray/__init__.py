@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dge_ray.augmented import SafeAugmentedClassifier, SafeAugmentedRegressor
     from dge_ray.ensemble import DGEClassifier, DGERegressor
     from dge_ray.pooling import pool
+    from dge_ray.prediction_powered import safe_estimate
     from dge_ray.received import load_members
     from dge_ray.slm import SynSlmClassifier, SynSlmRegressor
 
@@ -17,20 +19,26 @@ if TYPE_CHECKING:
 __all__ = [
     "DGEClassifier",
     "DGERegressor",
+    "SafeAugmentedClassifier",
+    "SafeAugmentedRegressor",
     "SynSlmClassifier",
     "SynSlmRegressor",
     "__version__",
     "load_members",
     "pool",
+    "safe_estimate",
 ]
 
 _HOMES = {
     "DGEClassifier": "dge_ray.ensemble",
     "DGERegressor": "dge_ray.ensemble",
+    "SafeAugmentedClassifier": "dge_ray.augmented",
+    "SafeAugmentedRegressor": "dge_ray.augmented",
     "SynSlmClassifier": "dge_ray.slm",
     "SynSlmRegressor": "dge_ray.slm",
     "load_members": "dge_ray.received",
     "pool": "dge_ray.pooling",
+    "safe_estimate": "dge_ray.prediction_powered",
 }
 
 

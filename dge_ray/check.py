@@ -79,15 +79,19 @@ def bill(prepared: Prepared) -> dict[str, Any]:
         "refine": most_volumes(len(volumes)),
         "optuna": prepared.config.search.trials,
     }[prepared.config.search.name]
-    fits, learners = members * looked_at, len(prepared.config.learners)  # fits of one learner
-    baselines = baseline_jobs(members, volumes[-1], prepared.config.groups, raw="raw" in prepared.parts)
     real = {"real": prepared.n, "raw": prepared.base}
     others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
-    on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
+    all_fits = all_rows = 0
+    for one in prepared.apart():
+        fits = members * (looked_at if one.synthetic else 1)
+        baselines = baseline_jobs(members, one.volumes[-1], prepared.config.groups, raw="raw" in prepared.parts)
+        on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
+        all_fits += fits + len(baselines)
+        all_rows += fits * sum(one.volumes) // len(one.volumes) + sum(job.rows for job in baselines) + on_real
     return {
         "generator_fits": members,
-        "downstream_fits": learners * (fits + len(baselines)),
-        "downstream_rows": learners * (fits * sum(volumes) // len(volumes) + sum(j.rows for j in baselines) + on_real),
+        "downstream_fits": all_fits,
+        "downstream_rows": all_rows,
         "synthetic_rows": rows,
         "bytes_estimated": rows * (6 * len(prepared.schema.columns) + 500 * len(prepared.schema.texts)),
         "members": prepared.config.members,

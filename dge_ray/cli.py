@@ -28,7 +28,7 @@ USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 
 KEYS = (
     "Keys: study=NAME storage=DIR|URI seed=0 members=auto|8 ratios=0.5,1,2 generator=NAME learner=NAME|[a,b] "
-    "rows=synthetic|augmented target=COLUMN split_column=COLUMN drop=a,b columns.NAME=KIND metric=NAME "
+    "rows=synthetic|augmented weights=0.3,1 target=COLUMN split_column=COLUMN drop=a,b columns.NAME=KIND metric=NAME "
     "search=grid|refine|optuna; dotted keys reach the rest (generator.epochs=8). `dge-ray check SOURCE` prints every "
     "key with its value."
 )

@@ -77,6 +77,12 @@ def _positive(ratios: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted(set(ratios)))
 
 
+def _weights(weights: tuple[float, ...]) -> tuple[float, ...]:
+    if weights and (not any(weights) or not all(0 <= weight < float("inf") for weight in weights)):
+        raise ValueError("negative, or nothing but 0")
+    return tuple(sorted({0.0, *weights})) if weights else ()
+
+
 def _study_name(value: str) -> str:
     if not STUDY_NAME.fullmatch(value):
         raise ValueError("not a name")
@@ -172,6 +178,11 @@ class StudyConfig(Frozen):
     rows: Literal["synthetic", "augmented"] = Field(
         "synthetic",
         description="synthetic or augmented (learners see the raw rows too; a ratio of 0 is them alone)",
+    )
+    weights: Annotated[tuple[float, ...], BeforeValidator(_listed), AfterValidator(_weights)] = Field(
+        (),
+        description="numbers from 0, not 0 alone, as 0.1,0.3,1, with rows=augmented (what all synthetic rows count "
+        "together per raw row; 0, the raw rows alone, is always tried, and left only for what is known to be better)",
     )
     generator: Annotated[Generator | tuple[Generator, ...], BeforeValidator(_parts)] = Field(
         default_factory=Generator,

@@ -99,7 +99,7 @@ class _Ensemble(TableEstimator):
     def _check_settings(self) -> None:
         super()._check_settings()
         if self.estimator is not None:
-            _check_estimator(self.estimator, get_tags(self).estimator_type)
+            check_estimator(self.estimator, get_tags(self).estimator_type)
 
     def _rows(self, n: int) -> int:
         """Synthetic rows a member, for `n` real rows."""
@@ -199,7 +199,7 @@ class DGERegressor(RegressorMixin, _Ensemble):
         return target
 
 
-def _check_estimator(estimator: Any, wanted: str | None) -> None:
+def check_estimator(estimator: Any, wanted: str | None) -> None:
     takes = f"None or an instance of a scikit-learn {wanted}"
     if isinstance(estimator, type) or not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
         raise InputError("estimator", repr(estimator), takes)

@@ -27,7 +27,7 @@ def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
     if volumes[0]:
         ax.set_xscale("log")
         ax.set_xlim(volumes[0] / pad, volumes[-1] * pad)
-    else:
+    elif len(volumes) > 1:
         ax.set_xscale("symlog", linthresh=volumes[1], linscale=0.5)
         ax.set_xlim(-0.1 * volumes[1], volumes[-1] * pad)
     volumes = _spaced(volumes)
@@ -49,6 +49,8 @@ def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
 def _spaced(volumes: np.ndarray) -> np.ndarray:
     """The volumes, less those whose tick would touch the one before; the last and 0 are always there."""
     drawn = volumes[volumes > 0]
+    if not len(drawn):
+        return volumes
     apart = np.log(drawn[-1] / drawn[0]) / MOST_TICKS
     kept = [drawn[-1]]
     for volume in drawn[-2::-1]:

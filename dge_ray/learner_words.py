@@ -1,8 +1,8 @@
-"""How the report says a study's several learners: the table, and the figure's caption."""
+"""How the report says a study's several learners and weights: their tables, a line, and the figure's caption."""
 
 from collections.abc import Mapping
 
-from dge_ray.words import NOTHING, finite, interval_text, label, number
+from dge_ray.words import NOTHING, finite, interval_text, label, number, ratio_text
 
 LEARNER_CAPTIONS = {
     "error_by_learner": (
@@ -46,3 +46,40 @@ def learner_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
         "validation; the difference is paired on the same test rows, given these models, with its 95 % interval."
     )
     return header, lines, caption
+
+
+def weight_sentence(report: Mapping) -> str | None:
+    """Which weight may be used with which learner, and how far it is known to be better; None without weights."""
+    safe = [row for row in report.get("weights") or [] if row.get("safe")]
+    if not safe:
+        return None
+    parts = []
+    for row in safe:
+        if row["weight"] == 0:
+            parts.append(f"{row['learner']} 0, since none is known to beat the raw rows alone")
+        else:
+            gain = f"{label(str(report.get('metric')))} {number(row['difference'], signed=True)}"
+            parts.append(f"{row['learner']} {row['weight']:g}, {gain} to the raw rows alone on validation")
+    return "weight of the synthetic rows together, per raw row: " + "; ".join(parts)
+
+
+def weight_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
+    """Header, lines and caption of the table of weights; no lines where there are none."""
+    lines = []
+    for row in report.get("weights") or []:
+        zero = row["weight"] == 0
+        lines.append(
+            [
+                f"{row['learner']}, {row['weight']:g}{' (safe)' if row.get('safe') else ''}",
+                f"{number(row.get('volume'))} ({ratio_text(row.get('ratio'), 1)})",
+                NOTHING if zero or not finite(row.get("difference")) else number(row["difference"], signed=True),
+                NOTHING if zero or not finite(row.get("limit")) else number(row["limit"], signed=True),
+            ]
+        )
+    caption = (
+        f"{label(str(report.get('metric')))} at each weight's reflection point less that of the raw rows alone, weight "
+        "0, on the same validation rows; the limit is what the difference is known not to be worse than, at 95 % for "
+        "all weights and volumes together. A weight is used only if its limit too is on the good side of 0. The weight "
+        "is what all synthetic rows count together, per raw row."
+    )
+    return ["learner, weight", "volume", "less weight 0", "limit"], lines, caption

@@ -32,6 +32,11 @@ class Outcome:
         return self.predictions["test"][:, self.choice.index]
 
     @property
+    def looked_at(self) -> list[int]:
+        """The places of the volumes that every member has."""
+        return [j for j in range(len(self.volumes)) if not np.isnan(self.predictions["validation"][:, j]).any()]
+
+    @property
     def jobs(self) -> list[Job]:
         """Every fit of the learner: its grid's and its baselines'."""
         members = len(self.at_choice)

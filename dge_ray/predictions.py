@@ -71,12 +71,15 @@ def baseline_jobs(members: int, volume: int, groups: int = 1, *, raw: bool = Fal
     return list(dict.fromkeys(jobs))
 
 
-def learner_label(name: str, settings: Mapping[str, Any], *, augmented: bool = False) -> str:
+def learner_label(
+    name: str, settings: Mapping[str, Any], *, augmented: bool = False, weight: float | None = None
+) -> str:
     """The `learner` column's value: the name, a digest of the settings where there are any, and whether it learns from
-    raw rows too.
+    raw rows too, at which weight of the synthetic ones.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
-    return name + (f"-{digest[:8]}" if settings else "") + ("-augmented" if augmented else "")
+    label = name + (f"-{digest[:8]}" if settings else "") + ("-augmented" if augmented else "")
+    return label if weight is None else f"{label}-weight={weight:.12g}"
 
 
 def prediction_file(label: str, job: Job) -> str:

@@ -5,12 +5,13 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.config import StudyConfig
+from dge_ray.config import Search, StudyConfig
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
 from dge_ray.generators.base import check_generator
@@ -85,22 +86,30 @@ class Prepared:
     @property
     def learners(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """Names and settings by label."""
-        found = self.config.learners
-        return {
-            learner_label(one.name, one.settings, augmented=self.augmented): (one.name, one.settings) for one in found
-        }
+        return {one.label: (one.config.learners[0].name, one.config.learners[0].settings) for one in self.apart()}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What synthetic rows count together per raw row, by label; empty where all rows count the same."""
+        return {one.label: one.config.weights[0] for one in self.apart() if one.config.weights}
 
     @property
     def label(self) -> str:
-        """The label of a study's one learner."""
-        (label,) = self.learners
-        return label
+        """The label of a study's one learner, at its one weight."""
+        (one,), weights = self.config.learners, self.config.weights
+        (weight,) = weights or (None,)
+        return learner_label(one.name, one.settings, augmented=self.augmented, weight=weight)
 
     def apart(self) -> "tuple[Prepared, ...]":
-        """The same for each of the learners alone."""
-        return tuple(
-            replace(self, config=self.config.model_copy(update={"learner": one})) for one in self.config.learners
-        )
+        """The same for each of the learners alone, and of these for each weight; weight 0 has no synthetic rows."""
+        found = []
+        for one, weight in product(self.config.learners, self.config.weights or (None,)):
+            changes: dict[str, Any] = {"learner": one, "weights": () if weight is None else (weight,)}
+            if weight == 0:
+                changes["search"] = Search()
+            volumes = (0,) if weight == 0 else self.volumes
+            found.append(replace(self, config=self.config.model_copy(update=changes), volumes=volumes))
+        return tuple(found)
 
     @property
     def task(self) -> str:
@@ -124,6 +133,11 @@ class Prepared:
     def pilot_volume(self) -> int:
         """The volume at which the number of members is decided: the one nearest to the raw rows' number."""
         return min(filter(None, self.volumes), key=lambda m: (abs(np.log(m / self.base)), m))
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether there is a volume of synthetic rows."""
+        return self.volumes[-1] > 0
 
     @property
     def rows(self) -> dict[str, int]:
@@ -200,7 +214,8 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         for name, _ in config.generators:
             check_text(name, schema)
         for learner in config.learners:
-            check_learner(learner.name, learner.settings, schema.task, texts=schema.texts)
+            weighted = bool(config.weights)
+            check_learner(learner.name, learner.settings, schema.task, texts=schema.texts, weighted=weighted)
         split = split_table(
             table,
             schema,
@@ -288,6 +303,10 @@ def _check_ratios(config: StudyConfig) -> None:
         raise InputError(
             "ratios", f"0 with rows={config.rows} search={config.search.name}", "0 with rows=augmented search=grid"
         )
+    if config.weights and config.rows == "synthetic":
+        raise InputError("weights", "weights with rows=synthetic", "weights with rows=augmented")
+    if config.weights and 0 in config.ratios:
+        raise InputError("ratios", "0 with weights", "ratios above 0: weight 0 is the raw rows alone")
 
 
 def _check_pretrained(prepared: Prepared) -> None:

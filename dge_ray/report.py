@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from dge_ray.findings_words import FINDINGS_CAPTIONS, SHOWN_GROUPS, findings_rows, group_cells
-from dge_ray.learner_words import LEARNER_CAPTIONS, learner_cells
+from dge_ray.learner_words import LEARNER_CAPTIONS, learner_cells, weight_cells
 from dge_ray.style import STYLE
 from dge_ray.summary import summary_lines
 from dge_ray.words import (
@@ -78,6 +78,7 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         _test_table(report),
         "<h2>Differences to DGE</h2>",
         _difference_table(report),
+        _titled("Weights of the synthetic rows", weight_cells(report)),
         _titled("Learners", learner_cells(report)),
         _group_table(report),
         "<h2>Reflection point</h2>",

@@ -45,6 +45,7 @@ from dge_ray.status import StatusFile
 from dge_ray.storage import Folder
 from dge_ray.track import close, log_end, log_start
 from dge_ray.tracking import Status, Tracker
+from dge_ray.weighing import safe_weights
 
 FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything
 
@@ -92,7 +93,7 @@ def demand_of(prepared: Prepared) -> Demand:
         resources=config.resources_per_member,
         placement=config.placement,
     )
-    fits = prepared.most_members * len(prepared.volumes) * len(config.learners)
+    fits = prepared.most_members * sum(len(one.volumes) for one in prepared.apart())
     return Demand(config.workers, config.gpus_per_member, member, config.members_per_actor, fits)
 
 
@@ -120,6 +121,7 @@ class Study:
             learners=prepared.learners,
             volume=prepared.volumes[-1],
             augmented=prepared.augmented,
+            weights=prepared.weights,
         )
         self.status_file = StatusFile(folder)
         self.learners = prepared.apart()
@@ -159,7 +161,9 @@ class Study:
             surfaces = [surface_table(one, self.truth) for one in outcomes]  # meanwhile
             engine.wait(waiting)
             engine.dismiss()
-            chosen = best_on_validation(outcomes)
+            able, weights = safe_weights(outcomes, self.truth["validation"])
+            chosen = best_on_validation(able)
+            privacy = {} if self.ledger is None else {"privacy": privacy_section(self.ledger)}
             report = assemble_report(
                 prepared,
                 self.folder,
@@ -167,16 +171,15 @@ class Study:
                 outcomes,
                 self.truth["test"],
                 wall_seconds=time.monotonic() - started,
-                more=findings(chosen, self.folder, self.truth)
-                | ({} if self.ledger is None else {"privacy": privacy_section(self.ledger)}),
+                more={**weights, **findings(chosen, self.folder, self.truth), **privacy},
             )
             write_report(self.folder, report, pa.concat_tables(surfaces))
         return report
 
     def _grid(self, members: int) -> list[Job]:
-        volumes = self.prepared.volumes
-        labels = self.prepared.learners
-        return [Job("member", k, m, learner=label) for label in labels for m in volumes for k in range(members)]
+        return [
+            Job("member", k, m, learner=one.label) for one in self.learners for m in one.volumes for k in range(members)
+        ]
 
     def outcome(self, engine: Engine, learner: Prepared, members: int) -> Outcome:
         """One learner's search and the choice of its volume."""
@@ -205,12 +208,13 @@ class Study:
             self.progress.members = config.members
             return config.members
         members = min(FIRST_MEMBERS, config.max_members)
+        learners = [one for one in self.learners if one.synthetic]
         while True:
             self._charge(members)
             self.progress.members = members
-            jobs = [Job("member", k, pilot, learner=label) for label in self.prepared.learners for k in range(members)]
+            jobs = [Job("member", k, pilot, learner=one.label) for one in learners for k in range(members)]
             engine.wait(engine.want(jobs, members=members))
-            upper, gain = max(self._gain(learner, members) for learner in self.learners)
+            upper, gain = max(self._gain(learner, members) for learner in learners)
             enough = upper < config.tolerance
             self.progress.say(
                 f"{members} members at {pilot:,} rows: doubling them would take {gain:.2%} "

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from dge_ray.curve_words import call_sentence, noise_sentence
+from dge_ray.learner_words import weight_sentence
 from dge_ray.privacy_words import privacy_line
 from dge_ray.words import (
     augmented,
@@ -38,6 +39,8 @@ def summary_lines(report: Mapping) -> list[str]:
     ]
     if report.get("learners"):
         lines.append(learner_line(report))
+    if weights := weight_sentence(report):
+        lines.append(weights)
     names = method_names(report)
     for method in list(names)[1:]:
         value, found = (test.get(method) or {}).get(metric), comparison(report, method, metric)

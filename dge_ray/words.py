@@ -54,6 +54,7 @@ GLOSSARY = {
     "interval": "95 %; paired: both sides are measured on the same rows, so what they share cancels out",
 }
 NOTHING = "–"
+NO_WEIGHT = "no weight of synthetic rows beside them is known to do better"
 
 
 def label(metric: str) -> str:
@@ -164,6 +165,8 @@ def meaning(report: Mapping) -> str:
     """What the reflection point's status says."""
     point, volumes = report.get("reflection_point") or {}, report.get("volumes") or [None]
     status = str(point.get("status"))
+    if report.get("weights") and point.get("volume") == 0:
+        return NO_WEIGHT
     if status == "not_reached" and point.get("volume") != volumes[-1]:
         return "the error is least here, but falls again towards the largest volume tried: it may fall on beyond"
     return STATUS.get(status, NOTHING)
@@ -184,7 +187,8 @@ def verdict(report: Mapping) -> str:
     where += f"; interval {interval_text(interval)}" if interval_text(interval) != NOTHING else ""
     where += "): " + meaning(report)
     if volume == 0:
-        where = f"Use the {number(n)} raw rows alone: no volume of synthetic rows beside them did better"
+        where = f"Use the {number(n)} raw rows alone: "
+        where += NO_WEIGHT if report.get("weights") else "no volume of synthetic rows beside them did better"
     risk = f"on untouched test rows the {label(metric)} is {number(point.get('risk'))}"
     if interval_text(point.get("risk_interval")) != NOTHING:
         risk += f" ({interval_text(point['risk_interval'])})"

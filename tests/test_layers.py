@@ -22,6 +22,15 @@ MAY_IMPORT = {
     "member": {*FOUNDATION, "table", "generators", "downstream", "shards"},
     "estimating": {*FOUNDATION, "table", "generators", "distributed"},
     "ensemble": {*FOUNDATION, "table", "generators", "downstream", "shards", "member", "estimating"},
+    "crossfit": {*FOUNDATION, "table", "downstream", "stats"},
+    "augmented": {
+        *FOUNDATION,
+        *("table", "generators", "downstream", "shards", "estimating", "ensemble", "crossfit", "stats"),
+    },
+    "prediction_powered": {
+        *FOUNDATION,
+        *("table", "generators", "estimating", "estimands", "estimand_models", "laws", "slm", "stats"),
+    },
     "laws": {*FOUNDATION, "table", "stats"},
     "estimand_models": {*FOUNDATION, "table", "stats"},
     "estimands": {*FOUNDATION, "table", "stats", "estimand_models"},
@@ -90,9 +99,22 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         (modules_below("downstream"), ["ray", "mlflow"]),
         (["dge_ray.ensemble"], ["ray", "torch", "mlflow"]),
         (["dge_ray.slm"], ["ray", "torch", "mlflow"]),
+        (["dge_ray.augmented"], ["ray", "torch", "mlflow"]),
+        (["dge_ray.prediction_powered"], ["ray", "torch", "mlflow"]),
         (modules_below("distributed"), ["mlflow", "dge_ray.tracking"]),  # so no worker can write to its database
     ],
-    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble", "slm", "distributed"],
+    ids=[
+        "dge_ray",
+        "stats",
+        "table",
+        "generators",
+        "downstream",
+        "ensemble",
+        "slm",
+        "augmented",
+        "prediction_powered",
+        "distributed",
+    ],
 )
 def test_importing_brings_in_nothing_that_it_must_not(imports: list[str], unwanted: list[str]) -> None:
     assert brought_in(imports, unwanted) == []

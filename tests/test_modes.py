@@ -29,6 +29,7 @@ from dge_ray.results import choose
 from dge_ray.stats.losses import metric_value
 from dge_ray.storage import Folder
 from dge_ray.summary import summary_lines
+from dge_ray.weighing import safe_weights
 from dge_ray.words import verdict
 
 
@@ -120,6 +121,77 @@ def test_a_fits_rows_are_the_real_ones_then_its_members(job: Job, augmented: boo
         np.testing.assert_array_equal(np.concatenate(got), np.concatenate([want[r.start : r.stop] for r in asked]))
 
 
+WEIGHTED = ("rows=augmented", "ratios=0.5,2", "learner=linear,tree", "weights=1,0.3")
+
+
+def test_each_weight_is_a_learner_of_its_own_and_0_is_the_raw_rows_alone(table: str) -> None:
+    prepared = _prepared(table, *WEIGHTED)
+    assert prepared.config.weights == (0.0, 0.3, 1.0)
+    labels = [f"{name}-augmented-weight={w}" for name in ("linear", "tree") for w in ("0", "0.3", "1")]
+    assert list(prepared.learners) == labels == [one.label for one in prepared.apart()]
+    assert prepared.weights == dict(zip(labels, [0.0, 0.3, 1.0] * 2, strict=True))
+    assert prepared.learners[labels[4]] == ("tree", {})
+    assert [one.volumes for one in prepared.apart()] == [(0,), (30, 120), (30, 120)] * 2
+    assert prepared.identity() == _prepared(table).identity()  # weights may be added to a study
+    assert make_config(prepared.config.model_dump(mode="json")) == prepared.config
+    costs = bill(prepared)
+    # two members at no volume or at two; one more seed, the concatenated, real and raw: of each of two learners
+    assert costs["downstream_fits"] == 2 * ((2 + 4) + 2 * (4 + 4))
+    on_synthetic = 2 * (30 + 120) + 120 + 240 + 198 + 60 + 6 * 60
+    assert costs["downstream_rows"] == 2 * (4 * 60 + 198 + 60 + 2 * on_synthetic)
+
+
+def test_a_fits_mixture_is_its_learners_weight(table: str) -> None:
+    worker, prepared = object.__new__(_Worker), _prepared(table, *WEIGHTED)
+    worker.real, worker.spec = prepared.encoded(), SimpleNamespace(augmented=True, weights=prepared.weights)  # type: ignore
+    label = "linear-augmented-weight=0.3"
+    for job, rows in ((Job("member", 1, 30), 30), (Job("concatenated", 0, 30, 2), 60)):
+        mixture = worker._mixture(replace(job, learner=label))
+        assert mixture is not None and mixture.real == 60
+        weights = mixture.weights(60 + rows)
+        assert (weights[:60] == 1).all() and weights[60:].sum() == pytest.approx(0.3 * 60)
+    for job, rows in ((Job("raw"), 60), (Job("real"), 198), (Job("member", 0, 0), 60)):
+        mixture = worker._mixture(replace(job, learner=label))
+        assert mixture is not None and mixture.weights(rows).tolist() == [1.0] * rows
+    assert worker._mixture(Job("member", 1, 30, learner="linear")) is None
+
+
+def _weighed(table: str, gains: dict[float, float]) -> list[Outcome]:
+    """Made-up predictions of a learner at its weights: how far each is from the truth, less than weight 0."""
+    prepared = _prepared(table, "rows=augmented", "ratios=1,2", f"weights={','.join(map(str, gains))}")
+    truth, rng, found = prepared.truth("validation"), np.random.default_rng(3), []
+    noise = 0.3 * rng.random(len(truth))
+    for one in prepared.apart():
+        own = np.clip(0.4 + noise - gains[one.config.weights[0]] * rng.uniform(0.5, 1.5, len(truth)), 0.02, 0.98)
+        cell = np.where(np.eye(2)[truth] == 1, 1 - own[:, None], own[:, None]).astype(np.float32)
+        cells = {part: np.tile(cell, (2, len(one.volumes), 1, 1)) for part in ("validation", "test")}
+        found.append(Outcome(one, list(one.volumes), cells, choose(one, cells["validation"], truth, one.volumes)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("gains", "safe"),
+    [({0: 0, 0.3: -0.001, 1: -0.1}, 0), ({0: 0, 0.3: 0.05, 1: 0.1}, 1), ({0: 0, 0.3: -0.1, 1: -0.2}, 0)],
+)
+def test_a_weight_is_chosen_only_where_it_is_known_to_beat_the_raw_rows_alone(
+    table: str, gains: dict[float, float], safe: float
+) -> None:
+    outcomes = _weighed(table, gains)
+    truth = outcomes[0].prepared.truth("validation")
+    able, found = safe_weights(outcomes, truth)
+    assert [one.prepared.config.weights for one in able] == [(safe,)] and best_on_validation(able) is able[0]
+    rows = found["weights"]
+    assert [row["weight"] for row in rows] == [0.0, 0.3, 1.0] and [row["safe"] for row in rows].count(True) == 1
+    for row, one in zip(rows, outcomes, strict=True):
+        want = one.choice.value - outcomes[0].choice.value
+        assert row["difference"] == pytest.approx(want) and row["limit"] >= row["difference"]
+        assert row["safe"] == (row["weight"] == safe)
+    report = {**fake_study.report(), **found}
+    [line] = [text for text in summary_lines(report) if text.startswith("weight of the synthetic rows")]
+    assert ("boosting 1," if safe else "boosting 0, since none is known") in line
+    assert f"boosting, {safe:g} (safe)" in unescape(render_html(report, {}))
+
+
 def _outcomes(table: str, tmp_path: Any, metric: str) -> tuple[list[Outcome], Folder, dict[str, np.ndarray]]:
     """Made-up predictions of three learners: the second is right most often."""
     prepared = _prepared(table, "learner=linear,tree,forest", "ratios=1,2", f"metric={metric}")
@@ -141,6 +213,7 @@ def _outcomes(table: str, tmp_path: Any, metric: str) -> tuple[list[Outcome], Fo
 @pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
 def test_the_learner_is_chosen_on_validation_and_compared_on_test(table: str, tmp_path: Any, metric: str) -> None:
     outcomes, folder, truth = _outcomes(table, tmp_path, metric)
+    assert safe_weights(outcomes, truth["validation"]) == (outcomes, {})  # without weights any may be chosen
     chosen = best_on_validation(outcomes)
     assert chosen.prepared.label == "tree"
     rows = learner_table(outcomes, chosen, folder, truth["test"])
@@ -213,6 +286,13 @@ def test_a_report_of_raw_rows_counts_in_them_and_may_advise_them_alone() -> None
     shown = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     assert shown == ["0", "100", "200", "400"]
     parse(render_html(report, {}))
+    # a learner at weight 0 has no other volume
+    report["volumes"], report["weights"] = [0], [{"learner": "boosting", "weight": 0.0, "safe": True}]
+    assert verdict(report).startswith("Use the 100 raw rows alone: no weight of synthetic rows beside them is known")
+    figure = error_by_volume(report, nothing)
+    assert figure is not None
+    FigureCanvasAgg(figure).draw()
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0"]
 
 
 def test_the_raw_rows_alone_can_be_the_reflection_point() -> None:

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,8 @@ from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.reader import MemberReader, member_blocks
 from dge_ray.distributed.session import first_line
 from dge_ray.downstream import Learner, StreamingLearner, make_learner, slices
+from dge_ray.downstream.estimator import EstimatorLearner
+from dge_ray.downstream.mixture import Mixture
 from dge_ray.errors import StudyError
 from dge_ray.predictions import Job, model_folder, write_predictions
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
@@ -39,12 +41,14 @@ LARGEST_MODEL = 64 << 20  # bytes of one fitted learner
 
 @dataclass(frozen=True)
 class DownstreamSpec:
-    """What a downstream worker needs to know. `augmented`: synthetic rows stand behind the raw ones in every fit."""
+    """What a downstream worker needs to know. `augmented`: synthetic rows stand behind the raw ones in every fit;
+    `weights`: what they count together per raw row, by label, where they do not all count as these do."""
 
     members: MemberSpec
     learners: dict[str, tuple[str, dict[str, Any]]]  # names and settings by label
     volume: int  # the largest: a member's shards are drawn up to it
     augmented: bool = False
+    weights: dict[str, float] = field(default_factory=dict)
 
 
 def learner_seed(seed: int, job: Job) -> int:
@@ -109,14 +113,21 @@ class _Worker:
         started, cpu = time.perf_counter(), time.process_time()
         name, settings = self.spec.learners[job.learner]
         learner = make_learner(name, settings, self.schema, seed=learner_seed(self.spec.members.seed, job))
+        mixture = self._mixture(job)
         if isinstance(learner, StreamingLearner):
             average = _sum_over_workers if self.together else None
             part = (self.rank, self.world) if self.together else (0, 1)
             learner.fit_stream(
-                lambda ranges: self._rows_of(job, ahead, ranges), self._rows(job), average=average, part=part
+                lambda ranges: self._rows_of(job, ahead, ranges),
+                self._rows(job),
+                average=average,
+                part=part,
+                mixture=mixture,
             )
-        else:
+        elif mixture is None or not job.rows:
             learner.fit(self._columns(job, ahead))
+        else:  # `prepare` saw to it that the estimator takes weights
+            cast(EstimatorLearner, learner).fit(self._columns(job, ahead), mixture.weights(self._rows(job)))
         fit_cpu, seconds = time.process_time() - cpu, time.perf_counter() - started
         if not self.together or self.rank == 0:
             self._keep(job, learner, {"cpu_seconds": fit_cpu, "seconds": seconds, "worker": self.rank})
@@ -141,6 +152,11 @@ class _Worker:
         if job.kind == "real":
             return self.real["train"]
         return self.real["raw"] if job.kind == "raw" or self.spec.augmented else None
+
+    def _mixture(self, job: Job) -> Mixture | None:
+        """Which of a job's rows are real and how much the others count, where they do not count as real ones do."""
+        weight = self.spec.weights.get(job.learner)
+        return None if weight is None else Mixture(_length(self._real_rows(job)), weight)
 
     def _rows(self, job: Job) -> int:
         return _length(self._real_rows(job)) + job.rows

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from dge_ray.downstream.mixture import Mixture
 from dge_ray.errors import StudyError
 from dge_ray.table.codec import Columns
 
@@ -56,6 +57,7 @@ class StreamingLearner(Learner, Protocol):
         *,
         average: "Callable[[list[torch.Tensor]], None] | None" = None,
         part: tuple[int, int] = (0, 1),
+        mixture: Mixture | None = None,
     ) -> "StreamingLearner": ...
 
 

@@ -12,11 +12,13 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
 
 from dge_ray.downstream.base import Learner
 from dge_ray.downstream.boosters import STOP, package_defaults
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.installed import is_installed
+from dge_ray.downstream.mixture import no_weights
 from dge_ray.downstream.preparing import BOOSTING, refuse_text, takes_text
 from dge_ray.downstream.tuned import Settings as Tuned
 from dge_ray.downstream.tuned import TunedBoosting
@@ -88,13 +90,16 @@ def learner_names() -> list[str]:
     return sorted(LEARNERS)
 
 
-def check_learner(name: str, settings: Mapping[str, Any], task: str, *, texts: Sequence[Column] = ()) -> None:
+def check_learner(
+    name: str, settings: Mapping[str, Any], task: str, *, texts: Sequence[Column] = (), weighted: bool = False
+) -> None:
     """Whether `make_learner` will make this learner for this task; warns of settings that would mislead.
 
-    `texts`: the table's text columns.
+    `texts`: the table's text columns. `weighted`: whether its rows shall count differently.
 
     Raises:
-        InputError: no such learner, not one for this task or for (no) text, or a setting it does not have or take.
+        InputError: no such learner, not one for this task, for (no) text or for weights, or a setting it does not have
+            or take.
     """
     _check_text(name, texts)
     if network := _network(name):
@@ -106,6 +111,8 @@ def check_learner(name: str, settings: Mapping[str, Any], task: str, *, texts: S
     estimator = estimator_by_name(name, settings, task)
     if texts and not takes_text(estimator):
         raise refuse_text(name, texts[0].name)
+    if weighted and not has_fit_parameter(estimator, "sample_weight"):
+        raise no_weights("weights", f"learner={name}")
     warn_of_auto_stopping(estimator)
 
 

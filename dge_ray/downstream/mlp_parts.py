@@ -19,13 +19,14 @@ CLIP = 8.0  # standard deviations; a heavy tail must not drive a whole minibatch
 
 class Rows(NamedTuple):
     """Encoded rows: features of n rows each, such as codes int64 (n, p_coded) and numbers float32 (n, p_numbers);
-    target int64 or float32 (n,)."""
+    target int64 or float32 (n,); place in the stream int64 (n,)."""
 
     features: tuple[torch.Tensor, ...]
     target: torch.Tensor
+    place: torch.Tensor
 
     def take(self, index: torch.Tensor) -> "Rows":
-        return Rows(tuple(part[index] for part in self.features), self.target[index])
+        return Rows(tuple(part[index] for part in self.features), self.target[index], self.place[index])
 
 
 @dataclass(frozen=True)

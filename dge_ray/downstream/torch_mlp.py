@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch.nn.functional import cross_entropy, mse_loss
 
 from dge_ray.downstream.base import RowsOf, align, single, slices
+from dge_ray.downstream.mixture import Mixture
+from dge_ray.downstream.mlp_losses import beta_losses, log_losses
 from dge_ray.downstream.mlp_parts import Block, Network, Rows, Scale, blocks, cut, encode_features, encode_target
 from dge_ray.downstream.store import describe, write_description
 from dge_ray.errors import InputError, StudyError, nearest
@@ -36,6 +37,8 @@ TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "epochs": ("a whole number from 1, or null for as many as min_steps asks", lambda v: v is None or whole(v, 1)),
     "min_epochs": ("a whole number from 1", lambda v: whole(v, 1)),
     "min_steps": ("a whole number from 1", lambda v: whole(v, 1)),
+    "loss": ("log or beta_divergence", lambda v: v in ("log", "beta_divergence")),
+    "beta": ("a number above 0, at most 2", lambda v: _number(v) and 0 < v <= 2),
 }
 
 
@@ -51,7 +54,9 @@ def _number(value: Any) -> bool:
 @dataclass(frozen=True)
 class Settings:
     """`batch_size` is that of all workers together. With `epochs` unset there are `min_epochs` passes over the rows, or
-    as many as make `min_steps` steps of the optimiser, so that small volumes are not undertrained."""
+    as many as make `min_steps` steps of the optimiser, so that small volumes are not undertrained. `loss`: log (the
+    squared error in regression), or beta_divergence with its `beta`, which nearly ignores rows that the model finds
+    impossible (mlp_losses.py); where real rows stand before synthetic ones of some weight, it is the latter's alone."""
 
     hidden: tuple[int, ...] = (128, 128)
     embedding: int = 8
@@ -62,6 +67,8 @@ class Settings:
     epochs: int | None = None
     min_epochs: int = 4
     min_steps: int = 500
+    loss: str = "log"
+    beta: float = 0.5
     takes: ClassVar[dict[str, tuple[str, Callable[[Any], bool]]]] = TAKES
 
     @classmethod
@@ -110,9 +117,9 @@ class TorchMLP:
         self.weights: torch.Tensor | None = None
         self.scale: Scale | None = None
 
-    def fit(self, columns: Columns) -> Self:
+    def fit(self, columns: Columns, mixture: Mixture | None = None) -> Self:
         """`fit_stream` on a table in memory, by one worker."""
-        return self.fit_stream(partial(slices, columns), len(next(iter(columns.values()))))
+        return self.fit_stream(partial(slices, columns), len(next(iter(columns.values()))), mixture=mixture)
 
     def fit_stream(
         self,
@@ -121,6 +128,7 @@ class TorchMLP:
         *,
         average: Callable[[list[torch.Tensor]], None] | None = None,
         part: tuple[int, int] = (0, 1),
+        mixture: Mixture | None = None,
     ) -> Self:
         """Fit on the first `rows` rows of a stream.
 
@@ -129,6 +137,7 @@ class TorchMLP:
                 means. Called once where `rows` fit in one block, else once an epoch.
             average: replaces tensors by their sum over workers, in place; the worker's share is weighted already.
             part: (rank, workers).
+            mixture: which rows are real, and what the others count; None: all count the same.
 
         Raises:
             StudyError: the stream ends early.
@@ -138,10 +147,11 @@ class TorchMLP:
         block_rows = size * max(1, BLOCK_ROWS // size)
         shuffler = numpy_generator(self.seed, Purpose.LEARNER, index=0)
         generator = torch.Generator().manual_seed(integer(self.seed, Purpose.LEARNER, index=1))
-        step = _Adam(self._initial(generator), settings, total=passes * math.ceil(rows / size))
+        # Behind the network's weights stands the log of the normal law's standard deviation, which one loss learns.
+        step = _Adam(torch.cat([self._initial(generator), torch.zeros(1)]), settings, passes * math.ceil(rows / size))
         parts = blocks(rows, block_rows, rank, world)
         held: list[Rows] = []
-        self.scale = None
+        self.scale, self._mixture, self._count = None, mixture, rows
         for _ in range(passes):
             for block, mine in zip(parts, held or self._encoded(rows_of, parts), strict=True):
                 if len(parts) == 1:
@@ -155,7 +165,7 @@ class TorchMLP:
                     if average is not None:
                         average([gradient])
                     step(gradient)
-        self.weights = step.weights
+        self.weights = step.weights[:-1].clone()
         return self
 
     def _encoded(self, rows_of: RowsOf, parts: Sequence[Block]) -> Iterator[Rows]:
@@ -167,7 +177,8 @@ class TorchMLP:
             if self.scale is None:
                 self.scale = Scale.of(columns, self.schema)
                 [columns] = slices(columns, [part.own])  # the first block begins at row 0
-            yield Rows(self._features(columns, self.scale), encode_target(columns, self.schema, self.scale))
+            target = encode_target(columns, self.schema, self.scale)
+            yield Rows(self._features(columns, self.scale), target, torch.arange(part.own.start, part.own.stop))
 
     @property
     def size(self) -> int:
@@ -197,14 +208,25 @@ class TorchMLP:
         if not len(rows.target):
             return torch.zeros_like(weights)
         leaf = weights.requires_grad_(True)
-        scores = self._scores(leaf, rows.features, masks)
-        if self.schema.task == "regression":
-            loss = mse_loss(scores[:, 0], rows.target, reduction="sum")
-        else:
-            loss = cross_entropy(scores, rows.target, reduction="sum")
+        loss = self._losses(self._scores(leaf[:-1], rows.features, masks), rows, leaf[-1:]).sum()
         (gradient,) = torch.autograd.grad(loss / n, leaf)
         weights.requires_grad_(False)
         return gradient
+
+    def _losses(self, scores: torch.Tensor, rows: Rows, log_scale: torch.Tensor) -> torch.Tensor:
+        """The weighted loss of each row, (n,)."""
+        mixture, robust = self._mixture, self.settings.loss == "beta_divergence"
+        if not robust and mixture is None:
+            return log_losses(scores, rows.target)
+        if mixture is None:
+            return beta_losses(scores, rows.target, log_scale, self.settings.beta)
+        weight = mixture.row_weight(self._count)
+        if not robust:
+            return torch.where(rows.place < mixture.real, 1.0, weight) * log_losses(scores, rows.target)
+        # Of one law: where the synthetic rows' loss has a standard deviation, so has the real rows' log-likelihood.
+        real = beta_losses(scores, rows.target, log_scale, 0.0)
+        synthetic = beta_losses(scores, rows.target, log_scale, self.settings.beta)
+        return torch.where(rows.place < mixture.real, real, weight * synthetic)
 
     @torch.no_grad()
     def predict(self, columns: Columns) -> np.ndarray:
@@ -245,7 +267,7 @@ class TorchMLP:
 class _Adam:
     """Adam with decoupled weight decay on one flat vector; the rate rises for a tenth of the steps, then falls to 0."""
 
-    def __init__(self, weights: torch.Tensor, settings: Settings, *, total: int) -> None:
+    def __init__(self, weights: torch.Tensor, settings: Settings, total: int) -> None:
         self.weights, self.settings, self.total, self.done = weights, settings, total, 0
         self.first, self.second = torch.zeros_like(weights), torch.zeros_like(weights)
 

@@ -199,6 +199,8 @@ class _Ends:
 
     def status(self) -> tuple[str, int | None, int | None, str]:
         """(status, rows that would decide, members that would decide, one line of advice)."""
+        if len(self.kept) < 2 and not self.kept[0]:
+            return "undecided", None, None, "the raw rows alone leave no volume to choose"
         if len(self.kept) < 2:
             return "undecided", None, None, "a single volume says nothing about the shape: give at least three ratios"
         first, last = bool(self.not_rejected[0]), bool(self.not_rejected[-1])

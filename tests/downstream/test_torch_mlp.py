@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dge_ray.downstream import StreamingLearner, make_learner
 from dge_ray.downstream.base import RowsOf
+from dge_ray.downstream.mixture import Mixture
 from dge_ray.downstream.mlp_parts import blocks, cut
 from dge_ray.downstream.torch_mlp import Settings
 from dge_ray.errors import StudyError
@@ -80,7 +81,9 @@ def in_pieces(columns: Columns, length: int) -> RowsOf:
     return read
 
 
-def fit_by(world: int, table: TableSchema, columns: Columns, length: int, batch: int = 37) -> list[np.ndarray]:
+def fit_by(
+    world: int, table: TableSchema, columns: Columns, length: int, batch: int = 37, mixture: Mixture | None = None
+) -> list[np.ndarray]:
     """Each worker's predictions after a fit by `world` workers on a stream of pieces of `length` rows."""
     n = len(columns["y"])
     workers, results = Workers(world), [np.empty(0)] * world
@@ -89,7 +92,7 @@ def fit_by(world: int, table: TableSchema, columns: Columns, length: int, batch:
         learner = make_learner("torch_mlp", {"min_steps": 60, "batch_size": batch}, table, seed=4)
         assert isinstance(learner, StreamingLearner)
         average = partial(workers.average, rank)
-        learner.fit_stream(in_pieces(columns, length), n, average=average, part=(rank, world))
+        learner.fit_stream(in_pieces(columns, length), n, average=average, part=(rank, world), mixture=mixture)
         results[rank] = learner.predict(columns)
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world)]
@@ -100,19 +103,19 @@ def fit_by(world: int, table: TableSchema, columns: Columns, length: int, batch:
     return results
 
 
-@pytest.mark.parametrize("task", ["multiclass", "regression"])
-def test_workers_fit_what_one_fits(task: str) -> None:
+@pytest.mark.parametrize(("task", "mixture"), [("multiclass", None), ("regression", Mixture(150, 0.3))])
+def test_workers_fit_what_one_fits(task: str, mixture: Mixture | None) -> None:
     table = schema(task, classes=3)
     columns = sample(table, 410)
-    (alone,) = fit_by(1, table, columns, 410)
+    (alone,) = fit_by(1, table, columns, 410, mixture=mixture)
     scale = np.ptp(columns["y"]) if task == "regression" else 1.0
     for world in (2, 3):
-        together = fit_by(world, table, columns, 100)
+        together = fit_by(world, table, columns, 100, mixture=mixture)
         for one in together:
             np.testing.assert_array_equal(one, together[0])
             # 60 steps of float32 sums in another order
             np.testing.assert_allclose(one / scale, alone / scale, atol=1e-4)
-        np.testing.assert_array_equal(fit_by(world, table, columns, 410)[0], together[0])
+        np.testing.assert_array_equal(fit_by(world, table, columns, 410, mixture=mixture)[0], together[0])
 
 
 @pytest.mark.parametrize("length", [1, 64, 1000])
