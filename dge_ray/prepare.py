@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.canaries import draw_canaries, plant
 from dge_ray.config import StudyConfig
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
@@ -51,6 +52,7 @@ class Prepared:
     volumes: tuple[int, ...]
     shard_rows: int
     warnings: tuple[str, ...]
+    canaries: tuple[pa.Table, pa.Table] | None = None  # those planted, the last rows of train, and their twins
 
     @property
     def n(self) -> int:
@@ -151,6 +153,7 @@ class Prepared:
                 config.test_fraction,
                 config.validation_fraction,
                 config.stopping_fraction,
+                *([{"canaries": config.canaries}] if config.canaries else []),
             ],
             "seed": config.seed,
             "generator": config.model_dump(mode="json")["generator"],
@@ -199,6 +202,10 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
     parts = split.tables(table)
     notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
+    canaries = draw_canaries(parts, schema, config.canaries, seed=config.seed) if config.canaries else None
+    if canaries is not None:
+        parts["train"] = plant(parts["train"], canaries[0])
+        notes += (f"{config.canaries} canaries are planted in train: this study is for attacks, not for publishing",)
     for note in notes:
         say(f"warning: {note}")
     base = parts["raw" if "raw" in parts else "train"].num_rows
@@ -212,6 +219,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         volumes=volumes,
         shard_rows=config.shard_rows or default_shard_rows(parts["train"].num_rows),
         warnings=notes,
+        canaries=canaries,
     )
     _check_size(prepared)
     _check_pretrained(prepared)

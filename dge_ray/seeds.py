@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     UTILITY = 12  # of a utility report: a member's domain classifier, redrawn labels, resampled rows; index: which
     REPLICATE = 13  # one replicate of a whole pipeline; member = replicate, index: which of its streams
     PREDICT = 14  # draws of a target given features; index = the first row of the block
+    ATTACK = 16  # of an attack report: which rows are asked about, the attacker's own fits; index: which of them
+    CANARY = 17  # rows planted in train, and their twins; index 1: their identifiers
 
 
 NO_MEMBER = 2**32 - 1  # the address of streams that belong to the study, not to one member

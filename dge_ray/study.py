@@ -102,6 +102,7 @@ class Study:
             shard_rows=prepared.shard_rows,
             constraints=config.constraints,
             pretrained=config.pretrained,
+            canaries=config.canaries,
         )
         self.downstream = DownstreamSpec(
             members=members,
