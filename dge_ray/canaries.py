@@ -1,8 +1,8 @@
 """Canaries: unlikely rows planted in train, and twins of the same law held back, to see what a release gives away.
 
-Each column is drawn on its own, from the ends of its values in train or from its rare categories, so that a row's values
-hardly occur together. Planted rows and twins are one sample, parted at random: what ranks one above the other can only
-be that it was fitted on.
+Each column is drawn on its own, from the ends of its values in train or from its rare categories, so that a row's
+values hardly occur together. Planted rows and twins are one sample, parted at random: what ranks one above the other
+can only be that it was fitted on.
 """
 
 import numpy as np
@@ -69,4 +69,3 @@ def _unlikely(values: np.ndarray, coded: bool, n: int, rng: np.random.Generator)
     share = rng.random(n) * ENDS
     place = np.where(rng.random(n) < 0.5, share, 1 - share)
     return ordered[np.minimum((place * len(ordered)).astype(np.int64), len(ordered) - 1)]
-

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "member": {*FOUNDATION, "table", "generators", "downstream", "shards"},
     "estimating": {*FOUNDATION, "table", "generators", "distributed"},
     "ensemble": {*FOUNDATION, "table", "generators", "downstream", "shards", "member", "estimating"},
+    "canaries": {*FOUNDATION, "table", "stats"},
     "laws": {*FOUNDATION, "table", "stats"},
     "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }

@@ -51,9 +51,7 @@ def clopper_pearson(hits: int, trials: int, *, level: float = LEVEL) -> tuple[fl
 def roc(seen: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The curve's corners from (0, 0) to (1, 1): false and true positive rates of every threshold."""
     thresholds = np.unique(np.r_[seen, unseen])[::-1]
-    at = [
-        1 - np.searchsorted(np.sort(scores), thresholds, side="left") / len(scores) for scores in (unseen, seen)
-    ]
+    at = [1 - np.searchsorted(np.sort(scores), thresholds, side="left") / len(scores) for scores in (unseen, seen)]
     return np.r_[0.0, at[0]], np.r_[0.0, at[1]]
 
 
@@ -92,10 +90,10 @@ def tpr_at_fpr(
 
 
 def tpr_allowed(fpr: np.ndarray | float, epsilon: float, delta: float) -> np.ndarray:
-    """The most true positives that any attack on an (epsilon, delta)-private release can have at a false positive rate.
+    """The most true positives that an attack on an (epsilon, delta)-private release can have at a false positive rate.
 
-    min(e^epsilon fpr + delta, 1 - e^-epsilon (1 - delta - fpr)), neither above 1: the two constraints of the definition,
-    on the event that the attack says "seen" and on its complement.
+    min(e^epsilon fpr + delta, 1 - e^-epsilon (1 - delta - fpr)), neither above 1: the two constraints of the
+    definition, on the event that the attack says "seen" and on its complement.
     """
     fpr = np.asarray(fpr, dtype=np.float64)
     one = np.exp(min(epsilon, 700.0)) * fpr + delta
