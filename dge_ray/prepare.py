@@ -55,12 +55,8 @@ class Prepared:
     volumes: tuple[int, ...]
     shard_rows: int
     warnings: tuple[str, ...]
-    if not config.private:  # a count of real rows
-        notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
-    canaries = draw_canaries(parts, schema, config.canaries, seed=config.seed) if config.canaries else None
-    if canaries is not None:
-        parts["train"] = plant(parts["train"], canaries[0])
-        notes += (f"{config.canaries} canaries are planted in train: this study is for attacks, not for publishing",)
+    key: int | None = field(default=None, repr=False)  # a private study's secret
+    canaries: tuple[pa.Table, pa.Table] | None = None  # those planted, the last rows of train, and their twins
 
     @property
     def n(self) -> int:
@@ -221,7 +217,6 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     parts = split.tables(table)
     if not config.private:  # a count of real rows
         notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
-    notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
     canaries = draw_canaries(parts, schema, config.canaries, seed=config.seed) if config.canaries else None
     if canaries is not None:
         parts["train"] = plant(parts["train"], canaries[0])
