@@ -51,8 +51,9 @@ class Material:
 
     def pooled(self, most: int = MOST_FITTED) -> pa.Table:
         """The first rows of all members alike, about `most` of them."""
-        each = -(-most // len(self.released))
-        return pa.concat_tables([self.released[k].slice(0, each) for k in range(len(self.released))])
+        each = np.arange(-(-most // len(self.released)))
+        # Taken and not sliced: a slice would keep the whole member in memory.
+        return pa.concat_tables([rows.take(pa.array(each[: rows.num_rows])) for rows in self.released])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def share_gap(
     (0.2, 0.052, 0.334)
     """
     first, second = hits / trials, other_hits / other_trials
-    (l1, u1), (l2, u2) = _score_interval(first, trials, level), _score_interval(second, other_trials, level)
+    (l1, u1), (l2, u2) = score_interval(first, trials, level), score_interval(second, other_trials, level)
     gap = first - second
     return (
         gap,
@@ -24,8 +24,8 @@ def share_gap(
     )
 
 
-def _score_interval(share: float, trials: int, level: float) -> tuple[float, float]:
-    """Wilson's interval of a share."""
+def score_interval(share: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson's interval of a share of `trials`, which may be an effective number."""
     z = float(norm.ppf(0.5 + level / 2))
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z * float(np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))) / (1 + z**2 / trials)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+
+from dge_ray.stats.gaps import score_interval
 
 BLOCK_CELLS = 1 << 22  # distances held at once: 16 MiB, so that the search for the least of them stays in cache
 BLOCK_ROWS = 4096  # points that are compared with one row each at once
@@ -111,9 +112,9 @@ def nearness(
 ) -> Nearness:
     """How much nearer synthetic rows are to train than to as many held-out rows.
 
-    The share's interval is over real rows: one of them may draw many synthetic rows, which then all tell the same. Each
-    real row that is the nearest of some is a cluster (the ratio estimator's sandwich variance; where train and holdout
-    may be exchanged it is the permutation variance).
+    The share's interval is over real rows: one of them may draw many synthetic rows, which then all tell the same. With
+    w the synthetic rows that each real row is the nearest of, it is Wilson's for (sum w)^2 / sum w^2 trials: where
+    train and holdout may be exchanged, that is the variance of exchanging them.
 
     Raises:
         ValueError: train and holdout differ in size, which would decide the comparison.
@@ -126,12 +127,10 @@ def nearness(
     wins = (to_train < to_holdout) + 0.5 * (to_train == to_holdout)
     weights = np.bincount(which_train, wins, rows[0]), np.bincount(which_holdout, 1 - wins, rows[1])
     m = len(points)
-    closer = float(wins.mean())
-    variance = (((1 - closer) * weights[0]) ** 2).sum() + ((closer * weights[1]) ** 2).sum()
-    half = float(norm.ppf(0.5 + level / 2)) * float(np.sqrt(variance)) / m
+    closer, trials = float(wins.mean()), m**2 / float((np.concatenate(weights) ** 2).sum())
     return Nearness(
         closer=closer,
-        interval=(max(0.0, closer - half), min(1.0, closer + half)),
+        interval=score_interval(closer, trials, level),
         train=_quantiles(to_train),
         holdout=_quantiles(to_holdout),
         rows=rows[0],

@@ -43,10 +43,10 @@ OVERFITTED = {"epochs": 60, "patience": 60, "dropout": 0.0, "weight_decay": 0.0}
 CASES: dict[str, tuple[int, int, dict[str, Any], float | None]] = {
     "overfitted": (800, 20, OVERFITTED, None),
     "default, few rows": (800, 20, {}, None),
-    "default": (8_000, 50, {}, None),
-    "epsilon 10": (8_000, 50, {}, 10.0),
-    "epsilon 3": (8_000, 50, {}, 3.0),
     "epsilon 1": (8_000, 50, {}, 1.0),
+    "default": (8_000, 50, {}, None),
+    "epsilon 3": (8_000, 50, {}, 3.0),
+    "epsilon 10": (8_000, 50, {}, 10.0),
 }
 COLUMNS = ["income", "sex", "relationship"]
 
@@ -108,6 +108,34 @@ def main(argv: list[str]) -> None:
             rows.append(json.loads(kept.read_text()))
             print(case, seed, [(one["name"], round(one["auc"], 4)) for one in rows[-1]["attacks"]], flush=True)
     finish(rows, file)
+    print("\n".join(table_lines(rows)))
+
+
+def table_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """The README's tables: AUC by attack, true positives and attributes, and canaries."""
+    names = [one["name"] for one in rows[0]["attacks"]]
+    lines = ["| case | " + " | ".join(names) + " | allowed |", "|---" * (len(names) + 2) + "|"]
+    for row in rows:
+        cells = [
+            f"{one['auc']:.3f} ({one['auc_interval'][0]:.3f}-{one['auc_interval'][1]:.3f})" for one in row["attacks"]
+        ]
+        allowed = f"{row['privacy']['auc_at_most']:.3f}" if row["privacy"] else "1"
+        lines.append(f"| {row['case']} | " + " | ".join(cells) + f" | {allowed} |")
+    lines += ["", "| case | " + " | ".join(names) + " | nearer to train | largest leak of an attribute |"]
+    lines.append("|---" * (len(names) + 3) + "|")
+    for row in rows:
+        cells = ["{:.1%} ({:.1%}-{:.1%})".format(*one["tpr_at_fpr"]["0.01"]) for one in row["attacks"]]
+        near, leak = row["nearest"], max(row["attributes"], key=lambda one: one["leak"][0])
+        closer = f"{near['closer']:.1%} ({near['interval'][0]:.1%}-{near['interval'][1]:.1%})"
+        leaked = "{}: {:+.3f} ({:+.3f} to {:+.3f})".format(leak["column"], *leak["leak"])
+        lines.append(f"| {row['case']} | " + " | ".join(cells) + f" | {closer} | {leaked} |")
+    lines += ["", "| case | " + " | ".join(names) + " | without planting | most |", "|---" * (len(names) + 3) + "|"]
+    for row in rows:
+        ranked = row["canaries"]["ranked"]
+        cells = [f"{one['mean']:.2f}, p {one['p_value']:.2g}" for one in ranked]
+        last = f" | {ranked[0]['unplanted']:.2f} | {ranked[0]['most']:.2f} |"
+        lines.append(f"| {row['case']} | " + " | ".join(cells) + last)
+    return lines
 
 
 if __name__ == "__main__":
