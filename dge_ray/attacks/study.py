@@ -26,9 +26,9 @@ LEDGER = "privacy/ledger.json"
 
 LIMITS = (
     "evidence, not a guarantee: these attacks found what they found; better ones may find more",
-    "who attacks by rows is taken to have the released rows of all members and real rows of the same law (here "
-    "validation and stopping rows; the latter ended the generators' fits early); who attacks by likelihood has the "
-    "generators' weights too, which bounds from above what rows give away to the same kind of attack",
+    "who attacks by rows is taken to have the released rows of all members and real rows of the same law (here those "
+    "of validation, and those that ended the fits early where any did); who attacks by likelihood has the generators' "
+    "weights too, which is more than is released",
     "members of one study share all their train rows: none can stand for a generator that has not seen a row, so the "
     "likelihoods are held against references fitted on auxiliary rows alone",
     "rows of train are told from rows of test: where these follow different laws (a split by time, say) all attacks "
