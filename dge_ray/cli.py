@@ -191,6 +191,20 @@ def utility(study: StudyName, words: Words = None, as_json: AsJson = False) -> N
 
 
 @app.command()
+def attack(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+    """What do the released rows give away of train's? [rows=N] [volume=N] [members=K] [attributes=a,b].
+
+    Needs the study and its table. Evidence with limits, never a guarantee.
+    """
+    from dge_ray.attacks.page import attack_lines
+    from dge_ray.attacks.study import attack_study
+    from dge_ray.config import parse_words
+
+    found = attack_study(study, parse_words(words or []), _say)
+    _print(found, as_json, lambda: attack_lines(found))
+
+
+@app.command()
 def test(source: Table, words: Tested = None, as_json: AsJson = False) -> None:
     """Test on synthetic rows, at a level that holds, whether features tell of the target what the others do not."""
     from dge_ray.config import parse_words

@@ -214,6 +214,13 @@ class StudyConfig(Frozen):
     test_fraction: float = Field(0.2, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     validation_fraction: float = Field(0.15, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     stopping_fraction: float = Field(0.1, gt=0, lt=0.9, description="a share above 0 and below 0.9")
+    canaries: Annotated[int, BeforeValidator(_number)] = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="a whole number from 0 (unlikely rows planted in train for `dge-ray attack`; such a study is not "
+        "for publishing)",
+    )
     metric: str | None = Field(None, description="the metric that chooses the volume")
     tolerance: float = Field(
         0.005, gt=0, lt=1, description="a share of the risk above 0 and below 1: smaller gains are not worth it"

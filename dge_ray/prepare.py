@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.canaries import draw_canaries, plant
 from dge_ray.config import Search, StudyConfig
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
@@ -58,6 +59,7 @@ class Prepared:
     warnings: tuple[str, ...]
     lineage: Lineage | None = None  # None: no row is known to be synthetic
     key: int | None = field(default=None, repr=False)  # a private study's secret
+    canaries: tuple[pa.Table, pa.Table] | None = None  # those planted, the last rows of train, and their twins
 
     @property
     def n(self) -> int:
@@ -171,6 +173,7 @@ class Prepared:
                 config.test_fraction,
                 config.validation_fraction,
                 config.stopping_fraction,
+                *([{"canaries": config.canaries}] if config.canaries else []),
             ],
             "seed": config.seed,
             "generator": config.model_dump(mode="json")["generator"],
@@ -234,6 +237,10 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
     lineage = None if origin is None else lineage_of(origin, dict(split.parts()))
     notes += () if lineage is None else tuple(lineage.notes())
+    canaries = draw_canaries(parts, schema, config.canaries, seed=config.seed) if config.canaries else None
+    if canaries is not None:
+        parts["train"] = plant(parts["train"], canaries[0])
+        notes += (f"{config.canaries} canaries are planted in train: this study is for attacks, not for publishing",)
     for note in notes:
         say(f"warning: {note}")
     base = parts["raw" if "raw" in parts else "train"].num_rows
@@ -253,6 +260,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         warnings=notes,
         lineage=lineage,
         key=key,
+        canaries=canaries,
     )
     _check_size(prepared)
     _check_pretrained(prepared)

@@ -88,6 +88,7 @@ def assemble_report(
         "generator": config.generator_name,
         "learner": label,
         "rows": config.rows,
+        "canaries": config.canaries,
         "metric": prepared.metric,
         "members": members,
         "volumes": list(chosen.volumes),

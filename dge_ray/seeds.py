@@ -27,6 +27,8 @@ class Purpose(IntEnum):
     REPLICATE = 13  # one replicate of a whole pipeline; member = replicate, index: which of its streams
     PREDICT = 14  # draws of a target given features; index = the first row of the block
     PRIVATE = 15  # of a differentially private fit, from its secret key; index: which of its streams
+    ATTACK = 16  # of an attack report: which rows are asked about, the attacker's own fits; index: which of them
+    CANARY = 17  # rows planted in train, and their twins; index 1: their identifiers
     WEIGHT = 19  # of the choice of synthetic rows' weight: draws behind its bound; folds, and what is drawn in them
     POOL = 20  # debiasing: 0 a generator's draws, then the rounding of a column of a part
 

@@ -115,6 +115,7 @@ class Study:
             constraints=config.constraints,
             pretrained=config.pretrained,
             private=plan,
+            canaries=config.canaries,
         )
         self.downstream = DownstreamSpec(
             members=members,

@@ -31,6 +31,7 @@ MAY_IMPORT = {
         *FOUNDATION,
         *("table", "generators", "estimating", "estimands", "estimand_models", "laws", "slm", "stats"),
     },
+    "canaries": {*FOUNDATION, "table", "stats"},
     "laws": {*FOUNDATION, "table", "stats"},
     "estimand_models": {*FOUNDATION, "table", "stats"},
     "estimands": {*FOUNDATION, "table", "stats", "estimand_models"},

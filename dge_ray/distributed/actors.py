@@ -48,6 +48,7 @@ class MemberSpec:
     constraints: tuple[str, ...] = ()
     pretrained: tuple[str, ...] = ()  # folders of saved generators that members start from in turn
     private: PrivacyPlan | None = None  # its secret key stays in the folder
+    canaries: int = 0  # planted in train: a member's facts say so
     balance: str | None = None  # a coded column whose categories get equal shares; only in bundles
 
     def generator(self, member: int) -> GeneratorChoice:
@@ -225,6 +226,7 @@ class GeneratorActor:
             "generator": spec.generator(member)[0],
             "seed": integer(spec.seed, Purpose.FIT, member=member),
             "rows": rows,
+            **({"canaries": spec.canaries} if spec.canaries else {}),
             "device": self.device,
             **cost,
             "loss": list(getattr(generator, "history", [])),

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.neighbors import NearestNeighbors
 
-from dge_ray.stats.nearest import closer_share, copy_share, nearest_squared, unit_points
+from dge_ray.stats.nearest import closer_share, copy_share, nearest, nearest_squared, nearness, unit_points
 
 Table = dict[str, np.ndarray]
 
@@ -70,3 +71,41 @@ def test_copy_share_counts_equal_rows_missing_values_too() -> None:
     expected = np.mean([np.isnan(x) or i >= 50 for i, x in enumerate(other["x"])])
     assert copy_share(other, train) == pytest.approx(expected)
     assert copy_share({"x": np.array([-0.0])}, {"x": np.array([0.0])}) == 1.0
+
+
+@pytest.mark.parametrize(("width", "n"), [(1, 3_000), (3, 2_000), (60, 800)])
+def test_nearest_rows_are_scikit_learns(width: int, n: int) -> None:
+    """Dense rows, whose neighbours single precision alone would confuse, and wide ones, which it settles."""
+    rng = np.random.default_rng(width)
+    points, others = rng.random((n, width)), rng.random((n, width))
+    found, which = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(others).kneighbors(points)
+    squared, index = nearest(points, others)
+    assert np.array_equal(index, which[:, 0])
+    assert np.allclose(squared, found[:, 0] ** 2, rtol=1e-9, atol=1e-12)
+    assert np.array_equal(nearest(others, others)[0], np.zeros(n))
+
+
+def test_the_interval_is_over_real_rows_that_many_synthetic_rows_may_crowd_around() -> None:
+    """Neither train nor holdout knows the other: .5 is inside in 95 % of 200 tables, less 3 standard errors. The
+    binomial interval of 4,000 synthetic rows would be 4 times too narrow for 60 real ones."""
+    inside, narrow = [], []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        made, train, holdout = ({"x": rng.normal(size=n), "z": rng.normal(size=n)} for n in (4_000, 60, 60))
+        found = nearness(made, train, holdout)
+        inside.append(found.interval[0] <= 0.5 <= found.interval[1])
+        narrow.append(abs(found.closer - 0.5) <= 1.96 * 0.5 / 4_000**0.5)
+    assert np.mean(inside) > 0.95 - 3 * (0.95 * 0.05 / 200) ** 0.5
+    assert np.mean(narrow) < 0.5
+
+
+def test_nearness_of_copies() -> None:
+    """Three in ten are copies of train: at the 5th percentile they are at 0, and so many equal a row."""
+    rng = np.random.default_rng(0)
+    train, holdout, made = ({"x": rng.normal(size=n), "z": rng.normal(size=n)} for n in (500, 500, 1_000))
+    for name, values in made.items():
+        values[:300] = train[name][:300]
+    found = nearness(made, train, holdout)
+    assert found.train["copies"] == 0.3 and found.holdout["copies"] == 0.0
+    assert found.train["fifth"] == 0.0 < found.holdout["fifth"]
+    assert found.interval[0] > 0.5 and (found.rows, found.synthetic) == (500, 1_000)
