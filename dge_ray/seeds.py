@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     UTILITY = 12  # of a utility report: a member's domain classifier, redrawn labels, resampled rows; index: which
     REPLICATE = 13  # one replicate of a whole pipeline; member = replicate, index: which of its streams
     PREDICT = 14  # draws of a target given features; index = the first row of the block
+    BOOTSTRAP = 18  # one replicate of the pipeline bootstrap; member = replicate, index: which of its streams
 
 
 NO_MEMBER = 2**32 - 1  # the address of streams that belong to the study, not to one member
