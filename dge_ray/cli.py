@@ -205,6 +205,19 @@ def attack(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
 
 @app.command()
+def estimates(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
+    """Honest standard errors for estimands="[mean(age), ...]": the generators are refitted on resampled real rows.
+
+    [replicates=100] [members=K] [volume=N]; a YAML file of estimands too. `publish` takes estimates.json along.
+    """
+    from dge_ray.config import parse_words
+    from dge_ray.estimates import estimates_lines, study_estimates
+
+    found = study_estimates(study, parse_words(words or []), _say)
+    _print(found, as_json, lambda: estimates_lines(found))
+
+
+@app.command()
 def test(source: Table, words: Tested = None, as_json: AsJson = False) -> None:
     """Test on synthetic rows, at a level that holds, whether features tell of the target what the others do not."""
     from dge_ray.config import parse_words

@@ -5,7 +5,7 @@ caller's; what happens to it is the same each time. Replicate 0 is that of the r
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -68,12 +68,21 @@ class Recipe:
     settings: Mapping[str, Any]
     start: Saved | None = None
 
-    def fit(self, table: pa.Table, schema: TableSchema, *, seed: int) -> Generator:
+    def fit(self, table: pa.Table, schema: TableSchema, *, seed: int, stopping: pa.Table | None = None) -> Generator:
         generator = make_generator(self.name, **self.settings)
         if self.start is None:
-            return generator.fit(table, schema, seed=seed)
+            return generator.fit(table, schema, seed=seed, stopping=stopping)
         with opened(self.start) as source:
-            return generator.fit(table, schema, seed=seed, warm_start=source)
+            return generator.fit(table, schema, seed=seed, stopping=stopping, warm_start=source)
+
+    def fit_each(
+        self, table: pa.Table, schema: TableSchema, *, seeds: Sequence[int], stopping: pa.Table | None = None
+    ) -> list[Generator]:
+        """A fit for each seed: as one program where the generator can, which is less work for small tables."""
+        together = getattr(generator_class(self.name), "fit_together", None)
+        if together is None or self.start is not None or self.settings.get("budget_seconds") is not None:
+            return [self.fit(table, schema, seed=seed, stopping=stopping) for seed in seeds]
+        return together(seeds, table, schema, settings=self.settings, stopping=stopping)
 
     def load(self, files: Saved) -> Any:
         with opened(files) as folder:

@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     PRIVATE = 15  # of a differentially private fit, from its secret key; index: which of its streams
     ATTACK = 16  # of an attack report: which rows are asked about, the attacker's own fits; index: which of them
     CANARY = 17  # rows planted in train, and their twins; index 1: their identifiers
+    BOOTSTRAP = 18  # one replicate of the pipeline bootstrap; member = replicate, index: which of its streams
     WEIGHT = 19  # of the choice of synthetic rows' weight: draws behind its bound; folds, and what is drawn in them
     POOL = 20  # debiasing: 0 a generator's draws, then the rounding of a column of a part
 

@@ -64,7 +64,7 @@ def run_fits(
     with ray_session():
         real = ray.put(tables)
         need = set(weigh) | {fit.index for _, fits in wanted for fit in fits if fit.kind != "real"}
-        rows: dict[int, Any] = {k: _remote(_complete_rows).remote(spec, k) for k in need}
+        rows: dict[int, Any] = {k: _remote(complete_rows).remote(spec.members, k, spec.volume) for k in need}
         response = _remote(_fit_response).remote(spec, real) if weigh else None
         weighed = {k: _remote(_weigh).remote(spec, k, real, response, rows[k]) for k in weigh}
         left = list(weighed.values())
@@ -90,10 +90,9 @@ def _remote(function: Callable) -> Any:
     return ray.remote(num_cpus=1, max_retries=3)(function)
 
 
-def _complete_rows(spec: UtilitySpec, member: int) -> None:
+def complete_rows(members: MemberSpec, member: int, volume: int) -> None:
     """Draw the shards that the study lacks at this volume. Its lock is held, so nobody else writes them."""
-    members = spec.members
-    lacking = members.missing_shards(member, spec.volume)
+    lacking = members.missing_shards(member, volume)
     if not lacking:
         return
     # On the kind of device that drew the study's own shards: another kind gives other bits.
@@ -104,11 +103,15 @@ def _complete_rows(spec: UtilitySpec, member: int) -> None:
         members.folder.write_table(members.shard_file(member, shard), table)
 
 
+def first_rows(members: MemberSpec, member: int, volume: int) -> pa.Table:
+    """The member's first rows, whose shards are there."""
+    tables = [members.folder.read_table(members.shard_file(member, j)) for j in range(members.shards(volume))]
+    return pa.concat_tables(tables).slice(0, volume)
+
+
 def _rows(spec: UtilitySpec, member: int) -> Columns:
     """The member's first rows, encoded."""
-    members = spec.members
-    tables = [members.folder.read_table(members.shard_file(member, j)) for j in range(members.shards(spec.volume))]
-    return TableCodec(members.schema).encode(pa.concat_tables(tables).slice(0, spec.volume))
+    return TableCodec(spec.members.schema).encode(first_rows(spec.members, member, spec.volume))
 
 
 def _fit_response(spec: UtilitySpec, real: dict[str, Columns]) -> Stack:
