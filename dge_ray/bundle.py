@@ -9,6 +9,7 @@ from dge_ray.distributed.sampling import draw_members
 from dge_ray.errors import InputError, nearest
 from dge_ray.folder import IDENTITY, find_study, read_schema, read_study_config
 from dge_ray.generators.balanced import check_balanced
+from dge_ray.privacy.ledger import privacy_statement
 from dge_ray.storage import Folder
 
 DRAWING = "drawing.json"  # in `out` until all is written: whose rows they are
@@ -65,7 +66,7 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
         "real_rows": folder.read_json("members/000/member.json")["rows"],
         "study": config.study,
         "reflection_point": report.get("reflection_point"),
-        "privacy": "no formal privacy guarantee: the generators were fitted on the real rows without added noise",
+        "privacy": privacy_statement(folder),
         "licence": "not stated",
     }
     out.write_bytes("schema.json", schema.to_json().encode())

@@ -135,7 +135,7 @@ class Privacy(Frozen):
         description="each (a model a member, which share the budget) or one (all members draw from one model)",
     )
     schema_file: str | None = Field(
-        None,
+        default=None,
         alias="schema",
         min_length=1,
         description="a file with the table's public schema, as a study's schema.json",

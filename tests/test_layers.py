@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "estimating": {*FOUNDATION, "table", "generators", "distributed"},
     "ensemble": {*FOUNDATION, "table", "generators", "downstream", "shards", "member", "estimating"},
     "laws": {*FOUNDATION, "table", "stats"},
+    "privacy": {*FOUNDATION, "storage", "privacy"},
     "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }
 

@@ -28,15 +28,15 @@ def private_tokens(column: Column, marginal: NoisyMarginal, *, bins: int) -> Col
             as_rows = np.repeat(np.arange(cells.levels), np.rint(marginal.present).astype(np.int64))
             return Hashed.fit(column.categories, column.missing, as_rows)
         return Codes(cells.levels, column.missing)
-    whole = bool(cells.step) and len(cells.edges) == cells.edges[-1] - cells.edges[0] + 1
-    if whole and cells.count <= bins:
-        return Values(cells.edges[:-1] * cells.step, column.missing)
-    return _bins(cells, marginal.present, bins=bins)
+    single = (np.diff(cells.edges) == 1) if cells.step else np.isin(cells.edges[:-1], cells.spikes)
+    if single.all() and cells.count <= bins:
+        return Values(cells.edges[:-1] * (cells.step or 1.0), column.missing)
+    return _bins(cells, marginal.present, single, bins=bins)
 
 
-def _bins(cells: Cells, counts: np.ndarray, *, bins: int) -> Bins:
+def _bins(cells: Cells, counts: np.ndarray, single: np.ndarray, *, bins: int) -> Bins:
+    """`single` (cells,): those that hold one value, and may be atoms."""
     total = max(counts.sum(), 1.0)
-    single = np.diff(cells.edges) == 1 if cells.step else np.isin(cells.edges[:-1], cells.spikes)
     is_atom = single & (counts >= ATOM_SHARE * total)
     inside = np.flatnonzero(~is_atom & (counts > 0))
     if not len(inside):  # all mass in atoms: the bins are there for values that nobody counted

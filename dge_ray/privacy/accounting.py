@@ -12,6 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 ERROR = 0.002  # of the discretisation, as a share of epsilon: it is added to what is found
+# Renyi orders: broken ones take a hundred times as long, and matter between small whole ones alone.
+ORDERS = [1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2, 2.25, 2.5, 2.75, 3, 3.33, 3.67, 4, 4.5, *range(5, 64)] + [
+    2**x for x in range(6, 13)
+]
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,9 @@ def _prv(history: list[tuple[float, float, int]], delta: float, *, error: float)
 def _renyi(history: list[tuple[float, float, int]], delta: float) -> float:
     from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
 
-    orders = [1 + x / 10 for x in range(1, 100)] + list(range(11, 64)) + [2.0**x for x in range(6, 13)]
-    total = np.zeros(len(orders))
+    total = np.zeros(len(ORDERS))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for sigma, rate, times in history:
-            total += compute_rdp(q=rate, noise_multiplier=sigma, steps=times, orders=orders)
-        return float(get_privacy_spent(orders=orders, rdp=total.tolist(), delta=delta)[0])
+            total += compute_rdp(q=rate, noise_multiplier=sigma, steps=times, orders=ORDERS)
+        return float(get_privacy_spent(orders=ORDERS, rdp=total.tolist(), delta=delta)[0])

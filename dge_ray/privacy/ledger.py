@@ -152,3 +152,15 @@ def standing_entries(*, schema: str, constraints: bool, chosen: Sequence[str]) -
     if constraints:
         entries.append(Entry("constraints", "public", "the user's word; real rows are not held against them"))
     return entries
+
+
+def privacy_statement(folder: Folder) -> str:
+    """What may be said of the rows that a study's generators draw, in a sentence."""
+    if not folder.exists(FILE):
+        return "no formal privacy guarantee: the generators were fitted on the real rows without added noise"
+    raw = read_ledger(folder)
+    return (
+        f"({raw['spent']:.4g}, {raw['delta']:g})-differential privacy of the real rows that the generators were fitted "
+        f"on, for all members together ({raw['adjacency']}); nothing is promised for the validation and test rows that "
+        "choices were made on"
+    )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 from dge_ray.errors import InputError
@@ -63,7 +64,11 @@ def plan_privacy(
     Raises:
         InputError: an epsilon that is not above 0, or a delta that says nothing of n rows.
     """
-    delta = checked_delta(total, delta, n)
+    return _plan(total, checked_delta(total, delta, n), members, tuple(steps), models)
+
+
+@cache  # `check` asks for many, a study for the same one more than once, and each takes seconds
+def _plan(total: float, delta: float, members: int, steps: tuple[Steps, ...], models: Models) -> PrivacyPlan:
     at_rest = least_noise(lambda noise, how: how([Mechanism(noise)], delta), MARGINALS_SHARE * total)
     fits = [steps[k % len(steps)] for k in range(members if models == "each" else 1)]
 
@@ -71,7 +76,7 @@ def plan_privacy(
         return how([Mechanism(at_rest), *(Mechanism(noise, s.sample_rate, s.steps) for s in fits)], delta)
 
     noise = least_noise(spent, total)
-    return PrivacyPlan(total, delta, models, members, tuple(steps), noise, at_rest, spent(noise, epsilon))
+    return PrivacyPlan(total, delta, models, members, steps, noise, at_rest, spent(noise, epsilon))
 
 
 def checked_delta(total: float, delta: float | None, n: int) -> float:

@@ -56,7 +56,7 @@ def row_loss(net: Network, w: dict[str, torch.Tensor], row: list[torch.Tensor]) 
     return total
 
 
-@pytest.mark.parametrize("clip", [0.3, 3.0, 1e3])
+@pytest.mark.parametrize("clip", [0.3, 1e3])
 def test_clipped_sums_are_those_of_per_row_gradients(clip: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """float32 on both sides; blocks of 16 rows, so that there are several and a part of one."""
     monkeypatch.setattr(clipped, "BLOCK", 16)

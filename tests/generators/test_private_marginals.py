@@ -57,7 +57,7 @@ def test_every_value_is_in_the_cell_that_holds_it(column: Column, seed: int) -> 
     step = cells.step
     values = np.clip(np.rint(values / step) * step, low, high) if step else values
     at = cells.find(values)
-    assert (0 <= at).all() and (at < cells.count).all()
+    assert (at >= 0).all() and (at < cells.count).all()
     place = np.rint(values / step) if step else values
     inside = (cells.edges[at] <= place) & (place < cells.edges[at + 1])
     assert (inside | (at == cells.count - 1)).all()
@@ -145,7 +145,7 @@ def test_tokens_hold_every_value_and_draw_within_the_bounds(column: Column, nois
     tokens = private_tokens(column, marginal, bins=64)
     assert isinstance(tokens, Codes | Values | Bins)
     found = tokens.encode(values)
-    assert ((0 <= found) & (found < tokens.size)).all()
+    assert ((found >= 0) & (found < tokens.size)).all()
     shares = token_shares(tokens, marginal)
     assert shares.sum() == pytest.approx(1) and (shares > 0).all()
     seen = np.bincount(found, minlength=tokens.size) / 5000

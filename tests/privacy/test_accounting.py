@@ -1,5 +1,7 @@
 """Epsilon against an independent accountant, Google's dp-accounting, by its own two methods; noise never too small."""
 
+from typing import Any
+
 import dp_accounting
 import numpy as np
 import pytest
@@ -26,17 +28,21 @@ def members(k: int, rate: float, noise: float, steps: int, marginals: float) -> 
     return [Mechanism(marginals), *(Mechanism(noise, rate, steps) for _ in range(k))]
 
 
+def slow(*case: object) -> Any:
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 CASES = [
     ([Mechanism(10.0)], 1e-6),
-    ([Mechanism(0.8)], 1e-5),
-    ([Mechanism(1.0, 0.01, 1000)], 1e-5),
+    slow([Mechanism(0.8)], 1e-5),
+    slow([Mechanism(1.0, 0.01, 1000)], 1e-5),
     ([Mechanism(0.7, 0.005, 400)], 1e-5),
-    ([Mechanism(4.0, 0.2, 3000)], 1e-7),
-    (members(1, 1 / 32, 1.35, 600, 13.0), 1e-6),
+    slow([Mechanism(4.0, 0.2, 3000)], 1e-7),
+    slow(members(1, 1 / 32, 1.35, 600, 13.0), 1e-6),
     (members(4, 1 / 32, 2.3, 600, 13.0), 1e-6),
-    (members(8, 1 / 32, 8.0, 600, 40.0), 1e-6),
-    pytest.param(members(16, 0.1, 30.0, 600, 40.0), 1e-6, marks=pytest.mark.slow),
-    ([Mechanism(14.0), Mechanism(2.0, 0.03, 600), Mechanism(3.0, 0.1, 500)], 1e-6),  # different generators
+    slow(members(8, 1 / 32, 8.0, 600, 40.0), 1e-6),
+    slow(members(16, 0.1, 30.0, 600, 40.0), 1e-6),
+    slow([Mechanism(14.0), Mechanism(2.0, 0.03, 600), Mechanism(3.0, 0.1, 500)], 1e-6),  # different generators
 ]
 
 
@@ -77,12 +83,9 @@ def test_epsilon_is_never_below_the_independent_one(noise: float, rate: float, s
     assert ours > 0.997 * theirs(mechanisms, delta, "pld")  # theirs is an upper bound too, looser at times
 
 
-SLOW = pytest.mark.slow
-
-
 @pytest.mark.parametrize(
     ("total", "k", "models"),
-    [(3.0, 1, "each"), pytest.param(3.0, 4, "one", marks=SLOW), pytest.param(10.0, 4, "each", marks=SLOW)],
+    [(3.0, 1, "each"), slow(3.0, 4, "one"), slow(10.0, 4, "each")],
 )
 def test_a_plan_spends_its_budget_and_no_more(total: float, k: int, models: str) -> None:
     steps = [Steps(1.0, 0.03, 600)]

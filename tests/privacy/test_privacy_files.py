@@ -3,20 +3,33 @@
 import json
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dge_ray.errors import InputError, StudyError
+from dge_ray.privacy import ledger as ledger_module
+from dge_ray.privacy import plan as plan_module
+from dge_ray.privacy.accounting import renyi_epsilon
 from dge_ray.privacy.key import FILE, keyed_digest, new_key, read_key, write_key
 from dge_ray.privacy.ledger import Ledger, fit_entry, marginals_entry, spent_by, standing_entries
 from dge_ray.privacy.plan import PrivacyPlan, Steps, checked_delta, least_noise, plan_privacy
 from dge_ray.storage import Folder
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quick_accounting() -> Iterator[None]:
+    """Renyi divergences alone, an upper bound too: milliseconds instead of seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (plan_module, ledger_module):
+            patch.setattr(module, "epsilon", renyi_epsilon)
+        yield
+
+
 @pytest.fixture(scope="module")
-def plan() -> PrivacyPlan:
+def plan(quick_accounting: None) -> PrivacyPlan:
     return plan_privacy(2.0, 1e-6, 2, 10_000, [Steps(1.0, 0.05, 200)], models="each")
 
 
