@@ -135,6 +135,17 @@ def test_the_publishers_own_standard_errors_are_pointed_to(tmp_path: Path) -> No
         dge_ray.pool(path, "mean(z)")
 
 
+@pytest.mark.parametrize(("count", "rule"), [(1, "T_s"), (4, "T_s"), (5, "T_p")])
+def test_debiased_rows_need_no_warning_for_what_they_were_debiased_for(tmp_path: Path, count: int, rule: str) -> None:
+    path = bundle(tmp_path, count, "gan", debiased=["mean(x)"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = dge_ray.pool(path, "mean(x)")
+    assert found.rule == rule and "debiased the rows" in repr(found)
+    with pytest.warns(NoValidRule):
+        dge_ray.pool(path, ["mean(x)", "mean(z)"])
+
+
 def test_an_answer_reads_as_one(tmp_path: Path) -> None:
     found = dge_ray.pool(bundle(tmp_path), regressed, level=0.9)
     text = repr(found)
