@@ -172,7 +172,7 @@ def test_balanced_rows_are_another_law(tmp_path: Path) -> None:
 
 def test_real_rows_that_are_not_told_must_be_given(tmp_path: Path) -> None:
     path = bundle(tmp_path, real_rows=None)
-    with pytest.raises(InputError, match="does not tell its real rows, which T_p needs"):
+    with pytest.raises(InputError, match="does not tell its real rows, which every rule needs"):
         dge_ray.pool(path, mean_of_x)
     assert dge_ray.pool(path, mean_of_x, n=N).n == N
     assert dge_ray.pool(path, mean_of_x, rule="T_f").n is None
