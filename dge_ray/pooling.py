@@ -7,6 +7,7 @@ Which rule, where none is asked for:
 
     made by                      K = 1           K = 2 to 4      K >= 5
     copula                       T_s proper      T_s proper      T_p
+    any, debiased for this       T_s             T_s             T_p
     any other generator          T_s proper (!)  T_p (!)         T_p (!)
 
 (!): no rule is valid by construction. All take the real rows' part of the variance to be what an efficient estimate
@@ -74,14 +75,14 @@ def pool(
     members = bundle if isinstance(bundle, Members) else load_members(bundle)
     if not 0 < level < 1:
         raise InputError("level", repr(level), "a number between 0 and 1")
-    results = _analyse(members, fit, target or members.schema.target)
     real = _real_rows(members, n)
-    chosen, why = _choose(members) if rule is None else (_checked(rule), "asked for")
-    if chosen in WITH_BETWEEN and len(members) < 2:
-        raise InputError("rule", f"{chosen} with one member", "T_s or 'T_s proper': one table has no spread between")
-    if chosen not in WITHOUT_SIZES and real is None:
+    if rule is not None:
+        _check_rule(rule, members)
+    if rule not in WITHOUT_SIZES and real is None:
         takes = "n=ROWS that each generator was fitted on: ask the publisher (only rule='T_f' can do without)"
-        raise InputError("n", f"a bundle that does not tell its real rows, which {chosen} needs", takes)
+        raise InputError("n", f"a bundle that does not tell its real rows, which {rule or 'every rule'} needs", takes)
+    results = _analyse(members, fit, target or members.schema.target)
+    chosen, why = _choose(members, results[0].names) if rule is None else (rule, "asked for")
     found = combine(
         np.stack([one.estimate for one in results]),
         np.stack([one.variance for one in results]),
@@ -148,23 +149,26 @@ def _real_rows(members: Members, n: int | None) -> int | None:
     return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else None
 
 
-def _checked(rule: str) -> str:
+def _check_rule(rule: str, members: Members) -> None:
     if rule not in RULES:
         known = "; Rubin's rule for missing data is wrong for synthetic tables" if "rubin" in str(rule).lower() else ""
         raise InputError("rule", repr(rule), nearest(str(rule), list(RULES)) + known)
-    return rule
+    if rule in WITH_BETWEEN and len(members) < 2:
+        raise InputError("rule", f"{rule} with one member", "T_s or 'T_s proper': one table has no spread between")
 
 
 def _parametric(members: Members) -> bool:
     return members.facts["generator"] in PARAMETRIC
 
 
-def _choose(members: Members) -> tuple[str, str]:
+def _choose(members: Members, names: Sequence[str]) -> tuple[str, str]:
     """The rule, and why, by how the bundle was made."""
     count, generator = len(members), members.facts["generator"]
     if count >= ENOUGH:
         return "T_p", f"{count} members: the spread between them is in it"
     few = "one member" if count == 1 else f"{count} members, too few for their spread"
+    if _debiased(members, names):
+        return "T_s", f"{few}, debiased for this: each gives the real rows' estimate and its own rows' error"
     if not _parametric(members):
         if count > 1:
             return "T_p", f"{count} members; holds from {ENOUGH} on, with 2 the interval is too short"

@@ -135,6 +135,17 @@ def test_the_publishers_own_standard_errors_are_pointed_to(tmp_path: Path) -> No
         dge_ray.pool(path, "mean(z)")
 
 
+@pytest.mark.parametrize(("count", "rule"), [(1, "T_s"), (4, "T_s"), (5, "T_p")])
+def test_debiased_rows_need_no_warning_for_what_they_were_debiased_for(tmp_path: Path, count: int, rule: str) -> None:
+    path = bundle(tmp_path, count, "gan", debiased=["mean(x)"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = dge_ray.pool(path, "mean(x)")
+    assert found.rule == rule and "debiased the rows" in repr(found)
+    with pytest.warns(NoValidRule):
+        dge_ray.pool(path, ["mean(x)", "mean(z)"])
+
+
 def test_an_answer_reads_as_one(tmp_path: Path) -> None:
     found = dge_ray.pool(bundle(tmp_path), regressed, level=0.9)
     text = repr(found)
@@ -161,7 +172,7 @@ def test_balanced_rows_are_another_law(tmp_path: Path) -> None:
 
 def test_real_rows_that_are_not_told_must_be_given(tmp_path: Path) -> None:
     path = bundle(tmp_path, real_rows=None)
-    with pytest.raises(InputError, match="does not tell its real rows, which T_p needs"):
+    with pytest.raises(InputError, match="does not tell its real rows, which every rule needs"):
         dge_ray.pool(path, mean_of_x)
     assert dge_ray.pool(path, mean_of_x, n=N).n == N
     assert dge_ray.pool(path, mean_of_x, rule="T_f").n is None
