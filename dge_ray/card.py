@@ -251,8 +251,8 @@ def _estimates(about: About) -> str:
     if not rows:
         return LEFT_OUT if not about.told else "The publisher declared none."
     lines = [
-        f"- {one.get('name')}: {number(one.get('debiased', one.get('estimate')))} ({interval_text(one.get('interval'))}); "
-        f"the members' mean is {number(one.get('estimate'))} with standard error {number(one.get('se'))}, naively "
+        f"- {one.get('name')}: {number(one.get('debiased', one.get('estimate')))} "
+        f"({interval_text(one.get('interval'))}); the members' mean is {number(one.get('estimate'))} with standard error {number(one.get('se'))}, naively "
         f"{number(one.get('se_naive'))}"
         for one in rows
     ]
