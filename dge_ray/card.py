@@ -252,8 +252,8 @@ def _estimates(about: About) -> str:
         return LEFT_OUT if not about.told else "The publisher declared none."
     lines = [
         f"- {one.get('name')}: {number(one.get('debiased', one.get('estimate')))} "
-        f"({interval_text(one.get('interval'))}); the members' mean is {number(one.get('estimate'))} with standard error {number(one.get('se'))}, naively "
-        f"{number(one.get('se_naive'))}"
+        f"({interval_text(one.get('interval'))}); the members' mean is {number(one.get('estimate'))} "
+        f"with standard error {number(one.get('se'))}, naively {number(one.get('se_naive'))}"
         for one in rows
     ]
     return "From refits on resampled real rows (`estimates.json`), less the bias that these show:\n\n" + "\n".join(
