@@ -87,9 +87,10 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         (modules_below("downstream"), ["ray", "mlflow"]),
         (["dge_ray.ensemble"], ["ray", "torch", "mlflow"]),
         (["dge_ray.slm"], ["ray", "torch", "mlflow"]),
+        (modules_below("privacy"), ["ray", "torch", "mlflow", "opacus"]),
         (modules_below("distributed"), ["mlflow", "dge_ray.tracking"]),  # so no worker can write to its database
     ],
-    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble", "slm", "distributed"],
+    ids=["dge_ray", "stats", "table", "generators", "downstream", "ensemble", "slm", "privacy", "distributed"],
 )
 def test_importing_brings_in_nothing_that_it_must_not(imports: list[str], unwanted: list[str]) -> None:
     assert brought_in(imports, unwanted) == []
