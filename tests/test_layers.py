@@ -102,6 +102,7 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         (["dge_ray.slm"], ["ray", "torch", "mlflow"]),
         (["dge_ray.augmented"], ["ray", "torch", "mlflow"]),
         (["dge_ray.prediction_powered"], ["ray", "torch", "mlflow"]),
+        (modules_below("privacy"), ["ray", "torch", "mlflow", "opacus"]),
         (modules_below("distributed"), ["mlflow", "dge_ray.tracking"]),  # so no worker can write to its database
     ],
     ids=[
@@ -114,6 +115,7 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         "slm",
         "augmented",
         "prediction_powered",
+        "privacy",
         "distributed",
     ],
 )

@@ -1,7 +1,7 @@
 """Differential privacy in a study: what is prepared tells nothing of train rows, and what is fitted was charged."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Run
 
 from dge_ray.bundle import write_bundle
 from dge_ray.config import StudyConfig, read_config
@@ -36,6 +35,7 @@ from dge_ray.summary import summary_lines
 from dge_ray.table import infer_schema
 from dge_ray.tracked import report_points
 
+Run = Callable[..., tuple[int, str, str]]
 WORDS = ["privacy.epsilon=2", "privacy.delta=1e-4", "members=2", "ratios=0.5,1", "target=y", "tracking=false"]
 DECLARED = [
     "columns.y={categories: [a, b]}",
