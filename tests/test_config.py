@@ -57,7 +57,7 @@ def test_resolved_yaml_reads_back(tmp_path: Path) -> None:
         ("ratios=0", "ratios: got 0; takes numbers above 0"),
         ("ratios=1,-2", "ratios: got '1,-2'; takes numbers above 0"),
         ("seed=x", "seed: got 'x'; takes a whole number from 0"),
-        ("membrs=8", "membrs: got an unknown key; takes one of accelerator_type, columns"),
+        ("membrs=8", "membrs: got an unknown key; takes one of accelerator_type, canaries, columns"),
         ("search.nme=3", "search.nme: got an unknown key"),
         ("study=../up", "study: got '../up'; takes a name of letters"),
         ("members", "members: got a word without '='; takes key=value"),
