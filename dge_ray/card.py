@@ -144,7 +144,7 @@ def _use(about: About) -> str:
         "members = [pd.read_parquet(folder, partitioning=None) for folder in folders]\n```\n\n"
         "```python\nimport duckdb\n\nmember = duckdb.sql(\n"
         "    \"select * from read_parquet('member=000/*.parquet', hive_partitioning = false)\"\n).df()\n```\n\n"
-        '```python\nfrom pathlib import Path\n\nimport ray\n\nfolder = Path("member=000").resolve()  # workers are elsewhere\n'
+        '```python\nfrom pathlib import Path\n\nimport ray\n\nfolder = Path("member=000").resolve()\n'
         "member = ray.data.read_parquet(str(folder), partitioning=None)\n```\n\n"
         f"```python\nfrom datasets import load_dataset\n\nfiles = {splits}\n"
         'members = load_dataset("parquet", data_files=files)\n```\n\n'
