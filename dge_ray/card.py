@@ -151,7 +151,8 @@ def _use(about: About) -> str:
         "members = [pd.read_parquet(folder, partitioning=None) for folder in folders]\n```\n\n"
         "```python\nimport duckdb\n\nmember = duckdb.sql(\n"
         "    \"select * from read_parquet('member=000/*.parquet', hive_partitioning = false)\"\n).df()\n```\n\n"
-        '```python\nimport ray\n\nmember = ray.data.read_parquet("member=000", partitioning=None)\n```\n\n'
+        '```python\nfrom pathlib import Path\n\nimport ray\n\nfolder = Path("member=000").resolve()\n'
+        "member = ray.data.read_parquet(str(folder), partitioning=None)\n```\n\n"
         f"```python\nfrom datasets import load_dataset\n\nfiles = {splits}\n"
         'members = load_dataset("parquet", data_files=files)\n```\n\n'
         'With it:\n\n```python\nimport dge_ray\n\nmembers = dge_ray.load_members(".")  # all checked first\n```'
@@ -256,9 +257,8 @@ def _estimates(about: About) -> str:
         f"with standard error {number(one.get('se'))}, naively {number(one.get('se_naive'))}"
         for one in rows
     ]
-    return "From refits on resampled real rows (`estimates.json`), less the bias that these show:\n\n" + "\n".join(
-        lines
-    )
+    head = "From refits on resampled real rows (`estimates.json`), less the bias that these show:\n\n"
+    return head + "\n".join(lines)
 
 
 def _checking(about: About) -> str:

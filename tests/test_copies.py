@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dge_ray.copies import MOST_BY_CHANCE, Copies, Matches, RealRows
@@ -36,6 +36,7 @@ def _table(rows: list[tuple]) -> pa.Table:
 ALL = _table([(x, y, z) for x in (0.0, 1.5, None) for y in ("a", "b", None) for z in range(3)])
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(rows=ROWS)
 def test_rows_are_equal_where_their_numbers_are(rows: list[tuple]) -> None:
     hashes = row_hashes(_table(rows), infer_schema(ALL))
@@ -50,6 +51,7 @@ def test_numbers_do_not_fall_together() -> None:
     assert len(np.unique(row_hashes(table, infer_schema(table)))) == 90_000
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(real=ROWS, rows=ROWS)
 def test_against_brute_force(real: list[tuple], rows: list[tuple]) -> None:
     real = [*real, *zip(*(ALL[n].to_pylist() for n in "xyz"), strict=True)]  # so that every kind of value is there

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dge_ray.errors import InputError
@@ -26,6 +26,7 @@ MARKS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(mark=MARKS)
 def test_a_mark_survives_parquet_and_changes_no_row(mark: dict[str, Any]) -> None:
     sink = io.BytesIO()
