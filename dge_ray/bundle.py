@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from dge_ray.config import StudyConfig
-from dge_ray.disclosure import privacy_facts, read_ledger
+from dge_ray.disclosure import privacy_facts, study_ledger
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.sampling import Cut, draw_members
 from dge_ray.errors import InputError, nearest
@@ -44,7 +44,7 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     """
     volume = whole(options, "volume")
     asked = read_request(study, options, KEYS)
-    ledger = read_ledger(asked.folder)
+    ledger = study_ledger(asked.folder)
     facts = {
         "identity": asked.folder.read_json(IDENTITY),
         "members": asked.members,
@@ -56,7 +56,7 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     described = {
         **describe(asked, volume),
         **real_facts(asked.folder, told=ledger is None),
-        **privacy_facts(ledger),
+        **privacy_facts(asked.folder),
         "licence": "not stated",
     }
     asked.out.write_bytes("schema.json", asked.spec.schema.to_json().encode())

@@ -251,11 +251,14 @@ def _estimates(about: About) -> str:
     if not rows:
         return LEFT_OUT if not about.told else "The publisher declared none."
     lines = [
-        f"- {one.get('name')}: {number(one.get('estimate'))}, standard error {number(one.get('se'))}, interval "
-        f"{interval_text(one.get('interval'))}; the naive standard error would be {number(one.get('se_naive'))}"
+        f"- {one.get('name')}: {number(one.get('debiased', one.get('estimate')))} ({interval_text(one.get('interval'))}); "
+        f"the members' mean is {number(one.get('estimate'))} with standard error {number(one.get('se'))}, naively "
+        f"{number(one.get('se_naive'))}"
         for one in rows
     ]
-    return "From refits on resampled real rows (`estimates.json`):\n\n" + "\n".join(lines)
+    return "From refits on resampled real rows (`estimates.json`), less the bias that these show:\n\n" + "\n".join(
+        lines
+    )
 
 
 def _checking(about: About) -> str:

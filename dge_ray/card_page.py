@@ -12,7 +12,7 @@ from dge_ray.words import number
 
 FILE = "index.html"
 MEMBERS_CAPTION = (
-    "Members by column, from their synthetic rows alone: a colour a member; the shares of the commonest categories, or a "
+    "Members by column, from their synthetic rows alone: a colour a member; shares of the commonest categories, or a "
     "number's quantiles (0.5 is the median)."
 )
 

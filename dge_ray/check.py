@@ -8,6 +8,8 @@ from dge_ray.errors import InputError, nearest
 from dge_ray.folder import IDENTITY, check_folder, read_study_config, resolved, study_folder
 from dge_ray.predictions import Job, baseline_jobs, dropped_file, finished
 from dge_ray.prepare import Prepared, prepare
+from dge_ray.privacy_words import plan_lines
+from dge_ray.private_study import refuse_overspending, study_plan, what_members_cost
 from dge_ray.stats.refine import most_volumes
 from dge_ray.storage import Folder
 
@@ -19,6 +21,8 @@ def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, An
         InputError: what is wrong with the configuration, the table, or a study of this name that exists. The cluster,
             the storage's permissions and the tracking server are not tried.
     """
+    folder = study_folder(config.storage, str(config.study))
+    refuse_overspending(config, folder)
     prepared = prepare(config, say)
     check_folder(prepared)
     schema = prepared.schema
@@ -30,8 +34,16 @@ def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, An
         "rows": prepared.rows,
         "bill": bill(prepared),
         **_on_cluster(prepared),
-        **_to_do(prepared, study_folder(config.storage, prepared.name)),
+        **_to_do(prepared, folder),
+        **({"privacy": _privacy(prepared, folder)} if config.private else {}),
     }
+
+
+def _privacy(prepared: Prepared, folder: Folder) -> dict[str, Any]:
+    """The plan of the noise, and the noise that other numbers of members would need."""
+    config, n = prepared.config, prepared.n
+    plan = study_plan(config, folder, prepared.most_members, n)
+    return {"plan": plan.to_json(), "costs": what_members_cost(config, n)}
 
 
 def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
@@ -125,6 +137,7 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
         f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "
         f"(about {costs['bytes_estimated'] / 1e6:,.0f} MB on disk)",
         *_cluster_lines(checked.get("cluster")),
+        *plan_lines(checked.get("privacy") or {}),
         _to_do_line(checked),
     ]
 

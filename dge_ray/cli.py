@@ -42,7 +42,7 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", hel
 Storage = Annotated[
     list[str] | None, typer.Argument(metavar="[storage=DIR|URI]", help="Where studies lie; ./studies if not given.")
 ]
-Bundle = Annotated[str, typer.Argument(help="A bundle's folder or URI, as `dge-ray sample` has written it.")]
+Bundle = Annotated[str, typer.Argument(help="A bundle's folder or URI, as `dge-ray sample` or `publish` wrote it.")]
 Published = Annotated[
     list[str] | None,
     typer.Argument(

@@ -118,6 +118,32 @@ class Search(Frozen):
     )
 
 
+class Privacy(Frozen):
+    """The budget of differential privacy, off where there is no epsilon; what it buys: the package `privacy`."""
+
+    epsilon: Annotated[float, BeforeValidator(_number)] | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="a number above 0, such as 3 (all members together), or none",
+    )
+    delta: Annotated[float, BeforeValidator(_number)] | None = Field(
+        default=None, gt=0, lt=1, description="a number above 0 and below one over the train rows, such as 1e-6"
+    )
+    models: Literal["each", "one"] = Field(
+        default="each",
+        description="each (a model a member, which share the budget) or one (all members draw from one model)",
+    )
+    schema_file: str | None = Field(
+        default=None,
+        alias="schema",
+        min_length=1,
+        description="a file with the table's public schema, as a study's schema.json",
+    )
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+
 class StudyConfig(Frozen):
     """One study. `study` and `target` are resolved once the table is known."""
 
@@ -131,6 +157,10 @@ class StudyConfig(Frozen):
     seed: Annotated[int, BeforeValidator(_number)] = Field(0, ge=0, lt=2**63, description="a whole number from 0")
     members: Literal["auto"] | Annotated[int, BeforeValidator(_number), Field(ge=1, le=10_000)] = Field(
         "auto", description="auto or a whole number from 1"
+    )
+    privacy: Privacy = Field(
+        default_factory=lambda: Privacy(),
+        description="differential privacy of the generators: epsilon, delta, models=each|one, schema=FILE",
     )
     groups: int = Field(
         1, ge=1, le=1000, description="a whole number from 1 (disjoint groups of members, each with its baselines)"
@@ -208,6 +238,11 @@ class StudyConfig(Frozen):
         """Names and settings; members take them in turn."""
         several = self.generator if isinstance(self.generator, tuple) else (self.generator,)
         return tuple((one.name, one.settings) for one in several)
+
+    @property
+    def private(self) -> bool:
+        """Whether the generators are fitted with differential privacy."""
+        return self.privacy.epsilon is not None
 
     @property
     def learners(self) -> tuple[Learner, ...]:
@@ -323,21 +358,24 @@ def make_config(raw: Mapping[str, Any]) -> StudyConfig:
     return config
 
 
+INNER: dict[str, type[BaseModel]] = {"generator": Generator, "learner": Learner, "search": Search, "privacy": Privacy}
+
+
 def _as_input_error(fault: Any) -> InputError:
     """One pydantic fault as the line that a user reads; union branches and list positions belong to their field."""
     model: type[BaseModel] = StudyConfig
     path: list[str] = []
     takes = ""
     for step in fault["loc"]:
-        if not isinstance(step, str) or (path and step not in model.model_fields and takes and model is StudyConfig):
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        if not isinstance(step, str) or (path and step not in fields and takes and model is StudyConfig):
             break
         path.append(step)
-        if step not in model.model_fields:
-            known = sorted(model.model_fields)
-            return InputError(".".join(path), "an unknown key", nearest(step, known))
-        field = model.model_fields[step]
+        if step not in fields:
+            return InputError(".".join(path), "an unknown key", nearest(step, sorted(fields)))
+        field = fields[step]
         takes = field.description or ""
-        inner = {"generator": Generator, "learner": Learner, "search": Search}.get(step)
+        inner = INNER.get(step)
         if inner is None:
             break
         model = inner

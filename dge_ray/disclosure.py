@@ -2,8 +2,7 @@
 privacy ledger, every number that was read off them outside it."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,40 +15,31 @@ from dge_ray.errors import InputError
 from dge_ray.folder import IDENTITY
 from dge_ray.masking import mask
 from dge_ray.prepare import prepare
+from dge_ray.privacy.ledger import FILE as LEDGER
+from dge_ray.privacy.ledger import privacy_statement, read_ledger
 from dge_ray.storage import Folder
 from dge_ray.table.infer import MIN_IDENTIFIER_ROWS
 from dge_ray.table.schema import Kind, TableSchema
-from dge_ray.words import number
 
-LEDGER = "privacy/ledger.json"
 IDENTIFIER_SHARE = 0.5  # of the rows, in distinct values: then a value is that of fewer than two rows on the average
-NO_GUARANTEE = "no formal privacy guarantee: the generators were fitted on the real rows without added noise"
 
 
-def read_ledger(folder: Folder) -> dict[str, Any] | None:
-    """A study's privacy ledger, or a bundle's; None where there is none.
+def study_ledger(folder: Folder) -> dict[str, Any] | None:
+    """A study's privacy ledger; None where there is none.
 
     Raises:
         InputError: it is damaged: it must not be taken for none.
     """
-    if not folder.exists(LEDGER):
-        return None
-    ledger = folder.read_json(LEDGER)
-    numbers = [ledger.get(name) for name in ("epsilon", "delta")] if isinstance(ledger, dict) else [None]
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
-        raise InputError(str(folder / LEDGER), "a damaged file", "the study's privacy ledger, with epsilon and delta")
-    return ledger
+    return read_ledger(folder) if folder.exists(LEDGER) else None
 
 
-def privacy_facts(ledger: Mapping[str, Any] | None, uncovered: str | None = None) -> dict[str, Any]:
+def privacy_facts(folder: Folder, uncovered: str | None = None) -> dict[str, Any]:
     """bundle.json's statement, and the numbers behind it where there are some. `uncovered`: what is told beyond."""
+    ledger, text = study_ledger(folder), privacy_statement(folder)
     if ledger is None:
-        return {"privacy": NO_GUARANTEE}
-    spent = ledger.get("spent")
-    epsilon = spent if isinstance(spent, int | float) else ledger["epsilon"]
-    text = f"differentially private: epsilon {number(epsilon)}, delta {ledger['delta']:.2g}; {ledger.get('adjacency')}"
+        return {"privacy": text}
     text += f"; not covered: {uncovered}" if uncovered else ""
-    numbers = {"epsilon": epsilon, "delta": ledger["delta"], "adjacency": ledger.get("adjacency")}
+    numbers = {"epsilon": ledger["spent"], "delta": ledger["delta"], "adjacency": ledger.get("adjacency")}
     return {"privacy": text, "differential_privacy": numbers}
 
 
@@ -64,26 +54,16 @@ def check_identifiers(schema: TableSchema, rows: int, allowed: bool) -> list[str
     found += [c.name for c in schema.columns if c.kind is Kind.CATEGORICAL and len(c.categories) >= least]
     if found and not allowed:
         names = ", ".join(f"'{name}'" for name in found)
-        got = (
-            "values that nearly all differ: an identifier tells who a row is, and schema.json lists a category's values"
-        )
-        takes = (
-            f"a study without {'it' if len(found) == 1 else 'them'} (drop=[{','.join(found)}]), or allow=identifiers"
-        )
+        got = "values that nearly all differ: identifiers tell who a row is, and schema.json lists categories"
+        takes = f"a study without (drop=[{','.join(found)}]), or allow=identifiers"
         raise InputError(f"column{'s' * (len(found) > 1)} {names}", got, takes)
     return found
 
 
-@dataclass(frozen=True)
-class Looked:
-    """What a look for copies of real rows found; `copies`: None where the real table is not to be had."""
-
-    copies: Copies | None
-    why: str = ""
-
-
-def check_copies(cut: Cut, members: int, real: RealRows | str, allowed: bool, say: Callable[[str], None]) -> Looked:
-    """Look for copies of real rows among the members' rows, before one of them leaves the study.
+def check_copies(
+    cut: Cut, members: int, real: RealRows | str, allowed: bool, say: Callable[[str], None]
+) -> Copies | None:
+    """Copies of real rows among the members' rows, looked for before one of them leaves the study; None: not looked.
 
     Rows that the study does not hold are drawn for this, and once more when they are written.
 
@@ -96,7 +76,7 @@ def check_copies(cut: Cut, members: int, real: RealRows | str, allowed: bool, sa
     if isinstance(real, str):
         if allowed:
             say(f"copies of real rows were not looked for: {real}")
-            return Looked(None, real)
+            return None
         takes = "the real table, to look for copies of its rows; allow=copies publishes unseen"
         raise InputError("source", f"{real}, so nobody can see whether rows are copies of rare real ones", takes)
     times = np.zeros(len(real.once), np.int64)
@@ -111,7 +91,7 @@ def check_copies(cut: Cut, members: int, real: RealRows | str, allowed: bool, sa
             "drop=[NAME] makes rows less telling; allow=copies publishes them"
         )
         raise InputError("study", got, takes)
-    return Looked(copies)
+    return copies
 
 
 def real_rows(cut: Cut, config: StudyConfig) -> RealRows | str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.curve_words import CURVE_CAPTION, curve_rows
+from dge_ray.privacy_words import privacy_rows
 from dge_ray.stats.learning_curve import FLOOR_UNKNOWN
 from dge_ray.stats.subgroups import FEWEST_ROWS
 from dge_ray.words import NOTHING, finite, interval_text, label, number
@@ -40,6 +41,7 @@ FINDINGS_CAPTIONS = {
 def findings_rows(report: Mapping) -> dict[str, list[tuple[str, str]]]:
     """Sections by title, each name and value for people; those the report lacks are not there."""
     parts = {
+        "Privacy": privacy_rows(report),
         "The curve over volumes": curve_rows(report),
         "Law in members and volume": _joint_rows(report.get("joint_law") or {}),
         "More rows, or a better generator?": _curve_rows(report.get("learning_curve") or {}),

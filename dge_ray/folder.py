@@ -11,6 +11,7 @@ from dge_ray.errors import InputError, InputErrors
 from dge_ray.lock import FILE as LOCK
 from dge_ray.masking import mask
 from dge_ray.prepare import Prepared, identity_digest
+from dge_ray.privacy.key import read_key, write_key
 from dge_ray.storage import Folder
 from dge_ray.table.schema import TableSchema
 
@@ -31,7 +32,7 @@ def check_folder(prepared: Prepared) -> Folder:
     folder.check_readable()
     if folder.exists(IDENTITY):
         _check_same(folder, folder.read_json(IDENTITY), prepared.identity())
-    elif [name for name in folder.list() if name != LOCK]:
+    elif [name for name in folder.list() if name not in (LOCK, "privacy")]:
         raise InputError(
             str(folder), "files, but no study (no identity.json)", "an empty or absent folder, or study=NAME"
         )
@@ -39,12 +40,15 @@ def check_folder(prepared: Prepared) -> Folder:
 
 
 def claim_folder(prepared: Prepared, folder: Folder) -> None:
-    """Write what says whose folder this is: identity.json, schema.json, config.yaml. Under the study's lock.
+    """Write what says whose folder this is: identity.json, schema.json, config.yaml, and a private study's key. Under
+    the study's lock.
 
     Raises:
         InputError: another study took the name since `check_folder`.
     """
     check_folder(prepared)
+    if prepared.key is not None and read_key(folder) is None:  # first: what is written below depends on it
+        write_key(folder, prepared.key)
     if not folder.exists(IDENTITY):
         folder.write_json(IDENTITY, prepared.identity())
     folder.write_bytes("schema.json", prepared.schema.to_json().encode())
@@ -60,6 +64,7 @@ def resolved(prepared: Prepared) -> StudyConfig:
 
 
 def _check_same(folder: Folder, old: dict[str, Any], new: dict[str, Any]) -> None:
+    old = {"privacy": None, **old}  # studies from before there was such a thing
     for field, value in new.items():
         if field not in old:
             raise InputError(str(folder / IDENTITY), f"no {field}", "a study's own file")

@@ -4,7 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from dge_ray.generators.checks import check_text
 from dge_ray.generators.constraints import read_constraints
 from dge_ray.lineage import Lineage, lineage_of, read_origin
 from dge_ray.predictions import Job, baseline_jobs, learner_label
+from dge_ray.privacy.key import keyed_digest, new_key, read_key
+from dge_ray.private_study import private_config, public_schema, with_stopping
 from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
 from dge_ray.storage import Folder
@@ -36,6 +38,7 @@ from dge_ray.table import (
     take_split_column,
     target_vector,
 )
+from dge_ray.table.public import conform
 
 FEWEST_ROWS = 2  # of a volume: a learner needs more than one row
 
@@ -47,12 +50,13 @@ class Prepared:
     config: StudyConfig
     schema: TableSchema
     parts: dict[str, pa.Table]  # train (the n rows generators see), stopping, validation, test, perhaps raw
-    digest: str
+    digest: str  # of the table; of a private study a keyed one, which tells nobody else of the rows
     metric: str
     volumes: tuple[int, ...]
     shard_rows: int
     warnings: tuple[str, ...]
     lineage: Lineage | None = None  # None: no row is known to be synthetic
+    key: int | None = field(default=None, repr=False)  # a private study's secret
 
     @property
     def n(self) -> int:
@@ -142,7 +146,7 @@ class Prepared:
 
     def identity(self) -> dict[str, Any]:
         """What makes this study this study; members, ratios and learner may grow within it."""
-        config = self.config
+        config, budget = self.config, self.config.privacy
         schema = hashlib.sha256(self.schema.to_json().encode()).hexdigest()
         return {
             "data": self.digest,
@@ -158,6 +162,7 @@ class Prepared:
             "generator": config.model_dump(mode="json")["generator"],
             "shard_rows": self.shard_rows,
             "constraints": sorted(config.constraints),
+            "privacy": [budget.epsilon, budget.delta, budget.models] if config.private else None,
             "pretrained": [read_pretrained(place, self.schema)["weights_sha256"] for place in config.pretrained],
         }
 
@@ -174,6 +179,8 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     """
     for name, settings in config.generators:
         check_generator(name, settings)
+    if config.private:
+        config = private_config(config)
     if config.search.drop_hopeless and config.search.name != "grid":
         raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
     _check_groups(config)
@@ -184,7 +191,11 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         whole, target = read_real(config)
         table, origin = read_origin(config, whole, target)
         table, labels = take_split_column(table, config.split_column)
-        schema = infer_schema(table, target=target, overrides=config.columns)
+        if config.private:
+            schema = public_schema(config, table.schema, target)
+            table = conform(table, schema)
+        else:
+            schema = infer_schema(table, target=target, overrides=config.columns)
         assert schema.task is not None
         for name, _ in config.generators:
             check_text(name, schema)
@@ -198,26 +209,35 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
             test_fraction=config.test_fraction,
             validation_fraction=config.validation_fraction,
             stopping_fraction=config.stopping_fraction,
+            stratified=not config.private,
         )
+    if config.private:
+        split = with_stopping(split)
     notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
     parts = split.tables(table)
-    notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
+    if not config.private:  # a count of real rows
+        notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
     lineage = None if origin is None else lineage_of(origin, dict(split.parts()))
     notes += () if lineage is None else tuple(lineage.notes())
     for note in notes:
         say(f"warning: {note}")
     base = parts["raw" if "raw" in parts else "train"].num_rows
     volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * base)) if ratio else 0 for ratio in config.ratios}))
+    key, digest = None, data_digest(whole)
+    if config.private:
+        key = read_key(Folder.open(config.storage) / str(config.study)) or new_key()
+        digest = keyed_digest(key, digest)
     prepared = Prepared(
         config=config.model_copy(update={"target": target}),
         schema=schema,
         parts=parts,
-        digest=data_digest(whole),
+        digest=digest,
         metric=check_metric(config.metric, schema.task),
         volumes=volumes,
         shard_rows=config.shard_rows or default_shard_rows(parts["train"].num_rows),
         warnings=notes,
         lineage=lineage,
+        key=key,
     )
     _check_size(prepared)
     _check_pretrained(prepared)

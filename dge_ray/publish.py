@@ -19,19 +19,19 @@ from dge_ray.croissant import FILE as CROISSANT
 from dge_ray.croissant import croissant
 from dge_ray.debias_members import member_shifts
 from dge_ray.disclosure import (
-    LEDGER,
     check_copies,
     check_identifiers,
     privacy_facts,
-    read_ledger,
     real_rows,
     scrubbed,
+    study_ledger,
 )
 from dge_ray.distributed.sampling import Cut, draw_members, part_file
 from dge_ray.errors import InputError, nearest
 from dge_ray.estimands import read_estimands
 from dge_ray.figures_members import members_by_column
 from dge_ray.lineage import mark_of
+from dge_ray.privacy.ledger import FILE as LEDGER
 
 KEYS = ["out", "volume", "members", "storage", "allow", "licence", "description", "uncovered", "debias"]
 ALLOWED = ("identifiers", "copies")
@@ -54,7 +54,7 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
             identifiers or copies of rare real rows that `allow` does not name, or no real table to look for copies in.
     """
     asked, allow = read_request(study, options, KEYS), _allowed(options)
-    ledger, report = read_ledger(asked.folder), read_report(asked.folder)
+    ledger, report = study_ledger(asked.folder), read_report(asked.folder)
     open_said = _flag(options, "uncovered")
     told = ledger is None or open_said
     debias = read_estimands(options["debias"], asked.spec.schema) if options.get("debias") else None
@@ -78,7 +78,7 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
     described = {
         **describe(asked, cut.volume),
         **real_facts(asked.folder, told=told),
-        **privacy_facts(ledger, READ_OFF if open_said else None),
+        **privacy_facts(asked.folder, READ_OFF if open_said else None),
         "licence": texts["licence"] or "not stated",
         "bundle": facts["bundle"],
         "allowed": allowed,
@@ -127,14 +127,11 @@ def _look(cut: Cut, asked: Request, allow: set[str], told: bool, say: Any) -> tu
     real = real_rows(cut, asked.config)
     count = real.count if isinstance(real, RealRows) else asked.folder.read_json("members/000/member.json")["rows"]
     names = check_identifiers(asked.spec.schema, count, "identifiers" in allow)
-    looked = check_copies(cut, asked.members, real, "copies" in allow, say)
+    found = check_copies(cut, asked.members, real, "copies" in allow, say)
     allowed = [f"identifier-like columns ({', '.join(names)})"] if names else []
-    if looked.copies is None:
-        return [
-            *allowed,
-            "not looking for copies of real rows",
-        ], f"Nobody looked for copies of real rows: {looked.why}."
-    found = looked.copies
+    if found is None:
+        allowed.append("not looking for copies of real rows")
+        return allowed, "Nobody looked for copies of real rows: the real table was not to be had."
     if not told:
         allowed += ["copies of rare real rows, if there are any"] if "copies" in allow else []
         return allowed, "Copies of rare real rows were looked for before a row left the study; counts are not told."

@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     UTILITY = 12  # of a utility report: a member's domain classifier, redrawn labels, resampled rows; index: which
     REPLICATE = 13  # one replicate of a whole pipeline; member = replicate, index: which of its streams
     PREDICT = 14  # draws of a target given features; index = the first row of the block
+    PRIVATE = 15  # of a differentially private fit, from its secret key; index: which of its streams
     POOL = 20  # debiasing: 0 a generator's draws, then the rounding of a column of a part
 
 

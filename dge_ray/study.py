@@ -21,12 +21,19 @@ from dge_ray.distributed.train import DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import StudyError
 from dge_ray.findings import findings
-from dge_ray.folder import check_folder, claim_folder, resolved, tracking_id
+from dge_ray.folder import check_folder, claim_folder, resolved, study_folder, tracking_id
 from dge_ray.interrupt import insistent
 from dge_ray.lock import study_lock
 from dge_ray.outcomes import Outcome, best_on_validation
 from dge_ray.predictions import Job, dropped_file, tensor
 from dge_ray.prepare import Prepared, prepare
+from dge_ray.private_study import (
+    charge_members,
+    open_ledger,
+    privacy_section,
+    refuse_overspending,
+    study_plan,
+)
 from dge_ray.progress import Progress
 from dge_ray.refining import refined_volumes
 from dge_ray.results import assemble_report, choose, surface_table, write_report
@@ -51,6 +58,7 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     """
     progress = progress or Progress()
     started = time.monotonic()
+    refuse_overspending(config, study_folder(config.storage, str(config.study)))
     prepared = prepare(config, progress.say)
     Folder.open(config.storage).check_writable()
     folder = check_folder(prepared)
@@ -93,7 +101,10 @@ class Study:
 
     def __init__(self, prepared: Prepared, folder: Folder, progress: Progress, tracker: Tracker | None) -> None:
         self.prepared, self.folder, self.progress, self.tracker = prepared, folder, progress, tracker
-        config = prepared.config
+        config, plan, self.ledger = prepared.config, None, None
+        if config.private:
+            plan = study_plan(config, folder, prepared.most_members, prepared.n)
+            self.ledger = open_ledger(config, folder, plan)
         members = MemberSpec(
             folder=folder,
             schema=prepared.schema,
@@ -102,6 +113,7 @@ class Study:
             shard_rows=prepared.shard_rows,
             constraints=config.constraints,
             pretrained=config.pretrained,
+            private=plan,
         )
         self.downstream = DownstreamSpec(
             members=members,
@@ -155,7 +167,8 @@ class Study:
                 outcomes,
                 self.truth["test"],
                 wall_seconds=time.monotonic() - started,
-                more=findings(chosen, self.folder, self.truth),
+                more=findings(chosen, self.folder, self.truth)
+                | ({} if self.ledger is None else {"privacy": privacy_section(self.ledger)}),
             )
             write_report(self.folder, report, pa.concat_tables(surfaces))
         return report
@@ -188,10 +201,12 @@ class Study:
         """
         config, pilot = self.prepared.config, self.prepared.pilot_volume
         if config.members != "auto":
+            self._charge(config.members)
             self.progress.members = config.members
             return config.members
         members = min(FIRST_MEMBERS, config.max_members)
         while True:
+            self._charge(members)
             self.progress.members = members
             jobs = [Job("member", k, pilot, learner=label) for label in self.prepared.learners for k in range(members)]
             engine.wait(engine.want(jobs, members=members))
@@ -205,6 +220,11 @@ class Study:
             if enough or members >= config.max_members:
                 return members
             members = min(next_members(members, upper, config.tolerance), config.max_members)
+
+    def _charge(self, members: int) -> None:
+        """Of a private study: note what so many members cost, before the first of them sees a row."""
+        if self.ledger is not None:
+            charge_members(self.ledger, self.prepared.config, members)
 
     def _gain(self, learner: Prepared, members: int) -> tuple[float, float]:
         """What doubling the members would take off a learner's pilot risk, at most and as estimated; shares of it."""

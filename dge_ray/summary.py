@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from dge_ray.curve_words import call_sentence, noise_sentence
+from dge_ray.privacy_words import privacy_line
 from dge_ray.words import (
     augmented,
     base_rows,
@@ -50,6 +51,8 @@ def summary_lines(report: Mapping) -> list[str]:
         f"cost: {number(cost.get('rows_generated'))} synthetic rows used, "
         f"{number(cost.get('downstream_fits'))} downstream fits, {duration(cost.get('wall_seconds'))} wall time"
     )
+    if line := privacy_line(report):
+        lines.append(line)
     warnings = report.get("warnings") or []
     if warnings:
         lines.append(f"warnings: {len(warnings)}, the first: {warnings[0]}")

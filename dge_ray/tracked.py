@@ -95,6 +95,8 @@ def report_points(report: Mapping) -> Iterator[Point]:
     for row in report.get("learners") or []:
         names = ("volume", "ratio", "validation", "risk")
         numbers |= {f"learner/{row['learner']}/{name}": row.get(name) for name in names}
+    private = report.get("privacy") or {}
+    numbers |= {f"privacy/{name}": private.get(name) for name in ("epsilon", "delta", "spent")}
     cost = report.get("cost") or {}
     numbers |= {f"cost/{name}": cost.get(name) for name in ("rows_generated", "downstream_fits", "wall_seconds")}
     numbers |= {f"cost/cpu_seconds/{name}": value for name, value in (cost.get("cpu_seconds") or {}).items()}

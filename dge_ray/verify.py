@@ -48,8 +48,8 @@ def verify(bundle: str, options: Mapping[str, Any], say: Callable[[str], None]) 
         say("checksums")
         sums, faults = _checksums(folder)
         say("members")
-        faults += bundle_faults(folder)
-        faults += _metadata(folder, sums, notes)
+        wrong = bundle_faults(folder)
+        faults += wrong or _metadata(folder, sums, notes)
     if not faults:
         members = load_members(bundle)
         faults += _marks(folder, members)
@@ -107,11 +107,9 @@ def _metadata(folder: Folder, sums: Mapping[str, str], notes: list[str]) -> list
         schema = TableSchema.from_json(folder.read_bytes("schema.json").decode())
         own = parts_of(facts["members"], schema, sums)
         if not isinstance(document, dict) or any(document.get(name) != value for name, value in own.items()):
-            return [
-                *faults,
-                f"{CROISSANT}: got other files or columns than the bundle's; takes these and digests",
-            ]
-    except (InputError, OSError, ValueError, KeyError, TypeError):
+            faults.append(f"{CROISSANT}: got other files or columns than the bundle's; takes these and digests")
+            return faults
+    except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return faults if faults else [f"{CROISSANT}: got damaged, or what it describes is"]
     found = validate(document)
     if found is None:

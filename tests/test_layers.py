@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "estimand_models": {*FOUNDATION, "table", "stats"},
     "estimands": {*FOUNDATION, "table", "stats", "estimand_models"},
     "marks": {*FOUNDATION},
+    "privacy": {*FOUNDATION, "storage", "privacy"},
     "slm": {*FOUNDATION, "table", "generators", "estimating", "laws"},
 }
 

@@ -16,9 +16,14 @@ import ray
 
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session import NAMESPACE, one_thread
+from dge_ray.errors import InputError
 from dge_ray.generators.base import Generator, generator_class, make_generator
 from dge_ray.generators.constraints import read_constraints
+from dge_ray.generators.private import PrivateFit
 from dge_ray.keeper import FolderKeeper
+from dge_ray.privacy.key import FILE as KEY
+from dge_ray.privacy.key import read_key
+from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.seeds import Purpose, integer
 from dge_ray.shards import draw_shard
 from dge_ray.storage import Folder
@@ -42,6 +47,7 @@ class MemberSpec:
     run: str = ""
     constraints: tuple[str, ...] = ()
     pretrained: tuple[str, ...] = ()  # folders of saved generators that members start from in turn
+    private: PrivacyPlan | None = None  # its secret key stays in the folder
     balance: str | None = None  # a coded column whose categories get equal shares; only in bundles
 
     def generator(self, member: int) -> GeneratorChoice:
@@ -51,8 +57,26 @@ class MemberSpec:
     def fits_together(self, member: int) -> bool:
         """Whether a member's generator can be fitted with others' of the same settings as one program."""
         name, settings = self.generator(member)
-        able = hasattr(generator_class(name), "fit_together") and not self.pretrained
+        able = hasattr(generator_class(name), "fit_together") and not self.pretrained and self.private is None
         return able and settings.get("budget_seconds") is None
+
+    def model_of(self, member: int) -> int:
+        """The member whose model this one draws from: itself, or 0 where all draw from one private model."""
+        return 0 if self.private is not None and self.private.models == "one" else member
+
+    def private_fit(self, member: int) -> PrivateFit | None:
+        """How a member is fitted privately, its key read from the folder; None where privacy is off.
+
+        Raises:
+            InputError: there is no key.
+        """
+        if self.private is None:
+            return None
+        key, steps = read_key(self.folder), self.private.steps_of(member)
+        if key is None:
+            raise InputError(str(self.folder / KEY), "no file", "the key that this study was begun with")
+        noise, marginals = self.private.noise_multiplier, self.private.marginals_multiplier
+        return PrivateFit(steps.clip, noise, steps.sample_rate, steps.steps, marginals, key, member)
 
     def load_generator(self, member: int, device: str) -> Generator:
         """A fitted member's generator."""
@@ -131,10 +155,13 @@ class GeneratorActor:
         spec, folder = self.spec, self.spec.member_folder(member)
         if spec.is_fitted(member):
             return spec.folder.read_json(f"{folder}/member.json")
+        if spec.model_of(member) != member:
+            return self._share(member, spec.model_of(member))
         started, cpu = time.perf_counter(), time.process_time()
         seed = integer(spec.seed, Purpose.FIT, member=member)
         name, settings = spec.generator(member)
         generator = make_generator(name, **settings)
+        private = spec.private_fit(member)
         one_thread()
         with spec.pretrained_generator(member) as source:
             generator.fit(
@@ -146,6 +173,7 @@ class GeneratorActor:
                 stopping=stopping,
                 progress=partial(self._report_epoch, member),
                 keeper=FolderKeeper(spec.folder, f"{folder}/fit.safetensors"),
+                **({} if private is None else {"private": private}),
             )
         cost = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
         return self._save(member, generator, train.num_rows, cost)
@@ -176,6 +204,16 @@ class GeneratorActor:
         cost = {"seconds": time.perf_counter() - started, "cpu_seconds": share, "together": len(members)}
         for member, generator in zip(members, generators, strict=True):
             self._save(member, generator, train.num_rows, cost)
+
+    def _share(self, member: int, source: int) -> dict[str, Any]:
+        """Give a member another's model: the same weights, of which its own random streams draw other rows."""
+        spec, theirs = self.spec, self.spec.member_folder(source)
+        with spec.folder.downloaded(f"{theirs}/generator") as path:
+            spec.folder.upload(path, f"{spec.member_folder(member)}/generator")
+        record = spec.folder.read_json(f"{theirs}/member.json")
+        record |= {"member": member, "shares": source, "seconds": 0.0, "cpu_seconds": 0.0, "loss": []}
+        spec.folder.write_json(f"{spec.member_folder(member)}/member.json", record)
+        return record
 
     def _save(self, member: int, generator: Generator, rows: int, cost: dict[str, Any]) -> dict[str, Any]:
         spec, folder = self.spec, self.spec.member_folder(member)

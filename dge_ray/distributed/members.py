@@ -124,6 +124,8 @@ class MemberPool:
             idle = fitted and not self.spec.missing_shards(member, self.volume)  # all there: no actor is needed
             if not idle and self._is_full():
                 return
+            if not fitted and (model := self.spec.model_of(member)) != member and not self.spec.is_fitted(model):
+                return  # that one's first
             members = [member] if fitted else self._crew()
             with self._lock:
                 self._waiting = [k for k in self._waiting if k not in members]

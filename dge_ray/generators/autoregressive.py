@@ -17,10 +17,15 @@ import torch
 from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import Checkpoint, check_columns
 from dge_ray.generators.checks import check_count, check_device
+from dge_ray.generators.clipped import clipped_sum, learned_weights
 from dge_ray.generators.conditional import complete
 from dge_ray.generators.conditions import encode_given, with_given
 from dge_ray.generators.network import BLOCK_ROWS, Network
 from dge_ray.generators.neural import Neural, Rows, Start, sample_stream, stream, training_rows
+from dge_ray.generators.private import PrivateFit
+from dge_ray.generators.private_marginals import noisy_marginals
+from dge_ray.generators.private_rounds import PrivateRounds, rounds_of
+from dge_ray.generators.private_tokens import marginals_as_tensors, private_discretiser
 from dge_ray.generators.rounds import Plan
 from dge_ray.generators.sampling import UNKNOWN, Sampler
 from dge_ray.generators.settings import AutoregressiveSettings
@@ -34,6 +39,7 @@ from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import TableSource
 from dge_ray.table.schema import TableSchema
 
+TARGET_WEIGHT = 3.0  # in a private fit, of the target's loss beside other columns': its network has less noise then
 TOKENS, PLACES = 0, 1  # the streams of a sample: indices at Purpose.SHARD
 
 
@@ -62,6 +68,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
 
     name = "autoregressive"
     architecture = ("hidden", "embedding")
+    private_fits = True
 
     @classmethod
     def fit_together(
@@ -219,6 +226,33 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
 
         plan = Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds)
         return Start(TokenModel(discretiser, network), begin, plan)
+
+    def _start_private(
+        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, private: PrivateFit
+    ) -> Start[TokenModel]:
+        s, n = self.settings, rows.count
+        marginals = noisy_marginals(schema.modelled, rows.train, n, private)
+        discretiser = private_discretiser(schema.modelled, marginals, bins=s.bins)
+        tokens = torch.from_numpy(discretiser.encode(rows.train)).to(device)
+        widths = [min(s.embedding, size) for size in discretiser.sizes]
+        network = Network(discretiser.sizes, hidden=s.hidden, widths=widths, device=device)
+        ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
+        network.initialise(stream(seed, WEIGHTS), marginals_as_tensors(discretiser, marginals), ranks)
+
+        weights = [TARGET_WEIGHT if column.name == schema.target else 1.0 for column in schema.modelled]
+
+        def begin(rate: float) -> PrivateRounds:
+            return PrivateRounds(
+                network.flat,
+                lambda rows, _: clipped_sum(network, tokens, rows, private.clip, weights),
+                private,
+                n=n,
+                lr=s.lr * rate,
+                learned=learned_weights(network),
+            )
+
+        rounds = rounds_of(private.steps)
+        return Start(TokenModel(discretiser, network), begin, Plan(rounds, rounds))
 
     def _files(self, model: TokenModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.discretiser.state()

@@ -67,6 +67,7 @@ class Generator(Protocol):
     `sample(n)` is *not* a prefix of `sample(n')`. Optional: `log_prob(table) -> (n,) float64 nats`,
     `sample(n, seed=, given=table)` with `given` holding some columns of n rows; `target_law(given, points=)`, the
     target's law given all other columns without draws: encoded values and probabilities, each (n or 1, s), or None.
+    With a class attribute `private_fits` that is true, `fit(..., private=PrivateFit)` is differentially private.
     """
 
     name: str
@@ -158,6 +159,15 @@ def generator_class(name: str) -> type:
     check_generator(name, {})
     module, attribute = REGISTRY[name].split(":")
     return getattr(import_module(module), attribute)
+
+
+def fits_privately(name: str) -> bool:
+    """Whether `fit` of a registered generator takes `private`. Imports the generator.
+
+    Raises:
+        InputError: no such generator, or one whose package is not installed.
+    """
+    return getattr(generator_class(name), "private_fits", False)
 
 
 def make_generator(name: str, **settings: Any) -> Generator:

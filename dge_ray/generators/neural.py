@@ -2,18 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from dge_ray.errors import InputError
 from dge_ray.generators.base import SETTINGS, Keeper, Progress
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from dge_ray.generators.checks import check_device, not_fitted, row_columns, training_columns
+from dge_ray.generators.private import PrivateFit, not_private
 from dge_ray.generators.rounds import Fit, Plan, fingerprint, run_rounds
 from dge_ray.generators.tuning import FINE_TUNING_RATES, Nowhere, Tuning
 from dge_ray.seeds import Purpose, integer, numpy_generator
@@ -60,6 +62,8 @@ class Neural(ABC, Generic[S, Model]):
     """Settings that a checkpoint to start from must share."""
     of_text: ClassVar[bool] = False
     """Whether a text column is modelled."""
+    private_fits: ClassVar[bool] = False
+    """Whether `fit` takes `private`, which `_start_private` then plans."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings: S = SETTINGS[self.name].read(settings)  # type: ignore[assignment]
@@ -77,6 +81,7 @@ class Neural(ABC, Generic[S, Model]):
         stopping: TableSource | None = None,
         progress: Progress | None = None,
         keeper: Keeper | None = None,
+        private: PrivateFit | None = None,
     ) -> Self:
         """Fit on `table`; stop early on `stopping`, or on a slice of `table` where there is none.
 
@@ -86,18 +91,30 @@ class Neural(ABC, Generic[S, Model]):
         the one with the best held-out loss is kept. `keeper`: holds the state between rounds; a fit that was cut off
         goes on from what it holds, to the same weights.
 
+        `private`: the fit is differentially private in the rows of `table` and `stopping`, which are all fitted on:
+        it has a fixed number of steps, and no loss is read. `schema` must then be public, not inferred from the rows.
+
         Raises:
             InputError: rows that do not match the schema, too few of them, an unknown device, or a checkpoint that does
                 not fit.
             StudyError: the loss blew up twice.
         """
         check_device(device)
-        rows = training_rows(table, stopping, schema, seed, text=self.of_text)
         source = None if warm_start is None else self._source(warm_start, schema)
-        start = self._start(schema, rows, seed=seed, device=device, source=source)
+        if private is None:
+            rows = training_rows(table, stopping, schema, seed, text=self.of_text)
+            start = self._start(schema, rows, seed=seed, device=device, source=source)
+        else:
+            if source is not None:
+                raise InputError("warm_start", f"{str(warm_start)!r} in a private fit", "None")
+            if getattr(self.settings, "budget_seconds", None) is not None:
+                raise InputError("generator.budget_seconds", "a number in a private fit", "none: its steps are fixed")
+            rows = private_rows(table, stopping, schema)
+            start = self._start_private(schema, rows, seed=seed, device=device, private=private)
         identity = ""
         if keeper is not None:
             what = (self.name, self._plain_settings(), schema.to_json(), seed, device, torch.__version__)
+            what += () if private is None else (astuple(private),)
             known = {} if source is None else source.arrays
             arrays = chain(rows.seen.values(), (known[name] for name in sorted(known)))  # files are read in any order
             identity = fingerprint(chain(what, (_content(array) for array in arrays)))
@@ -180,6 +197,12 @@ class Neural(ABC, Generic[S, Model]):
     ) -> Start[Model]:
         """Fit encoders, make the network, and say how it is trained."""
 
+    def _start_private(
+        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, private: PrivateFit
+    ) -> Start[Model]:
+        """The same of a private fit: `rows.train` is read by the mechanisms of `private` alone."""
+        raise not_private(self.name)
+
     @abstractmethod
     def _files(self, model: Model) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays, and JSON values, from which `_restored` makes the same model."""
@@ -218,3 +241,17 @@ def training_rows(
     cut = min(MOST_STOPPING_ROWS, max(1, round(STOPPING_SHARE * n)))
     order = numpy_generator(seed, Purpose.STOPPING).permutation(n)
     return Rows(values.take(np.sort(order[cut:])), values.take(order[:cut]), values)
+
+
+def private_rows(table: TableSource, stopping: TableSource | None, schema: TableSchema) -> Rows:
+    """The rows of a private fit: all of them to fit on, none to stop on.
+
+    Raises:
+        InputError: rows that do not match the schema, or too few of them.
+    """
+    if stopping is not None and stopping.num_rows:
+        if not (isinstance(table, pa.Table) and isinstance(stopping, pa.Table)):
+            raise InputError("stopping", "a dataset in a private fit", "None: all rows are fitted on")
+        table = pa.concat_tables([table, stopping])
+    values = training_columns(table, schema)
+    return Rows(values, values.take(np.empty(0, np.int64)), values)

@@ -23,8 +23,8 @@ PROBE_SHARE = 0.05  # of a budget: how long the speed is measured before the rou
 class Fit(Protocol):
     """The moving parts of one fit. Rounds are equal amounts of steps: an epoch, or a fixed number."""
 
-    def run(self, done: int, rounds: int) -> float:
-        """The next round, `done` of `rounds` being behind it; gives its mean loss."""
+    def run(self, done: int, rounds: int) -> float | None:
+        """The next round, `done` of `rounds` being behind it; gives its mean loss, None where that is not told."""
         ...
 
     def score(self) -> float | None:
@@ -66,13 +66,13 @@ class Course:
     rate: float = 1.0
     seconds: float = 0.0
 
-    def record(self, loss: float, score: float | None) -> dict[str, Any]:
+    def record(self, loss: float | None, score: float | None) -> dict[str, Any]:
         """What is told of the round that just ended.
 
         Raises:
             Diverged: its loss is no number.
         """
-        if not math.isfinite(loss) or (score is not None and math.isnan(score)):
+        if (loss is not None and not math.isfinite(loss)) or (score is not None and math.isnan(score)):
             raise Diverged(f"the loss became {loss} in round {self.done}")
         record = {"epoch": self.done, "epochs": self.rounds, "train": loss, "heldout": score}
         return record | {"seconds": self.seconds}
@@ -107,8 +107,8 @@ def run_rounds(
     loss stops being a number. `keeper` holds the state between rounds; what it holds of a fit of the same `identity`
     is gone on with, to the same weights bit for bit (on CPU, at one thread count).
 
-    Records: `epoch` (rounds done), `epochs` (planned), `train` and `heldout` losses, `seconds` since the start, and
-    `restarted` in the first after a loss that blew up.
+    Records: `epoch` (rounds done), `epochs` (planned), `train` and `heldout` losses (None: not told, or no rows held
+    out), `seconds` since the start, and `restarted` in the first after a loss that blew up.
 
     Raises:
         StudyError: the loss blew up at the lower rate too.

@@ -82,11 +82,13 @@ def split_table(
     test_fraction: float = 0.2,
     validation_fraction: float = 0.15,
     stopping_fraction: float = 0.1,
+    stratified: bool = True,
 ) -> Split:
     """The split, a pure function of the table's target, the seed, the labels and the fractions.
 
     Each fraction is of the rows left: test of all rows, validation of those not in test, stopping of those in neither.
     Parts are stratified by class, or by target decile in regression; every class gets at least one row in every part.
+    Without `stratified` a row's part depends on its place and on the number of rows alone, and no class is counted.
     `labels`: the split column's values, from `take_split_column`; validation is carved from train where it is absent,
     `raw` is what is named so.
 
@@ -97,17 +99,18 @@ def split_table(
     for name, fraction in fractions.items():
         if not 0.0 < fraction < 1.0:
             raise InputError(f"{name}_fraction", repr(fraction), "a number between 0 and 1, such as 0.15")
-    strata = _strata(table, schema)
+    strata = _strata(table, schema) if stratified else np.zeros(table.num_rows, dtype=np.int64)
     given: dict[str, np.ndarray] = {}
     if labels is not None:
         if len(labels) != table.num_rows or not np.isin(labels, _LABELS).all():
             raise ValueError("labels are not those of this table's split column")
         given = {name: np.flatnonzero(labels == name) for name in _LABELS}
     given = {name: rows for name, rows in given.items() if len(rows)}
-    _check_classes(strata, schema, given)
+    if stratified:
+        _check_classes(strata, schema, given)
 
     left: np.ndarray = given["train"] if given else np.arange(table.num_rows)
-    classification = bool(schema.classes)
+    classification = bool(schema.classes) and stratified
     parts: dict[str, np.ndarray] = {}
     for name, reserve, purpose, index in (
         ("test", 3 - ("validation" in given), Purpose.SPLIT, _TEST),

@@ -1,0 +1,1 @@
+"""Differential privacy of a study: accounting over everything that touched train rows, plan, ledger and key."""

@@ -1,0 +1,166 @@
+"""What of a study touched train rows and what it cost: `privacy/ledger.json`, written before the rows are touched."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from dge_ray.errors import InputError, StudyError
+from dge_ray.privacy.accounting import Mechanism, epsilon
+from dge_ray.privacy.plan import PrivacyPlan
+from dge_ray.storage import Folder
+
+FILE = "privacy/ledger.json"
+Status = Literal["charged", "public", "held apart", "uncovered"]
+ADJACENCY = (
+    "zero-out: one train row's contribution replaced by nothing, the number of rows being public; its accounting is "
+    "that of adding or removing a row under Poisson sampling"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that depends on real rows, or could: how, and what it cost. Numbers are those of `charged` ones."""
+
+    what: str
+    status: Status
+    note: str = ""
+    mechanism: str | None = None
+    noise_multiplier: float | None = None
+    sample_rate: float | None = None
+    steps: int | None = None
+    times: int = 1
+
+    @property
+    def cost(self) -> Mechanism | None:
+        if self.status != "charged":
+            return None
+        assert self.noise_multiplier is not None and self.sample_rate is not None and self.steps is not None
+        return Mechanism(self.noise_multiplier, self.sample_rate, self.steps * self.times)
+
+
+class Ledger:
+    """A study's ledger. `entries`, in the order in which they were written; `spent`, of those that are charged."""
+
+    def __init__(self, folder: Folder, plan: PrivacyPlan, entries: Iterable[Entry], spent: float) -> None:
+        self.folder, self.plan, self.entries, self.spent = folder, plan, list(entries), spent
+
+    @classmethod
+    def open(cls, folder: Folder, plan: PrivacyPlan) -> "Ledger":
+        """The ledger of a study with this plan, new where there is none.
+
+        Raises:
+            InputError: the file is damaged, or is of another budget.
+        """
+        if not folder.exists(FILE):
+            return cls(folder, plan, [], 0.0)
+        raw = read_ledger(folder)
+        if (raw["epsilon"], raw["delta"], raw["models"]) != (plan.epsilon, plan.delta, plan.models):
+            raise InputError(str(folder / FILE), "a ledger of another budget", "this study's own")
+        return cls(folder, plan, [Entry(**entry) for entry in raw["entries"]], raw["spent"])
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Write entries down; those that are there stay as they are, and cost nothing again: a fit that is done once
+        more draws from the same key, so its output is the same.
+
+        Raises:
+            InputError: together they would take the study over its budget. Nothing is written then.
+            StudyError: something was charged under the same name with other numbers.
+        """
+        known = {entry.what: entry for entry in self.entries}
+        for entry in entries:
+            if entry.what in known and known[entry.what].cost != entry.cost:
+                raise StudyError(f"{self.folder / FILE}: '{entry.what}' was charged with other numbers")
+        new = [entry for entry in entries if entry.what not in known]
+        if not new:
+            return
+        spent = self.spent
+        if any(entry.cost for entry in new):
+            spent = spent_by([*self.entries, *new], self.plan.delta)
+            refuse_over(self.plan, spent)
+        self.entries, self.spent = [*self.entries, *new], spent
+        self.folder.write_json(FILE, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "epsilon": plan.epsilon,
+            "delta": plan.delta,
+            "spent": self.spent,
+            "models": plan.models,
+            "members": plan.members,
+            "adjacency": ADJACENCY,
+            "entries": [asdict(entry) for entry in self.entries],
+        }
+
+
+def read_ledger(folder: Folder) -> dict[str, Any]:
+    """What `privacy/ledger.json` holds.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    raw = folder.read_json(FILE)
+    if not isinstance(raw, dict) or not {"epsilon", "delta", "spent", "models", "entries"} <= raw.keys():
+        raise InputError(str(folder / FILE), "a damaged file", "the study's ledger")
+    return raw
+
+
+def spent_by(entries: Iterable[Entry], delta: float) -> float:
+    """Epsilon at `delta` of all that is charged, together."""
+    return epsilon([cost for entry in entries if (cost := entry.cost)], delta)
+
+
+def refuse_over(plan: PrivacyPlan, spent: float) -> None:
+    """Raises InputError where `spent` is over the plan's budget."""
+    if spent > plan.epsilon:
+        fits = f"{plan.members} members" if plan.models == "each" else "one model"
+        takes = f"at most {plan.epsilon:g}: noise was planned for {fits}; take no more, or begin another study"
+        raise InputError("privacy.epsilon", f"a spend of {spent:.4g} at delta {plan.delta:g}", takes)
+
+
+def marginals_entry(plan: PrivacyPlan) -> Entry:
+    note = "noisy counts of every column over public cells, shared by all members: tokens, bins, atoms, first shares"
+    multiplier = plan.marginals_multiplier
+    return Entry("histograms of all columns", "charged", note, "Gaussian", multiplier, 1.0, 1)
+
+
+def fit_entry(plan: PrivacyPlan, member: int, generator: str) -> Entry:
+    """The entry of a member's fit; of the one model's where all members draw from one."""
+    steps, mechanism = plan.steps_of(member), "Poisson-subsampled Gaussian on clipped gradients (DP-SGD)"
+    what = f"fit of member {member}" if plan.models == "each" else "fit of the one model"
+    note = f"{generator}; no early stopping, no loss read"
+    return Entry(what, "charged", note, mechanism, plan.noise_multiplier, steps.sample_rate, steps.steps)
+
+
+def standing_entries(*, schema: str, constraints: bool, chosen: Sequence[str]) -> list[Entry]:
+    """What costs nothing, and why: said in every ledger. `schema`: where it comes from; `chosen`: on validation."""
+    entries = [
+        Entry("schema", "public", f"{schema}; rows are made to fit it one by one"),
+        Entry("numbers of rows", "public", "of the table and its parts; the split depends on them and the seed alone"),
+        Entry(
+            f"choice of {', '.join(chosen)}",
+            "held apart",
+            "made on validation rows, which no generator is fitted on; what it tells of these rows is not covered",
+        ),
+        Entry(
+            "results on test and validation rows",
+            "uncovered",
+            "predictions, report.json, report.html and figures are about other people's rows; models trained on real "
+            "train rows stand beside (baselines, subgroups' bounds): none of it is in what the generators release",
+        ),
+    ]
+    if constraints:
+        entries.append(Entry("constraints", "public", "the user's word; real rows are not held against them"))
+    return entries
+
+
+def privacy_statement(folder: Folder) -> str:
+    """What may be said of the rows that a study's generators draw, in a sentence."""
+    if not folder.exists(FILE):
+        return "no formal privacy guarantee: the generators were fitted on the real rows without added noise"
+    raw = read_ledger(folder)
+    return (
+        f"({raw['spent']:.4g}, {raw['delta']:g})-differential privacy of the real rows that the generators were fitted "
+        f"on, for all members together ({raw['adjacency']}); nothing is promised for the validation and test rows that "
+        "choices were made on"
+    )

@@ -1,0 +1,129 @@
+"""From a budget to noise: how a total epsilon is spread over the histogram and the fits of K models."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any, Literal, TypeAlias
+
+from dge_ray.errors import InputError
+from dge_ray.privacy.accounting import Mechanism, epsilon, renyi_epsilon
+
+Models = Literal["each", "one"]
+Accountant: TypeAlias = Callable[[Sequence[Mechanism], float], float]
+MARGINALS_SHARE = 0.1  # of epsilon, for the histogram of all columns if it were alone
+DIGITS = 1e-3  # of epsilon: twice as much may be left of it
+MOST_TRIES = 12
+MOST_NOISE = 1e6
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the noise does not depend on: a fit's clip, the probability of a row in a step, the steps."""
+
+    clip: float
+    sample_rate: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class PrivacyPlan:
+    """Noise that spends at most `epsilon` at `delta` on one histogram of all columns and the fits of `members` members.
+
+    models: `each` fits a model a member, which all spend of the total; `one` fits one, which all members draw from.
+    steps: of the generators that members take in turn. spent: what all of it comes to, at most `epsilon`.
+    """
+
+    epsilon: float
+    delta: float
+    models: Models
+    members: int
+    steps: tuple[Steps, ...]
+    noise_multiplier: float
+    marginals_multiplier: float
+    spent: float
+
+    def steps_of(self, member: int) -> Steps:
+        return self.steps[member % len(self.steps)]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "PrivacyPlan":
+        return cls(**{**raw, "steps": tuple(Steps(**steps) for steps in raw["steps"])})
+
+
+def plan_privacy(
+    total: float, delta: float | None, members: int, n: int, steps: Sequence[Steps], *, models: Models
+) -> PrivacyPlan:
+    """The least noise with which `members` members cost at most `total`, by an upper bound (accounting.py).
+
+    n: train rows.
+
+    Raises:
+        InputError: an epsilon that is not above 0, or a delta that says nothing of n rows.
+    """
+    return _plan(total, checked_delta(total, delta, n), members, tuple(steps), models)
+
+
+@cache  # `check` asks for many, a study for the same one more than once, and each takes seconds
+def _plan(total: float, delta: float, members: int, steps: tuple[Steps, ...], models: Models) -> PrivacyPlan:
+    at_rest = least_noise(lambda noise, how: how([Mechanism(noise)], delta), MARGINALS_SHARE * total)
+    fits = [steps[k % len(steps)] for k in range(members if models == "each" else 1)]
+
+    def spent(noise: float, how: Accountant) -> float:
+        return how([Mechanism(at_rest), *(Mechanism(noise, s.sample_rate, s.steps) for s in fits)], delta)
+
+    noise = least_noise(spent, total)
+    return PrivacyPlan(total, delta, models, members, steps, noise, at_rest, spent(noise, epsilon))
+
+
+def checked_delta(total: float, delta: float | None, n: int) -> float:
+    """The delta; raises InputError unless it and epsilon mean something for n train rows."""
+    if not 0 < total < math.inf:
+        raise InputError("privacy.epsilon", f"{total:g}", "a number above 0, such as 3")
+    such = 10.0 ** math.floor(math.log10(0.1 / n))
+    takes = f"a number above 0 and below 1/n = {1 / n:.2g} (n = {n:,} train rows), such as {such:g}"
+    if delta is None:
+        raise InputError("privacy.delta", "nothing", takes)
+    if not 0 < delta < 1 / n:  # at 1/n, publishing a row as it is would pass
+        raise InputError("privacy.delta", f"{delta:g}", takes)
+    return delta
+
+
+def least_noise(spent: Callable[[float, Accountant], float], total: float) -> float:
+    """The least noise multiplier with which `spent` is at most `total`, but for a thousandth or two of `total` that
+    may be left; never less noise than that.
+
+    Raises:
+        InputError: no noise is enough.
+    """
+    enough = _enough_by_renyi(lambda noise: spent(noise, renyi_epsilon), total)
+    # That bound is loose, by a tenth or so. The tight one costs more, and falls about as a power of the noise.
+    aim, power, noise = total * (1 - DIGITS), 1.2, enough * 0.93
+    before: tuple[float, float] | None = None
+    for _ in range(MOST_TRIES):
+        found = spent(noise, epsilon)
+        if found <= total:
+            enough = min(enough, noise)
+            if found >= total * (1 - 2 * DIGITS):
+                break
+        if before is not None and before[0] != noise:
+            slope = math.log(before[1] / found) / math.log(noise / before[0])
+            power = slope if slope > 0.1 else power
+        before = noise, found
+        noise *= (found / aim) ** (1 / power)
+    return enough
+
+
+def _enough_by_renyi(spent: Callable[[float], float], total: float) -> float:
+    low, high = 0.0, 1.0
+    while spent(high) > total:
+        low, high = high, 2 * high
+        if high > MOST_NOISE:
+            raise InputError("privacy.epsilon", f"{total:g}", "a larger epsilon: no noise is enough for it")
+    while high - low > DIGITS * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if spent(middle) <= total else (middle, high)
+    return high

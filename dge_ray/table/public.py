@@ -1,0 +1,155 @@
+"""A schema that no row was looked at for, and rows made to fit it: what a private fit may know of its columns.
+
+What `infer_schema` reads off the rows (categories, bounds, decimals, missing values) is here the user's word, from a
+schema's JSON or column by column. A row is then made to fit alone, whatever the others are.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError, InputErrors, nearest
+from dge_ray.table.arrow_types import is_string, is_temporal, value_type
+from dge_ray.table.check import check_schema
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
+
+_KEYS = sorted({field.name for field in fields(Column)} - {"name", "type"})
+
+
+def read_public_schema(text: str, table: pa.Schema, target: str | None, *, where: str) -> TableSchema:
+    """A schema's JSON, as schema.json of a study or a bundle has it, for a table with these columns.
+
+    `target`: in place of its own. `where`: what an error calls it.
+
+    Raises:
+        InputError: no JSON of a schema, other columns than the table's, or no such target.
+    """
+    try:
+        schema = TableSchema.from_json(text)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError("privacy.schema", where, "a schema's JSON, as schema.json of a study or a bundle") from None
+    return _checked(_with_target(schema, target), table, where)
+
+
+def declared_schema(
+    table: pa.Schema, target: str | None, declared: Mapping[str, str | Mapping[str, Any]]
+) -> TableSchema:
+    """A schema from the types of the columns, which are public, and what is `declared` of each.
+
+    `declared`: column to kind, or to a mapping of `kind`, `categories`, `missing` (default true, but for the target),
+    `minimum`, `maximum`, `decimals` (default: any number of them), `step`. A number's bounds may be left out: what a
+    private fit then knows of its range comes from noisy counts.
+
+    Raises:
+        InputErrors: a line for each column of which something is missing or wrong.
+    """
+    known = table.names
+    faults = [InputError(f"columns.{n}", "no such column", nearest(n, known)) for n in declared if n not in known]
+    columns = []
+    for entry in table:
+        settings = declared.get(entry.name, {})
+        settings = {"kind": settings} if isinstance(settings, str) else dict(settings)
+        try:
+            columns.append(_declared(entry, settings, is_target=entry.name == target))
+        except InputError as fault:
+            faults.append(fault)
+    if faults:
+        raise InputErrors(faults)
+    return _checked(_with_target(TableSchema(tuple(columns), None, None), target), table, "columns")
+
+
+def _declared(entry: pa.Field, settings: dict[str, Any], *, is_target: bool) -> Column:
+    field, dtype = f"columns.{entry.name}", value_type(entry.type)
+    for key in settings:
+        if key not in _KEYS:
+            raise InputError(f"{field}.{key}", "an unknown key", nearest(str(key), _KEYS))
+    if "kind" in settings and settings["kind"] not in list(Kind):
+        raise InputError(field, repr(settings["kind"]), nearest(str(settings["kind"]), list(Kind)))
+    kind = Kind(settings["kind"]) if "kind" in settings else _kind(dtype, "categories" in settings)
+    categories = tuple(settings.get("categories", (False, True) if kind is Kind.BOOLEAN else ()))
+    needs = "privacy.schema=FILE or what is public of it: " + field
+    if kind in CODED and not categories:
+        raise InputError(field, "a column whose categories are not given", f"{needs}={{categories: [...]}}")
+    if kind is Kind.CONSTANT and len(categories) != 1:
+        raise InputError(field, "a constant whose value is not given", f"{needs}={{kind: constant, categories: [x]}}")
+    if is_target and kind in MEASURED and "kind" not in settings:
+        takes = f"{needs}={{categories: [...]}} for classes, or {{kind: {kind}, minimum: a, maximum: b}}"
+        raise InputError(field, "a target that may be classes or a quantity", takes)
+    if kind is Kind.DATETIME and not {"minimum", "maximum"} <= set(settings):
+        raise InputError(field, "a datetime without bounds", f"{needs}={{minimum: a, maximum: b}} in its type's unit")
+    if kind is Kind.TEXT:
+        raise InputError(field, "text", "another kind, or drop it: no generator of text is fitted privately")
+    bounds = {key: float(settings[key]) for key in ("minimum", "maximum") if settings.get(key) is not None}
+    return Column(
+        entry.name,
+        kind,
+        str(entry.type),
+        missing=settings.get("missing", not is_target and kind in CODED | MEASURED),
+        categories=categories,
+        decimals=settings.get("decimals") if kind is Kind.NUMERIC else 0 if kind in MEASURED else None,
+        step=settings.get("step", 1),
+        **bounds,
+    )
+
+
+def _kind(dtype: pa.DataType, listed: bool) -> Kind:
+    if pa.types.is_boolean(dtype):
+        return Kind.BOOLEAN
+    if listed or is_string(dtype):
+        return Kind.CATEGORICAL
+    if is_temporal(dtype):
+        return Kind.DATETIME
+    return Kind.INTEGER if pa.types.is_integer(dtype) else Kind.NUMERIC
+
+
+def _with_target(schema: TableSchema, target: str | None) -> TableSchema:
+    target = target or schema.target
+    if target is None or target not in schema.names:
+        return replace(schema, target=target, task=None)
+    return replace(schema, target=target, task=task_of(schema[target]))
+
+
+def _checked(schema: TableSchema, table: pa.Schema, where: str) -> TableSchema:
+    stray = [name for name in table.names if name not in schema.names]
+    absent = [name for name in schema.names if name not in table.names]
+    if stray:
+        raise InputError("privacy.schema", f"{where} without '{stray[0]}'", f"all columns; drop={stray} drops others")
+    if absent:
+        raise InputError("privacy.schema", f"{where} with '{absent[0]}', which the table has not", "its columns alone")
+    faults = check_schema(schema)
+    if not faults and schema.target is not None and schema[schema.target].missing:
+        faults = [f"target '{schema.target}' may be missing"]
+    if faults:
+        raise InputError("privacy.schema", f"{where}: {faults[0]}", "a schema that a table can have")
+    return schema
+
+
+def conform(table: pa.Table, schema: TableSchema) -> pa.Table:
+    """The rows, each made to fit the schema by itself: columns, order and types are the schema's too.
+
+    Numbers are clipped to their bounds and rounded to their precision; a category that is not listed, and a number
+    that is not finite, become missing. Where nothing may be missing they become the first category, or the value
+    nearest to 0 within the bounds. Identifiers are surrogates.
+
+    Raises:
+        InputError: a column whose type cannot be made the schema's.
+    """
+    codec = TableCodec(schema)
+    columns = codec.encode(table)
+    for column in schema.modelled:
+        values = columns[column.name]
+        if column.kind in CODED:
+            if not column.missing:
+                columns[column.name] = np.maximum(values, 0)
+            continue
+        low = -np.inf if column.minimum is None else column.minimum
+        high = np.inf if column.maximum is None else column.maximum
+        values = np.clip(np.where(np.isfinite(values), values, np.nan), low, high)
+        if not column.missing:
+            values = np.where(np.isnan(values), np.clip(0.0, low, high), values)
+        columns[column.name] = values
+    return codec.decode(columns, seed=0)
