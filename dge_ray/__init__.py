@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dge_ray.ensemble import DGEClassifier, DGERegressor
+    from dge_ray.pooling import pool
     from dge_ray.received import load_members
     from dge_ray.slm import SynSlmClassifier, SynSlmRegressor
 
     __version__: str
 
-__all__ = ["DGEClassifier", "DGERegressor", "SynSlmClassifier", "SynSlmRegressor", "__version__", "load_members"]
+__all__ = [
+    "DGEClassifier",
+    "DGERegressor",
+    "SynSlmClassifier",
+    "SynSlmRegressor",
+    "__version__",
+    "load_members",
+    "pool",
+]
 
 _HOMES = {
     "DGEClassifier": "dge_ray.ensemble",
@@ -21,6 +30,7 @@ _HOMES = {
     "SynSlmClassifier": "dge_ray.slm",
     "SynSlmRegressor": "dge_ray.slm",
     "load_members": "dge_ray.received",
+    "pool": "dge_ray.pooling",
 }
 
 

@@ -1,11 +1,14 @@
 """A bundle: K synthetic tables for people who may not see the real one: rows, schema and facts, no weights."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from dge_ray.config import StudyConfig
+from dge_ray.disclosure import privacy_facts, read_ledger
 from dge_ray.distributed.actors import MemberSpec
-from dge_ray.distributed.sampling import draw_members
+from dge_ray.distributed.sampling import Cut, draw_members
 from dge_ray.errors import InputError, nearest
 from dge_ray.folder import IDENTITY, find_study, read_schema, read_study_config
 from dge_ray.generators.balanced import check_balanced
@@ -13,6 +16,21 @@ from dge_ray.storage import Folder
 
 DRAWING = "drawing.json"  # in `out` until all is written: whose rows they are
 KEYS = ["out", "volume", "members", "storage", "balance"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a bundle is to be made of, checked, and where."""
+
+    spec: MemberSpec
+    config: StudyConfig
+    out: Folder
+    members: int
+
+    @property
+    def folder(self) -> Folder:
+        """The study's."""
+        return self.spec.folder
 
 
 def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
@@ -24,10 +42,39 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     Raises:
         InputError: an unknown or missing key, no such study, members not fitted, or a folder that is not empty.
     """
+    volume = whole(options, "volume")
+    asked = read_request(study, options, KEYS)
+    ledger = read_ledger(asked.folder)
+    facts = {
+        "identity": asked.folder.read_json(IDENTITY),
+        "members": asked.members,
+        "volume": volume,
+        "balance": asked.spec.balance,
+    }
+    claim(asked.out, facts)
+    draw_members(Cut(asked.spec, volume), asked.out, members=asked.members, say=say)
+    described = {
+        **describe(asked, volume),
+        **real_facts(asked.folder, told=ledger is None),
+        **privacy_facts(ledger),
+        "licence": "not stated",
+    }
+    asked.out.write_bytes("schema.json", asked.spec.schema.to_json().encode())
+    asked.out.write_json("bundle.json", described)
+    asked.out.delete(DRAWING)
+    return {**described, "out": str(asked.out)}
+
+
+def read_request(study: str, options: Mapping[str, Any], keys: list[str]) -> Request:
+    """The study, members and folder that are asked for.
+
+    Raises:
+        InputError: an unknown or missing key, no such study, members not fitted, or a place that cannot be read.
+    """
     for key in options:
-        if key not in KEYS:
-            raise InputError(key, "an unknown key", nearest(key, KEYS))
-    volume, members = _whole(options, "volume"), _whole(options, "members", optional=True)
+        if key not in keys:
+            raise InputError(key, "an unknown key", nearest(key, keys))
+    members = whole(options, "members", optional=True)
     if not isinstance(options.get("out"), str):
         raise InputError("out", repr(options.get("out", "nothing")), "a folder or a pyarrow filesystem URI")
     folder = find_study(study, str(options.get("storage", "./studies")))
@@ -42,8 +89,6 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
         check_balanced(balance, schema)
     out = Folder.open(options["out"], "out")
     out.check_readable("out")
-    facts = {"identity": folder.read_json(IDENTITY), "members": members, "volume": volume, "balance": balance}
-    _claim(out, facts)
     assert config.shard_rows is not None  # resolved before the study's first member was fitted
     spec = MemberSpec(
         folder=folder,
@@ -54,42 +99,65 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
         constraints=config.constraints,
         balance=balance,
     )
-    draw_members(spec, out, members=members, volume=volume, say=say)
-    report = folder.read_json("report.json") if folder.exists("report.json") else {}
-    described = {
-        "generator": config.generator_name,
+    return Request(spec, config, out, members)
+
+
+def describe(asked: Request, volume: int) -> dict[str, Any]:
+    """bundle.json's first part, which tells nothing of the real rows."""
+    balance = asked.spec.balance
+    return {
+        "generator": asked.config.generator_name,
         "version": version("dge-ray"),
-        "members": members,
+        "members": asked.members,
         "rows_per_member": volume,
         **({} if balance is None else {"balanced": balance}),
-        "real_rows": folder.read_json("members/000/member.json")["rows"],
-        "study": config.study,
-        "reflection_point": report.get("reflection_point"),
-        "privacy": "no formal privacy guarantee: the generators were fitted on the real rows without added noise",
-        "licence": "not stated",
+        "study": asked.config.study,
     }
-    out.write_bytes("schema.json", schema.to_json().encode())
-    out.write_json("bundle.json", described)
-    out.delete(DRAWING)
-    return {**described, "out": str(out)}
 
 
-def _claim(out: Folder, facts: dict[str, Any]) -> None:
+def real_facts(folder: Folder, *, told: bool) -> dict[str, Any]:
+    """bundle.json's second part, which was read off the real rows; without their number where it is not to be told."""
+    if not told:
+        return {"reflection_point": None}
+    rows = folder.read_json("members/000/member.json")["rows"]
+    return {"real_rows": rows, "reflection_point": read_report(folder).get("reflection_point")}
+
+
+def read_report(folder: Folder) -> dict[str, Any]:
+    """A study's report.json; empty where it has none yet."""
+    return folder.read_json("report.json") if folder.exists("report.json") else {}
+
+
+def claim(out: Folder, facts: dict[str, Any]) -> None:
+    """Put these facts into `out`, unless an earlier call with them, that was cut off, had done so.
+
+    Raises:
+        InputError: as `check_claim`, or it cannot be written.
+    """
+    check_claim(out, facts)
+    out.check_writable("out")
+    if not out.exists(DRAWING):
+        out.write_json(DRAWING, facts)
+
+
+def check_claim(out: Folder, facts: dict[str, Any]) -> None:
     """See that `out` is empty, or holds what an earlier call with these facts had written when it was cut off.
 
     Raises:
-        InputError: it holds anything else, or cannot be written.
+        InputError: it holds anything else.
     """
     held = out.list()
     if held and not (out.exists(DRAWING) and out.read_json(DRAWING) == facts):
         got = "a bundle of another call, not finished" if out.exists(DRAWING) else "which is not empty"
         raise InputError("out", f"{out}, {got}", "an empty or absent folder, or one that the same call began to fill")
-    out.check_writable("out")
-    if not held:
-        out.write_json(DRAWING, facts)
 
 
-def _whole(options: Mapping[str, Any], key: str, *, optional: bool = False) -> Any:
+def whole(options: Mapping[str, Any], key: str, *, optional: bool = False) -> Any:
+    """The option, a whole number from 1; None where it is optional and not given.
+
+    Raises:
+        InputError: it is anything else.
+    """
     value = options.get(key)
     if value is None and optional:
         return None

@@ -1,4 +1,4 @@
-"""The command line: `dge-ray` and a verb: tune, check, sample, evaluate, select, report, utility, test, status, ..."""
+"""The command line: `dge-ray` and a verb: tune, check, sample, publish, verify, evaluate, select, report, ..."""
 
 import json
 import logging
@@ -43,6 +43,18 @@ Storage = Annotated[
     list[str] | None, typer.Argument(metavar="[storage=DIR|URI]", help="Where studies lie; ./studies if not given.")
 ]
 Bundle = Annotated[str, typer.Argument(help="A bundle's folder or URI, as `dge-ray sample` has written it.")]
+Published = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Keys: out=DIR|URI volume=N (the reflection point if not given) members=K licence=TEXT description=TEXT "
+        "allow=identifiers,copies uncovered=true (with a privacy ledger: tell what it does not cover) storage=DIR|URI.",
+    ),
+]
+Verified = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[real=TABLE]", help="The real table, for its publisher: looks for copies of rare rows."),
+]
 JUDGES = (
     "target=COLUMN (the bundle's own if not given) K=N others=rotating|first volume=N test=TABLE seed=0 "
     "out=DIR|URI (finished fits, ./evaluations if not given)"
@@ -105,6 +117,30 @@ def sample(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
     made = write_bundle(study, parse_words(words or []), _say)
     _print(made, as_json, lambda: [f"{made['members']} members of {made['rows_per_member']:,} rows in {made['out']}"])
+
+
+@app.command()
+def publish(study: StudyName, words: Published = None, as_json: AsJson = False) -> None:
+    """Write a bundle to publish: rows, schema, Croissant, data card, page, checksums. Goes on where it was cut off."""
+    from dge_ray.config import parse_words
+    from dge_ray.publish import publish as write
+
+    made = write(study, parse_words(words or []), _say)
+    line = f"{made['members']} members of {made['rows_per_member']:,} rows in {made['out']}; {made['privacy']}"
+    _print(made, as_json, lambda: [line])
+
+
+@app.command()
+def verify(bundle: Bundle, words: Verified = None, as_json: AsJson = False) -> None:
+    """Check all of a published bundle: exit code 0 if it is clean, 1 with a line a fault, 2 if it is no bundle."""
+    from dge_ray.config import parse_words
+    from dge_ray.verify import verify as look
+    from dge_ray.verify import verify_lines
+
+    found = look(bundle, parse_words(words or []), _say)
+    _print(found, as_json, lambda: verify_lines(found))
+    if not found["clean"]:
+        raise typer.Exit(1)
 
 
 @app.command()

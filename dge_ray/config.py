@@ -164,6 +164,9 @@ class StudyConfig(Frozen):
     split_column: Annotated[str, BeforeValidator(_text)] | None = Field(
         None, description="the name of a column that holds train, test and, if you like, validation and raw"
     )
+    synthetic_column: Annotated[str, BeforeValidator(_text)] | None = Field(
+        None, description="the name of a column that is true where a row is synthetic; it is no feature"
+    )
     columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind")
     drop: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field((), description="names of columns, as a,b")
     drop_missing_target: bool = Field(False, description="true or false")

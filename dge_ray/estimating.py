@@ -49,7 +49,9 @@ class TableEstimator(BaseEstimator):
             return frame
         array = check_array(X, ensure_all_finite=cast(Any, "allow-nan"), input_name="X", estimator=self)
         validate_data(self, array, y, reset=reset, skip_check_array=True)
-        return pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])])
+        # As scikit-learn has it: an array is taken by its order, also after a fit on a frame (with its warning).
+        known = None if reset else getattr(self, "feature_names_in_", None)
+        return pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])] if known is None else list(known))
 
     def _table(self, X: Any, y: Any, target: np.ndarray, kind: str) -> pa.Table:
         """X and checked targets, as they shall stand in the table, target last; `kind`: the target column's there."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.curve_words import CURVE_CAPTION, curve_rows
-from dge_ray.stats.learning_curve import TOO_SLOW
+from dge_ray.stats.learning_curve import FLOOR_UNKNOWN
 from dge_ray.stats.subgroups import FEWEST_ROWS
 from dge_ray.words import NOTHING, finite, interval_text, label, number
 
@@ -139,7 +139,7 @@ def _curve_rows(law: Mapping) -> list[tuple[str, str]]:
         ("exponent", "exponent a"),
     ):
         # a flat curve's floor is known, its exponent is not; of one that still falls neither is
-        known = law.get("status") == "fitted" or (key != "exponent" and law.get("reason") != TOO_SLOW)
+        known = law.get("status") == "fitted" or (key != "exponent" and law.get("reason") not in FLOOR_UNKNOWN)
         if known and law.get(key):
             rows.append((name, _triple(law[key], signed=key == "generator_gap")))
     return rows

@@ -17,6 +17,7 @@ from dge_ray.generators.base import check_generator
 from dge_ray.generators.checkpoint import check_columns
 from dge_ray.generators.checks import check_text
 from dge_ray.generators.constraints import read_constraints
+from dge_ray.lineage import Lineage, lineage_of, read_origin
 from dge_ray.predictions import Job, baseline_jobs, learner_label
 from dge_ray.shards import default_shard_rows
 from dge_ray.stats.losses import check_metric, higher_is_better
@@ -51,6 +52,7 @@ class Prepared:
     volumes: tuple[int, ...]
     shard_rows: int
     warnings: tuple[str, ...]
+    lineage: Lineage | None = None  # None: no row is known to be synthetic
 
     @property
     def n(self) -> int:
@@ -179,8 +181,9 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     _check_learners(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        whole, target = _read(config)
-        table, labels = take_split_column(whole, config.split_column)
+        whole, target = read_real(config)
+        table, origin = read_origin(config, whole, target)
+        table, labels = take_split_column(table, config.split_column)
         schema = infer_schema(table, target=target, overrides=config.columns)
         assert schema.task is not None
         for name, _ in config.generators:
@@ -199,6 +202,8 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
     parts = split.tables(table)
     notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
+    lineage = None if origin is None else lineage_of(origin, dict(split.parts()))
+    notes += () if lineage is None else tuple(lineage.notes())
     for note in notes:
         say(f"warning: {note}")
     base = parts["raw" if "raw" in parts else "train"].num_rows
@@ -212,6 +217,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         volumes=volumes,
         shard_rows=config.shard_rows or default_shard_rows(parts["train"].num_rows),
         warnings=notes,
+        lineage=lineage,
     )
     _check_size(prepared)
     _check_pretrained(prepared)
@@ -224,7 +230,8 @@ def _broken_by_real_rows(texts: Sequence[str], schema: TableSchema, train: pa.Ta
     return tuple(f"constraint '{text}': {share:.2%} of the real rows break it" for text, share in shares if share)
 
 
-def _read(config: StudyConfig) -> tuple[pa.Table, str]:
+def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
+    """The real table as it is now, without dropped columns and rows, and its target."""
     table = load_table(config.source)
     if config.drop:
         table = drop_columns(table, config.drop)

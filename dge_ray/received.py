@@ -6,7 +6,8 @@ that stands in a file; a link that leaves a local bundle is refused, and no pick
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -61,6 +62,14 @@ class Members:
     def frame(self, k: int) -> "pd.DataFrame":
         """Member k's rows as a pandas frame."""
         return to_pandas(self.table(k))
+
+    def more(self, name: str) -> Any:
+        """The content of a JSON file that a publisher may add to a bundle (estimates.json); None where it is not there.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        return _json(self._folder, name) if self._folder.exists(name) else None
 
 
 def load_members(path: str | Path, volume: int | None = None) -> Members:
@@ -218,3 +227,21 @@ def _stays_inside(folder: Folder, name: str) -> None:
 
 def _refuse(folder: Folder, name: str, got: str, takes: str) -> NoReturn:
     raise InputError(str(folder / name), got, takes)
+
+
+def bundle_faults(folder: Folder) -> list[str]:
+    """What is wrong with a bundle's facts, schema and members, a line a fault; at most one of each member."""
+    try:
+        facts, schema = _facts(folder), _schema(folder)
+    except InputError as error:
+        return [str(error)]
+    faults = []
+    checks: list[Callable[[], None]] = [partial(_check_members, folder, facts["members"])]
+    for k in range(facts["members"]):
+        checks.append(partial(_check_member, folder, k, schema, facts["rows_per_member"], hashlib.sha256()))
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            faults.append(str(error))
+    return list(dict.fromkeys(faults))

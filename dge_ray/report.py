@@ -24,6 +24,7 @@ from dge_ray.words import (
     finite,
     interval_text,
     label,
+    lineage_rows,
     meaning,
     members_rows,
     method_names,
@@ -72,7 +73,7 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         _cards(report),
         _warnings(report),
         "<h2>Figures</h2>",
-        *(_figure(name, png) for name, png in figures.items()),
+        *(figure_part(name, png) for name, png in figures.items()),
         "<h2>Test metrics</h2>",
         _test_table(report),
         "<h2>Differences to DGE</h2>",
@@ -80,17 +81,17 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         _titled("Learners", learner_cells(report)),
         _group_table(report),
         "<h2>Reflection point</h2>",
-        _pairs(_reflection_rows(report)),
+        pairs_part(_reflection_rows(report)),
         "<h2>Members</h2>",
-        _pairs(members_rows(report)),
-        *(f"<h2>{title}</h2>{_pairs(rows)}" for title, rows in findings_rows(report).items()),
+        pairs_part(members_rows(report)),
+        *(f"<h2>{title}</h2>{pairs_part(rows)}" for title, rows in findings_rows(report).items()),
         _titled("Groups of few rows", group_cells(report)),
         "<h2>Data</h2>",
-        _pairs(_data_rows(report)),
+        pairs_part(_data_rows(report)),
         "<h2>Cost</h2>",
-        _pairs(_cost_rows(report)),
+        pairs_part(_cost_rows(report)),
         "<h2>Versions and configuration</h2>",
-        _pairs([("seed", number(report.get("seed"))), *(report.get("versions") or {}).items()]),
+        pairs_part([("seed", number(report.get("seed"))), *(report.get("versions") or {}).items()]),
         _details("Resolved configuration", report.get("config")),
         _details("Columns", report.get("schema") or (report.get("data") or {}).get("columns")),
         _details("Law in the number of members", report.get("klaw")),
@@ -139,7 +140,8 @@ def _cards(report: Mapping) -> str:
     return f"<div class='cards'>{inner}</div>"
 
 
-def _figure(name: str, png: bytes) -> str:
+def figure_part(name: str, png: bytes) -> str:
+    """A figure with its title and caption; the image is in it."""
     title, caption = CAPTIONS.get(name, (name.replace("_", " "), ""))
     data = base64.b64encode(png).decode()
     return (
@@ -240,7 +242,8 @@ def _titled(title: str, cells: tuple[list[str], list[list[str]], str]) -> str:
     return page + folded if rest else page
 
 
-def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
+def pairs_part(rows: Iterable[tuple[str, Any]]) -> str:
+    """A table of names and values."""
     lines = "".join(
         f"<tr><th scope='row'>{escape(str(name))}</th><td>{escape(NOTHING if value is None else str(value))}</td></tr>"
         for name, value in rows
@@ -279,6 +282,7 @@ def _data_rows(report: Mapping) -> list[tuple[str, Any]]:
     data = report.get("data") or {}
     return [
         *((f"{part} rows", number(count)) for part, count in (data.get("rows") or {}).items()),
+        *lineage_rows(report.get("synthetic_input") or {}),
         ("target", data.get("target")),
         ("task", data.get("task")),
         ("SHA-256", data.get("sha256")),

@@ -119,6 +119,7 @@ def assemble_report(
         **_constraints(config, folder, members),
         **more,
         "cost": _cost(outcomes, folder, members, wall_seconds),
+        **({} if prepared.lineage is None else {"synthetic_input": prepared.lineage.as_json()}),
         "warnings": list(prepared.warnings),
         "config": config.model_dump(mode="json"),
     }

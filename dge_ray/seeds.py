@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     REPLICATE = 13  # one replicate of a whole pipeline; member = replicate, index: which of its streams
     PREDICT = 14  # draws of a target given features; index = the first row of the block
     BOOTSTRAP = 18  # one replicate of the pipeline bootstrap; member = replicate, index: which of its streams
+    POOL = 20  # debiasing: 0 a generator's draws, then the rounding of a column of a part
 
 
 NO_MEMBER = 2**32 - 1  # the address of streams that belong to the study, not to one member

@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d
 
-from dge_ray.errors import InputError
+from dge_ray.errors import InputError, nearest
 from dge_ray.estimating import TableEstimator, whole
 from dge_ray.generators.base import Generator, make_generator
 from dge_ray.laws import Laws, joined, member_law, stack
@@ -56,9 +56,9 @@ class _SynSlm(TableEstimator):
         return tags
 
     def _check_settings(self) -> None:
-        super()._check_settings()
         if self.generator not in GENERATORS:
-            raise InputError("generator", repr(self.generator), "one of " + ", ".join(GENERATORS))
+            raise InputError("generator", repr(self.generator), nearest(self.generator, list(GENERATORS)))
+        super()._check_settings()
         if not whole(self.n_draws) or self.n_draws < 1:
             raise InputError("n_draws", repr(self.n_draws), "a whole number from 1")
 

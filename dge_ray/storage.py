@@ -64,9 +64,28 @@ class Folder:
             raise InputError("path", repr(name), "a name inside the folder")
         return f"{self.path}/{name}"
 
+    def place(self, name: str) -> str:
+        """Where a file is in `filesystem`.
+
+        Raises:
+            InputError: a name that climbs out.
+        """
+        return self._at(name)
+
     def exists(self, name: str = "") -> bool:
         path = self._at(name) if name else self.path
         return self.filesystem.get_file_info(path).type != pafs.FileType.NotFound
+
+    def files(self) -> list[str]:
+        """The names of all files below, hidden and half-written ones too, sorted. Links are named, not followed."""
+        if self.is_local:
+            found = [
+                Path(at, name) for at, folders, names in os.walk(self.path) for name in [*names, *_links(at, folders)]
+            ]
+            return sorted(path.relative_to(self.path).as_posix() for path in found)
+        selector = pafs.FileSelector(self.path, recursive=True, allow_not_found=True)
+        found = [info for info in self.filesystem.get_file_info(selector) if info.type != pafs.FileType.Directory]
+        return sorted(info.path[len(self.path) + 1 :] for info in found)
 
     def list(self, name: str = "") -> list[str]:
         """The names of the files and folders right below, sorted; empty where there is no such folder."""
@@ -199,6 +218,11 @@ class Folder:
             self.delete(probe)
         except (OSError, pa.ArrowInvalid) as error:
             raise InputError(field, f"{self} ({_first(error)})", "a place that can be written to") from None
+
+
+def _links(at: str, folders: list[str]) -> list[str]:
+    """Those of the folders that are links."""
+    return [name for name in folders if Path(at, name).is_symlink()]
 
 
 def _put_at_once(uri: str) -> str:

@@ -172,7 +172,7 @@ class Study:
         choice = choose(learner, predictions["validation"], self.truth["validation"], volumes)
         ratio = choice.volume / learner.base
         whose = "" if len(self.learners) == 1 else f" of {learner.label}"
-        self.progress.say(f"reflection point{whose}: {choice.volume:,} rows a member ({ratio:g}x), {choice.status}")
+        self.progress.say(f"chosen on validation{whose}: {choice.volume:,} rows a member ({ratio:g}x)")
         return Outcome(learner, volumes, predictions, choice)
 
     def _on_status(self, counts: dict[str, Any]) -> None:

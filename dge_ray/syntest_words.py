@@ -23,7 +23,8 @@ def syntest_lines(answer: Mapping[str, Any]) -> list[str]:
         f"tested: {', '.join(answer['features'])}, for {answer['target']} ({answer['task']}); "
         f"{number(answer['rows'])} real rows, {answer['generator']} generator",
         f"method: {answer['method']}, {number(answer['replicates'])} replicates, volume {number(m)} ({times})",
-        f"p = {number(answer['p_value'])} at level {answer['alpha']:g}: {VERDICTS[answer['rejected']]}",
+        f"p = {number(answer['p_value'])}{_monte_carlo(answer)} at level {answer['alpha']:g}: "
+        f"{VERDICTS[answer['rejected']]}",
         f"statistic {answer['statistic_name']}: {shown}" + _null(answer),
         f"type I error: {_share(answer, 'type_one')} ({answer['type_one_basis']})",
     ]
@@ -44,6 +45,12 @@ def _null(answer: Mapping[str, Any]) -> str:
     if null is None:
         return ""
     return f"; under the null {number(null['mean'])} (sd {number(null['sd'])}), to exceed: {number(null['critical'])}"
+
+
+def _monte_carlo(answer: Mapping[str, Any]) -> str:
+    """What the number of replicates leaves open of p."""
+    interval = answer.get("p_interval")
+    return f" ({interval_text(interval)} by its number of replicates)" if interval else ""
 
 
 def _share(cell: Mapping[str, Any], name: str) -> str:

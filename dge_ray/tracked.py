@@ -125,8 +125,8 @@ def requirements() -> list[str]:
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """`frame` with categorical columns as the values they hold: MLflow's types know no categories."""
-    coded = {name: frame[name].astype(frame[name].cat.categories.dtype) for name in frame.select_dtypes("category")}
-    return frame.assign(**coded)
+    coded = frame.select_dtypes("category")
+    return frame.astype({name: column.cat.categories.dtype for name, column in coded.items()})
 
 
 def folder_digest(folder: Path) -> str:

@@ -11,6 +11,7 @@ from dge_ray.distributed.utility import UtilitySpec, run_fits
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError, nearest
 from dge_ray.folder import IDENTITY, find_study, read_study_config
+from dge_ray.lineage import generations
 from dge_ray.lock import study_lock
 from dge_ray.losses_store import (
     OF_METRIC,
@@ -102,6 +103,7 @@ def assemble(
     at_head = {e.label: {v: member_losses(e, v, head) for v in VARIANTS} for e in estimators}
     real_head = {e.label: real_losses(e, head) for e in [*estimators, FLEXIBLE]}
     flexible = mean_difference(member_losses(FLEXIBLE, "as_is", head), real_head[FLEXIBLE.label])
+    lineage = prepared.lineage
     ranked = None
     if len(estimators) > 1:
         labels = list(at_head)
@@ -117,6 +119,7 @@ def assemble(
         "real_fits": spec.real,
         "rows": {"train": prepared.n, "test": rows},
         "utility": found,
+        **({} if lineage is None else generations(lineage, {"loss": head, "utility": found})),
         "ranking": ranked,
         "ingredients": {
             "overlap": _overlaps(folder, spec),

@@ -77,7 +77,20 @@ def utility_lines(report: Mapping) -> list[str]:
         f"effective share of rows {number(mean.get('ess_share'))}; responses: "
         + _signed(response["value"], response["interval"])
     )
-    return [*lines, f"all of it {report['given']}"]
+    return [*lines, *_generations(report.get("generations")), f"all of it {report['given']}"]
+
+
+def _generations(found: Mapping | None) -> list[str]:
+    """How U moves from generation to generation, for a table that holds synthetic rows of earlier ones."""
+    if found is None:
+        return []
+    known = ", ".join(f"{one['generation']}: {_signed(one['value'], one['interval'])}" for one in found["known"])
+    if found["trend"] is None:
+        return [f"generations with a known U in this loss: {known}; one has no trend"]
+    moves = (
+        f"{found['trend']['direction']}, {_signed(found['trend']['slope'], found['trend']['interval'])} a generation"
+    )
+    return [f"synthetic minus real by generation: {known}; {moves}"]
 
 
 def _would_decide(found: Mapping) -> str:
@@ -123,6 +136,7 @@ def render_page(report: Mapping, figure: bytes) -> str:
         f"<figure><img alt='U' src='data:image/png;base64,{base64.b64encode(figure).decode()}'></figure>",
         "<h2>Is it good enough?</h2>",
         _table(["pipeline", "loss", "synthetic - real", "margin", "verdict", "would decide"], _utility_rows(report)),
+        *(f"<p>{escape(line)}.</p>" for line in _generations(report.get("generations"))),
         "<h2>May a model be chosen on it?</h2>",
         *(_ranking(report["ranking"]) if report["ranking"] else ["<p class='soft'>One pipeline: nothing to rank.</p>"]),
         "<h2>Features or responses?</h2>",

@@ -222,3 +222,15 @@ def learner_line(report: Mapping) -> str:
         names = [name for name, judged in found.items() if judged and judged[0] == word]
         line += f"; on test {says} {_listed(names)}" if names else ""
     return line
+
+
+def lineage_rows(found: Mapping) -> list[tuple[str, Any]]:
+    """Of a table that holds synthetic rows."""
+    if not found:
+        return []
+    ratio = "no real rows" if found["ratio"] is None else number(found["ratio"])
+    return [
+        *((f"of them synthetic, {part}", number(count)) for part, count in found["synthetic"].items()),
+        ("synthetic rows to a real one, to learn from", ratio),
+        ("generation of the rows that this study makes", number(found["generation"])),
+    ]

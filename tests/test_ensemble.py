@@ -274,3 +274,11 @@ def test_the_local_backend_never_imports_ray() -> None:
         "sys.exit('ray' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_array_after_a_frame_is_taken_by_its_order() -> None:
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    fitted = DGERegressor(estimator=Ridge(), **QUICK).fit(X, y)
+    with pytest.warns(UserWarning, match="feature names"):
+        by_order = fitted.predict(X.to_numpy())
+    assert np.array_equal(by_order, fitted.predict(X))

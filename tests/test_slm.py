@@ -177,3 +177,8 @@ def test_scores_need_a_target_a_row() -> None:
     for wrong, says in ((y[:3], "inconsistent numbers of samples"), ([np.nan] * 60, "NaN")):
         with pytest.raises(ValueError, match=says):
             fitted.crps(x, wrong)
+
+
+def test_an_unknown_generator_is_told_the_ones_that_can() -> None:
+    with pytest.raises(InputError, match="generator: got 'nope'; takes one of autoregressive, copula, diffusion"):
+        SynSlmRegressor(generator="nope").fit(np.arange(40.0).reshape(20, 2), np.arange(20.0))

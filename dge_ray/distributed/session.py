@@ -51,6 +51,28 @@ def _on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
+@contextmanager
+def _in_a_group_of_its_own() -> Iterator[None]:
+    """A signal to this process's group (`timeout`, a batch system, a closed terminal) does not reach a Ray that starts
+    within the block: it is this process that stops its work, and then Ray.
+
+    Ray starts its servers with no such option. They still end with this process, whatever ends it.
+    """
+    from ray._private import services
+
+    before: Any = services.ConsolePopen
+
+    class OwnGroup(before):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options, process_group=0)
+
+    services.ConsolePopen = OwnGroup  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before  # type: ignore[misc]
+
+
 @dataclass(frozen=True)
 class Resources:
     """What the cluster offers. `each`: every node's resources by name."""
@@ -105,7 +127,7 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
     else:
         for name, value in LOCAL_SETTINGS.items():
             os.environ.setdefault(name, value)
-        with warnings.catch_warnings(), _on_loopback():
+        with warnings.catch_warnings(), _on_loopback(), _in_a_group_of_its_own():
             warnings.simplefilter("ignore", FutureWarning)
             ray.init(
                 address="local",  # else a cluster that somebody started on this machine would be joined unasked

@@ -185,8 +185,10 @@ def _described(
     status, reason = "fitted", "the law holds over this grid"
     if rows[1] <= 0 or a[1] <= BIAS_EXPONENTS[0] or a[2] >= BIAS_EXPONENTS[-1]:
         status = "unidentified"
-        slow = rows[1] > 0 and a[1] <= BIAS_EXPONENTS[0]
-        reason = "the risk falls too slowly to know its floor" if slow else "the volume's part cannot be told from 0"
+        reason = "the volume's part cannot be told from 0"
+        if rows[1] > 0:
+            slow = a[1] <= BIAS_EXPONENTS[0]
+            reason = "the risk falls too slowly to know its floor" if slow else "the volumes do not tell its exponent"
     sizes = np.arange(1, k + 1)
     cost = sizes[:, None] * prices  # (K, V)
     risk, risks = _cells(point, m, sizes)[0], _cells(drawn, m, sizes)

@@ -27,6 +27,8 @@ EXPONENTS = np.geomspace(0.05, 3.0, 240)  # steps of 1.7 %
 FEWEST_VOLUMES, FEWEST_MEMBERS = 4, 3
 DRAWS = 1000
 TOO_SLOW = "it falls so slowly over these volumes that its floor is not known"
+ANY_EXPONENT = "these volumes do not tell its exponent, so its floor is not known"
+FLOOR_UNKNOWN = (TOO_SLOW, ANY_EXPONENT)
 
 Triple = tuple[float, float, float]  # value, lo, hi
 
@@ -147,7 +149,7 @@ def learning_curve(
 
 def _verdict(exponents: np.ndarray, gains: Triple, vanishes: bool) -> tuple[str, str]:
     if exponents[0] <= EXPONENTS[0] * 1.001:
-        return "unidentified", TOO_SLOW
+        return "unidentified", ANY_EXPONENT if exponents[1] >= EXPONENTS[-1] * 0.999 else TOO_SLOW
     if vanishes or exponents[1] >= EXPONENTS[-1] * 0.999:
         return "unidentified", "flat but for its first volumes: nothing left to gain that could be told from 0"
     return "fitted", "the law holds over these volumes"

@@ -61,6 +61,26 @@ def default_target(source: str) -> str | None:
     return "target" if source in builtin_names() else None
 
 
+def parquet_files(source: str) -> list[tuple[pa.Schema, int]]:
+    """The schema, metadata included, and the rows of each Parquet file that `load_table` reads, in its order.
+
+    Nothing for other sources, which carry no metadata, and for those that `load_table` refuses.
+    """
+    if source.startswith(PREFIX) or source in builtin_names():
+        return []
+    filesystem, path = _locate(source)
+    if filesystem.get_file_info(path).type is fs.FileType.Directory:
+        files = _files_below(filesystem, path)
+    else:
+        files = [path] if path.lower().endswith(".parquet") else []
+    found = []
+    for file in files:
+        with filesystem.open_input_file(file) as opened:
+            read = parquet.ParquetFile(opened)
+            found.append((read.schema_arrow, read.metadata.num_rows))
+    return found
+
+
 def _locate(source: str) -> tuple[fs.FileSystem, str]:
     if "://" not in source:
         return fs.LocalFileSystem(), os.path.abspath(Path(source).expanduser())
@@ -80,8 +100,7 @@ def _read_folder(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
     """All .parquet files below a folder, in path order; key=value folder names become columns."""
     from pyarrow import dataset  # imports pandas
 
-    found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
-    files = sorted(i.path for i in found if i.is_file and i.path.lower().endswith(".parquet") and i.size)
+    files = _files_below(filesystem, path)
     if not files:
         raise InputError("source", f"'{source}', a folder without .parquet files", FORMATS)
     first = None
@@ -97,6 +116,11 @@ def _read_folder(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
             raise InputError("source", f"'{source}', files with different columns or types ({names})", "one schema")
     partitions = dataset.partitioning(flavor="hive")
     return dataset.dataset(files, filesystem=filesystem, format="parquet", partitioning=partitions).to_table()
+
+
+def _files_below(filesystem: fs.FileSystem, path: str) -> list[str]:
+    found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+    return sorted(i.path for i in found if i.is_file and i.path.lower().endswith(".parquet") and i.size)
 
 
 def _read_csv(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:

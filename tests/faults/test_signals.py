@@ -3,6 +3,7 @@
 "Soon" is 10 s on an idle machine. What it took is printed; the assertion allows for a busy one.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -34,7 +35,7 @@ def _search(running: StudyProcess) -> bool:
 
 
 def _baselines(running: StudyProcess) -> bool:
-    return "reflection point" in running.said
+    return "chosen on validation" in running.said
 
 
 def _report(running: StudyProcess) -> bool:
@@ -89,6 +90,22 @@ def test_a_signal_in_each_phase(number: signal.Signals, whole: Path, tmp_path: P
     assert differences(running.study, whole) == []
     now = finished(running.study)
     assert [name for name, stamp in kept.items() if now.get(name) != stamp] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_signal_to_the_whole_group(tmp_path: Path) -> None:
+    """What `timeout` and batch systems send: Ray's servers must not go before the study has ended its work."""
+    running = _at(_search, tmp_path)
+    try:
+        started = time.monotonic()
+        os.killpg(os.getpgid(running.process.pid), signal.SIGTERM)
+        assert running.wait() == 130 and time.monotonic() - started < BUSY, running.said
+        assert "goes on from here" in running.said and "Traceback" not in running.said
+        assert running.ray_left(20) == []
+        assert not (running.study / "lock.json").exists()
+    finally:
+        running.close()
 
 
 @pytest.mark.slow
