@@ -39,9 +39,8 @@ LEVEL = 0.95
 METHOD = (
     "pipeline bootstrap: real rows resampled (those to stop on apart), generators fitted anew, rows drawn anew. "
     "`estimate` is the mean over the members, `se` its standard error over new real rows, members and draws; `bias` is "
-    "the replicates' mean less `real_rows`, the estimate on the rows that generators were fitted on; `shift` is the "
-    "replicates' mean less `estimate`; `interval` is a t interval about `debiased` = `estimate` - `bias`, by "
-    "`debiased_se`"
+    "the replicates' mean less `estimate`, a sign of a generator's bias rather than its size; `interval` is a t "
+    "interval about `estimate` by the root of se^2 and of what of bias^2 is more than chance"
 )
 
 
@@ -192,7 +191,7 @@ def assemble(
     synthetic, resampled = (np.array([one[key] for one in replicates], np.float64) for key in ("synthetic", "real"))
     boot = pipeline_bootstrap(q, synthetic, real.value, resampled)
     pooled = combine(q, u, "T_p", k=asked.volume, n=asked.prepared.n)
-    low, high = boot.interval("debiased", LEVEL)
+    low, high = boot.interval("wide", LEVEL)
     failures: dict[str, int] = {}
     for one in replicates:
         for reason, count in one["failures"].items():
@@ -208,11 +207,7 @@ def assemble(
             "se_naive": np.sqrt(u[:, p]).mean(),
             "se_pooled_rule": pooled.se[p],
             "inflation": boot.se[p] / pooled.se[p],
-            "bias": boot.bias[p],
-            "shift": boot.shift[p],
-            "debiased": boot.debiased[p],
-            "debiased_se": boot.debiased_se[p],
-            "real_rows": real.value[p],
+            "bias": boot.shift[p],
         }
         finite = {key: _finite(value) for key, value in row.items()}
         reason = "; ".join(sorted(reasons)) or (
@@ -261,6 +256,6 @@ def estimates_lines(report: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{one['name']}: {number(one['estimate'])}, standard error {number(one['se'])} (as if real "
             f"{number(one['se_naive'])}, by combining {number(one['se_pooled_rule'])}, inflation "
-            f"{number(one['inflation'])}); debiased {number(one['debiased'])} ({interval_text(one['interval'])}){lost}"
+            f"{number(one['inflation'])}); interval {interval_text(one['interval'])}{lost}"
         )
     return lines

@@ -16,10 +16,14 @@ are: replicates need not have K members each. J = 2 is the least that tells V_fi
 are not, so D = 4. V is held at its members' part where V_real comes out below 0. Its degrees of freedom are
 Satterthwaite's.
 
-What the bootstrap cannot see from q alone is a generator's own bias, which resampled tables have too. It is seen
-against the real rows: in the bootstrap's world the truth is t, the estimator on the real rows, and `bias` is the mean
-of the replicates less t. The debiased estimate q - bias is nearly t and the members' noise: its variance is that of t
-(over the same resampled tables) + (V_fit + V_draw) / K + between / B.
+Bias. Resampled tables hold fewer distinct rows, and a generator that shrinks what few rows tell shrinks it more in
+them: `shift`, the mean of the replicates less q, then has the direction of its bias, but not its size, so that taking
+it off q (`shifted`) or mirroring at q (`basic`) does harm. `wide` intervals stay about q and count the shift as error:
+their variance is V + max(0, shift^2 - its own sampling variance), that is (V_fit + V_draw) / K + between / B.
+`debiased` measures the bias against the estimator t on the real rows, mean of the replicates - t, and takes that off;
+its variance is that of t over the resampled tables + (V_fit + V_draw) / K + between / B. It is right where resampled
+tables are as biased as the real one, and takes off too much where they are more so. How each covers:
+experiments/inference/README.bootstrap.md.
 """
 
 from dataclasses import dataclass
@@ -28,7 +32,7 @@ import numpy as np
 
 from dge_ray.stats.pooled import quantile
 
-KINDS = ("normal", "percentile", "basic", "shifted", "debiased")
+KINDS = ("normal", "wide", "percentile", "basic", "shifted", "debiased")
 LEAST = 10  # replicates that an interval needs
 
 
@@ -40,6 +44,7 @@ class Bootstrapped:
         estimate: q.
         se, df: the root of V and its degrees of freedom.
         shift: the mean of the replicates less q.
+        wide_se: the root of V and of what of the shift's square is more than its sampling variance.
         bias: the mean of the replicates less the estimate on the real rows.
         debiased, debiased_se, debiased_df: q - bias.
         real, fit, draw: V's three parts for one member.
@@ -51,6 +56,7 @@ class Bootstrapped:
     se: np.ndarray
     df: np.ndarray
     shift: np.ndarray
+    wide_se: np.ndarray
     bias: np.ndarray
     debiased: np.ndarray
     debiased_se: np.ndarray
@@ -61,11 +67,11 @@ class Bootstrapped:
     kept: np.ndarray
     means: np.ndarray
 
-    def interval(self, kind: str = "debiased", level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    def interval(self, kind: str = "wide", level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends, (p,) each.
 
-        normal: q -+ t se. percentile: quantiles of the replicates. basic: those mirrored at q. shifted: normal around
-        q - shift. debiased: around q - bias, with that estimate's own standard error.
+        normal: q -+ t se. wide: q -+ t wide_se. percentile: quantiles of the replicates. basic: those mirrored at q.
+        shifted: normal around q - shift. debiased: around q - bias, with that estimate's own standard error.
 
         Raises:
             ValueError: an unknown kind.
@@ -78,6 +84,8 @@ class Bootstrapped:
             half, centre = quantile(self.debiased_df, upper) * self.debiased_se, self.debiased
         elif kind in ("normal", "shifted"):
             half, centre = quantile(self.df, upper) * self.se, self.estimate - (kind == "shifted") * self.shift
+        elif kind == "wide":
+            half, centre = quantile(self.df, upper) * self.wide_se, self.estimate
         else:
             raise ValueError(f"kind {kind!r}: one of {', '.join(KINDS)}")
         return centre - half, centre + half
@@ -130,6 +138,7 @@ def pipeline_bootstrap(
         "se": np.sqrt(held),
         "df": df,
         "shift": centre - q,
+        "wide_se": np.sqrt(held + np.maximum((centre - q) ** 2 - of_members - between / kept, 0)),
         "bias": bias,
         "debiased": q - bias,
         "debiased_se": np.sqrt(v_debiased),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import simulation
 import torch
 from scipy.stats import beta
@@ -23,7 +24,7 @@ from scipy.stats import beta
 from dge_ray.estimands import read_estimands
 from dge_ray.replicates import Recipe
 from dge_ray.resampling import Resampled, plain
-from dge_ray.stats.pipeline_bootstrap import KINDS, pipeline_bootstrap
+from dge_ray.stats.pipeline_bootstrap import KINDS, Bootstrapped, pipeline_bootstrap
 from dge_ray.stats.pooled import combine
 
 ROWS, STOPPING, MEMBERS, REPLICATES = 300, 30, 5, 50
@@ -34,10 +35,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
 RELEASE = 1_000_000  # the replicate whose seeds are the released members'
 
 
+def tables_rows(table: int) -> tuple[np.random.Generator, pa.Table, pa.Table]:
+    """A table's rows to fit and to stop on, and the stream that they came from."""
+    rng = np.random.default_rng(np.random.SeedSequence(7, spawn_key=(table,)))
+    return rng, simulation.draw(ROWS, rng), simulation.draw(STOPPING, rng)
+
+
 def one_table(name: str, table: int) -> dict[str, Any]:
     """Everything that the intervals of one simulated table are made of."""
-    rng = np.random.default_rng(np.random.SeedSequence(7, spawn_key=(table,)))
-    train, stopping = simulation.draw(ROWS, rng), simulation.draw(STOPPING, rng)
+    rng, train, stopping = tables_rows(table)
     estimands = read_estimands(simulation.ESTIMANDS, simulation.SCHEMA)
     recipe, began = Recipe(name, SETTINGS[name]), time.process_time()
     seeds = [int(seed) for seed in rng.integers(2**62, size=2 * MEMBERS)]
@@ -60,21 +66,24 @@ def one_table(name: str, table: int) -> dict[str, Any]:
     }
 
 
+def boot(line: dict[str, Any]) -> Bootstrapped:
+    """The bootstrap of one table's line."""
+    names = ("released", "synthetic", "real", "resampled")
+    return pipeline_bootstrap(*(np.array(line[name], dtype=np.float64) for name in names))
+
+
 def intervals(line: dict[str, Any]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Lower and upper ends (p,) by each way."""
-    released, u, real, of_real, synthetic, resampled = (
-        np.array(line[key], dtype=np.float64)
-        for key in ("released", "variances", "real", "real_variance", "synthetic", "resampled")
-    )
-    boot = pipeline_bootstrap(released, synthetic, real, resampled)
-    pooled = combine(released, u, "T_p", k=ROWS, n=ROWS)
+    keys = ("released", "variances", "real", "real_variance")
+    released, u, real, of_real = (np.array(line[key], dtype=np.float64) for key in keys)
+    refitted, pooled = boot(line), combine(released, u, "T_p", k=ROWS, n=ROWS)
     half = 1.96 * np.sqrt(u[0])
     return {
         "real rows": (real - 1.96 * np.sqrt(of_real), real + 1.96 * np.sqrt(of_real)),
         "naive": (released[0] - half, released[0] + half),
         "corrected": (released[0] - np.sqrt(2) * half, released[0] + np.sqrt(2) * half),
         "T_p": pooled.interval(),
-        **{kind: boot.interval(kind) for kind in KINDS},
+        **{kind: refitted.interval(kind) for kind in KINDS},
     }
 
 
@@ -84,18 +93,13 @@ def summary(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for name in dict.fromkeys(line["generator"] for line in lines):
         mine = [line for line in lines if line["generator"] == name]
         ends = [intervals(line) for line in mine]
-        boots = [
-            pipeline_bootstrap(
-                *(np.array(line[k], dtype=np.float64) for k in ("released", "synthetic", "real", "resampled"))
-            )
-            for line in mine
-        ]
+        boots = [boot(line) for line in mine]
         pooled = [
             combine(np.array(line["released"], float), np.array(line["variances"], float), "T_p", k=1, n=1)
             for line in mine
         ]
         for p, label in enumerate(mine[0]["names"]):
-            q = np.array([boot.estimate[p] for boot in boots])
+            q = np.array([one.estimate[p] for one in boots])
             known = np.isfinite(q)
             sd = q[known].std(ddof=1)
             row: dict[str, Any] = {
@@ -104,7 +108,7 @@ def summary(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "truth": truth[p],
                 "tables": int(known.sum()),
                 "lost_tables": int((~known).sum()),
-                "lost_replicates": int(sum(REPLICATES - boot.kept[p] for boot in boots)),
+                "lost_replicates": int(sum(REPLICATES - one.kept[p] for one in boots)),
                 "bias_over_sd": (q[known].mean() - truth[p]) / sd,
                 "debiased_bias_over_sd": (np.nanmean([b.debiased[p] for b in boots]) - truth[p]) / sd,
                 "empirical_sd": sd,

@@ -53,6 +53,7 @@ def test_intervals_cover_and_those_about_a_biased_estimate_do_not() -> None:
         assert np.mean(found.bias) == pytest.approx(shrink - 1, abs=0.01)
         if shrink == 1:
             assert held["normal"] == pytest.approx(0.95, abs=0.014)
+            assert held["normal"] <= held["wide"] < 0.985  # without bias, what chance adds to the shift's square
             assert 0.90 < held["percentile"] < 0.95
         else:  # resampled tables are shrunk as well: seen from q alone there is no bias
             assert held["normal"] < 0.7 and held["shifted"] < 0.75 and held["percentile"] < 0.7
@@ -76,6 +77,9 @@ def test_the_formulas_on_one_small_case() -> None:
     assert found.debiased[0] == pytest.approx(q.mean() - (y.mean() - 0.3), rel=1e-12)
     expected = resampled.var(ddof=1) + members + between / b
     assert found.debiased_se[0] ** 2 == pytest.approx(expected, rel=1e-12)
+    chance = members + between / b
+    wide = found.se[0] ** 2 + max(found.shift[0] ** 2 - chance, 0)
+    assert found.wide_se[0] ** 2 == pytest.approx(wide, rel=1e-12)
     spread = found.means[:, 0]
     assert spread.std(ddof=1) == pytest.approx(found.se[0], rel=1e-12) and spread.mean() == pytest.approx(y.mean())
     low, high = found.interval("basic")
@@ -90,7 +94,19 @@ def test_replicates_without_an_estimate_are_left_out_and_counted() -> None:
     released[0, 2] = np.nan
     found = pipeline_bootstrap(released, replicates, real, resampled)
     assert found.kept.tolist() == [B - 5, B - 5, B]
-    for name in ("se", "df", "shift", "bias", "debiased", "debiased_se", "debiased_df", "real", "fit", "draw"):
+    for name in (
+        "se",
+        "df",
+        "shift",
+        "wide_se",
+        "bias",
+        "debiased",
+        "debiased_se",
+        "debiased_df",
+        "real",
+        "fit",
+        "draw",
+    ):
         np.testing.assert_allclose(getattr(found, name)[:2], getattr(whole, name)[:2], rtol=1e-12)
         assert np.isnan(getattr(found, name)[2])
     for kind in KINDS:
@@ -106,3 +122,16 @@ def test_shapes_that_do_not_go_together() -> None:
         pipeline_bootstrap(released, replicates[:, :1], real, resampled)
     with pytest.raises(ValueError, match="kind 'bca'"):
         pipeline_bootstrap(released, replicates, real, resampled).interval("bca")
+
+
+def test_wide_intervals_count_the_shift() -> None:
+    """Resampled tables that are shrunk twice as far as the real one: the replicates lie further off than q, on its side
+    of the truth. A wide interval covers more than a normal one then, though not all: it still stands about q."""
+    released, _, real, resampled = pipelines(0.9, 0.01, seed=3)
+    _, replicates, _, _ = pipelines(0.8, 0.01, seed=3)
+    found = pipeline_bootstrap(released, replicates, real, resampled)
+    held = {kind: np.mean((low <= 1) & (high >= 1)) for kind in KINDS for low, high in [found.interval(kind)]}
+    assert held["normal"] + 0.02 < held["wide"] < 0.95  # 4 standard errors of 4,000 tables
+    assert np.mean(found.shift) == pytest.approx(-0.1, abs=0.01)
+    # V is that of the replicates' pipeline, .8^2 / n; the shift's mean square less its chance adds at least .1^2.
+    assert np.mean(found.wide_se**2) - np.mean(found.se**2) >= 0.0098
