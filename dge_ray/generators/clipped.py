@@ -76,6 +76,10 @@ def _add_block(network: Network, tokens: torch.Tensor, clip: float, weights: Seq
         norms += _square(dh) * (lengths[j - 1] + 1) + _square(dr) * (_square(h1) + 1) + _square(dz) * (_square(h2) + 1)
         passes.append(Pass(h1, h2, dh, dr, dz))
     norms += _square(dx)
+    finite = norms.isfinite()
+    if not finite.all():  # a factor of 0 would not do: 0 times infinity is no number, in all weights
+        _add_block(network, tokens[:, finite], clip, weights)
+        return
     factors = clip_factors(norms, clip)[:, None]
     g["0.c"] += first.mul_(factors).sum(0)
     for j, of in enumerate(passes, 1):

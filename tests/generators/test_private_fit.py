@@ -100,6 +100,13 @@ def test_an_empty_batch_is_noise_alone() -> None:
 def test_rows_without_a_finite_gradient_count_for_nothing() -> None:
     factors = clip_factors(torch.tensor([4.0, 0.25, math.inf, math.nan]), 1.0)
     assert factors.tolist() == [0.5, 1.0, 0.0, 0.0]
+    net, t = network(), tokens(40)
+    net.weights["1.embed"][2] = 1e30  # the rows with this token have gradients beyond every float
+    fine = torch.nonzero(t[1] != 2).squeeze(1)
+    assert 0 < len(fine) < 40
+    found = clipped_sum(net, t, torch.arange(40), 0.5, WEIGHTS).clone()
+    assert found.isfinite().all()
+    torch.testing.assert_close(found, clipped_sum(net, t, fine, 0.5, WEIGHTS))
 
 
 @settings(max_examples=20, deadline=None)
