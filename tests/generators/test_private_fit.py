@@ -101,8 +101,8 @@ def test_rows_without_a_finite_gradient_count_for_nothing() -> None:
     factors = clip_factors(torch.tensor([4.0, 0.25, math.inf, math.nan]), 1.0)
     assert factors.tolist() == [0.5, 1.0, 0.0, 0.0]
     net, t = network(), tokens(40)
-    net.weights["1.embed"][2] = 1e30  # the rows with this token have gradients beyond every float
-    fine = torch.nonzero(t[1] != 2).squeeze(1)
+    net.weights["2.embed"][2] = 1e30  # the rows with this token have gradients beyond every float
+    fine = torch.nonzero(t[2] != 2).squeeze(1)
     assert 0 < len(fine) < 40
     found = clipped_sum(net, t, torch.arange(40), 0.5, WEIGHTS).clone()
     assert found.isfinite().all()
