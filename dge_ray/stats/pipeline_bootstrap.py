@@ -67,7 +67,7 @@ class Bootstrapped:
     kept: np.ndarray
     means: np.ndarray
 
-    def interval(self, kind: str = "wide", level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    def interval(self, kind: str = "normal", level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends, (p,) each.
 
         normal: q -+ t se. wide: q -+ t wide_se. percentile: quantiles of the replicates. basic: those mirrored at q.
