@@ -39,8 +39,8 @@ LEVEL = 0.95
 METHOD = (
     "pipeline bootstrap: real rows resampled (those to stop on apart), generators fitted anew, rows drawn anew. "
     "`estimate` is the mean over the members, `se` its standard error over new real rows, members and draws, and "
-    "`interval` a t interval by them; `bias` is the replicates' mean less `estimate`, a sign of a generator's bias "
-    "rather than its size, which no interval here corrects"
+    "`interval` a t interval by them; `bias` is the replicates' mean less `estimate`: a hint that the generator "
+    "is biased, no measure of how much, and nothing is corrected by it"
 )
 
 
