@@ -18,8 +18,8 @@ Satterthwaite's.
 
 Bias. Resampled tables hold fewer distinct rows, and a generator that shrinks what few rows tell shrinks it more in
 them: `shift`, the mean of the replicates less q, is then no measure of q's own bias, and taking it off q (`shifted`) or
-mirroring at q (`basic`) does harm. `normal` intervals leave it alone. `wide` intervals stay about q and count the shift as error:
-their variance is V + max(0, shift^2 - its own sampling variance), that is (V_fit + V_draw) / K + between / B.
+mirroring at q (`basic`) does harm. `normal` intervals leave it alone. `wide` ones stay about q and count the shift as
+error: their variance is V + max(0, shift^2 - its own sampling variance), that is (V_fit + V_draw) / K + between / B.
 `debiased` measures the bias against the estimator t on the real rows, mean of the replicates - t, and takes that off;
 its variance is that of t over the resampled tables + (V_fit + V_draw) / K + between / B. It is right where resampled
 tables are as biased as the real one, and takes off too much where they are more so. How each covers:
