@@ -38,9 +38,9 @@ REPLICATES = 100
 LEVEL = 0.95
 METHOD = (
     "pipeline bootstrap: real rows resampled (those to stop on apart), generators fitted anew, rows drawn anew. "
-    "`estimate` is the mean over the members, `se` its standard error over new real rows, members and draws; `bias` is "
-    "the replicates' mean less `estimate`, a sign of a generator's bias rather than its size; `interval` is a t "
-    "interval about `estimate` by the root of se^2 and of what of bias^2 is more than chance"
+    "`estimate` is the mean over the members, `se` its standard error over new real rows, members and draws, and "
+    "`interval` a t interval by them; `bias` is the replicates' mean less `estimate`: a hint that the generator "
+    "is biased, no measure of how much, and nothing is corrected by it"
 )
 
 
@@ -191,7 +191,7 @@ def assemble(
     synthetic, resampled = (np.array([one[key] for one in replicates], np.float64) for key in ("synthetic", "real"))
     boot = pipeline_bootstrap(q, synthetic, real.value, resampled)
     pooled = combine(q, u, "T_p", k=asked.volume, n=asked.prepared.n)
-    low, high = boot.interval("wide", LEVEL)
+    low, high = boot.interval("normal", LEVEL)
     failures: dict[str, int] = {}
     for one in replicates:
         for reason, count in one["failures"].items():

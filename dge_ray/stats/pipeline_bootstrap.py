@@ -17,9 +17,9 @@ are not, so D = 4. V is held at its members' part where V_real comes out below 0
 Satterthwaite's.
 
 Bias. Resampled tables hold fewer distinct rows, and a generator that shrinks what few rows tell shrinks it more in
-them: `shift`, the mean of the replicates less q, then has the direction of its bias, but not its size, so that taking
-it off q (`shifted`) or mirroring at q (`basic`) does harm. `wide` intervals stay about q and count the shift as error:
-their variance is V + max(0, shift^2 - its own sampling variance), that is (V_fit + V_draw) / K + between / B.
+them: `shift`, the mean of the replicates less q, is then no measure of q's own bias, and taking it off q (`shifted`) or
+mirroring at q (`basic`) does harm. `normal` intervals leave it alone. `wide` ones stay about q and count the shift as
+error: their variance is V + max(0, shift^2 - its own sampling variance), that is (V_fit + V_draw) / K + between / B.
 `debiased` measures the bias against the estimator t on the real rows, mean of the replicates - t, and takes that off;
 its variance is that of t over the resampled tables + (V_fit + V_draw) / K + between / B. It is right where resampled
 tables are as biased as the real one, and takes off too much where they are more so. How each covers:
@@ -67,7 +67,7 @@ class Bootstrapped:
     kept: np.ndarray
     means: np.ndarray
 
-    def interval(self, kind: str = "wide", level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    def interval(self, kind: str = "normal", level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends, (p,) each.
 
         normal: q -+ t se. wide: q -+ t wide_se. percentile: quantiles of the replicates. basic: those mirrored at q.
