@@ -42,6 +42,7 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     Raises:
         InputError: an unknown or missing key, no such study, members not fitted, or a folder that is not empty.
     """
+    check_keys(options, KEYS)
     volume = whole(options, "volume")
     asked = read_request(study, options, KEYS)
     ledger = study_ledger(asked.folder)
@@ -65,15 +66,20 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     return {**described, "out": str(asked.out)}
 
 
+def check_keys(options: Mapping[str, Any], keys: list[str]) -> None:
+    """Raises InputError for a key that is not among `keys`."""
+    for key in options:
+        if key not in keys:
+            raise InputError(key, "an unknown key", nearest(key, keys))
+
+
 def read_request(study: str, options: Mapping[str, Any], keys: list[str]) -> Request:
     """The study, members and folder that are asked for.
 
     Raises:
         InputError: an unknown or missing key, no such study, members not fitted, or a place that cannot be read.
     """
-    for key in options:
-        if key not in keys:
-            raise InputError(key, "an unknown key", nearest(key, keys))
+    check_keys(options, keys)
     members = whole(options, "members", optional=True)
     if not isinstance(options.get("out"), str):
         raise InputError("out", repr(options.get("out", "nothing")), "a folder or a pyarrow filesystem URI")

@@ -12,6 +12,15 @@ import pytest
 import dge_ray
 from dge_ray.marks import read_mark
 
+LEDGER = {
+    "epsilon": 1.0,
+    "delta": 1e-6,
+    "spent": 0.9,
+    "models": "each",
+    "members": 3,
+    "adjacency": "zero-out",
+    "entries": [],
+}
 Run = Callable[..., tuple[int, str, str]]
 MEAN = "mean('mean radius')"
 PUBLISH = ["volume=300", "allow=[identifiers,copies]", f'debias=["{MEAN}"]', "--json"]
@@ -53,7 +62,7 @@ def test_a_debiased_bundle(study: Path, run: Run, tmp_path: Path) -> None:
 
 def test_not_where_it_would_cost_privacy(study: Path, run: Run) -> None:
     (study / "privacy").mkdir()
-    (study / "privacy" / "ledger.json").write_text(json.dumps({"epsilon": 1.0, "delta": 1e-6, "entries": []}))
+    (study / "privacy" / "ledger.json").write_text(json.dumps(LEDGER))
     code, _, err = run("publish", "breast_cancer", "out=b", *PUBLISH)
     assert code == 2
     assert "no epsilon would cover it" in err

@@ -1,7 +1,7 @@
 """The main path's other ways: members grown by themselves, Optuna's volumes, a torch learner on two workers, dropped
 volumes, regression, more than two classes with missing values, and a kill at each stage.
 
-Checked against the contract and against a second run. Each is a whole study: all but one are marked slow.
+Checked against the contract and against a second run. Each is a whole study, and marked slow.
 """
 
 import json
@@ -49,6 +49,7 @@ def _files(folder: Path, pattern: str) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob(pattern)}
 
 
+@pytest.mark.slow
 def test_grown_members_proposed_volumes_and_a_torch_learner_on_two_workers(tmp_path: Path) -> None:
     words = ["members=auto", "max_members=4", "search=optuna", "search.trials=3", "ratios=0.5,2", "learner=torch_mlp"]
     words += ["learner.min_steps=60", "learner.min_epochs=1", "workers=2"]

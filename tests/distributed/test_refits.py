@@ -86,7 +86,12 @@ def test_the_verb(run: Run, tmp_path: Path) -> None:
     assert found["p_value"] == (1 + sum(v >= values[0] for v in values[1:])) / 20
     code, out, _ = run(*words)
     assert code == 0 and "0 done now, 20 read" in out
-    assert f"p = {found['p_value']:.4f} at level 0.05" in out and "method: refit, 19 replicates, volume 80 (1x)" in out
+    low, high = found["p_interval"]
+    left_open = f"({low:.4f} to {high:.4f} by its number of replicates)"
+    assert (
+        f"p = {found['p_value']:.4f} {left_open} at level 0.05" in out
+        and "method: refit, 19 replicates, volume 80 (1x)" in out
+    )
 
 
 @pytest.mark.usefixtures("cluster")
