@@ -32,6 +32,7 @@ from dge_ray.stats.pooled import combine
 from dge_ray.storage import Folder
 from dge_ray.words import interval_text, number
 
+ENOUGH = 50  # replicates: a standard error from them is known to about a tenth
 FILE = "estimates.json"
 KEYS = ["estimands", "replicates", "members", "volume", "storage"]
 REPLICATES = 100
@@ -258,4 +259,7 @@ def estimates_lines(report: Mapping[str, Any]) -> list[str]:
             f"{number(one['se_naive'])}, by combining {number(one['se_pooled_rule'])}, inflation "
             f"{number(one['inflation'])}); interval {interval_text(one['interval'])}{lost}"
         )
+    if report["replicates"] < ENOUGH:
+        rough = (2 * (max(report["replicates"], 2) - 1)) ** -0.5
+        lines.append(f"so few replicates know a standard error to about {rough:.0%}: replicates={ENOUGH} or more go on")
     return lines

@@ -188,6 +188,8 @@ def _notes(members: Members, names: Sequence[str], rule: str, variance: np.ndarr
             "what they add to the real rows' own error, and their bias; "
             + (f"the publisher's estimates.json has honest standard errors of {', '.join(honest)}" if honest else ask)
         )
+    elif honest := _bootstrapped(members, names):
+        notes.append(f"the publisher's own standard errors of {', '.join(honest)} are in the bundle's estimates.json")
     if members.facts.get("balanced"):
         column = members.facts["balanced"]
         notes.append(

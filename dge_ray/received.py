@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dge_ray import checksums
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, arrow_schema, check_schema, check_table, to_pandas
@@ -88,6 +89,7 @@ def load_members(path: str | Path, volume: int | None = None) -> Members:
     if volume is not None and (not isinstance(volume, int) or isinstance(volume, bool) or not 1 <= volume <= rows):
         raise InputError("volume", repr(volume), f"a whole number from 1 to the {rows:,} rows of each member")
     _check_members(folder, facts["members"])
+    _check_sums(folder)
     digest = hashlib.sha256(folder.read_bytes("schema.json"))
     for k in range(facts["members"]):
         _check_member(folder, k, schema, rows, digest)
@@ -134,6 +136,22 @@ def _json(folder: Folder, name: str) -> Any:
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(word)
+
+
+def _check_sums(folder: Folder) -> None:
+    """Of a published bundle: whether the files that its checksums name are as they were written."""
+    if not folder.exists(checksums.FILE):
+        return
+    _stays_inside(folder, checksums.FILE)
+    sums, faults = checksums.from_text(_bytes(folder, checksums.FILE).decode(errors="replace"))
+    if faults:
+        raise InputError("bundle", faults[0], "a bundle as `dge-ray publish` has written it")
+    for name, digest in sums.items():
+        if not folder.exists(name):
+            _refuse(folder, name, "not there", f"every file that {checksums.FILE} names")
+        _stays_inside(folder, name)
+        if checksums.sha256(folder, name) != digest:
+            _refuse(folder, name, "changed since it was published", f"the sha256 that {checksums.FILE} tells")
 
 
 def _check_members(folder: Folder, count: int) -> None:

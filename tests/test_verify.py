@@ -17,6 +17,7 @@ from dge_ray.checksums import from_text, sha256, stays_inside, to_text
 from dge_ray.errors import InputError
 from dge_ray.marks import KEY
 from dge_ray.publish import publish
+from dge_ray.received import load_members
 from dge_ray.storage import Folder
 from dge_ray.table import load_table
 from dge_ray.verify import verify
@@ -137,6 +138,15 @@ def test_a_planted_real_row_is_caught_by_who_has_the_real_ones(bundle: Path) -> 
     _rewrite(bundle, "member=001/part-00000.parquet", plant)
     assert _faults(bundle) == []  # a receiver cannot know
     assert _faults(bundle, real="breast_cancer") == ["rows: got 1 exact copies of rare real rows; takes none"]
+
+
+def test_who_reads_it_is_told_of_a_changed_file(bundle: Path) -> None:
+    """Values that the schema allows: only the checksum tells."""
+    assert len(load_members(bundle)) == len(list(bundle.glob("member=*")))
+    rows = pq.read_table(bundle / FIRST)
+    pq.write_table(pa.concat_tables([rows.slice(1), rows.slice(0, 1)]), bundle / FIRST)
+    with pytest.raises(InputError, match="changed since it was published"):
+        load_members(bundle)
 
 
 def test_a_consistent_change_within_the_schema_is_not_found_out_and_one_beyond_it_is(bundle: Path) -> None:

@@ -177,3 +177,19 @@ def test_the_discretiser_is_written_and_read_back() -> None:
     made = private_discretiser(columns, noisy_marginals(columns, values, 2000, way(3.0)), bins=32)
     again = type(made).from_state(*made.state())
     assert np.array_equal(made.encode(values), again.encode(values))
+
+
+def test_noise_alone_does_not_fill_the_range_of_a_column_without_bounds() -> None:
+    """Ages of 2,000 rows under a noise of sd 10: cells there are a twelfth wide, so the range found is about the true
+    one."""
+    ages = np.random.default_rng(0).integers(18, 81, 2_000).astype(float)
+    column = integer(None, None)
+    (found,) = noisy_marginals([column], {"x": ages}, 2_000, way(10.0)).values()
+    held = np.flatnonzero(found.present)
+    edges = found.cells.edges
+    assert 10 <= edges[held[0]] <= 40 and 60 <= edges[held[-1] + 1] <= 90
+    tokens = private_tokens(column, found, bins=64)
+    drawn = tokens.decode(
+        np.repeat(np.arange(tokens.size, dtype=np.int32), 20), np.tile(np.linspace(0, 0.999, 20), tokens.size)
+    )
+    assert drawn.min() >= 10 and drawn.max() <= 90
