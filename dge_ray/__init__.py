@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dge_ray.augmented import SafeAugmentedClassifier, SafeAugmentedRegressor
-    from dge_ray.ensemble import DGEClassifier, DGERegressor
-    from dge_ray.pooling import pool
-    from dge_ray.prediction_powered import safe_estimate
-    from dge_ray.received import load_members
-    from dge_ray.slm import SynSlmClassifier, SynSlmRegressor
+    from dge_ray.bundle.received import load_members
+    from dge_ray.estimators.augmented import SafeAugmentedClassifier, SafeAugmentedRegressor
+    from dge_ray.estimators.ensemble import DGEClassifier, DGERegressor
+    from dge_ray.estimators.slm import SynSlmClassifier, SynSlmRegressor
+    from dge_ray.inference.pooling import pool
+    from dge_ray.inference.prediction_powered import safe_estimate
 
     __version__: str
 
@@ -30,15 +30,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DGEClassifier": "dge_ray.ensemble",
-    "DGERegressor": "dge_ray.ensemble",
-    "SafeAugmentedClassifier": "dge_ray.augmented",
-    "SafeAugmentedRegressor": "dge_ray.augmented",
-    "SynSlmClassifier": "dge_ray.slm",
-    "SynSlmRegressor": "dge_ray.slm",
-    "load_members": "dge_ray.received",
-    "pool": "dge_ray.pooling",
-    "safe_estimate": "dge_ray.prediction_powered",
+    "DGEClassifier": "dge_ray.estimators.ensemble",
+    "DGERegressor": "dge_ray.estimators.ensemble",
+    "SafeAugmentedClassifier": "dge_ray.estimators.augmented",
+    "SafeAugmentedRegressor": "dge_ray.estimators.augmented",
+    "SynSlmClassifier": "dge_ray.estimators.slm",
+    "SynSlmRegressor": "dge_ray.estimators.slm",
+    "load_members": "dge_ray.bundle.received",
+    "pool": "dge_ray.inference.pooling",
+    "safe_estimate": "dge_ray.inference.prediction_powered",
 }
 
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from dge_ray.errors import InputError, InputErrors, StudyError
-from dge_ray.interrupt import INTERRUPTED, stop_on_second
 from dge_ray.masking import mask
+from dge_ray.study.interrupt import INTERRUPTED, stop_on_second
 
 app = typer.Typer(
     help="Deep generative ensembles on Ray: how many generators, how many synthetic rows, can it be trusted.",
@@ -86,10 +86,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 @app.command()
 def tune(source: Source, words: Words = None, as_json: AsJson = False) -> None:
     """Fit the generators, map the error over K and m, find the reflection point, and report. Resumes what is there."""
-    from dge_ray.config import read_config
-    from dge_ray.log import JsonProgress
-    from dge_ray.study import run_study
-    from dge_ray.summary import summary_lines
+    from dge_ray.commands.tune import run_study
+    from dge_ray.report.summary import summary_lines
+    from dge_ray.study.config import read_config
+    from dge_ray.study.log import JsonProgress
 
     config, progress = read_config(source, words or []), None
     if config.log == "json":
@@ -102,8 +102,8 @@ def tune(source: Source, words: Words = None, as_json: AsJson = False) -> None:
 @app.command()
 def check(source: Source, words: Words = None, as_json: AsJson = False) -> None:
     """Validate everything, print the resolved configuration and the bill. Writes and trains nothing."""
-    from dge_ray.check import check_study, lines
-    from dge_ray.config import read_config
+    from dge_ray.commands.check import check_study, lines
+    from dge_ray.study.config import read_config
 
     checked = check_study(read_config(source, words or []), _say)
     _print(checked, as_json, lambda: lines(checked))
@@ -112,8 +112,8 @@ def check(source: Source, words: Words = None, as_json: AsJson = False) -> None:
 @app.command()
 def sample(study: StudyName, words: Words = None, as_json: AsJson = False) -> None:
     """Write a bundle of synthetic rows: out=DIR volume=N [members=K] [balance=COLUMN]."""
-    from dge_ray.bundle import write_bundle
-    from dge_ray.config import parse_words
+    from dge_ray.commands.sample import write_bundle
+    from dge_ray.study.config import parse_words
 
     made = write_bundle(study, parse_words(words or []), _say)
     _print(made, as_json, lambda: [f"{made['members']} members of {made['rows_per_member']:,} rows in {made['out']}"])
@@ -122,8 +122,8 @@ def sample(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 @app.command()
 def publish(study: StudyName, words: Published = None, as_json: AsJson = False) -> None:
     """Write a bundle to publish: rows, schema, Croissant, data card, page, checksums. Goes on where it was cut off."""
-    from dge_ray.config import parse_words
-    from dge_ray.publish import publish as write
+    from dge_ray.commands.publish import publish as write
+    from dge_ray.study.config import parse_words
 
     made = write(study, parse_words(words or []), _say)
     line = f"{made['members']} members of {made['rows_per_member']:,} rows in {made['out']}; {made['privacy']}"
@@ -133,9 +133,9 @@ def publish(study: StudyName, words: Published = None, as_json: AsJson = False) 
 @app.command()
 def verify(bundle: Bundle, words: Verified = None, as_json: AsJson = False) -> None:
     """Check all of a published bundle: exit code 0 if it is clean, 1 with a line a fault, 2 if it is no bundle."""
-    from dge_ray.config import parse_words
-    from dge_ray.verify import verify as look
-    from dge_ray.verify import verify_lines
+    from dge_ray.commands.verify import verify as look
+    from dge_ray.commands.verify import verify_lines
+    from dge_ray.study.config import parse_words
 
     found = look(bundle, parse_words(words or []), _say)
     _print(found, as_json, lambda: verify_lines(found))
@@ -146,9 +146,9 @@ def verify(bundle: Bundle, words: Verified = None, as_json: AsJson = False) -> N
 @app.command()
 def evaluate(bundle: Bundle, words: Evaluated = None, as_json: AsJson = False) -> None:
     """Judge a model with synthetic tables alone: trained on each member, scored on the others; naive beside it."""
-    from dge_ray.config import parse_words
-    from dge_ray.evaluation import evaluate as judge
-    from dge_ray.evaluation import evaluation_lines
+    from dge_ray.commands.evaluate import evaluate as judge
+    from dge_ray.commands.evaluate import evaluation_lines
+    from dge_ray.study.config import parse_words
 
     found = judge(bundle, parse_words(words or []), _say)
     _print(found, as_json, lambda: evaluation_lines(found))
@@ -157,9 +157,9 @@ def evaluate(bundle: Bundle, words: Evaluated = None, as_json: AsJson = False) -
 @app.command()
 def select(bundle: Bundle, words: Selected = None, as_json: AsJson = False) -> None:
     """Rank estimators with synthetic tables alone, and say how far the ranking can be trusted."""
-    from dge_ray.config import parse_words
-    from dge_ray.selection import select as rank
-    from dge_ray.selection import selection_lines
+    from dge_ray.commands.select import select as rank
+    from dge_ray.commands.select import selection_lines
+    from dge_ray.study.config import parse_words
 
     found = rank(bundle, parse_words(words or []), _say)
     _print(found, as_json, lambda: selection_lines(found))
@@ -168,9 +168,9 @@ def select(bundle: Bundle, words: Selected = None, as_json: AsJson = False) -> N
 @app.command()
 def report(study: StudyName, words: Storage = None, as_json: AsJson = False) -> None:
     """Rebuild report.html and the figures of a study from its files."""
-    from dge_ray.config import parse_words
-    from dge_ray.results import rebuild_report
-    from dge_ray.summary import summary_lines
+    from dge_ray.report.summary import summary_lines
+    from dge_ray.results.assemble import rebuild_report
+    from dge_ray.study.config import parse_words
 
     rebuilt, where = rebuild_report(study, parse_words(words or []))
     _print(rebuilt, as_json, lambda: [*summary_lines(rebuilt), f"report: {where}"])
@@ -182,9 +182,9 @@ def utility(study: StudyName, words: Words = None, as_json: AsJson = False) -> N
 
     Needs the study and its table; a bundle has no real row, so it certifies no utility.
     """
-    from dge_ray.config import parse_words
-    from dge_ray.utility import study_utility
-    from dge_ray.utility_page import utility_lines
+    from dge_ray.commands.utility import study_utility
+    from dge_ray.report.utility_page import utility_lines
+    from dge_ray.study.config import parse_words
 
     found = study_utility(study, parse_words(words or []), _say)
     _print(found, as_json, lambda: utility_lines(found))
@@ -196,9 +196,9 @@ def attack(study: StudyName, words: Words = None, as_json: AsJson = False) -> No
 
     Needs the study and its table. Evidence with limits, never a guarantee.
     """
-    from dge_ray.attacks.page import attack_lines
-    from dge_ray.attacks.study import attack_study
-    from dge_ray.config import parse_words
+    from dge_ray.commands.attack import attack_study
+    from dge_ray.report.attacks_page import attack_lines
+    from dge_ray.study.config import parse_words
 
     found = attack_study(study, parse_words(words or []), _say)
     _print(found, as_json, lambda: attack_lines(found))
@@ -210,8 +210,8 @@ def estimates(study: StudyName, words: Words = None, as_json: AsJson = False) ->
 
     [replicates=100] [members=K] [volume=N]; a YAML file of estimands too. `publish` takes estimates.json along.
     """
-    from dge_ray.config import parse_words
-    from dge_ray.estimates import estimates_lines, study_estimates
+    from dge_ray.commands.estimates import estimates_lines, study_estimates
+    from dge_ray.study.config import parse_words
 
     found = study_estimates(study, parse_words(words or []), _say)
     _print(found, as_json, lambda: estimates_lines(found))
@@ -220,9 +220,9 @@ def estimates(study: StudyName, words: Words = None, as_json: AsJson = False) ->
 @app.command()
 def test(source: Table, words: Tested = None, as_json: AsJson = False) -> None:
     """Test on synthetic rows, at a level that holds, whether features tell of the target what the others do not."""
-    from dge_ray.config import parse_words
-    from dge_ray.syntest import syn_test
-    from dge_ray.syntest_words import syntest_lines
+    from dge_ray.commands.test import syn_test
+    from dge_ray.report.syntest_words import syntest_lines
+    from dge_ray.study.config import parse_words
 
     found = syn_test(source, parse_words(words or []), _say)
     _print(found, as_json, lambda: syntest_lines(found))
@@ -231,8 +231,8 @@ def test(source: Table, words: Tested = None, as_json: AsJson = False) -> None:
 @app.command()
 def status(study: StudyName, words: Storage = None, as_json: AsJson = False) -> None:
     """Say where a study is, from any shell: running or not, what is done, how long it will take."""
-    from dge_ray.config import parse_words
-    from dge_ray.status import status_lines, study_status
+    from dge_ray.commands.status import status_lines, study_status
+    from dge_ray.study.config import parse_words
 
     found = study_status(study, parse_words(words or []))
     _print(found, as_json, lambda: status_lines(found))
@@ -241,8 +241,8 @@ def status(study: StudyName, words: Storage = None, as_json: AsJson = False) -> 
 @app.command()
 def track(study: StudyName, words: Storage = None, as_json: AsJson = False) -> None:
     """Send MLflow what it lacks of a study: after a server's failure, or to another server. Nothing goes twice."""
-    from dge_ray.config import parse_words
-    from dge_ray.track import track_study
+    from dge_ray.commands.track import track_study
+    from dge_ray.study.config import parse_words
 
     sent = track_study(study, parse_words(words or []), _say)
     _print(sent, as_json, lambda: [f"study {sent['study']}: run {sent['run']} in {sent['uri']}"])
@@ -251,8 +251,8 @@ def track(study: StudyName, words: Storage = None, as_json: AsJson = False) -> N
 @app.command()
 def ls(words: Words = None, as_json: AsJson = False) -> None:
     """List the studies in the storage, and the generators, learners and built-in tables."""
-    from dge_ray.check import inventory, inventory_lines
-    from dge_ray.config import parse_words
+    from dge_ray.commands.check import inventory, inventory_lines
+    from dge_ray.study.config import parse_words
 
     found = inventory(parse_words(words or []))
     _print(found, as_json, lambda: inventory_lines(found))

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from copula import COPULA
-from s3 import S3, s3_server
+from helpers.copula import COPULA
+from helpers.s3 import S3, s3_server
 
 from dge_ray.cli import main
 from dge_ray.storage import Folder
@@ -55,7 +55,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A set-up MLflow database without runs: setting one up takes seconds, copying it does not."""
     from mlflow import MlflowClient
 
-    from dge_ray.tracking_server import quiet
+    from dge_ray.tracking.server import quiet
 
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
     with quiet():

@@ -1,6 +1,7 @@
 """The command line: every kind of bad input against the one line and exit code 2 that it must give, nothing written.
 
-In process, for speed: `main` is what the console script calls. The main path itself is run in tests/test_study.py.
+In process, for speed: `main` is what the console script calls. The main path itself is run in
+tests/commands/test_tune.py.
 """
 
 import json
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from s3 import S3
+from helpers.s3 import S3
 
 from dge_ray.generators import base
 
@@ -202,9 +203,9 @@ def test_a_tracking_server_that_does_not_answer_is_told_before_training(
 
 def _identity(tmp_path: Path, **changes: object) -> None:
     """A study folder as `tune` leaves it before anything is fitted."""
-    from dge_ray.config import read_config
-    from dge_ray.folder import check_folder, claim_folder
-    from dge_ray.prepare import prepare
+    from dge_ray.study.config import read_config
+    from dge_ray.study.folder import check_folder, claim_folder
+    from dge_ray.study.prepare import prepare
 
     prepared = prepare(read_config("t.parquet", ["target=y"]))
     claim_folder(prepared, check_folder(prepared))

@@ -98,12 +98,15 @@ def upward(part: str, files: dict[str, str]) -> list[str]:
         (modules_below("table"), ["ray", "torch", "mlflow"]),
         (modules_below("generators"), ["ray", "mlflow"]),
         (modules_below("downstream"), ["ray", "mlflow"]),
-        (["dge_ray.ensemble"], ["ray", "torch", "mlflow"]),
-        (["dge_ray.slm"], ["ray", "torch", "mlflow"]),
-        (["dge_ray.augmented"], ["ray", "torch", "mlflow"]),
-        (["dge_ray.prediction_powered"], ["ray", "torch", "mlflow"]),
+        (["dge_ray.estimators.ensemble"], ["ray", "torch", "mlflow"]),
+        (["dge_ray.estimators.slm"], ["ray", "torch", "mlflow"]),
+        (["dge_ray.estimators.augmented"], ["ray", "torch", "mlflow"]),
+        (["dge_ray.inference.prediction_powered"], ["ray", "torch", "mlflow"]),
         (modules_below("privacy"), ["ray", "torch", "mlflow", "opacus"]),
-        (modules_below("distributed"), ["mlflow", "dge_ray.tracking"]),  # so no worker can write to its database
+        (
+            modules_below("distributed"),
+            ["mlflow", "dge_ray.tracking.tracker"],
+        ),  # so no worker can write to its database
     ],
     ids=[
         "dge_ray",
@@ -144,9 +147,11 @@ def test_ray_is_imported_in_distributed_alone() -> None:
 def test_mlflow_is_imported_by_tracking_alone() -> None:
     # _pyfunc.py is the model's own code: MLflow runs it, and `dge_ray` does not import it.
     assert importers("mlflow", sources()) <= {"tracking.py", "tracked_model.py", "_pyfunc.py"}
-    assert not [n for text in sources().values() for _, n in imported(text) if n.startswith("dge_ray._pyfunc")]
-    # What they know of it is what the driver does; see tests/test_track.py for who opens the database.
-    tracks = {p for p, text in sources().items() if any(n.startswith("dge_ray.tracking.") for _, n in imported(text))}
+    assert not [n for text in sources().values() for _, n in imported(text) if n.startswith("dge_ray.tracking.pyfunc")]
+    # What they know of it is what the driver does; see tests/commands/test_track.py for who opens the database.
+    tracks = {
+        p for p, text in sources().items() if any(n.startswith("dge_ray.tracking.tracker.") for _, n in imported(text))
+    }
     assert tracks == {"study.py", "track.py"}
 
 

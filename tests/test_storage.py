@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from s3 import S3
+from helpers.s3 import S3
 
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder

@@ -14,18 +14,18 @@ from typing import Any
 import pyarrow as pa
 import ray
 
+from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session import NAMESPACE, one_thread
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Generator, generator_class, make_generator
-from dge_ray.generators.constraints import read_constraints
-from dge_ray.generators.private import PrivateFit
-from dge_ray.keeper import FolderKeeper
+from dge_ray.generators.private.fit import PrivateFit
+from dge_ray.generators.rows.constraints import read_constraints
+from dge_ray.generators.rows.shards import draw_shard
 from dge_ray.privacy.key import FILE as KEY
 from dge_ray.privacy.key import read_key
 from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.seeds import Purpose, integer
-from dge_ray.shards import draw_shard
 from dge_ray.storage import Folder
 from dge_ray.table.schema import TableSchema
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import ray
 
-from dge_ray.crossfit import Fit, run_fit
 from dge_ray.distributed.session import ask, one_thread, ray_session
+from dge_ray.evaluation.crossfit import Fit, run_fit
 from dge_ray.storage import Folder
 from dge_ray.table import Columns, TableSchema
 

@@ -27,9 +27,9 @@ from dge_ray.downstream import Learner, StreamingLearner, make_learner, slices
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.mixture import Mixture
 from dge_ray.errors import StudyError
-from dge_ray.predictions import Job, model_folder, write_predictions
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
 from dge_ray.storage import Folder
+from dge_ray.study.predictions import Job, model_folder, write_predictions
 from dge_ray.table import Columns, TableCodec
 
 logger = logging.getLogger(__name__)

@@ -96,15 +96,15 @@ class Generator(Protocol):
 
 # One line a generator: where it lives and its settings. Imported on use, so that listing and checking cost nothing.
 REGISTRY: dict[str, str] = {
-    "autoregressive": "dge_ray.generators.autoregressive:Autoregressive",
-    "causal_lm": "dge_ray.generators.causal_lm:CausalLm",
-    "copula": "dge_ray.generators.copula:Copula",
-    "ctgan": "dge_ray.generators.ctgan:Ctgan",
-    "diffusion": "dge_ray.generators.diffusion:Diffusion",
-    "gan": "dge_ray.generators.gan:Gan",
-    "language": "dge_ray.generators.language:Language",
-    "mostlyai": "dge_ray.generators.mostlyai:Mostlyai",
-    "vae": "dge_ray.generators.vae:Vae",
+    "autoregressive": "dge_ray.generators.autoregressive.generator:Autoregressive",
+    "causal_lm": "dge_ray.generators.text.causal_lm:CausalLm",
+    "copula": "dge_ray.generators.copula.generator:Copula",
+    "ctgan": "dge_ray.generators.adapters.ctgan:Ctgan",
+    "diffusion": "dge_ray.generators.diffusion.generator:Diffusion",
+    "gan": "dge_ray.generators.gan.generator:Gan",
+    "language": "dge_ray.generators.text.language:Language",
+    "mostlyai": "dge_ray.generators.adapters.mostlyai:Mostlyai",
+    "vae": "dge_ray.generators.vae.generator:Vae",
 }
 SETTINGS: dict[str, type[Settings]] = {
     "autoregressive": AutoregressiveSettings,

@@ -15,8 +15,8 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from dge_ray.stats.fidelity import shape_error, trend_error
-from dge_ray.stats.nearest import closer_share, copy_share
+from dge_ray.stats.leakage.nearest import closer_share, copy_share
+from dge_ray.stats.utility.fidelity import shape_error, trend_error
 from dge_ray.table import Columns, TableCodec, TableSchema, feature_matrix, target_vector
 
 LEARNER_SEED = 0

@@ -35,8 +35,8 @@ from measure import SHARED, finish, words
 
 from dge_ray.generators.base import REGISTRY, installed, make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.stats.fidelity import shape_error, trend_error
-from dge_ray.stats.nearest import copy_share
+from dge_ray.stats.leakage.nearest import copy_share
+from dge_ray.stats.utility.fidelity import shape_error, trend_error
 from dge_ray.table import (
     TableCodec,
     TableSchema,

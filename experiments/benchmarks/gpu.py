@@ -31,9 +31,9 @@ from gpu_case import BATCH, CPU, GPU, STOPPING, Case, draw, fit_traffic, made_up
 from measure import finish, words
 from work import Traffic, fit_flops, sample_flops
 
-from dge_ray.generators.autoregressive import Autoregressive
+from dge_ray.generators.autoregressive.generator import Autoregressive
 from dge_ray.generators.base import make_generator
-from dge_ray.generators.denoiser import compute_type
+from dge_ray.generators.diffusion.denoiser import compute_type
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table import infer_schema
 

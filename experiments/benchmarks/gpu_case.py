@@ -10,9 +10,9 @@ import pyarrow as pa
 import torch
 from work import Traffic
 
-from dge_ray.generators.denoising import steps_per_round
-from dge_ray.generators.network import Dropout
-from dge_ray.generators.replay import fast_products
+from dge_ray.generators.autoregressive.network import Dropout
+from dge_ray.generators.diffusion.training import steps_per_round
+from dge_ray.generators.fitting.replay import fast_products
 from dge_ray.table import TableSchema
 
 CODES = (9, 16, 7, 15, 6, 5, 2, 42, 2)

@@ -26,7 +26,7 @@ import pyarrow as pa
 from measure import finish, words
 
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.stats.nearest import nearest, nearness, unit_points
+from dge_ray.stats.leakage.nearest import nearest, nearness, unit_points
 from dge_ray.table import TableCodec, TableSchema, infer_schema
 
 LEVELS = (2, 2, 5, 7, 9, 16, 41)  # categories of the coded columns, about as Adult's
@@ -92,9 +92,9 @@ def by_sklearn(schema: TableSchema, train: pa.Table, test: pa.Table, options: di
 def attacks(schema: TableSchema, train: pa.Table, test: pa.Table, options: dict[str, Any]) -> dict[str, Any]:
     import torch
 
-    from dge_ray.attacks.assemble import ask, attack
-    from dge_ray.attacks.attributes import guessed_columns
-    from dge_ray.attacks.membership import Material
+    from dge_ray.privacy.attacks.assemble import ask, attack
+    from dge_ray.privacy.attacks.attributes import guessed_columns
+    from dge_ray.privacy.attacks.membership import Material
 
     torch.set_num_threads(1)
     rows, columns, seed = options["rows"], options["columns"] - 1, options["seed"]

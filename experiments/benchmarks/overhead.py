@@ -21,13 +21,13 @@ import torch
 from measure import SHARED, Tree, finish, words
 from plain import draw, fit_member, plain_study
 
-from dge_ray.config import read_config
-from dge_ray.outcomes import Outcome
-from dge_ray.predictions import SPLITS, Job
-from dge_ray.prepare import Prepared, prepare
-from dge_ray.results import choose, surface_table
+from dge_ray.commands.tune import run_study
+from dge_ray.results.assemble import choose, surface_table
+from dge_ray.results.outcomes import Outcome
 from dge_ray.storage import Folder
-from dge_ray.study import run_study
+from dge_ray.study.config import read_config
+from dge_ray.study.predictions import SPLITS, Job
+from dge_ray.study.prepare import Prepared, prepare
 
 ADULT = [str(SHARED / "adult.parquet"), ["target=income", "split_column=split"]]
 

@@ -32,11 +32,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from cluster_sim import Nodes, Times, floor, study_on, work
 from measure import SHARED, Tree, finish, words
 
-from dge_ray.config import read_config
-from dge_ray.folder import study_folder
-from dge_ray.progress import Progress
+from dge_ray.commands.tune import run_study
 from dge_ray.storage import Folder
-from dge_ray.study import run_study
+from dge_ray.study.config import read_config
+from dge_ray.study.folder import study_folder
+from dge_ray.study.progress import Progress
 
 ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split"]
 STORE = 400 << 20
@@ -84,9 +84,9 @@ ALONE = """
 import json, sys, time
 import torch
 from plain import draw, fit_member
-from dge_ray.config import read_config
+from dge_ray.study.config import read_config
 from dge_ray.downstream import make_learner
-from dge_ray.prepare import prepare
+from dge_ray.study.prepare import prepare
 from dge_ray.table import TableCodec
 
 torch.set_num_threads(1)

@@ -18,8 +18,8 @@ import pandas as pd
 from measure import finish, words
 from sklearn.datasets import make_classification
 
+from dge_ray.commands.select import select
 from dge_ray.distributed.session import ray_session
-from dge_ray.selection import select
 from dge_ray.storage import Folder
 from dge_ray.table import from_pandas, infer_schema
 

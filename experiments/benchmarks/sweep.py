@@ -17,11 +17,11 @@ import torch
 from measure import SHARED, Tree, finish, words
 from plain import cut, draw, fit_learner, fit_member
 
-from dge_ray.config import read_config
-from dge_ray.predictions import Job, baseline_jobs, read_predictions
-from dge_ray.prepare import Prepared, prepare
+from dge_ray.commands.tune import run_study
 from dge_ray.storage import Folder
-from dge_ray.study import run_study
+from dge_ray.study.config import read_config
+from dge_ray.study.predictions import Job, baseline_jobs, read_predictions
+from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.table import TableCodec
 
 

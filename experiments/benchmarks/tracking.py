@@ -26,7 +26,7 @@ import requests
 from measure import Tree, finish, words
 from mlflow_server import Server
 
-from dge_ray.tracking import Tracker
+from dge_ray.tracking.tracker import Tracker
 
 METRICS = ("log_loss", "auc", "brier", "accuracy", "macro_f1")
 SPLITS = ("validation", "test")

@@ -29,14 +29,14 @@ import torch
 from measure import SHARED, Tree, finish, words
 from plain import draw, fit_member
 
-from dge_ray.bundle import write_bundle
-from dge_ray.config import read_config
-from dge_ray.folder import claim_folder, study_folder
-from dge_ray.predictions import Job
-from dge_ray.prepare import Prepared, prepare
-from dge_ray.progress import Progress
+from dge_ray.commands.sample import write_bundle
+from dge_ray.commands.tune import Study
 from dge_ray.storage import Folder
-from dge_ray.study import Study
+from dge_ray.study.config import read_config
+from dge_ray.study.folder import claim_folder, study_folder
+from dge_ray.study.predictions import Job
+from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.progress import Progress
 
 ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split"]
 LEARNER = ["learner=torch_mlp", "learner.epochs=1", "learner.batch_size=4096", "learner.hidden=[64,64]"]
@@ -128,8 +128,8 @@ def sample(asked: list[str], volume: int, storage: str) -> dict[str, Any]:
 
 
 def fit(asked: list[str], volume: int, storage: str, workers: int) -> dict[str, Any]:
+    from dge_ray.commands.tune import demand_of
     from dge_ray.distributed.engine import Engine
-    from dge_ray.study import demand_of
 
     prepared = _prepared(asked, volume, storage, workers)
     volume = prepared.volumes[-1]

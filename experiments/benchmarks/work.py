@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dge_ray.generators.autoregressive import TokenModel
-from dge_ray.generators.diffusion import DiffusionModel
-from dge_ray.generators.edm import Edm
+from dge_ray.generators.autoregressive.generator import TokenModel
+from dge_ray.generators.diffusion.edm import Edm
+from dge_ray.generators.diffusion.generator import DiffusionModel
 
 LOOKED_UP = ("index_select", "gather", "index")  # these read what they give, not the whole table
 

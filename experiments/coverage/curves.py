@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from surfaces import NAMES, RATIOS, Surface
 
-from dge_ray.stats.curve_shape import CurveShape, curve_shape
+from dge_ray.stats.volume.curve_shape import CurveShape, curve_shape
 
 CALLS = ("rise", "plateau", "falls", "undecided")
 GRIDS = {"doubling": tuple(RATIOS), "dense": tuple(float(r) for r in range(1, 31))}

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from surfaces import NAMES, VOLUMES, Surface
 
-from dge_ray.stats.compare import naive_single_difference, paired_difference
-from dge_ray.stats.klaw import gain_of_doubling
-from dge_ray.stats.pruning import hopeless_volumes
-from dge_ray.stats.reflection import risk_interval
+from dge_ray.stats.comparison.baselines import naive_single_difference, paired_difference
+from dge_ray.stats.ensemble.klaw import gain_of_doubling
+from dge_ray.stats.volume.pruning import hopeless_volumes
+from dge_ray.stats.volume.reflection import risk_interval
 
 SETTINGS = [(members, rows) for members in (4, 8) for rows in (300, 3000)]
 PLACE = 2  # of the volume looked at: 1,000 rows a member

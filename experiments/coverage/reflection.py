@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from surfaces import NAMES, VOLUMES, Surface
 
-from dge_ray.stats.reflection import reflection_point
-from dge_ray.stats.surface import estimate_surface
+from dge_ray.stats.volume.reflection import reflection_point
+from dge_ray.stats.volume.surface import estimate_surface
 
 MEMBERS, ROWS = (4, 8), (300, 3000)
 STATUSES = ("interior", "plateau", "not_reached", "undecided")

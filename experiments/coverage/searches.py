@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from surfaces import NAMES, Surface
 
-from dge_ray.stats.refine import coarse_volumes, next_volumes
-from dge_ray.stats.volumes import volume_risks
+from dge_ray.stats.volume.refine import coarse_volumes, next_volumes
+from dge_ray.stats.volume.volumes import volume_risks
 
 RATIOS = tuple(float(r) for r in range(1, 31))
 VOLUMES = np.arange(1, 31) * 1000

@@ -12,7 +12,7 @@ from time import process_time
 
 import numpy as np
 
-from dge_ray.stats.uncertainty import calibration
+from dge_ray.stats.ensemble.uncertainty import calibration
 
 SETTINGS = [(300, 0.0), (300, 0.02), (300, 0.05), (1000, 0.05), (2000, 0.1)]
 

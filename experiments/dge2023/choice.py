@@ -26,11 +26,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from judged import SPLIT, judge, write_members
 from measure import environment, words
 
-from dge_ray.config import read_config
-from dge_ray.judging import estimates
-from dge_ray.prepare import prepare
-from dge_ray.selection import DEFAULT, ranking
-from dge_ray.stats.losses import higher_is_better
+from dge_ray.commands.select import DEFAULT, ranking
+from dge_ray.evaluation.judging import estimates
+from dge_ray.stats.metrics.losses import higher_is_better
+from dge_ray.study.config import read_config
+from dge_ray.study.prepare import prepare
 
 METRICS = ("auc", "accuracy")
 FACTS = ("tau", "rho", "regret", "top", "error")

@@ -14,8 +14,8 @@ from time import process_time
 
 import numpy as np
 
-from dge_ray.stats.joint_law import joint_law
-from dge_ray.stats.learning_curve import learning_curve
+from dge_ray.stats.volume.joint_law import joint_law
+from dge_ray.stats.volume.learning_curve import learning_curve
 
 VOLUMES = 250 * 2 ** np.arange(8)
 U = VOLUMES / 1000

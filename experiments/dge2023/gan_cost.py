@@ -21,12 +21,12 @@ from measure import environment, words
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from dge_ray.config import read_config
-from dge_ray.generators.gan import Gan
-from dge_ray.generators.gan_training import GanFit
-from dge_ray.generators.neural import training_rows
-from dge_ray.generators.precision import compute_type
-from dge_ray.prepare import prepare
+from dge_ray.generators.fitting.neural import training_rows
+from dge_ray.generators.fitting.precision import compute_type
+from dge_ray.generators.gan.generator import Gan
+from dge_ray.generators.gan.training import GanFit
+from dge_ray.study.config import read_config
+from dge_ray.study.prepare import prepare
 
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
 SPLIT = ("test_fraction=0.75", "validation_fraction=0.1", "stopping_fraction=0.1111")

@@ -19,14 +19,14 @@ import numpy as np
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
-from dge_ray.config import read_config
 from dge_ray.downstream import make_learner
 from dge_ray.generators.base import make_generator
-from dge_ray.prepare import Prepared, prepare
+from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
-from dge_ray.shards import draw_rows
-from dge_ray.stats.joint_law import JointLaw, joint_law
-from dge_ray.stats.klaw import law_losses
+from dge_ray.stats.ensemble.klaw import law_losses
+from dge_ray.stats.volume.joint_law import JointLaw, joint_law
+from dge_ray.study.config import read_config
+from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.table import TableCodec
 
 MEMBERS = 8

@@ -12,13 +12,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from dge_ray.crossfit import run_fit
+from dge_ray.evaluation.crossfit import run_fit
+from dge_ray.evaluation.judging import read_request
 from dge_ray.generators.base import make_generator
-from dge_ray.judging import read_request
-from dge_ray.prepare import Prepared
+from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
-from dge_ray.shards import draw_rows
 from dge_ray.storage import Folder
+from dge_ray.study.prepare import Prepared
 
 SMALL = {"hidden": 100, "latent": 100, "batch_size": 100, "epochs": 200}
 SPLIT = {  # by `full`: 667 rows of moons or circles to fit on, or 5,000

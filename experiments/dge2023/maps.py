@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dge_ray.folder import read_study_config
-from dge_ray.predictions import Job, model_folder
-from dge_ray.prepare import prepare
-from dge_ray.scoring import FittedEnsemble
 from dge_ray.storage import Folder
+from dge_ray.study.folder import read_study_config
+from dge_ray.study.predictions import Job, model_folder
+from dge_ray.study.prepare import prepare
 from dge_ray.table import to_pandas
+from dge_ray.tracking.scoring import FittedEnsemble
 
 POINTS = 200  # on each axis
 

@@ -13,9 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "faults"))
-from fault_injector import FAULTS, FaultInjector
-from fault_study import rows, undisturbed
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from helpers.fault_injector import FAULTS, FaultInjector
+from helpers.fault_study import rows, undisturbed
 
 WORDS = ["generator.epochs=8", "members=3", "ratios=0.5,1,2", "workers=1"]
 

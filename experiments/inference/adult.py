@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from dge_ray.debiasing import DRAWS, debiased, learn_shifts
-from dge_ray.estimands import Estimands, read_estimands
 from dge_ray.generators.base import make_generator
-from dge_ray.stats.pooled import combine
+from dge_ray.inference.debiasing import DRAWS, debiased, learn_shifts
+from dge_ray.inference.estimands import Estimands, read_estimands
+from dge_ray.stats.inference.pooled import combine
 from dge_ray.table import TableSchema, infer_schema
 
 N = 5000

@@ -29,14 +29,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.base import BaseEstimator
 
-from dge_ray.augmented import Plan, cross_fitted, refitted
-from dge_ray.crossfit import row_folds
 from dge_ray.downstream.catalogue import estimator_by_name
+from dge_ray.estimators.augmented import Plan, cross_fitted, refitted
+from dge_ray.evaluation.crossfit import row_folds
 from dge_ray.generators.base import make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.stats.losses import contributions
-from dge_ray.stats.safe_choice import safe_choice
-from dge_ray.stats.utility import mean_difference
+from dge_ray.stats.comparison.safe_choice import safe_choice
+from dge_ray.stats.metrics.losses import contributions
+from dge_ray.stats.utility.gap import mean_difference
 from dge_ray.table import TableCodec, infer_schema, target_vector
 from dge_ray.table.kernels import pc
 

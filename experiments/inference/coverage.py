@@ -5,8 +5,8 @@
 
 The first form writes a line a table to `lines` as it is done, and goes on from what is there; the second makes the
 tables of them. Each table: 300 fitted rows (and 30 to stop on), K = 5 released members of 300 rows, 50 replicates of 2
-fits and 4 draws each (dge_ray/resampling.py). The autoregressive generator is small, so that 105 fits a table take 11
-CPU-seconds.
+fits and 4 draws each (dge_ray/inference/resampling.py). The autoregressive generator is small, so that 105 fits a
+table take 11 CPU-seconds.
 """
 
 import json
@@ -21,11 +21,11 @@ import simulation
 import torch
 from scipy.stats import beta
 
-from dge_ray.estimands import read_estimands
-from dge_ray.replicates import Recipe
-from dge_ray.resampling import Resampled, plain
-from dge_ray.stats.pipeline_bootstrap import KINDS, Bootstrapped, pipeline_bootstrap
-from dge_ray.stats.pooled import combine
+from dge_ray.inference.estimands import read_estimands
+from dge_ray.inference.replicates import Recipe
+from dge_ray.inference.resampling import Resampled, plain
+from dge_ray.stats.inference.pipeline_bootstrap import KINDS, Bootstrapped, pipeline_bootstrap
+from dge_ray.stats.inference.pooled import combine
 
 ROWS, STOPPING, MEMBERS, REPLICATES = 300, 30, 5, 50
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -18,9 +18,9 @@ import simulation
 import torch
 from coverage import MEMBERS, ROWS, SETTINGS, boot, read, tables_rows
 
-from dge_ray.estimands import read_estimands
-from dge_ray.replicates import Recipe, saved
-from dge_ray.resampling import Resampled
+from dge_ray.inference.estimands import read_estimands
+from dge_ray.inference.replicates import Recipe, saved
+from dge_ray.inference.resampling import Resampled
 
 
 def main(arguments: list[str]) -> None:

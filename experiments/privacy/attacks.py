@@ -22,16 +22,16 @@ import pyarrow as pa
 import torch
 from measure import SHARED, finish, words
 
-from dge_ray.attacks.assemble import ask, attack
-from dge_ray.attacks.membership import Material
-from dge_ray.canaries import draw_canaries, plant
 from dge_ray.generators.base import make_generator
-from dge_ray.generators.private import PrivateFit
-from dge_ray.generators.private_defaults import private_settings, private_steps
+from dge_ray.generators.private.defaults import private_settings, private_steps
+from dge_ray.generators.private.fit import PrivateFit
+from dge_ray.generators.rows.shards import draw_rows
+from dge_ray.privacy.attacks.assemble import ask, attack
+from dge_ray.privacy.attacks.membership import Material
+from dge_ray.privacy.canaries import draw_canaries, plant
 from dge_ray.privacy.key import new_key
 from dge_ray.privacy.plan import Steps, plan_privacy
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.shards import draw_rows
 from dge_ray.table import TableSchema, load_table
 from dge_ray.table.public import conform
 

@@ -27,13 +27,13 @@ from measure import SHARED, finish, words
 
 from dge_ray.downstream.catalogue import make_learner
 from dge_ray.generators.base import Generator, make_generator
-from dge_ray.generators.private import PrivateFit
-from dge_ray.generators.private_defaults import private_settings, private_steps
+from dge_ray.generators.private.defaults import private_settings, private_steps
+from dge_ray.generators.private.fit import PrivateFit
+from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.privacy.key import new_key, read_key, write_key
 from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
 from dge_ray.seeds import Purpose, integer
-from dge_ray.shards import draw_rows
-from dge_ray.stats.auc import auc_contributions
+from dge_ray.stats.metrics.auc import auc_contributions
 from dge_ray.storage import Folder
 from dge_ray.table import TableCodec, TableSchema, load_table, target_vector
 from dge_ray.table.kernels import pc

@@ -25,10 +25,10 @@ from measure import SHARED, finish, words
 from work import fit_flops
 
 from dge_ray.generators.base import Generator
-from dge_ray.generators.denoising import steps_per_round
-from dge_ray.generators.diffusion import Diffusion
-from dge_ray.generators.private import PrivateFit
-from dge_ray.generators.private_defaults import private_settings, private_steps
+from dge_ray.generators.diffusion.generator import Diffusion
+from dge_ray.generators.diffusion.training import steps_per_round
+from dge_ray.generators.private.defaults import private_settings, private_steps
+from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.privacy.plan import Steps, plan_privacy
 from dge_ray.seeds import Purpose, integer
 

@@ -24,13 +24,13 @@ import torch
 from measure import SHARED, finish, words
 
 from dge_ray.downstream.catalogue import make_learner
-from dge_ray.generators.diffusion import Diffusion
-from dge_ray.generators.edm import Edm
-from dge_ray.generators.private import PrivateFit
-from dge_ray.generators.private_defaults import private_settings, private_steps
+from dge_ray.generators.diffusion.edm import Edm
+from dge_ray.generators.diffusion.generator import Diffusion
+from dge_ray.generators.private.defaults import private_settings, private_steps
+from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.privacy.plan import Steps, plan_privacy
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.stats.auc import auc_contributions
+from dge_ray.stats.metrics.auc import auc_contributions
 from dge_ray.table import TableCodec, TableSchema, infer_schema, load_table, target_vector
 
 TABLES = {"bank_marketing": ("y", []), "credit_default": ("default.payment.next.month", ["ID"])}

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray import load_members
-from dge_ray.copies import Matches, RealRows
+from dge_ray.publishing.copies import Matches, RealRows
 from dge_ray.table import TableSchema, load_table
 
 MEMBERS = 8

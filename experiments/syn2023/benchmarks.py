@@ -30,8 +30,8 @@ from measure import SHARED, finish, words
 from dge_ray.downstream import make_learner
 from dge_ray.generators.base import Generator, make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.stats.reflection import reflection_point
-from dge_ray.stats.volumes import VolumeRisks, volume_risks
+from dge_ray.stats.volume.reflection import reflection_point
+from dge_ray.stats.volume.volumes import VolumeRisks, volume_risks
 from dge_ray.table import Columns, TableCodec, TableSchema, infer_schema, load_table, target_vector
 
 RATIOS = (0, 1, 2, 4, 8, 16)  # theirs: 0, 1, 2 ... 30

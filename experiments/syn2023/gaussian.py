@@ -6,7 +6,7 @@ thousands of tables can be tested. Columns: x1, x2, the tested x3, y.
 
 import numpy as np
 
-from dge_ray.stats.syntest import Twins, twins
+from dge_ray.stats.inference.syntest import Twins, twins
 
 TESTED, Y = 2, 3
 REST = [0, 1]
@@ -63,7 +63,7 @@ def coefficients(rows: np.ndarray) -> np.ndarray:
 
 
 def statistic(residuals: np.ndarray) -> np.ndarray:
-    """T of residuals (..., m, 2) with squared loss: `dge_ray.stats.syntest.relevance` over leading axes."""
+    """T of residuals (..., m, 2) with squared loss: `dge_ray.stats.inference.syntest.relevance` over leading axes."""
     d = (residuals[..., 0] - residuals[..., 1]) * (residuals[..., 0] + residuals[..., 1])
     return np.sqrt(d.shape[-1]) * d.mean(axis=-1) / d.std(axis=-1)
 

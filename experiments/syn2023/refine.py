@@ -21,10 +21,10 @@ import numpy as np
 from measure import finish, words
 from tensors import tensor_of
 
-from dge_ray.prepare import Prepared
-from dge_ray.refining import refined_volumes
-from dge_ray.stats.reflection import ReflectionPoint, reflection_point
-from dge_ray.stats.volumes import volume_risks
+from dge_ray.results.refining import refined_volumes
+from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point
+from dge_ray.stats.volume.volumes import volume_risks
+from dge_ray.study.prepare import Prepared
 
 
 def main(argv: list[str]) -> None:

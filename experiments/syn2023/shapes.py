@@ -21,13 +21,13 @@ from measure import finish, words
 from plain import draw, fit_member
 from tensors import tensor_of
 
-from dge_ray.curve_words import call_sentence, law_sentence, noise_sentence
-from dge_ray.prepare import Prepared
-from dge_ray.stats.curve_shape import curve_shape
-from dge_ray.stats.learning_curve import learning_curve
-from dge_ray.stats.reflection import reflection_point
+from dge_ray.report.curve_words import call_sentence, law_sentence, noise_sentence
+from dge_ray.results.worst_case import MOST_ROWS, worst_case_volume
+from dge_ray.stats.volume.curve_shape import curve_shape
+from dge_ray.stats.volume.learning_curve import learning_curve
+from dge_ray.stats.volume.reflection import reflection_point
 from dge_ray.storage import Folder
-from dge_ray.worst_case import MOST_ROWS, worst_case_volume
+from dge_ray.study.prepare import Prepared
 
 MEMBERS = {"adult": 4, "california": 4, "abalone": 6}
 

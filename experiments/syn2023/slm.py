@@ -23,8 +23,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import cross_val_predict
 
 from dge_ray import SynSlmRegressor
-from dge_ray.laws import Laws
-from dge_ray.stats.crps import atoms_of_quantiles, crps
+from dge_ray.estimators.laws import Laws
+from dge_ray.stats.metrics.crps import atoms_of_quantiles, crps
 
 FEATURES, TEST_ROWS, BLOCK = 7, 5_000, 1_000
 LEVELS = np.arange(1, 20) / 20

@@ -24,12 +24,12 @@ import pyarrow.parquet as pq
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from dge_ray.distributed.refits import run_refits
-from dge_ray.relevance import Relevance
-from dge_ray.replicates import Null, Pipeline, Recipe, RefitNull, Stream, saved, stream
-from dge_ray.stats.syntest import rate
+from dge_ray.commands.test import syn_test
+from dge_ray.distributed.tasks import run_refits
+from dge_ray.inference.relevance import Relevance
+from dge_ray.inference.replicates import Null, Pipeline, Recipe, RefitNull, Stream, saved, stream
+from dge_ray.stats.inference.syntest import rate
 from dge_ray.storage import Folder
-from dge_ray.syntest import syn_test
 from dge_ray.table import infer_schema
 
 ALPHA = 0.05

@@ -20,9 +20,9 @@ import numpy as np
 from measure import SHARED, words
 from plain import plain_study
 
-from dge_ray.config import make_config
-from dge_ray.predictions import Job
-from dge_ray.prepare import Prepared, prepare
+from dge_ray.study.config import make_config
+from dge_ray.study.predictions import Job
+from dge_ray.study.prepare import Prepared, prepare
 
 RATIOS = list(range(1, 31))
 TABLES = {

@@ -33,11 +33,11 @@ import torch
 from measure import SHARED, finish, words
 
 from dge_ray.downstream import make_learner
-from dge_ray.generators.language import Language
-from dge_ray.generators.posterior import class_posterior
-from dge_ray.generators.words import PAD, Words
+from dge_ray.generators.rows.posterior import class_posterior
+from dge_ray.generators.text.language import Language
+from dge_ray.generators.text.words import PAD, Words
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.stats.compare import metrics_of, paired_difference
+from dge_ray.stats.comparison.baselines import metrics_of, paired_difference
 from dge_ray.table import TableCodec, TableSchema, drop_columns, infer_schema, load_table, split_table
 
 Row = dict[str, Any]

@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 from problem import CLASSES, excess, fit, real_rows, stream
 
-from dge_ray.stats.consistency import Ranking, ranking
-from dge_ray.stats.uncertainty import binomial_interval
+from dge_ray.stats.ensemble.uncertainty import binomial_interval
+from dge_ray.stats.utility.consistency import Ranking, ranking
 
 BINS = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0])
 REAL_FITS = 5

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
-from dge_ray.stats.utility import mean_difference
+from dge_ray.stats.utility.gap import mean_difference
 
 MEAN = 0.01
 REAL_FITS = 5

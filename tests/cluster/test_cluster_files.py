@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster_commands import calls, command_faults, study_faults
-from cluster_fields import CLUSTER, PINS, ROOT, field_faults
-from cluster_kubernetes import SCHEMAS, kubernetes_faults, runtime_faults
-from cluster_launcher import header_faults, launcher_faults
-from cluster_scripts import dockerfile_faults, readme_faults, sbatch_faults
+from helpers.cluster_commands import calls, command_faults, study_faults
+from helpers.cluster_fields import CLUSTER, PINS, ROOT, field_faults
+from helpers.cluster_kubernetes import SCHEMAS, kubernetes_faults, runtime_faults
+from helpers.cluster_launcher import header_faults, launcher_faults
+from helpers.cluster_scripts import dockerfile_faults, readme_faults, sbatch_faults
 
 CHECKERS: dict[str, Callable[[str], list[str]]] = {
     "aws.yaml": launcher_faults,

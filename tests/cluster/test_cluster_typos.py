@@ -1,7 +1,7 @@
 """The checkers of test_cluster_files.py refuse: every key of every YAML file misspelt in turn, and values too."""
 
 import pytest
-from cluster_fields import CLUSTER, dump, field_faults, load, misspelt
+from helpers.cluster_fields import CLUSTER, dump, field_faults, load, misspelt
 from test_cluster_files import CHECKERS, checker
 
 # The only keys that are the user's own to choose: a worker type may have any name.

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from cluster_fields import CLUSTER
-from cluster_scripts import LAUNCHED, dry_run, shellcheck, shellcheck_path
+from helpers.cluster_fields import CLUSTER
+from helpers.cluster_scripts import LAUNCHED, dry_run, shellcheck, shellcheck_path
 
 SCRIPT = (CLUSTER / "slurm" / "study.sbatch").read_text()
 

@@ -14,9 +14,9 @@ from dge_ray.distributed.gauges import NAMES
 STUDY = """
 import json, re, sys, threading, urllib.request
 import ray
-from dge_ray.config import read_config
+from dge_ray.study.config import read_config
 from dge_ray.distributed.session import NAMESPACE
-from dge_ray.study import run_study
+from dge_ray.commands.tune import run_study
 
 port, storage = int(sys.argv[1]), sys.argv[2]
 ray.init(address="local", namespace=NAMESPACE, num_cpus=2, include_dashboard=False, _metrics_export_port=port,

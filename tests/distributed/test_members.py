@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import ray
 
-from dge_ray.config import read_config
-from dge_ray.distributed import members
+from dge_ray.distributed import pool as members
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
-from dge_ray.distributed.members import MemberPool
 from dge_ray.distributed.placement import MemberDemand
+from dge_ray.distributed.pool import MemberPool
 from dge_ray.distributed.reader import member_blocks
 from dge_ray.distributed.session import NAMESPACE, TINY, Resources
 from dge_ray.generators.base import make_generator
-from dge_ray.prepare import prepare
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
+from dge_ray.study.config import read_config
+from dge_ray.study.prepare import prepare
 
 SHARD = 256
 SETTINGS = {"epochs": 2, "hidden": 16, "bins": 16}

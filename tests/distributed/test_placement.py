@@ -95,9 +95,9 @@ import json, sys, threading, time
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
-from dge_ray.config import read_config
+from dge_ray.study.config import read_config
 from dge_ray.distributed.session import NAMESPACE
-from dge_ray.study import run_study
+from dge_ray.commands.tune import run_study
 
 lose, storage = sys.argv[1] == "lose", Path(sys.argv[2])
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 150 * 2**20})
@@ -152,13 +152,13 @@ import json, sys, time
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
-from dge_ray.config import read_config
+from dge_ray.study.config import read_config
 from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
-from dge_ray.distributed.members import MemberPool
+from dge_ray.distributed.pool import MemberPool
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session import NAMESPACE, TINY
-from dge_ray.prepare import prepare
+from dge_ray.study.prepare import prepare
 from dge_ray.storage import Folder
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 150 * 2**20})

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 from scipy.stats import norm
 
-from dge_ray.distributed.refits import run_refits
+from dge_ray.commands.test import syn_test
+from dge_ray.distributed.tasks import run_refits
 from dge_ray.storage import Folder
-from dge_ray.syntest import syn_test
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL = ["target=y", "learner=ridge", "generator.epochs=2", "generator.hidden=8", "generator.bins=8", "ratio=1"]

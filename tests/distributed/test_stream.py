@@ -13,16 +13,16 @@ import pytest
 import ray
 import ray.data
 
-from dge_ray.config import read_config
 from dge_ray.distributed.actors import MemberSpec, start_actor
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session import NAMESPACE, TINY, map_members
 from dge_ray.distributed.stream import member_dataset
 from dge_ray.generators.base import make_generator
-from dge_ray.prepare import prepare
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
+from dge_ray.study.config import read_config
+from dge_ray.study.prepare import prepare
 from dge_ray.table import check_table
 
 SHARD = 256

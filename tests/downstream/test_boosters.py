@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from learner_cases import sample, schema
+from helpers.learner_cases import sample, schema
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import log_loss, mean_squared_error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learner_cases import sample, schema
+from helpers.learner_cases import sample, schema
 
 from dge_ray.downstream import check_learner, make_learner
 from dge_ray.downstream.estimator import EstimatorLearner

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learner_cases import NAMES, quick, sample, schema
+from helpers.learner_cases import NAMES, quick, sample, schema
 
 from dge_ray.downstream import load_learner
 from dge_ray.errors import StudyError

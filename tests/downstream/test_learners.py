@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.learner_cases import NAMES, QUICK, quick, sample, schema
 from hypothesis import given
 from hypothesis import strategies as st
-from learner_cases import NAMES, QUICK, quick, sample, schema
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score

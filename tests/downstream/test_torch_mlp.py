@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from helpers.learner_cases import rows_of, sample, schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from learner_cases import rows_of, sample, schema
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, make_friedman1
 from sklearn.metrics import log_loss, r2_score

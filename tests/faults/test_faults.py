@@ -1,14 +1,15 @@
 """Faults at random moments of a real study: it ends, or ends with one line and goes on when it is run again, and is
 then the undisturbed one bit for bit, with nothing that was finished done again and no file half-written.
 
-All are slow; by default a study is killed in tests/test_study.py. `experiments/faults/run.py` lets thirty happen.
+All are slow; by default a study is killed in tests/commands/test_tune.py. `experiments/faults/run.py` lets thirty
+happen.
 """
 
 from pathlib import Path
 
 import pytest
-from fault_injector import FAULTS, FaultInjector
-from fault_study import rows
+from helpers.fault_injector import FAULTS, FaultInjector
+from helpers.fault_study import rows
 
 WORDS = ["generator=copula", "members=3", "ratios=0.5,1,2", "workers=1"]
 ENDS_ALONE = {"actor", "worker", "trial", "server", "store", "node"}  # the others end with one line

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fault_processes import looks, titled
-from fault_study import PATIENCE, StudyProcess, differences, finished, half_written, settle
+from helpers.fault_processes import looks, titled
+from helpers.fault_study import PATIENCE, StudyProcess, differences, finished, half_written, settle
 
 WORDS = ["generator=copula", "members=3", "ratios=0.5,1,2", "workers=1"]
 BUSY = 90.0  # seconds

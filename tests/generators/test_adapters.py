@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from generator_cases import SMALL, mixed_schema, mixed_table, tiny_table
+from helpers.generator_cases import SMALL, mixed_schema, mixed_table, tiny_table
 
 from dge_ray.errors import InputError
-from dge_ray.generators import base, ctgan, mostlyai
-from dge_ray.generators.adapter import own_random_states
+from dge_ray.generators import base
+from dge_ray.generators.adapters import ctgan, mostlyai
+from dge_ray.generators.adapters.base import own_random_states
 from dge_ray.generators.base import EXTRAS, check_generator, generator_class, installed, make_generator
 from dge_ray.table import TableCodec, infer_schema
 

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from generator_cases import SMALL, mixed_schema, mixed_table, tiny_cells, tiny_table
+from helpers.generator_cases import SMALL, mixed_schema, mixed_table, tiny_cells, tiny_table
 
 from dge_ray.errors import InputError
-from dge_ray.generators.autoregressive import Autoregressive
+from dge_ray.generators.autoregressive.generator import Autoregressive
 from dge_ray.table import TableSchema, infer_schema
 
 TINY = tiny_table()

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from generator_cases import LEARNING, mixed_schema, mixed_table
+from helpers.generator_cases import LEARNING, mixed_schema, mixed_table
 
 from dge_ray.errors import InputError, StudyError
-from dge_ray.generators.balanced import sample_balanced
 from dge_ray.generators.base import make_generator
-from dge_ray.generators.constraints import meets, read_constraints
+from dge_ray.generators.rows.balanced import sample_balanced
+from dge_ray.generators.rows.constraints import meets, read_constraints
 from dge_ray.table import check_table
 
 TABLE = mixed_table()

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from generator_cases import SMALL
+from helpers.generator_cases import SMALL
 
 from dge_ray.errors import InputError
 from dge_ray.generators.base import generator_class, installed
@@ -20,7 +20,7 @@ if not installed("causal_lm"):
 import transformers  # type: ignore[import-not-found]
 from tokenizers import Tokenizer, models, pre_tokenizers  # type: ignore[import-not-found]
 
-from dge_ray.generators.causal_network import PAD, CausalNetwork, SubWords
+from dge_ray.generators.text.causal_network import PAD, CausalNetwork, SubWords
 
 WORDS = {"<end>": 0, "<unk>": 1, "a": 2, "good": 3, "bad": 4, "film": 5}
 

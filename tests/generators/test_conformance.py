@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from generator_cases import (
+from helpers.generator_cases import (
     A_WHOLE_NUMBER,
     LEARNING,
     LEARNING_ROWS,

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from generator_cases import mixed_schema, mixed_table
+from helpers.generator_cases import mixed_schema, mixed_table
 
 from dge_ray.errors import InputError, StudyError
 from dge_ray.generators.base import make_generator
-from dge_ray.generators.constraints import meets, read_constraints, sample_within
+from dge_ray.generators.rows.constraints import meets, read_constraints, sample_within
 
 TABLE = mixed_table()
 SCHEMA = mixed_schema(TABLE)

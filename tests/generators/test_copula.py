@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import ks_2samp, spearmanr
 
 from dge_ray.errors import InputError
-from dge_ray.generators.copula import Copula, _interval_means, _latent_correlation
+from dge_ray.generators.copula.generator import Copula, _interval_means, _latent_correlation
 from dge_ray.table import infer_schema
 
 N = 20_000

@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from generator_cases import mixed_schema, mixed_table, tiny_cells, tiny_table
+from helpers.generator_cases import mixed_schema, mixed_table, tiny_cells, tiny_table
 
+from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
-from dge_ray.generators.ddpm import Ddpm, cosine_betas, log_mix, log_posterior
-from dge_ray.generators.denoiser import ResidualMlp
-from dge_ray.generators.denoising import DenoisingFit
-from dge_ray.generators.diffusion import Diffusion
-from dge_ray.generators.edm import Edm
-from dge_ray.generators.rounds import Plan, run_rounds
-from dge_ray.keeper import FolderKeeper
+from dge_ray.generators.diffusion.ddpm import Ddpm, cosine_betas, log_mix, log_posterior
+from dge_ray.generators.diffusion.denoiser import ResidualMlp
+from dge_ray.generators.diffusion.edm import Edm
+from dge_ray.generators.diffusion.generator import Diffusion
+from dge_ray.generators.diffusion.training import DenoisingFit
+from dge_ray.generators.fitting.rounds import Plan, run_rounds
 from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, infer_schema
 

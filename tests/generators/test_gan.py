@@ -7,19 +7,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from generator_cases import LEARNING, SMALL, mixed_schema, mixed_table, tiny_table
+from helpers.generator_cases import LEARNING, SMALL, mixed_schema, mixed_table, tiny_table
 
+from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Unsupported
-from dge_ray.generators.blocks import Blocks, gumbel
-from dge_ray.generators.calibration import Calibration
-from dge_ray.generators.condition_vectors import ConditionLaw, RowFinder
-from dge_ray.generators.flat_weights import FlatWeights
-from dge_ray.generators.gan import Gan
-from dge_ray.generators.gan_networks import Critic, Maker
-from dge_ray.generators.modes import ONE_HOT_VALUES, ModeEncoder, Modes
+from dge_ray.generators.encoding.blocks import Blocks, gumbel
+from dge_ray.generators.encoding.calibration import Calibration
+from dge_ray.generators.encoding.modes import ONE_HOT_VALUES, ModeEncoder, Modes
+from dge_ray.generators.fitting.flat_weights import FlatWeights
+from dge_ray.generators.gan.condition_vectors import ConditionLaw, RowFinder
+from dge_ray.generators.gan.generator import Gan
+from dge_ray.generators.gan.networks import Critic, Maker
 from dge_ray.generators.settings import PRESETS, GanSettings
-from dge_ray.keeper import FolderKeeper
 from dge_ray.storage import Folder
 from dge_ray.table import TableCodec, check_table, infer_schema
 

@@ -7,18 +7,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from generator_cases import SMALL, mixed_schema, mixed_table, with_notes
+from helpers.generator_cases import SMALL, mixed_schema, mixed_table, with_notes
 from scipy.stats import chisquare
 
+from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
-from dge_ray.generators import language_network
 from dge_ray.generators.base import Unsupported
-from dge_ray.generators.copula import Copula
-from dge_ray.generators.language import Language, _shares
-from dge_ray.generators.language_network import LanguageNetwork, Shape
-from dge_ray.generators.posterior import class_posterior
-from dge_ray.generators.words import END, MISSING, PAD, SPECIAL, UNKNOWN, Words
-from dge_ray.keeper import FolderKeeper
+from dge_ray.generators.copula.generator import Copula
+from dge_ray.generators.rows.posterior import class_posterior
+from dge_ray.generators.text import language_network
+from dge_ray.generators.text.language import Language, _shares
+from dge_ray.generators.text.language_network import LanguageNetwork, Shape
+from dge_ray.generators.text.words import END, MISSING, PAD, SPECIAL, UNKNOWN, Words
 from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, infer_schema
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dge_ray.generators import conditional
-from dge_ray.generators.conditional import complete
-from dge_ray.generators.network import LANES, Dropout, Network
-from dge_ray.generators.sampling import UNKNOWN, Sampler
-from dge_ray.generators.training import batch_size_for, epochs_for, one_cycle
+from dge_ray.generators.autoregressive import conditional
+from dge_ray.generators.autoregressive.conditional import complete
+from dge_ray.generators.autoregressive.network import LANES, Dropout, Network
+from dge_ray.generators.autoregressive.sampling import UNKNOWN, Sampler
+from dge_ray.generators.autoregressive.training import batch_size_for, epochs_for, one_cycle
 
 SIZES = [3, 2, 17, 5]
 

@@ -10,23 +10,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from generator_cases import mixed_schema, mixed_table, tiny_cells, tiny_table
+from helpers.generator_cases import mixed_schema, mixed_table, tiny_cells, tiny_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, norm
 
+from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
-from dge_ray.generators import diffusion
 from dge_ray.generators.base import Unsupported, fits_privately
-from dge_ray.generators.denoiser import ResidualMlp
-from dge_ray.generators.diffusion import Diffusion
-from dge_ray.generators.edm import LOG_SIGMA_MEAN, LOG_SIGMA_SD, Edm
-from dge_ray.generators.layer_clipping import add_clipped
-from dge_ray.generators.private import PrivateFit
-from dge_ray.generators.private_defaults import private_settings, private_steps
-from dge_ray.generators.private_denoising import ClippedDenoising
-from dge_ray.generators.private_marginals import noisy_marginals
-from dge_ray.keeper import FolderKeeper
+from dge_ray.generators.diffusion import generator as diffusion
+from dge_ray.generators.diffusion.denoiser import ResidualMlp
+from dge_ray.generators.diffusion.edm import LOG_SIGMA_MEAN, LOG_SIGMA_SD, Edm
+from dge_ray.generators.diffusion.generator import Diffusion
+from dge_ray.generators.diffusion.layer_clipping import add_clipped
+from dge_ray.generators.diffusion.private import ClippedDenoising
+from dge_ray.generators.private.defaults import private_settings, private_steps
+from dge_ray.generators.private.fit import PrivateFit
+from dge_ray.generators.private.marginals import noisy_marginals
 from dge_ray.storage import Folder
 from dge_ray.table import check_table, infer_schema
 

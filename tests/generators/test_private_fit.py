@@ -12,12 +12,14 @@ from torch.func import grad, vmap
 from torch.nn import functional
 
 from dge_ray.errors import InputError
-from dge_ray.generators import autoregressive, clipped, private_marginals
+from dge_ray.generators.autoregressive import generator as autoregressive
+from dge_ray.generators.autoregressive import private as clipped
+from dge_ray.generators.autoregressive.network import Network
+from dge_ray.generators.autoregressive.private import clipped_sum, learned_weights
 from dge_ray.generators.base import make_generator
-from dge_ray.generators.clipped import clipped_sum, learned_weights
-from dge_ray.generators.network import Network
-from dge_ray.generators.private import PrivateFit, noisy_step
-from dge_ray.generators.private_rounds import clip_factors
+from dge_ray.generators.private import marginals as private_marginals
+from dge_ray.generators.private.fit import PrivateFit, noisy_step
+from dge_ray.generators.private.rounds import clip_factors
 from dge_ray.table import infer_schema
 
 SIZES = [3, 2, 17, 5]
@@ -74,7 +76,7 @@ def test_clipped_sums_are_those_of_per_row_gradients(clip: float, monkeypatch: p
 
 
 def test_without_clipping_the_mean_is_the_plain_gradient() -> None:
-    from dge_ray.generators.network import Dropout
+    from dge_ray.generators.autoregressive.network import Dropout
 
     net, t = network(), tokens(33)
     net.loss_and_gradients(t, Dropout(0.0, 8, torch.Generator()))

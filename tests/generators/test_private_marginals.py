@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from dge_ray.errors import InputError
-from dge_ray.generators.codes import Codes
-from dge_ray.generators.private import PrivateFit
-from dge_ray.generators.private_marginals import noisy_marginals, on_simplex, public_cells
-from dge_ray.generators.private_tokens import private_discretiser, private_tokens, token_shares
-from dge_ray.generators.tokens import Bins, Values
+from dge_ray.generators.encoding.codes import Codes
+from dge_ray.generators.encoding.tokens import Bins, Values
+from dge_ray.generators.private.fit import PrivateFit
+from dge_ray.generators.private.marginals import noisy_marginals, on_simplex, public_cells
+from dge_ray.generators.private.tokens import private_discretiser, private_tokens, token_shares
 from dge_ray.table.schema import Column, Kind
 
 

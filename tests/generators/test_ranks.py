@@ -2,12 +2,12 @@
 
 import numpy as np
 import pyarrow as pa
-from generator_cases import mixed_schema, mixed_table
+from helpers.generator_cases import mixed_schema, mixed_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dge_ray.generators.ranks import MixedEncoder, RankScale
+from dge_ray.generators.encoding.ranks import MixedEncoder, RankScale
 from dge_ray.table import TableCodec, infer_schema
 
 TABLE = mixed_table(4_000)

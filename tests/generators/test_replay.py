@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from generator_cases import tiny_table
+from helpers.generator_cases import tiny_table
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from dge_ray.generators.autoregressive.network import POOL_ROWS, Dropout, Network, Windows
+from dge_ray.generators.autoregressive.together import StackedFit
+from dge_ray.generators.autoregressive.training import MASKS, ORDER, WARMUP, TokenFit, one_cycle
 from dge_ray.generators.base import make_generator
-from dge_ray.generators.ddpm import Ddpm
-from dge_ray.generators.denoising import DenoisingFit
-from dge_ray.generators.descent import Descent
-from dge_ray.generators.edm import Edm
-from dge_ray.generators.network import POOL_ROWS, Dropout, Network, Windows
-from dge_ray.generators.neural import stream
-from dge_ray.generators.replay import WARM_UPS, Replay
-from dge_ray.generators.together import StackedFit
-from dge_ray.generators.training import MASKS, ORDER, WARMUP, TokenFit, one_cycle
+from dge_ray.generators.diffusion.ddpm import Ddpm
+from dge_ray.generators.diffusion.edm import Edm
+from dge_ray.generators.diffusion.training import DenoisingFit
+from dge_ray.generators.fitting.descent import Descent
+from dge_ray.generators.fitting.neural import stream
+from dge_ray.generators.fitting.replay import WARM_UPS, Replay
 from dge_ray.table import infer_schema
 
 SIZES = [3, 2, 17, 5]

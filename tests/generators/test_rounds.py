@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from generator_cases import mixed_schema, mixed_table
+from helpers.generator_cases import mixed_schema, mixed_table
 
+from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import StudyError
 from dge_ray.generators.base import make_generator
-from dge_ray.generators.rounds import Plan, run_rounds
-from dge_ray.keeper import FolderKeeper
+from dge_ray.generators.fitting.rounds import Plan, run_rounds
 from dge_ray.storage import Folder
 
 
@@ -95,7 +95,7 @@ def test_a_loss_that_blows_up_is_tried_once_more_at_a_lower_rate() -> None:
 
 def test_a_budget_shortens_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on 2 s a round, a budget of 20: ten rounds of the planned hundred, known from the first."""
-    from dge_ray.generators import rounds
+    from dge_ray.generators.fitting import rounds
 
     clock = iter(range(0, 1000, 2))
     monkeypatch.setattr(rounds.time, "perf_counter", lambda: float(next(clock)))
@@ -207,7 +207,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 from dge_ray.generators.base import make_generator
-from dge_ray.keeper import FolderKeeper
+from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.storage import Folder
 from dge_ray.table import infer_schema
 torch.set_num_threads(1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dge_ray.generators.shares import STRENGTHS, updated_shares
+from dge_ray.generators.autoregressive.shares import STRENGTHS, updated_shares
 
 
 def test_two_tokens_have_a_beta_posteriors_mean() -> None:

@@ -3,13 +3,13 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from generator_cases import SMALL, tiny_cells, tiny_table
+from helpers.generator_cases import SMALL, tiny_cells, tiny_table
 from scipy.special import ndtr
 
 from dge_ray.errors import InputError
-from dge_ray.generators.autoregressive import Autoregressive
-from dge_ray.generators.diffusion import Diffusion
-from dge_ray.generators.latents import complete
+from dge_ray.generators.autoregressive.generator import Autoregressive
+from dge_ray.generators.copula.latents import complete
+from dge_ray.generators.diffusion.generator import Diffusion
 from dge_ray.table import TableSchema, infer_schema
 
 TINY = tiny_table().drop_null()

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from generator_cases import mixed_schema, mixed_table, tiny_table
+from helpers.generator_cases import mixed_schema, mixed_table, tiny_table
 
 from dge_ray.errors import InputError
-from dge_ray.generators.autoregressive import Autoregressive
-from dge_ray.generators.network import POOL_ROWS, Dropout, Network
-from dge_ray.generators.stacked import StackedNetwork
-from dge_ray.generators.together import StackedFit
-from dge_ray.generators.training import TokenFit
+from dge_ray.generators.autoregressive.generator import Autoregressive
+from dge_ray.generators.autoregressive.network import POOL_ROWS, Dropout, Network
+from dge_ray.generators.autoregressive.stacked import StackedNetwork
+from dge_ray.generators.autoregressive.together import StackedFit
+from dge_ray.generators.autoregressive.training import TokenFit
 from dge_ray.table import infer_schema
 
 SIZES = [3, 2, 17, 5]

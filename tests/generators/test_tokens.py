@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from dge_ray.generators.codes import Codes
-from dge_ray.generators.tokens import Bins, Discretiser, Values, fit_column
+from dge_ray.generators.encoding.codes import Codes
+from dge_ray.generators.encoding.tokens import Bins, Discretiser, Values, fit_column
 from dge_ray.table.schema import Column, Kind
 
 

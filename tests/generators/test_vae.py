@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from generator_cases import LEARNING, SMALL, mixed_schema, mixed_table, tiny_table
+from helpers.generator_cases import LEARNING, SMALL, mixed_schema, mixed_table, tiny_table
 
+from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Unsupported
-from dge_ray.generators.blocks import Blocks
-from dge_ray.generators.flat_weights import FlatWeights
-from dge_ray.generators.vae import Vae
-from dge_ray.generators.vae_network import Coder, divergence
-from dge_ray.keeper import FolderKeeper
+from dge_ray.generators.encoding.blocks import Blocks
+from dge_ray.generators.fitting.flat_weights import FlatWeights
+from dge_ray.generators.vae.generator import Vae
+from dge_ray.generators.vae.network import Coder, divergence
 from dge_ray.storage import Folder
 from dge_ray.table import check_table, infer_schema
 

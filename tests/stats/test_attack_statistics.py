@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from dge_ray.stats.attacks import (
+from dge_ray.stats.leakage.attacks import (
     auc_allowed,
     auc_with_interval,
     clopper_pearson,

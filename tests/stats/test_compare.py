@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import norm, ttest_rel
 
 from dge_ray.errors import InputError
-from dge_ray.stats.compare import metrics_of, naive_single, naive_single_difference, paired_difference
-from dge_ray.stats.losses import METRICS, absolute_error, log_loss
+from dge_ray.stats.comparison.baselines import metrics_of, naive_single, naive_single_difference, paired_difference
+from dge_ray.stats.metrics.losses import METRICS, absolute_error, log_loss
 
 
 def two_classifiers(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

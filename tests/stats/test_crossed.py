@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from dge_ray.stats.crossed import Estimate, crossed, subset_score, uncrossed
+from dge_ray.stats.comparison.crossed import Estimate, crossed, subset_score, uncrossed
 
 
 def scores_of(n: int, k: int, rng: np.random.Generator, spread: tuple[float, float, float]) -> np.ndarray:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
-from dge_ray.stats import crps as module
-from dge_ray.stats.crps import atoms_of_quantiles, crps, mixture, quantiles
+from dge_ray.stats.metrics import crps as module
+from dge_ray.stats.metrics.crps import atoms_of_quantiles, crps, mixture, quantiles
 
 
 def laws(seed: int, n: int = 6, s: int = 9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

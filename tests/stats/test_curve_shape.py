@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import ttest_rel
 
 from dge_ray.errors import InputError
-from dge_ray.stats.curve_shape import CurveShape, curve_shape, first_within, noise_floor, rise_of
 from dge_ray.stats.twoway import TwoWay
-from dge_ray.stats.volumes import VolumeRisks
+from dge_ray.stats.volume.curve_shape import CurveShape, curve_shape, first_within, noise_floor, rise_of
+from dge_ray.stats.volume.volumes import VolumeRisks
 
 VOLUMES = np.array([250, 500, 1000, 2000, 4000, 8000])
 BIAS = {

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dge_ray.stats.disagreement import disagreement
+from dge_ray.stats.ensemble.disagreement import disagreement
 
 
 @pytest.mark.parametrize("k", [2, 3, 7])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from dge_ray.stats.exposure import exposure, exposures
+from dge_ray.stats.leakage.exposure import exposure, exposures
 
 
 def test_ranks_are_those_of_counting() -> None:

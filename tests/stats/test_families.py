@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dge_ray.stats.families import between_share
+from dge_ray.stats.ensemble.families import between_share
 
 
 def members(between: float, sizes: list[int], seed: int, directions: int = 40) -> tuple[np.ndarray, list[str]]:

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import ks_2samp
 
-from dge_ray.stats.fidelity import column_errors, ks_distance, pair_errors, shape_error, total_variation, trend_error
+from dge_ray.stats.utility.fidelity import (
+    column_errors,
+    ks_distance,
+    pair_errors,
+    shape_error,
+    total_variation,
+    trend_error,
+)
 
 floats = arrays(np.float64, st.integers(1, 40), elements=st.integers(-5, 5).map(float))
 

@@ -6,7 +6,7 @@ from scipy.stats import ttest_rel
 from sklearn.metrics import log_loss, roc_auc_score
 
 from dge_ray.errors import InputError
-from dge_ray.stats.groups import group_table
+from dge_ray.stats.comparison.groups import group_table
 
 
 def cells(rng: np.random.Generator, groups: int, size: int, rows: int) -> tuple[np.ndarray, ...]:

@@ -5,7 +5,7 @@ import pytest
 from test_learning_curve import VOLUMES, draw
 
 from dge_ray.errors import InputError
-from dge_ray.stats.joint_law import joint_law
+from dge_ray.stats.volume.joint_law import joint_law
 
 COSTS = 2.0 + VOLUMES / 1000  # a generator of 2 s, 1 s a thousand rows
 

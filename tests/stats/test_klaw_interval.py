@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from dge_ray.errors import InputError
-from dge_ray.stats.klaw import law_losses
-from dge_ray.stats.klaw_interval import enough_members, held_back, next_members, predicted_risk, worth_its_price
+from dge_ray.stats.ensemble.klaw import law_losses
+from dge_ray.stats.ensemble.klaw_interval import (
+    enough_members,
+    held_back,
+    next_members,
+    predicted_risk,
+    worth_its_price,
+)
 from dge_ray.stats.nested import nested_variances
 
 

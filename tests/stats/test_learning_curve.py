@@ -5,10 +5,10 @@ import pytest
 from scipy.optimize import curve_fit, nnls
 
 from dge_ray.errors import InputError
-from dge_ray.stats.curve_errors import curve_errors
-from dge_ray.stats.learning_curve import learning_curve, power_curve
 from dge_ray.stats.projection import project, with_misfit
 from dge_ray.stats.twoway import TwoWay
+from dge_ray.stats.volume.curve_errors import curve_errors
+from dge_ray.stats.volume.learning_curve import learning_curve, power_curve
 
 VOLUMES = 250 * 2 ** np.arange(8)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from dge_ray.stats.loops import best_weight, fixed_real, fresh_real, pure_synthetic, trend
+from dge_ray.stats.utility.loops import best_weight, fixed_real, fresh_real, pure_synthetic, trend
 
 N = 50
 LOOPS = 20_000  # a variance is known to 1 %
@@ -75,7 +75,7 @@ def test_the_least_is_one_over_the_golden_ratio() -> None:
 @pytest.mark.parametrize(("kept", "rounds"), [(False, 4), (True, 4)])
 def test_the_packages_copula_in_a_loop(kept: bool, rounds: int) -> None:
     """On one normal column (a coin is the target), plug-in fits; 400 loops: a variance is known to 7 %."""
-    from dge_ray.generators.copula import Copula
+    from dge_ray.generators.copula.generator import Copula
     from dge_ray.table import infer_schema
 
     n, loops, means = 100, 400, []

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from dge_ray.errors import InputError
-from dge_ray.stats.auc import fast_auc
-from dge_ray.stats.compare import metrics_of
-from dge_ray.stats.losses import METRICS, check_metric, contributions, higher_is_better, metric_value
+from dge_ray.stats.comparison.baselines import metrics_of
+from dge_ray.stats.metrics.auc import fast_auc
+from dge_ray.stats.metrics.losses import METRICS, check_metric, contributions, higher_is_better, metric_value
 
 ROWS = 200
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from dge_ray.stats.nearest import closer_share, copy_share, nearest, nearest_squared, nearness, unit_points
+from dge_ray.stats.leakage.nearest import closer_share, copy_share, nearest, nearest_squared, nearness, unit_points
 
 Table = dict[str, np.ndarray]
 
@@ -36,7 +36,7 @@ def apart(a: Table, i: int, b: Table, j: int, span: float) -> float:
 
 
 def test_distances_are_those_of_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dge_ray.stats import nearest
+    from dge_ray.stats.leakage import nearest
 
     monkeypatch.setattr(nearest, "BLOCK_CELLS", 100)  # several blocks
     a, b = table(40, 0), table(30, 1)

@@ -8,7 +8,7 @@ about the table's with variance 1/n (that of its own values, which is 1/n but fo
 import numpy as np
 import pytest
 
-from dge_ray.stats.pipeline_bootstrap import KINDS, LEAST, pipeline_bootstrap
+from dge_ray.stats.inference.pipeline_bootstrap import KINDS, LEAST, pipeline_bootstrap
 
 N, M, K, B, J, D = 100, 100, 5, 50, 2, 4
 TABLES = 4000

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dge_ray.stats.pooled import RULES, combine, mixture_excess, quantile
+from dge_ray.stats.inference.pooled import RULES, combine, mixture_excess, quantile
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "inference"))
 

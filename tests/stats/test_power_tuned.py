@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from dge_ray.stats.power_tuned import PowerTuned, influences, inverse_slope, power_tuned
-from dge_ray.stats.regression import least_squares
-from dge_ray.stats.regression import logistic as fit_logistic
+from dge_ray.stats.inference.power_tuned import PowerTuned, influences, inverse_slope, power_tuned
+from dge_ray.stats.inference.regression import least_squares
+from dge_ray.stats.inference.regression import logistic as fit_logistic
 
 
 def _tuned(

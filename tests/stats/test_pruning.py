@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dge_ray.errors import InputError
-from dge_ray.stats.pruning import hopeless_volumes
+from dge_ray.stats.volume.pruning import hopeless_volumes
 
 VOLUMES = [250, 1000, 4000]
 

@@ -8,9 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, ttest_rel
 
-from dge_ray.selection import pairs, ranking
-from dge_ray.stats.crossed import Estimate, uncrossed
-from dge_ray.stats.ranks import halves, kendall, kendall_rows, ranks, regret, spearman, top, top_agreement, top_shares
+from dge_ray.commands.select import pairs, ranking
+from dge_ray.stats.comparison.crossed import Estimate, uncrossed
+from dge_ray.stats.comparison.ranks import (
+    halves,
+    kendall,
+    kendall_rows,
+    ranks,
+    regret,
+    spearman,
+    top,
+    top_agreement,
+    top_shares,
+)
 
 # Whole numbers, so that ties are common.
 vectors = st.integers(2, 8).flatmap(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dge_ray.errors import InputError
-from dge_ray.stats.refine import coarse_volumes, most_volumes, next_volumes
+from dge_ray.stats.volume.refine import coarse_volumes, most_volumes, next_volumes
 
 GRID = np.arange(1, 31) * 100
 

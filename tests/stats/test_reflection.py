@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dge_ray.errors import InputError
-from dge_ray.stats.reflection import best_set, reflection_point, risk_interval
 from dge_ray.stats.twoway import TwoWay
-from dge_ray.stats.volumes import VolumeRisks
+from dge_ray.stats.volume.reflection import best_set, reflection_point, risk_interval
+from dge_ray.stats.volume.volumes import VolumeRisks
 
 VOLUMES = np.array([250, 500, 1000, 2000, 4000, 8000])
 OFFSETS = {

@@ -9,7 +9,7 @@ from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
 from dge_ray.errors import InputError
-from dge_ray.stats.safe_choice import DRAWS, safe_choice
+from dge_ray.stats.comparison.safe_choice import DRAWS, safe_choice
 
 # Standard error of a 95 % quantile from DRAWS draws is sqrt(.05 * .95 / DRAWS) / density; the densities at hand
 # are .09 or more, so four of them are

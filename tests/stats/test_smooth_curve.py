@@ -10,11 +10,11 @@ import pytest
 from scipy.interpolate import make_smoothing_spline
 
 from dge_ray.errors import InputError
-from dge_ray.stats import smooth_curve
-from dge_ray.stats.curve_errors import curve_errors
-from dge_ray.stats.smooth_curve import curve_band, curve_draws
 from dge_ray.stats.twoway import TwoWay
-from dge_ray.stats.volumes import VolumeRisks
+from dge_ray.stats.volume import smooth_curve
+from dge_ray.stats.volume.curve_errors import curve_errors
+from dge_ray.stats.volume.smooth_curve import curve_band, curve_draws
+from dge_ray.stats.volume.volumes import VolumeRisks
 
 VOLUMES = np.array([250, 500, 1000, 2000, 4000, 8000, 16000, 32000])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dge_ray.stats.subgroups import Group, find_groups, subgroup_risks
+from dge_ray.stats.comparison.subgroups import Group, find_groups, subgroup_risks
 
 
 def test_rarest_categories_and_tails_are_found() -> None:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from dge_ray.errors import InputError
-from dge_ray.stats.combine import ensemble_mean, leave_one_out_means
-from dge_ray.stats.compare import metrics_of
-from dge_ray.stats.losses import METRICS, squared_error
-from dge_ray.stats.subsets import member_subsets
-from dge_ray.stats.surface import Cell, estimate_surface
+from dge_ray.stats.comparison.baselines import metrics_of
+from dge_ray.stats.ensemble.combine import ensemble_mean, leave_one_out_means
+from dge_ray.stats.ensemble.subsets import member_subsets
+from dge_ray.stats.metrics.losses import METRICS, squared_error
 from dge_ray.stats.twoway import pseudo_values, two_way
+from dge_ray.stats.volume.surface import Cell, estimate_surface
 
 
 def binary_study(members: int, volumes: int, rows: int, seed: int = 0, spread: float = 0.5) -> tuple:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from scipy.stats import beta
 
-from dge_ray.stats.syntest import hommel, largest_controlled, monte_carlo_p, rate, relevance, twins
+from dge_ray.stats.inference.syntest import hommel, largest_controlled, monte_carlo_p, rate, relevance, twins
 
 
 @given(st.lists(st.integers(0, 6), min_size=2, max_size=9))

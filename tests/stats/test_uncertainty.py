@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binomtest, entropy
 
 from dge_ray.errors import InputError
-from dge_ray.stats.uncertainty import (
+from dge_ray.stats.ensemble.uncertainty import (
     accuracy_confidence,
     binomial_interval,
     calibration,

@@ -12,8 +12,8 @@ import pytest
 from scipy.stats import t as student
 
 from dge_ray.errors import InputError
-from dge_ray.stats.consistency import ranking
-from dge_ray.stats.utility import default_margin, mean_difference, utility
+from dge_ray.stats.utility.consistency import ranking
+from dge_ray.stats.utility.gap import default_margin, mean_difference, utility
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "utility2023"
 RNG = np.random.default_rng(5)

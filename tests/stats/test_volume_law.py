@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dge_ray.errors import InputError
-from dge_ray.stats.volume_law import least_bound
+from dge_ray.stats.volume.volume_law import least_bound
 
 
 def test_the_worst_case_law_is_the_minimum_of_its_bound() -> None:

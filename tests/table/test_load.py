@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from s3 import S3
+from helpers.s3 import S3
 from sklearn import datasets
 from sklearn.datasets import make_circles, make_moons
 

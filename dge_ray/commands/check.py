@@ -1,0 +1,225 @@
+"""What `dge-ray check` and `dge-ray ls` say: nothing here writes or trains."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dge_ray.errors import InputError, nearest
+from dge_ray.report.privacy_words import plan_lines
+from dge_ray.stats.volume.refine import most_volumes
+from dge_ray.storage import Folder
+from dge_ray.study.config import StudyConfig, as_yaml
+from dge_ray.study.folder import IDENTITY, check_folder, read_study_config, resolved, study_folder
+from dge_ray.study.predictions import Job, baseline_jobs, dropped_file, finished
+from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
+
+
+def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, Any]:
+    """The resolved configuration, the schema in short, and the bill.
+
+    Raises:
+        InputError: what is wrong with the configuration, the table, or a study of this name that exists. The cluster,
+            the storage's permissions and the tracking server are not tried.
+    """
+    folder = study_folder(config.storage, str(config.study))
+    refuse_overspending(config, folder)
+    prepared = prepare(config, say)
+    check_folder(prepared)
+    schema = prepared.schema
+    return {
+        "config": resolved(prepared).model_dump(mode="json"),
+        "columns": {c.name: c.kind.value for c in schema.columns},
+        "target": schema.target,
+        "task": schema.task,
+        "rows": prepared.rows,
+        "bill": bill(prepared),
+        **_on_cluster(prepared),
+        **_to_do(prepared, folder),
+        **({"privacy": _privacy(prepared, folder)} if config.private else {}),
+    }
+
+
+def _privacy(prepared: Prepared, folder: Folder) -> dict[str, Any]:
+    """The plan of the noise, and the noise that other numbers of members would need."""
+    config, n = prepared.config, prepared.n
+    plan = study_plan(config, folder, prepared.most_members, n)
+    return {"plan": plan.to_json(), "costs": what_members_cost(config, n)}
+
+
+def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
+    """Whether the study `exists`, and what `tune` would then fit: `members_to_fit`, and `cells_to_fit`, fits of a
+    member at a volume, None where a searcher picks the volumes. `members=auto` is taken to stop where it did, or
+    else, in a study whose members were a number, at the most."""
+    if not folder.exists(IDENTITY):
+        return {"exists": False}
+    config, count = prepared.config, prepared.most_members
+    stopped = folder.exists("report.json") and read_study_config(folder).members == "auto"
+    if config.members == "auto" and stopped:
+        count = int(folder.read_json("report.json")["members"])
+    fitted = sum(folder.exists(f"members/{k:03d}/member.json") for k in range(count))
+    found: dict[str, Any] = {"exists": True, "members_to_fit": count - fitted, "cells": None, "cells_to_fit": None}
+    if config.search.name == "grid":
+        there = left = 0
+        for one in prepared.apart():
+            note, dropped = dropped_file(one.label, one.metric, count), set()
+            if config.search.drop_hopeless and folder.exists(note):
+                dropped = set(folder.read_json(note))
+            cells = [Job("member", k, m) for k in range(count) for m in one.volumes if m not in dropped]
+            there, left = there + len(cells), left + len(cells) - len(finished(folder, one.label, cells))
+        found |= {"cells": there, "cells_to_fit": left}
+    return found
+
+
+def bill(prepared: Prepared) -> dict[str, Any]:
+    """What the study will cost at most, as `check` prints it."""
+    members, volumes = prepared.most_members, prepared.volumes
+    rows = members * volumes[-1]
+    looked_at = {
+        "grid": len(volumes),
+        "refine": most_volumes(len(volumes)),
+        "optuna": prepared.config.search.trials,
+    }[prepared.config.search.name]
+    real = {"real": prepared.n, "raw": prepared.base}
+    others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
+    all_fits = all_rows = 0
+    for one in prepared.apart():
+        fits = members * (looked_at if one.synthetic else 1)
+        baselines = baseline_jobs(members, one.volumes[-1], prepared.config.groups, raw="raw" in prepared.parts)
+        on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
+        all_fits += fits + len(baselines)
+        all_rows += fits * sum(one.volumes) // len(one.volumes) + sum(job.rows for job in baselines) + on_real
+    return {
+        "generator_fits": members,
+        "downstream_fits": all_fits,
+        "downstream_rows": all_rows,
+        "synthetic_rows": rows,
+        "bytes_estimated": rows * (6 * len(prepared.schema.columns) + 500 * len(prepared.schema.texts)),
+        "members": prepared.config.members,
+        "at_most_members": members,
+        "volumes": list(volumes),
+    }
+
+
+def _on_cluster(prepared: Prepared) -> dict[str, Any]:
+    """What the study takes of the cluster that it would join; nothing where it would start a Ray of its own."""
+    from dge_ray.distributed.session import joins_cluster, ray_session
+
+    if not joins_cluster():
+        return {}
+    from dge_ray.commands.tune import demand_of
+
+    with ray_session() as resources:
+        share = demand_of(prepared).on(resources)
+    at_once = share.actors * prepared.config.members_per_actor
+    return {
+        "cluster": {
+            "nodes": resources.nodes,
+            "cpus": resources.cpus,
+            "gpus": resources.gpus,
+            "members_at_once": at_once,
+            "waves": -(-prepared.most_members // at_once),
+            "gpus_per_member": share.member.gpus,
+            "workers": share.workers,
+            "cpus_per_worker": share.cpus_per_worker,
+        }
+    }
+
+
+def lines(checked: Mapping[str, Any]) -> list[str]:
+    """`check_study`'s answer for people."""
+    costs, rows = checked["bill"], checked["rows"]
+    members = costs["members"]
+    at_most = "" if members != "auto" else f" at most {costs['at_most_members']}"
+    return [
+        *as_yaml(StudyConfig.model_validate(checked["config"])).splitlines(),
+        "",
+        f"target: {checked['target']} ({checked['task']}); "
+        + ", ".join(f"{kind} {sum(k == kind for k in checked['columns'].values())}" for kind in _kinds(checked)),
+        "rows: " + ", ".join(f"{part} {count:,}" for part, count in rows.items()),
+        f"members: {members}{at_most}; volumes: " + ", ".join(f"{m:,}" for m in costs["volumes"]),
+        f"at most {costs['generator_fits']} generator fits, {costs['downstream_fits']:,} downstream fits over "
+        f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "
+        f"(about {costs['bytes_estimated'] / 1e6:,.0f} MB on disk)",
+        *_cluster_lines(checked.get("cluster")),
+        *plan_lines(checked.get("privacy") or {}),
+        _to_do_line(checked),
+    ]
+
+
+def _to_do_line(checked: Mapping[str, Any]) -> str:
+    if not checked["exists"]:
+        return "this study is new"
+    members, cells = checked["members_to_fit"], checked["cells_to_fit"]
+    if cells is None:
+        return f"this study exists: tune would fit {members} members more, and the volumes that the search picks"
+    if members == cells == 0:
+        return (
+            f"this study exists, and all of its {checked['cells']:,} cells (a member at a volume) are fitted: tune "
+            "would fit nothing but baselines that are missing; more members, ratios or another learner add cells"
+        )
+    most = "at most " if checked["config"]["members"] == "auto" and members else ""
+    return (
+        f"this study exists: tune would fit {most}{members} members more and {cells:,} of its {checked['cells']:,} "
+        "cells (a member at a volume), and baselines anew where the members' number or the chosen volume changes"
+    )
+
+
+def _cluster_lines(cluster: Mapping[str, Any] | None) -> list[str]:
+    if cluster is None:
+        return []
+    share = f" at {cluster['gpus_per_member']:g} GPUs each" if cluster["gpus_per_member"] else ""
+    return [
+        f"cluster: {cluster['nodes']} nodes, {cluster['cpus']:g} CPUs, {cluster['gpus']:g} GPUs; "
+        f"{cluster['members_at_once']} members at once{share} (at most {cluster['waves']} waves), "
+        f"{cluster['workers']} downstream workers of {cluster['cpus_per_worker']:.2g} CPUs"
+    ]
+
+
+def _kinds(checked: Mapping[str, Any]) -> list[str]:
+    return sorted(set(checked["columns"].values()))
+
+
+def inventory(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Studies in the storage, generators and which of them lack their package, learners, built-in tables."""
+    from dge_ray.downstream import learner_names
+    from dge_ray.generators.base import REGISTRY, installed
+    from dge_ray.table import builtin_names
+
+    for key in options:
+        if key != "storage":
+            raise InputError(key, "an unknown key", nearest(key, ["storage"]))
+    storage = Folder.open(str(options.get("storage", "./studies")))
+    storage.check_readable()
+    studies = []
+    for name in storage.list():
+        folder = storage / name
+        if folder.exists(IDENTITY):
+            studies.append({"study": name, "state": _state(folder)})
+    return {
+        "storage": str(storage),
+        "studies": studies,
+        "generators": sorted(REGISTRY),
+        "not_installed": [name for name in sorted(REGISTRY) if not installed(name)],
+        "learners": learner_names(),
+        "tables": builtin_names(),
+    }
+
+
+def _state(folder: Folder) -> str:
+    if folder.exists("lock.json"):
+        return "running, or left without unlocking"
+    return "finished" if folder.exists("report.json") else "unfinished"
+
+
+def inventory_lines(found: Mapping[str, Any]) -> list[str]:
+    """`inventory`'s answer for people."""
+    studies = [f"  {s['study']}: {s['state']}" for s in found["studies"]] or ["  none"]
+    absent = found["not_installed"]
+    generators = [f"{name} (not installed)" if name in absent else name for name in found["generators"]]
+    return [
+        f"studies in {found['storage']}:",
+        *studies,
+        "generators: " + ", ".join(generators),
+        "learners: " + ", ".join(found["learners"]) + ", or a scikit-learn estimator's dotted path",
+        "tables: " + ", ".join(found["tables"]) + ", openml:NAME",
+    ]

@@ -1,0 +1,265 @@
+"""`dge-ray estimates`: standard errors and intervals for declared estimands, from refits on resampled real rows.
+
+The publisher's side: whoever has only the members cannot see how much they would change with other real rows. What
+comes of it, estimates.json, goes into the bundle. Its figures are read off the real rows.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.session import ray_session
+from dge_ray.distributed.tasks import run_refits
+from dge_ray.errors import InputError, nearest
+from dge_ray.evaluation.judging import whole
+from dge_ray.evaluation.utility_fits import complete_rows, first_rows
+from dge_ray.inference.estimands import FORM, Estimands, Estimates, read_estimands
+from dge_ray.inference.replicates import Recipe, Saved
+from dge_ray.inference.resampling import DRAWS, FITS, Resampled, plain
+from dge_ray.report.words import interval_text, number
+from dge_ray.stats.inference.pipeline_bootstrap import LEAST, pipeline_bootstrap
+from dge_ray.stats.inference.pooled import combine
+from dge_ray.storage import Folder
+from dge_ray.study.folder import IDENTITY, find_study, read_study_config
+from dge_ray.study.lock import study_lock
+from dge_ray.study.prepare import Prepared, prepare
+
+ENOUGH = 50  # replicates: a standard error from them is known to about a tenth
+FILE = "estimates.json"
+KEYS = ["estimands", "replicates", "members", "volume", "storage"]
+REPLICATES = 100
+LEVEL = 0.95
+METHOD = (
+    "pipeline bootstrap: real rows resampled (those to stop on apart), generators fitted anew, rows drawn anew. "
+    "`estimate` is the mean over the members, `se` its standard error over new real rows, members and draws, and "
+    "`interval` a t interval by them; `bias` is the replicates' mean less `estimate`: a hint that the generator "
+    "is biased, no measure of how much, and nothing is corrected by it"
+)
+
+
+@dataclass(frozen=True)
+class MemberEstimates:
+    """A member's estimates on its first `volume` rows; what is lacking of them is drawn."""
+
+    members: MemberSpec
+    volume: int
+    estimands: Estimands
+
+    def __call__(self, member: int) -> dict[str, Any]:
+        complete_rows(self.members, member, self.volume)
+        found = self.estimands(first_rows(self.members, member, self.volume))
+        return {"value": plain(found.value), "variance": plain(found.variance), "reasons": list(found.reasons)}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A checked request about a study."""
+
+    folder: Folder
+    prepared: Prepared
+    spec: MemberSpec
+    estimands: Estimands
+    members: int
+    volume: int
+    replicates: int
+
+    @property
+    def recipe(self) -> Recipe:
+        """How a replicate's generators are fitted: as the members were."""
+        (name, settings), start = self.spec.generators[0], self.prepared.config.pretrained
+        return Recipe(name, settings, _files(start[0]) if start else None)
+
+    @property
+    def kept(self) -> Folder:
+        """Where finished replicates lie: what they are a function of, and no more, is in the name."""
+        what = {
+            "estimands": self.estimands.names,
+            "volume": self.volume,
+            "nested": [FITS, DRAWS],
+            "packages": {name: version(name) for name in ("dge-ray", "torch")},
+        }
+        return self.folder / "estimates" / hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+
+
+def study_estimates(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Bootstrap the study's pipeline for the declared estimands; writes estimates.json, and gives its content.
+
+    Replicates are Ray tasks, each done once: more of them, or more members, add to what is there. Other estimands or
+    another volume begin anew.
+
+    Raises:
+        InputError: an unknown key or value, no such study, one with a privacy ledger or with several generators, or a
+            table that is not the study's any more.
+        StudyError: another driver works on the study, or a fit of a released member's rows failed.
+    """
+    asked = read_asked(study, options, say)
+    train, stopping = (asked.prepared.parts[part] for part in ("train", "stopping"))
+    work = Resampled(
+        train=train,
+        stopping=stopping,
+        generator=asked.recipe,
+        estimands=asked.estimands,
+        volume=asked.volume,
+        seed=asked.prepared.config.seed,
+        constraints=asked.prepared.config.constraints,
+    )
+    with study_lock(asked.folder, say), ray_session():
+        each = MemberEstimates(asked.spec, asked.volume, asked.estimands)
+        released, _ = run_refits({}, lambda _: each, asked.members, folder=asked.kept / "members", say=lambda _: None)
+        replicates, cost = run_refits({}, lambda _: work, asked.replicates, folder=asked.kept, say=say)
+        report = assemble(asked, released, asked.estimands(train), replicates)
+        asked.folder.write_json(FILE, report)
+    return {**report, "refits": cost}
+
+
+def read_asked(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> Asked:
+    """The checked request.
+
+    Raises:
+        InputError: as `study_estimates`.
+    """
+    for key in options:
+        if key not in KEYS:
+            raise InputError(key, "an unknown key", nearest(key, KEYS))
+    folder = find_study(study, str(options.get("storage", "./studies")))
+    if folder.exists("privacy/ledger.json"):
+        raise InputError(
+            "study", "one with a privacy ledger", "one without: refits on resampled real rows are not charged to it"
+        )
+    prepared = prepare(read_study_config(folder), say)
+    if prepared.identity() != folder.read_json(IDENTITY):
+        raise InputError("study", f"{folder}, whose table or settings have changed", "the table that it was made from")
+    config = prepared.config
+    if len(config.generators) > 1 or len(config.pretrained) > 1:
+        raise InputError("study", "members of several generators", "a study whose members are of one generator")
+    fitted = 0
+    while folder.exists(f"members/{fitted:03d}/member.json"):
+        fitted += 1
+    members = whole(options, "members", fitted, 2, fitted) if fitted > 1 else 0
+    if not members:
+        raise InputError("study", f"{folder} with {fitted} fitted members", "at least 2: members vary")
+    report = folder.read_json("report.json") if folder.exists("report.json") else {}
+    point = (report.get("reflection_point") or {}).get("volume") or prepared.n
+    return Asked(
+        folder=folder,
+        prepared=prepared,
+        spec=MemberSpec(
+            folder=folder,
+            schema=prepared.schema,
+            generators=config.generators,
+            seed=config.seed,
+            shard_rows=prepared.shard_rows,
+            constraints=config.constraints,
+        ),
+        estimands=read_estimands(_declared(options.get("estimands")), prepared.schema),
+        members=members,
+        volume=whole(options, "volume", int(point), 2, 100_000_000),
+        replicates=whole(options, "replicates", REPLICATES, LEAST, 1_000_000),
+    )
+
+
+def _declared(given: Any) -> Any:
+    """Estimands as given, or as listed in a YAML file."""
+    if isinstance(given, str) and given.endswith((".yaml", ".yml")):
+        try:
+            given = yaml.safe_load(Path(given).read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            raise InputError("estimands", repr(given), "a YAML file with a list of them") from None
+        given = given.get("estimands") if isinstance(given, dict) else given
+    if not isinstance(given, str | list):
+        raise InputError("estimands", "nothing" if given is None else repr(given), f"one or more of {FORM}")
+    return given
+
+
+def _files(place: str) -> Saved:
+    with Folder.open(place, "pretrained").downloaded() as folder:
+        return {file: (folder / file).read_bytes() for file in ("generator.json", "weights.safetensors")}
+
+
+def assemble(
+    asked: Asked, released: list[dict[str, Any]], real: Estimates, replicates: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """estimates.json's content."""
+    q, u = (np.array([one[key] for one in released], dtype=np.float64) for key in ("value", "variance"))
+    synthetic, resampled = (np.array([one[key] for one in replicates], np.float64) for key in ("synthetic", "real"))
+    boot = pipeline_bootstrap(q, synthetic, real.value, resampled)
+    pooled = combine(q, u, "T_p", k=asked.volume, n=asked.prepared.n)
+    low, high = boot.interval("normal", LEVEL)
+    failures: dict[str, int] = {}
+    for one in replicates:
+        for reason, count in one["failures"].items():
+            failures[reason] = failures.get(reason, 0) + count
+    rows = []
+    for p, name in enumerate(asked.estimands.names):
+        reasons = {one["reasons"][p] for one in released} - {None}
+        row: dict[str, Any] = {
+            "name": name,
+            "estimate": q[:, p].mean(),
+            "se": boot.se[p],
+            "interval": [low[p], high[p]],
+            "se_naive": np.sqrt(u[:, p]).mean(),
+            "se_pooled_rule": pooled.se[p],
+            "inflation": boot.se[p] / pooled.se[p],
+            "bias": boot.shift[p],
+        }
+        finite = {key: _finite(value) for key, value in row.items()}
+        reason = "; ".join(sorted(reasons)) or (
+            None if boot.kept[p] >= LEAST else "too few replicates have an estimate"
+        )
+        counted = {"replicates": int(boot.kept[p]), "failures": len(replicates) - int(boot.kept[p]), "reason": reason}
+        rows.append({**finite, **counted})
+    return {
+        "study": asked.prepared.name,
+        "method": METHOD,
+        "rule": "T_p",
+        "level": LEVEL,
+        "members": asked.members,
+        "volume": asked.volume,
+        "real_rows": asked.prepared.n,
+        "replicates": len(replicates),
+        "fits": FITS,
+        "draws": DRAWS,
+        "failures": failures,
+        "estimands": rows,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """None for what is no number, as JSON has none."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        ends = [_finite(end) for end in value]
+        return None if None in ends else ends
+    return float(value) if np.isfinite(value) else None
+
+
+def estimates_lines(report: Mapping[str, Any]) -> list[str]:
+    """The report in plain lines."""
+    lines = [
+        f"study {report['study']}: {report['members']} members of {number(report['volume'])} rows, "
+        f"{report['replicates']} replicates of {report['fits']} fits ({report['refits']['done']} done now, "
+        f"{report['refits']['read']} read)"
+    ]
+    for one in report["estimands"]:
+        if one["interval"] is None:
+            lines.append(f"{one['name']}: no interval: {one['reason']}")
+            continue
+        lost = f", {one['failures']} replicates without an estimate" if one["failures"] else ""
+        lines.append(
+            f"{one['name']}: {number(one['estimate'])}, standard error {number(one['se'])} (as if real "
+            f"{number(one['se_naive'])}, by combining {number(one['se_pooled_rule'])}, inflation "
+            f"{number(one['inflation'])}); interval {interval_text(one['interval'])}{lost}"
+        )
+    if report["replicates"] < ENOUGH:
+        rough = (2 * (max(report["replicates"], 2) - 1)) ** -0.5
+        lines.append(f"so few replicates know a standard error to about {rough:.0%}: replicates={ENOUGH} or more go on")
+    return lines

@@ -1,0 +1,132 @@
+"""`dge-ray evaluate`: how good is a model, judged by members whose generators did not make its training rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dge_ray.evaluation.crossfit import REAL, Fit, Part
+from dge_ray.evaluation.judging import Request, check_estimator, compared, estimates, read_request, whole
+from dge_ray.report.words import NOTHING, interval_text, label, number
+from dge_ray.seeds import Purpose, numpy_generator
+
+KEYS = ["estimator", "folds"]
+SCHEMES = ("dge", "naive", "concatenated")
+
+
+def evaluate(bundle: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Train f_i on member i, judge it on the other members (`dge`) and on its own held-out fifth (`naive`).
+
+    Every f_i is trained on four fifths of its member's rows, so that both judge the same models. `dge` is one metric on
+    the pooled rows of K - 1 other members, whole, in turn (`others=first`: always the first, as published code has).
+    Means and standard deviations (ddof 1) are over all f_i. Intervals are 95 % and about fresh members, rows and fits
+    of these generators, fitted on this same real table (`stats/crossed.py`); with `test=`, the real rows' own variance
+    is in the intervals of what they judge. Nothing covers a bias that all generators share.
+
+    `folds`: cross-validation over generators beside it, see `cross_validation`.
+
+    Raises:
+        InputError: a bad key or value, or a bundle that is none.
+        StudyError: the estimator fails on some rows.
+    """
+    request = read_request(bundle, options, KEYS)
+    given = options.get("estimator", "boosting")
+    given = given if isinstance(given, Mapping) else {"name": given}
+    settings = {key: value for key, value in given.items() if key != "name"}
+    name = check_estimator(given.get("name", "boosting"), settings, request.schema, "estimator")
+    folds = whole(options, "folds", None, 2, len(request.members))
+    fits = request.fits(name, settings)
+    crossed = [] if folds is None else cross_fits(request, name, settings, folds)
+    results, count = request.run([*fits, *(fit for _, fit in crossed)], say)
+    judged, validated = results[: len(fits)], results[len(fits) :]
+    made = {metric: estimates(judged, metric) for metric in request.metrics}
+    scores = {metric: None if found is None else compared(found, metric) for metric, found in made.items()}
+    answer = {**request.facts(), "estimator": name, "scores": scores}
+    if folds is not None:
+        answer["cross_validation"] = cross_validation(request, [scheme for scheme, _ in crossed], validated)
+    return {**answer, "fits": count, "cpu_seconds": round(sum(r["cpu_seconds"] for r in results), 1)}
+
+
+def cross_fits(request: Request, name: str, settings: Mapping[str, Any], folds: int) -> list[tuple[str, Fit]]:
+    """The fits of three cross-validations, each with its scheme.
+
+    dge: folds over members: trained on all rows of the other members, judged on generators it has not seen.
+    naive: folds over the rows of member 0, all that one published set allows.
+    concatenated: folds over the rows of all members put together, so that each generator is on both sides.
+    """
+    everyone = range(len(request.members))
+    fold_of = numpy_generator(request.seed, Purpose.SPLIT, index=folds).permutation(len(request.members)) % folds
+    made = []
+    for f in range(folds):
+        seen = tuple(Part(k) for k in everyone if fold_of[k] != f)
+        unseen = tuple(Part(k) for k in everyone if fold_of[k] == f)
+        made.append(("dge", Fit(name, seen, {"judge": unseen}, settings, index=1 + f)))
+        for scheme, members in (("naive", [0]), ("concatenated", everyone)):
+            train, held = (tuple(Part(k, f, folds, inside) for k in members) for inside in (False, True))
+            made.append((scheme, Fit(name, train, {"judge": held}, settings, index=1 + f)))
+    return made
+
+
+def cross_validation(request: Request, schemes: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """{scheme: {metric: {"value", "sd", "by_fold", "real"}}}: means and standard deviations (ddof 1) over folds.
+
+    No interval: the folds' models share most of their training rows, and no variance of their mean can be had from
+    their scores. `real`: the mean over the same models on the real rows of `test=`.
+    """
+    answer: dict[str, Any] = {}
+    for scheme in SCHEMES:
+        scores = [r["scores"] for s, r in zip(schemes, results, strict=True) if s == scheme]
+        answer[scheme] = {metric: _over_folds(scores, metric) for metric in request.metrics}
+    return answer
+
+
+def _over_folds(scores: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any] | None:
+    if any(judge[metric] is None for found in scores for judge in found.values()):
+        return None
+    values = [found["judge"][metric]["value"] for found in scores]
+    real = float(np.mean([found[REAL][metric]["value"] for found in scores])) if REAL in scores[0] else None
+    return {"value": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "by_fold": values, "real": real}
+
+
+def evaluation_lines(answer: Mapping[str, Any]) -> list[str]:
+    """The answer for a terminal."""
+    lines = [
+        *head_lines(answer),
+        f"estimator {answer['estimator']}; value (95 % interval over members; sd over models)",
+    ]
+    for metric, found in answer["scores"].items():
+        if found is None:
+            lines.append(f"{label(metric)}: {NOTHING}, some judge's rows are of one class")
+            continue
+        parts = [f"DGE_{answer['K']} {score_text(found['dge'])}", f"naive {score_text(found['naive'])}"]
+        gap = found["naive_minus_dge"]
+        parts.append(f"naive - DGE {number(gap['value'], signed=True)} ({interval_text(gap['interval'], signed=True)})")
+        if "real" in found:
+            parts.append(f"real rows {score_text(found['real'])}")
+            wrong = (found[f"{name}_minus_real"]["absolute"] for name in ("dge", "naive"))
+            parts.append("off by {} (DGE), {} (naive)".format(*map(number, wrong)))
+        lines.append(f"{label(metric)}: " + "; ".join(parts))
+    for scheme, found in answer.get("cross_validation", {}).items():
+        shown = [f"{label(m)} {number(v['value'])} (sd {number(v['sd'])})" for m, v in found.items() if v is not None]
+        lines.append(f"cross-validation, {scheme}: " + ", ".join(shown))
+    return [*lines, *tail_lines(answer)]
+
+
+def head_lines(answer: Mapping[str, Any]) -> list[str]:
+    """What it is about."""
+    return [
+        f"bundle: {answer['members']} members of {number(answer['rows_per_member'])} rows ({answer['generator']}); "
+        f"target {answer['target']} ({answer['task']})"
+    ]
+
+
+def tail_lines(answer: Mapping[str, Any]) -> list[str]:
+    """What it cost, and what it does not say."""
+    count = answer["fits"]
+    cost = f"fits: {count['done']} done now, {count['read']} read; {answer['cpu_seconds']:.1f} CPU-seconds in all"
+    return [cost, *answer["notes"], str(answer["certification"])]
+
+
+def score_text(found: Mapping[str, Any]) -> str:
+    """`0.8123 (0.80 to 0.82; sd 0.01)`."""
+    return f"{number(found['value'])} ({interval_text(found['interval'])}; sd {number(found['sd'])})"

@@ -1,0 +1,233 @@
+"""`dge-ray test`: do some features tell of the target what the others do not? Tested on synthetic rows, at a level.
+
+`method=refit` (the default) calibrates the whole pipeline, `method=paper` is the published procedure; see
+`stats/syntest.py` for what sets them apart.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.stats import norm
+
+from dge_ray.commands.test_request import Asked, read_asked
+from dge_ray.downstream import load_learner
+from dge_ray.inference.relevance import FULL, WITHOUT, Relevance, without
+from dge_ray.inference.replicates import (
+    CONDITIONAL,
+    Null,
+    Pipeline,
+    Recipe,
+    RefitNull,
+    Saved,
+    Statistic,
+    Stream,
+    TwinDraws,
+    opened,
+    saved,
+    stream,
+)
+from dge_ray.stats.inference.syntest import monte_carlo_p, rate, twins
+from dge_ray.storage import Folder
+from dge_ray.table import TableCodec, TableSchema
+
+NOT_CALIBRATED = "not calibrated unless m is far below the rows behind the generator"
+BY_CONSTRUCTION = (
+    "by construction: the share of equally likely ranks that reject. It holds as far as the nulled generator's law is "
+    "the real rows' law under the null; figures in experiments/syn2023"
+)
+ITS_OWN = "the procedure's own estimate, between its two generators: what both copied from chance is not in it"
+
+
+def syn_test(
+    source: str,
+    options: Mapping[str, Any],
+    say: Callable[[str], None],
+    *,
+    statistic: Statistic | None = None,
+    label: str = "relevance",
+) -> dict[str, Any]:
+    """Test whether the target depends on the features `options["features"]` beyond what the other features tell.
+
+    `refit`: a generator is fitted on the n real rows; null tables of n rows are drawn from it with the tested features
+    drawn again given the others; each of them, and the real table, goes through the same pipeline (fit a generator,
+    draw `volume` rows, compute T). p = (1 + null T's at or above the real one) / (1 + replicates).
+    `paper`: one generator a half of the rows; T of rows with the null enforced, judged both ways.
+    `pretrained`: every fit starts from that saved generator. Null tables' fits do so too: what it knows of the tested
+    features is no evidence, and only the real rows of `source` are tested.
+
+    Args:
+        statistic: another number that large values of speak against the null hypothesis: `statistic(rows, seed)`.
+        label: what such a statistic's finished replicates are kept under: another one for another statistic.
+
+    Raises:
+        InputError: a bad key or value, or a table in which the features cannot be tested.
+        StudyError: a generator or learner fails on some rows.
+    """
+    asked = read_asked(source, options)
+    if (statistic is None) != (label == "relevance"):
+        raise ValueError("a statistic of one's own needs a label of its own, and no other has one")
+    judge = Relevance(asked.schema, asked.features, *asked.learner) if statistic is None else statistic
+    answer = {
+        "source": source,
+        "target": asked.schema.target,
+        "task": asked.schema.task,
+        "features": list(asked.features),
+        "rows": asked.table.num_rows,
+        "generator": asked.generator.name,
+        "learner": asked.learner[0] if statistic is None else None,
+        "statistic_name": label,
+        "method": asked.method,
+        "alpha": asked.alpha,
+        "seed": asked.seed,
+        "replicates": asked.replicates,
+    }
+    found = (_refit if asked.method == "refit" else _paper)(asked, judge, _folder(asked, label), say)
+    p = found["p_value"]
+    ratio = None if found["volume"] is None else found["volume"] / asked.fitted_rows
+    notes = [*asked.notes, *found.pop("notes")]
+    return {**answer, "ratio": ratio, "rejected": None if p is None else p <= asked.alpha, **found, "notes": notes}
+
+
+def _folder(asked: Asked, label: str) -> Folder:
+    """Where this test's finished replicates lie: what they are a function of, and no more, is in the name."""
+    start = {name: hashlib.sha256(data).hexdigest() for name, data in (asked.generator.start or {}).items()}
+    what = {
+        "data": asked.digest,
+        "schema": asked.schema.to_json(),
+        "features": asked.features,
+        "method": asked.method,
+        "volumes": asked.volumes,
+        "generator": [asked.generator.name, dict(asked.generator.settings), start],
+        "statistic": asked.learner if label == "relevance" else label,
+        "seed": asked.seed,
+        "packages": {name: version(name) for name in ("dge-ray", "scikit-learn", "torch")},
+    }
+    return asked.out / hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _refit(asked: Asked, judge: Statistic, folder: Folder, say: Callable[[str], None]) -> dict[str, Any]:
+    from dge_ray.distributed.tasks import run_refits
+
+    (volume,) = asked.volumes
+    pipeline = Pipeline(asked.schema, asked.generator, volume, judge, asked.seed)
+
+    def work(files: Mapping[str, Saved]) -> RefitNull:
+        return RefitNull(asked.table, _null(asked, files, 0), pipeline)
+
+    fits = _law_fits(asked, asked.table, 0)
+    results, cost = run_refits(fits, work, 1 + asked.replicates, folder=folder, say=say)
+    t, raw = (np.array([result[name] for result in results]) for name in ("statistic", "raw"))
+    size = np.floor(asked.alpha * len(t) + 1e-9) / len(t)
+    reached = rate(int((t[1:] >= t[0]).sum()), asked.replicates)
+    return {
+        "volume": volume,
+        "p_value": float(monte_carlo_p(t[1:], t[:1])[0]),
+        "p_interval": [reached.low, reached.high],
+        "statistic": float(t[0]),
+        "null": {"mean": float(t[1:].mean()), "sd": float(t[1:].std()), "critical": _critical(t[1:], asked.alpha)},
+        "type_one_error": float(size),
+        "type_one_interval": None,
+        "type_one_basis": BY_CONSTRUCTION,
+        "raw": {**_raw(raw[0], asked, judge), "p_null_tables": float(monte_carlo_p(raw[1:], raw[:1])[0])},
+        "refits": cost,
+        "notes": [],
+    }
+
+
+def _critical(null: np.ndarray, alpha: float) -> float:
+    """The null value that the observed one must exceed to be rejected."""
+    most = int(np.floor(alpha * (1 + len(null)) + 1e-9)) - 1
+    return float(np.sort(null)[::-1][most])
+
+
+def _paper(asked: Asked, judge: Statistic, folder: Folder, say: Callable[[str], None]) -> dict[str, Any]:
+    from dge_ray.distributed.tasks import run_refits
+
+    half = asked.table.num_rows // 2
+    halves = [asked.table.slice(0, half), asked.table.slice(half, half)]
+    fits = {**_law_fits(asked, halves[0], 0), **_law_fits(asked, halves[1], 1)}
+    if isinstance(judge, Relevance):
+        for which in (WITHOUT, FULL):
+            fits[f"learner-{which}"] = partial(_fit_learner, judge, asked.table, which, asked.seed)
+
+    def work(files: Mapping[str, Saved]) -> TwinDraws:
+        pair = _null(asked, files, 0), _null(asked, files, 1)
+        learners = _load_learners(judge, files) if isinstance(judge, Relevance) else None
+        return TwinDraws(asked.table, pair, asked.volumes, judge, learners, asked.seed)
+
+    results, cost = run_refits(fits, work, asked.replicates, folder=folder, say=say)
+    null, drawn = (np.array([r[name] for r in results]).transpose(1, 2, 0) for name in ("null", "drawn"))
+    found = twins(null, drawn, asked.volumes, asked.alpha)
+    at = None if found.volume is None else asked.volumes.index(found.volume)
+    notes = [] if at is not None else ["no volume at which its own estimate of the type I error is controlled"]
+    return {
+        "volume": found.volume,
+        "p_value": None if at is None else found.p[at],
+        "p_interval": None,
+        "statistic": None if at is None else drawn[:, at, 0].tolist(),
+        "type_one_error": None if at is None else found.errors[at].value,
+        "type_one_interval": None if at is None else [found.errors[at].low, found.errors[at].high],
+        "type_one_basis": ITS_OWN,
+        "curve": [
+            {
+                "volume": volume,
+                "p_value": p,
+                "type_one_error": error.value,
+                "type_one_interval": [error.low, error.high],
+                "power": power.value,
+                "power_interval": [power.low, power.high],
+            }
+            for volume, p, error, power in zip(asked.volumes, found.p, found.errors, found.power, strict=True)
+        ],
+        "raw": _raw(results[0]["raw"], asked, judge),
+        "refits": cost,
+        "notes": [NOT_CALIBRATED, *notes],
+    }
+
+
+def _raw(statistic: float, asked: Asked, judge: Statistic) -> dict[str, Any]:
+    """The test without synthetic rows: the same statistic of the real rows, held against N(0, 1)."""
+    normal = float(norm.sf(statistic)) if isinstance(judge, Relevance) else None
+    return {"rows": asked.table.num_rows, "statistic": float(statistic), "p_normal": normal}
+
+
+def _law_fits(asked: Asked, rows: pa.Table, k: int) -> dict[str, Callable[[], Saved]]:
+    """What is fitted on some real rows: a generator, and where it cannot redraw features, one that can."""
+    made = {f"law-{k}": partial(_fit, asked.generator, rows, asked.schema, stream(asked.seed, 2 * k, Stream.LAW))}
+    if asked.generator.name not in CONDITIONAL:
+        schema, seed = _features_alone(asked.schema), stream(asked.seed, 2 * k + 1, Stream.LAW)
+        made[f"redraws-{k}"] = partial(_fit, Recipe(CONDITIONAL[0], {}), rows.select(schema.names), schema, seed)
+    return made
+
+
+def _features_alone(schema: TableSchema) -> TableSchema:
+    return replace(without(schema, (str(schema.target),)), target=None, task=None)
+
+
+def _null(asked: Asked, files: Mapping[str, Saved], k: int) -> Null:
+    redraws = files.get(f"redraws-{k}")
+    pair = None if redraws is None else (Recipe(CONDITIONAL[0], {}), redraws)
+    return Null(asked.schema, asked.features, asked.generator, files[f"law-{k}"], pair)
+
+
+def _fit(kind: Recipe, rows: pa.Table, schema: TableSchema, seed: int) -> Saved:
+    return saved(kind.fit(rows, schema, seed=seed).save)
+
+
+def _fit_learner(judge: Relevance, rows: pa.Table, which: int, seed: int) -> Saved:
+    return saved(judge.fit(TableCodec(judge.schema).encode(rows), stream(seed, 4, Stream.LAW))[which].save)
+
+
+def _load_learners(judge: Relevance, files: Mapping[str, Saved]) -> tuple[Any, Any]:
+    made = []
+    for which, schema in ((WITHOUT, without(judge.schema, judge.features)), (FULL, judge.schema)):
+        with opened(files[f"learner-{which}"]) as folder:
+            made.append(load_learner(folder, schema))
+    return made[WITHOUT], made[FULL]

@@ -1,0 +1,198 @@
+"""`dge-ray utility`: is training on a study's synthetic rows good enough, and may a model be chosen on them?"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from dge_ray.distributed.actors import MemberSpec
+from dge_ray.downstream import check_learner
+from dge_ray.errors import InputError, nearest
+from dge_ray.evaluation.losses import (
+    OF_METRIC,
+    Estimator,
+    losses_of,
+    member_fits,
+    overlap_file,
+    read_losses,
+    real_fits,
+)
+from dge_ray.evaluation.utility_fits import UtilitySpec, run_fits
+from dge_ray.report.utility_page import render_page, utility_figure
+from dge_ray.stats.utility.attribution import VARIANTS, attribution, misspecification
+from dge_ray.stats.utility.consistency import ranking
+from dge_ray.stats.utility.gap import default_margin, mean_difference, utility
+from dge_ray.storage import Folder
+from dge_ray.study.folder import IDENTITY, find_study, read_study_config
+from dge_ray.study.lineage import generations
+from dge_ray.study.lock import study_lock
+from dge_ray.study.prepare import Prepared, prepare
+
+KEYS = ["estimators", "margin", "volume", "storage"]
+DEFAULTS = ("linear", "tree", "boosting")  # beside the study's own learner
+FLEXIBLE = Estimator("boosting")  # what a class is measured against, and the responses with
+REAL_FITS = 5  # trainings on the real rows, to see what a learner's seed alone changes
+GIVEN = (
+    "given this one real training table; margins, intervals and verdicts are about new members, new real rows and new "
+    "training seeds"
+)
+
+
+def study_utility(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """The utility report of a study; fits what is missing and writes utility.json, utility.html and the figure.
+
+    Raises:
+        InputError: an unknown key or value, no such study, a bundle, or a table that is not the study's any more.
+        StudyError: another driver works on the study, or a fit failed.
+    """
+    for key in options:
+        if key not in KEYS:
+            raise InputError(key, "an unknown key", nearest(key, KEYS))
+    _refuse_bundle(study)
+    folder = find_study(study, str(options.get("storage", "./studies")))
+    prepared = prepare(read_study_config(folder), say)
+    if prepared.identity() != folder.read_json(IDENTITY):
+        raise InputError("study", f"{folder}, whose table or settings have changed", "the table that it was made from")
+    estimators, margin = _estimators(options, prepared), _margin(options)
+    spec = UtilitySpec(
+        members=MemberSpec(
+            folder=folder,
+            schema=prepared.schema,
+            generators=prepared.config.generators,
+            seed=prepared.config.seed,
+            shard_rows=prepared.shard_rows,
+            constraints=prepared.config.constraints,
+        ),
+        count=_fitted(folder),
+        volume=_volume(options, folder, prepared),
+        real=REAL_FITS,
+    )
+    needed = [*estimators, *([FLEXIBLE] if FLEXIBLE not in estimators else [])]
+    encoded = prepared.encoded()
+    with study_lock(folder, say):
+        run_fits(spec, needed, {part: encoded[part] for part in ("train", "test")}, say)
+        report = assemble(prepared, spec, estimators, margin)
+        figure = utility_figure(report)
+        folder.write_json("utility.json", report)
+        folder.write_bytes("figures/utility.png", figure)
+        folder.write_bytes("utility.html", render_page(report, figure).encode())
+    return report
+
+
+def assemble(
+    prepared: Prepared, spec: UtilitySpec, estimators: list[Estimator], margin: float | None
+) -> dict[str, Any]:
+    """utility.json's content, from the losses on disk."""
+    folder, rows = spec.members.folder, prepared.rows["test"]
+    head = OF_METRIC[prepared.metric]
+
+    def member_losses(estimator: Estimator, variant: str, loss: str) -> np.ndarray:
+        return read_losses(folder, member_fits(estimator.label, spec.count, spec.volume, (variant,)), loss, rows)
+
+    def real_losses(estimator: Estimator, loss: str) -> np.ndarray:
+        return read_losses(folder, real_fits(estimator.label, spec.real), loss, rows)
+
+    found: dict[str, dict] = {}
+    for estimator in estimators:
+        found[estimator.label] = {}
+        for loss in losses_of(prepared.task):
+            synthetic, real = member_losses(estimator, "as_is", loss), real_losses(estimator, loss)
+            chosen = margin if margin is not None and loss == head else default_margin(loss, float(real.mean()))
+            found[estimator.label][loss] = asdict(utility(synthetic, real, margin=chosen))
+    at_head = {e.label: {v: member_losses(e, v, head) for v in VARIANTS} for e in estimators}
+    real_head = {e.label: real_losses(e, head) for e in [*estimators, FLEXIBLE]}
+    flexible = mean_difference(member_losses(FLEXIBLE, "as_is", head), real_head[FLEXIBLE.label])
+    lineage = prepared.lineage
+    ranked = None
+    if len(estimators) > 1:
+        labels = list(at_head)
+        tensors = np.stack([at_head[name]["as_is"] for name in labels]), np.stack([real_head[name] for name in labels])
+        ranked = asdict(ranking(*tensors, labels, seed=prepared.config.seed))
+    return {
+        "study": prepared.name,
+        "given": GIVEN,
+        "task": prepared.task,
+        "loss": head,
+        "members": spec.count,
+        "volume": spec.volume,
+        "real_fits": spec.real,
+        "rows": {"train": prepared.n, "test": rows},
+        "utility": found,
+        **({} if lineage is None else generations(lineage, {"loss": head, "utility": found})),
+        "ranking": ranked,
+        "ingredients": {
+            "overlap": _overlaps(folder, spec),
+            "response_error": {"value": flexible.value, "interval": list(flexible.interval())},
+            "misspecification": {
+                label: asdict(misspecification(real_head[label], real_head[FLEXIBLE.label]))
+                for label in at_head
+                if label != FLEXIBLE.label
+            },
+        },
+        "attribution": {label: asdict(attribution(at_head[label], real_head[label])) for label in at_head},
+    }
+
+
+def _overlaps(folder: Folder, spec: UtilitySpec) -> dict[str, Any]:
+    """The mean over members of each figure that all of them have, and each member's own."""
+    each = [folder.read_json(overlap_file(k, spec.volume)) for k in range(spec.count)]
+    names = [name for name, value in each[0].items() if isinstance(value, float)]
+    known = {name: [one[name] for one in each] for name in names}
+    means = {name: float(np.mean(values)) for name, values in known.items() if None not in values}
+    return {"mean": means, "support_failures": sum(one["support_failure"] for one in each), "members": each}
+
+
+def _refuse_bundle(study: str) -> None:
+    place = Folder.open(study, "study")
+    place.check_readable("study")
+    if place.exists("bundle.json") and not place.exists(IDENTITY):
+        raise InputError(
+            "study",
+            "a bundle, which holds no real row: utility, its verdict and the real ranking are not certified by it",
+            "a study, whose publisher has the real rows; ask for its utility.json",
+        )
+
+
+def _estimators(options: Mapping[str, Any], prepared: Prepared) -> list[Estimator]:
+    own = [Estimator(learner.name, learner.settings) for learner in prepared.config.learners]
+    given = options.get("estimators")
+    if given is None:
+        listed = [*own, *(Estimator(name) for name in DEFAULTS if name not in [one.name for one in own])]
+    else:
+        names = given.split(",") if isinstance(given, str) else given
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise InputError("estimators", repr(given), "names or scikit-learn paths, as [logistic,tree]")
+        listed = [Estimator(name) for name in dict.fromkeys(name.strip() for name in names)]
+    for estimator in listed:
+        check_learner(estimator.name, estimator.settings, prepared.task, texts=prepared.schema.texts)
+    return listed
+
+
+def _margin(options: Mapping[str, Any]) -> float | None:
+    margin = options.get("margin")
+    if margin is None:
+        return None
+    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin < float("inf"):
+        raise InputError("margin", repr(margin), "a number above 0, in the unit of the study's loss")
+    return float(margin)
+
+
+def _volume(options: Mapping[str, Any], folder: Folder, prepared: Prepared) -> int:
+    """As asked; else the reflection point's; else as many as there are real rows."""
+    volume = options.get("volume")
+    if volume is None:
+        report = folder.read_json("report.json") if folder.exists("report.json") else {}
+        return int((report.get("reflection_point") or {}).get("volume") or prepared.n)
+    if isinstance(volume, bool) or not isinstance(volume, int) or volume < 2:
+        raise InputError("volume", repr(volume), "a whole number from 2 (synthetic rows a member)")
+    return volume
+
+
+def _fitted(folder: Folder) -> int:
+    count = 0
+    while folder.exists(f"members/{count:03d}/member.json"):
+        count += 1
+    if count < 2:
+        raise InputError("study", f"{folder} with {count} fitted members", "at least 2: members vary, and so does U")
+    return count

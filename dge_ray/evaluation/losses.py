@@ -1,0 +1,112 @@
+"""A utility report's fits by address, and their losses row by row on disk: what is there is never fitted again."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError
+from dge_ray.stats.metrics.losses import absolute_error, brier, log_loss, squared_error, zero_one
+from dge_ray.stats.utility.attribution import VARIANTS
+from dge_ray.storage import Folder
+from dge_ray.study.predictions import Job, learner_label
+
+LOSSES = {
+    "classification": {"log_loss": log_loss, "zero_one": zero_one, "brier": brier},
+    "regression": {"squared_error": squared_error, "absolute_error": absolute_error},
+}
+"""Each task's losses that are means over rows; utility is about those."""
+OF_METRIC = {  # the loss that stands for a study's metric
+    "log_loss": "log_loss",
+    "brier": "brier",
+    "accuracy": "zero_one",
+    "auc": "log_loss",
+    "macro_f1": "log_loss",
+    "rmse": "squared_error",
+    "r2": "squared_error",
+    "mae": "absolute_error",
+}
+
+
+def losses_of(task: str) -> list[str]:
+    return list(LOSSES["regression" if task == "regression" else "classification"])
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A downstream pipeline of the report."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return learner_label(self.name, self.settings)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit: on a variant of the first `volume` rows of member `index`, or on the real rows with seed `index`."""
+
+    label: str
+    kind: Literal["as_is", "reweighted", "redrawn", "both", "real"]
+    index: int
+    volume: int = 0
+
+    @property
+    def file(self) -> str:
+        return f"utility/losses/{self.label}-{self.kind}-{self.index:04d}-{self.volume:010d}.parquet"
+
+    @property
+    def job(self) -> Job | None:
+        """The study's own fit that this one equals, where there may be one."""
+        if self.kind == "real":
+            return Job("real") if self.index == 0 else None
+        return Job("member", self.index, self.volume) if self.kind == "as_is" else None
+
+
+def member_fits(label: str, members: int, volume: int, kinds: tuple[str, ...] = VARIANTS) -> list[Fit]:
+    return [Fit(label, kind, k, volume) for k in range(members) for kind in kinds]  # type: ignore[arg-type]
+
+
+def real_fits(label: str, count: int) -> list[Fit]:
+    return [Fit(label, "real", b) for b in range(count)]
+
+
+def write_losses(folder: Folder, fit: Fit, p: np.ndarray, y: np.ndarray, task: str) -> None:
+    """The losses of one fit's predictions (N, C) on the test rows, atomically, as float32 columns."""
+    functions = LOSSES["regression" if task == "regression" else "classification"]
+    values = {name: pa.array(loss(p.astype(np.float64), y), pa.float64()) for name, loss in functions.items()}
+    folder.write_table(fit.file, pa.table({n: v.cast(pa.float32()) for n, v in values.items()}))
+
+
+def read_losses(folder: Folder, fits: list[Fit], loss: str, rows: int) -> np.ndarray:
+    """One loss of some fits, (fits, rows) float64.
+
+    Raises:
+        InputError: a file is damaged or of other rows.
+    """
+    found = np.empty((len(fits), rows))
+    for i, fit in enumerate(fits):
+        table = folder.read_table(fit.file)
+        if table.num_rows != rows or loss not in table.column_names:
+            raise InputError(str(folder / fit.file), "other columns or rows", f"{rows} rows of {loss}; delete it")
+        found[i] = table[loss].to_numpy()
+    return found
+
+
+def missing(folder: Folder, fits: list[Fit]) -> list[Fit]:
+    """The fits that are not on disk."""
+    there = {f"utility/losses/{name}" for name in folder.list("utility/losses")}
+    return [fit for fit in fits if fit.file not in there]
+
+
+def weights_file(member: int, volume: int) -> str:
+    """Parquet of a member's rows: `weight` and `label`, the redrawn target."""
+    return f"utility/weights/member={member:03d}-{volume:010d}.parquet"
+
+
+def overlap_file(member: int, volume: int) -> str:
+    """JSON of a member's overlap; written after its weights, so it says that they are whole."""
+    return f"utility/weights/member={member:03d}-{volume:010d}.json"

@@ -1,0 +1,180 @@
+"""A utility report's fits as Ray tasks: one a member and pipeline, each loss vector written once, atomically.
+
+Tasks depend on each other through references: response model -> a member's rows, weights and redrawn labels -> its
+fits. What is on disk is neither fitted nor drawn again.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+
+from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.session import ask, one_thread, ray_session
+from dge_ray.downstream import make_learner
+from dge_ray.evaluation.ingredients import DOMAIN, Stack, density_ratio, fit_weighted, redraw
+from dge_ray.evaluation.losses import (
+    Estimator,
+    Fit,
+    member_fits,
+    missing,
+    overlap_file,
+    real_fits,
+    weights_file,
+    write_losses,
+)
+from dge_ray.seeds import NO_MEMBER, Purpose, integer
+from dge_ray.study.predictions import finished, read_predictions
+from dge_ray.table import Columns, TableCodec, target_vector
+
+
+@dataclass(frozen=True)
+class UtilitySpec:
+    """What every task needs to know. `real`: pipelines' trainings on the real rows, each with a seed of its own."""
+
+    members: MemberSpec
+    count: int
+    volume: int
+    real: int
+
+
+def learner_seed(seed: int, fit: Fit) -> int:
+    """The study's own seed where the study has the same fit; all variants of a member share it."""
+    if fit.kind == "real":  # index 1 of no member is the concatenated baseline's
+        return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=fit.index + (fit.index > 0), bits=31)
+    return integer(seed, Purpose.LEARNER, member=fit.index, index=0, bits=31)
+
+
+def run_fits(
+    spec: UtilitySpec, estimators: list[Estimator], tables: dict[str, Columns], say: Callable[[str], None]
+) -> None:
+    """Have every fit of the report on disk. `tables`: the encoded real rows, `train` and `test`.
+
+    Raises:
+        StudyError: a task failed for good, in one line.
+    """
+    folder = spec.members.folder
+    wanted = [(e, _absent(spec, e)) for e in estimators]
+    weigh = [k for k in range(spec.count) if not folder.exists(overlap_file(k, spec.volume))]
+    if not weigh and not any(fits for _, fits in wanted):
+        return
+    with ray_session():
+        real = ray.put(tables)
+        need = set(weigh) | {fit.index for _, fits in wanted for fit in fits if fit.kind != "real"}
+        rows: dict[int, Any] = {k: _remote(complete_rows).remote(spec.members, k, spec.volume) for k in need}
+        response = _remote(_fit_response).remote(spec, real) if weigh else None
+        weighed = {k: _remote(_weigh).remote(spec, k, real, response, rows[k]) for k in weigh}
+        left = list(weighed.values())
+        for estimator, fits in wanted:
+            for k in sorted({fit.index for fit in fits if fit.kind != "real"}):
+                mine = [fit for fit in fits if fit.kind != "real" and fit.index == k]
+                after = weighed.get(k, rows[k])
+                left.append(_remote(_fit_member).remote(spec, estimator, mine, real, after))
+            left += [_remote(_fit_real).remote(spec, estimator, fit, real) for fit in fits if fit.kind == "real"]
+        total = len(left)
+        while left:
+            done, left = ray.wait(left, num_returns=1)
+            ask(done)
+            say(f"{total - len(left)}/{total} parts of the utility report done")
+
+
+def _absent(spec: UtilitySpec, estimator: Estimator) -> list[Fit]:
+    fits = member_fits(estimator.label, spec.count, spec.volume) + real_fits(estimator.label, spec.real)
+    return missing(spec.members.folder, fits)
+
+
+def _remote(function: Callable) -> Any:
+    return ray.remote(num_cpus=1, max_retries=3)(function)
+
+
+def complete_rows(members: MemberSpec, member: int, volume: int) -> None:
+    """Draw the shards that the study lacks at this volume. Its lock is held, so nobody else writes them."""
+    lacking = members.missing_shards(member, volume)
+    if not lacking:
+        return
+    # On the kind of device that drew the study's own shards: another kind gives other bits.
+    device = members.folder.read_json(f"{members.member_folder(member)}/member.json").get("device", "cpu")
+    generator = members.load_generator(member, device)
+    for shard in lacking:
+        table, _ = members.draw(generator, member, shard)
+        members.folder.write_table(members.shard_file(member, shard), table)
+
+
+def first_rows(members: MemberSpec, member: int, volume: int) -> pa.Table:
+    """The member's first rows, whose shards are there."""
+    tables = [members.folder.read_table(members.shard_file(member, j)) for j in range(members.shards(volume))]
+    return pa.concat_tables(tables).slice(0, volume)
+
+
+def _rows(spec: UtilitySpec, member: int) -> Columns:
+    """The member's first rows, encoded."""
+    return TableCodec(spec.members.schema).encode(first_rows(spec.members, member, spec.volume))
+
+
+def _fit_response(spec: UtilitySpec, real: dict[str, Columns]) -> Stack:
+    one_thread()
+    return Stack(spec.members.schema, seed=integer(spec.members.seed, Purpose.UTILITY)).fit(real["train"])
+
+
+def _weigh(spec: UtilitySpec, member: int, real: dict[str, Columns], response: Stack, _rows_there: None) -> None:
+    """A member's weights, redrawn labels and overlap."""
+    one_thread()
+    members, columns = spec.members, _rows(spec, member)
+    seed = integer(members.seed, Purpose.UTILITY, member=member, index=DOMAIN)
+    weights, found = density_ratio(real["train"], real["test"], columns, members.schema, seed=seed)
+    labels = redraw(response, real["train"], columns, seed=seed)
+    table = pa.table({"weight": pa.array(weights), "label": pa.array(labels)})
+    members.folder.write_table(weights_file(member, spec.volume), table)
+    members.folder.write_json(overlap_file(member, spec.volume), asdict(found))
+
+
+def _fit_member(
+    spec: UtilitySpec, estimator: Estimator, fits: list[Fit], real: dict[str, Columns], _weighed: None
+) -> None:
+    """The variants of one member's rows that are missing, one after another."""
+    one_thread()
+    if all(_from_study(spec, fit, real["test"]) for fit in fits):
+        return
+    members, member = spec.members, fits[0].index
+    columns = _rows(spec, member)
+    kept = members.folder.read_table(weights_file(member, spec.volume))
+    weights, target = kept["weight"].to_numpy(), str(members.schema.target)
+    redrawn = {**columns, target: kept["label"].to_numpy().astype(columns[target].dtype)}
+    for fit in fits:
+        if _from_study(spec, fit, real["test"]):
+            continue
+        rows = redrawn if fit.kind in ("redrawn", "both") else columns
+        learner = make_learner(estimator.name, estimator.settings, members.schema, seed=learner_seed(members.seed, fit))
+        if fit.kind in ("reweighted", "both"):
+            seed = integer(members.seed, Purpose.UTILITY, member=member, index=DOMAIN)
+            learner = fit_weighted(learner, rows, weights, seed=seed)
+        else:
+            learner = learner.fit(rows)
+        _keep(spec, fit, learner.predict(real["test"]), real["test"])
+
+
+def _fit_real(spec: UtilitySpec, estimator: Estimator, fit: Fit, real: dict[str, Columns]) -> None:
+    one_thread()
+    if _from_study(spec, fit, real["test"]):
+        return
+    members = spec.members
+    learner = make_learner(estimator.name, estimator.settings, members.schema, seed=learner_seed(members.seed, fit))
+    _keep(spec, fit, learner.fit(real["train"]).predict(real["test"]), real["test"])
+
+
+def _from_study(spec: UtilitySpec, fit: Fit, test: Columns) -> bool:
+    """Take over a fit that the study itself has made; says whether it had."""
+    job, folder = fit.job, spec.members.folder
+    if job is None or not finished(folder, fit.label, [job]):
+        return False
+    width = len(spec.members.schema.classes) or 1
+    _keep(spec, fit, read_predictions(folder, fit.label, job, width)["test"], test)
+    return True
+
+
+def _keep(spec: UtilitySpec, fit: Fit, p: np.ndarray, test: Columns) -> None:
+    schema = spec.members.schema
+    write_losses(spec.members.folder, fit, p, target_vector(test, schema), str(schema.task))

@@ -1,0 +1,206 @@
+"""A Gaussian copula over all columns, in closed form: cheap enough for tests, and the floor a generator should beat.
+
+Each column is cut into ordered tokens (tokens.py); a row's latent normals, one a column, fall between thresholds that
+give each token its share. Correlations of the latents come from the columns' normal scores. What it cannot show:
+anything beyond pairwise, monotone dependence.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import ndtr, ndtri
+
+from dge_ray.generators.base import Keeper, Progress
+from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from dge_ray.generators.checks import check_count, no_warm_start, not_fitted, training_columns
+from dge_ray.generators.copula.latents import complete
+from dge_ray.generators.encoding.codes import Codes
+from dge_ray.generators.encoding.ranks import RankScale, by_value
+from dge_ray.generators.encoding.tokens import Bins, ColumnTokens, Discretiser
+from dge_ray.generators.rows.conditions import encode_given, with_given
+from dge_ray.generators.settings import CopulaSettings
+from dge_ray.seeds import Purpose, numpy_generator
+from dge_ray.table.codec import Columns, TableCodec
+from dge_ray.table.lazy import TableSource
+from dge_ray.table.schema import TableSchema
+
+SMALLEST_EIGENVALUE = 1e-4
+BLOCK_ROWS = 16_384
+
+
+class Copula:
+    """Gaussian copula of mixed columns.
+
+    The closed form has no random start, so members would be copies of one another. Each fit therefore weights the rows
+    at random (the Bayesian bootstrap: exponential weights of mean one): members spread as fits to resampled rows would.
+    """
+
+    name = "copula"
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = CopulaSettings.read(settings)
+        self.history: list[dict[str, Any]] = []
+        self._schema: TableSchema | None = None
+
+    def fit(
+        self,
+        table: TableSource,
+        schema: TableSchema,
+        *,
+        seed: int,
+        device: str = "cpu",
+        warm_start: Path | None = None,
+        stopping: TableSource | None = None,
+        progress: Progress | None = None,
+        keeper: Keeper | None = None,
+    ) -> "Copula":
+        """Fit on all rows of `table`; `stopping`, `device`, `progress` and `keeper` have no use here.
+
+        Raises:
+            InputError: rows that do not match the schema, too few of them, or `warm_start`.
+        """
+        if warm_start is not None:
+            raise no_warm_start(self.name)
+        values = training_columns(table, schema)
+        n = values.count
+        weights = numpy_generator(seed, Purpose.FIT).standard_exponential(n) if self.settings.resample else np.ones(n)
+        weights /= weights.sum()
+        tokens = Discretiser.fit(schema.modelled, values, bins=self.settings.bins)
+        encoded = tokens.encode(values)
+        lead = _target_scores(schema, encoded, weights)
+        scores = np.empty((len(encoded), n))
+        scales: list[RankScale] = []
+        for j, (column, row) in enumerate(zip(tokens.columns.values(), encoded, strict=True)):
+            is_target = schema.modelled[j].name == schema.target
+            order = _token_order(column, row, None if is_target else lead, weights)
+            scales.append(RankScale.fit(order, np.bincount(row, weights, minlength=column.size)))
+            by_token = np.empty(column.size)
+            by_token[order] = _interval_means(scales[-1].upper)
+            scores[j] = by_token[row]
+        self._schema, self._tokens, self._scales = schema, tokens, scales
+        self._factor = np.linalg.cholesky(_latent_correlation(scores, weights))
+        return self
+
+    def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
+        """`n` rows; a pure function of the fit, n, seed and `given`.
+
+        `given`: any columns of `n` rows. They come back as they are, and the others are drawn given them (latents.py).
+        A measured value counts as its place within the bin that was fitted, or as the nearest value.
+
+        Raises:
+            InputError: not fitted, n < 1, or conditions that are not columns of n rows with known values.
+        """
+        if self._schema is None:
+            raise not_fitted(self.name)
+        check_count(n)
+        rng = numpy_generator(seed, Purpose.SHARD)
+        values = {} if given is None else encode_given(given, n, self._schema)
+        tokens = np.empty((len(self._scales), n), dtype=np.int32)
+        place = np.empty((len(self._scales), n))
+        for start in range(0, n, BLOCK_ROWS):
+            rows = slice(start, min(start + BLOCK_ROWS, n))
+            if values:
+                known = self._intervals({name: column[rows] for name, column in values.items()})
+                latent = complete(self._factor @ self._factor.T, *known, rng)
+            else:
+                latent = self._factor @ rng.standard_normal((len(self._scales), rows.stop - start))
+            for j, (scale, uniform) in enumerate(zip(self._scales, ndtr(latent), strict=True)):
+                tokens[j, rows], place[j, rows] = scale.from_uniform(uniform)
+        columns = {
+            name: column.decode(tokens[j], place[j]) for j, (name, column) in enumerate(self._tokens.columns.items())
+        }
+        sampled = TableCodec(self._schema).decode(columns, seed=seed)
+        return sampled if given is None else with_given(sampled, given)
+
+    def _intervals(self, values: Columns) -> tuple[np.ndarray, np.ndarray]:
+        """Between which ranks (d, n), lower and upper, the latents of encoded rows lie: 0 and 1 of unknown columns."""
+        n = len(next(iter(values.values())))
+        ends = np.zeros((len(self._scales), n)), np.ones((len(self._scales), n))
+        for j, (name, column) in enumerate(self._tokens.columns.items()):
+            if name in values:
+                tokens = column.encode(values[name])
+                for end, dither in zip(ends, (np.zeros(n), np.ones(n)), strict=True):
+                    places = column.places(values[name], dither) if isinstance(column, Bins) else dither
+                    end[j] = self._scales[j].to_uniform(tokens, places)
+        return ends
+
+    def save(self, path: Path) -> None:
+        """Write generator.json and weights.safetensors into the folder `path`."""
+        if self._schema is None:
+            raise not_fitted(self.name)
+        arrays, plain = self._tokens.state()
+        arrays["factor"] = self._factor
+        for j, scale in enumerate(self._scales):
+            arrays[f"order.{j}"], arrays[f"cuts.{j}"] = scale.order, scale.upper
+        settings = self.settings.model_dump()
+        write_checkpoint(path, Checkpoint(self.name, self._schema, settings, arrays, {"tokens": plain}))
+
+    @classmethod
+    def load(cls, path: Path, *, device: str = "cpu") -> "Copula":
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: no checkpoint there, a damaged one, or one of another generator.
+        """
+        saved = read_checkpoint(path, cls.name)
+        copula = cls(**saved.settings)
+        copula._schema = saved.schema
+        copula._tokens = Discretiser.from_state(saved.arrays, saved.extra["tokens"])
+        copula._factor = saved.arrays["factor"]
+        columns = range(len(saved.schema.modelled))
+        copula._scales = [RankScale(saved.arrays[f"order.{j}"], saved.arrays[f"cuts.{j}"]) for j in columns]
+        return copula
+
+
+def _interval_means(upper: np.ndarray) -> np.ndarray:
+    """E[z | z between two neighbouring thresholds] of a standard normal whose distribution is `upper` there."""
+    lower = np.concatenate([[0.0], upper[:-1]])
+    density = np.exp(-0.5 * ndtri(np.stack([lower, upper]).clip(1e-300, 1 - 1e-16)) ** 2) / np.sqrt(2 * np.pi)
+    density = np.where(np.stack([lower <= 0, upper >= 1]), 0.0, density)
+    share = upper - lower
+    return np.where(share > 0, (density[0] - density[1]) / np.where(share > 0, share, 1.0), 0.0)
+
+
+def _target_scores(schema: TableSchema, encoded: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+    """The target's mid-ranks (n,), by which other columns' categories are put in order."""
+    names = [c.name for c in schema.modelled]
+    if schema.target not in names:
+        return None
+    row = encoded[names.index(schema.target)]
+    share = np.bincount(row, weights)
+    return (np.cumsum(share) - share / 2)[row]
+
+
+def _token_order(column: ColumnTokens, row: np.ndarray, lead: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
+    """Which token comes at which rank, (size,).
+
+    Measured values rank by size, and missing lowest. Categories have no order of their own: they rank by the mean of
+    the target, so that what separates the classes survives. The target's own categories rank by code.
+    """
+    if not isinstance(column, Codes):
+        return by_value(column)
+    if lead is None:
+        return np.arange(column.size)
+    share = np.bincount(row, weights, minlength=column.size)
+    total = np.bincount(row, weights * lead, minlength=column.size)
+    overall = float(weights @ lead)
+    return np.argsort((total + 1e-3 * overall) / (share + 1e-3), kind="stable")
+
+
+def _latent_correlation(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Correlation matrix (d, d) of the latents behind normal scores (d, n), positive definite.
+
+    Scores are means of the latent within a token, so cov(score_i, score_j) is about rho var(score_i) var(score_j):
+    dividing undoes what cutting into few tokens takes away from the correlation.
+    """
+    centred = scores - (scores @ weights)[:, None]
+    covariance = (centred * weights) @ centred.T
+    variance = np.maximum(np.diag(covariance), 1e-6)
+    correlation = np.clip(covariance / np.outer(variance, variance), -0.99, 0.99)
+    np.fill_diagonal(correlation, 1.0)
+    values, vectors = np.linalg.eigh(correlation)
+    repaired = (vectors * np.maximum(values, SMALLEST_EIGENVALUE)) @ vectors.T
+    scale = np.sqrt(np.diag(repaired))
+    return repaired / np.outer(scale, scale)

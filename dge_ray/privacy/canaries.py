@@ -1,0 +1,71 @@
+"""Canaries: unlikely rows planted in train, and twins of the same law held back, to see what a release gives away.
+
+Each column is drawn on its own, from the ends of its values in train or from its rare categories, so that a row's
+values hardly occur together. Planted rows and twins are one sample, parted at random: what ranks one above the other
+can only be that it was fitted on.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError
+from dge_ray.seeds import Purpose, integer, numpy_generator
+from dge_ray.stats.leakage.nearest import row_bytes
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.schema import CODED, TableSchema
+
+ENDS = 0.05  # share of a measured column's values at either end that canaries are drawn from
+DRAWS = 20  # rows drawn for each that is kept, at most: small tables of categories have few unlikely rows
+
+
+def draw_canaries(
+    parts: dict[str, pa.Table], schema: TableSchema, count: int, *, seed: int
+) -> tuple[pa.Table, pa.Table]:
+    """`count` rows to plant and as many twins, all different, and none a real row. A pure function of train and seed.
+
+    Args:
+        parts: the study's real rows; canaries are made of those of `train`.
+
+    Raises:
+        InputError: the table has too few unlikely rows to draw so many different ones, or a text column.
+    """
+    if schema.texts:
+        raise InputError("canaries", f"{count} with the text column '{schema.texts[0].name}'", "0, or no text column")
+    codec = TableCodec(schema)
+    train = codec.encode(parts["train"])
+    rng = numpy_generator(seed, Purpose.CANARY)
+    columns = {c.name: _unlikely(train[c.name], c.kind in CODED, DRAWS * 2 * count, rng) for c in schema.modelled}
+    known = {row for table in parts.values() for row in row_bytes(codec.encode(table))}
+    kept: list[int] = []
+    for i, row in enumerate(row_bytes(columns)):
+        if row not in known:
+            known.add(row)
+            kept.append(i)
+        if len(kept) == 2 * count:
+            break
+    if len(kept) < 2 * count:
+        raise InputError("canaries", str(count), f"at most {len(kept) // 2}: this table has no more unlikely rows")
+    chosen = {name: values[kept] for name, values in columns.items()}
+    made = codec.decode(chosen, seed=integer(seed, Purpose.CANARY, index=1))
+    return made.slice(0, count), made.slice(count)
+
+
+def plant(train: pa.Table, canaries: pa.Table) -> pa.Table:
+    """Train with the canaries as its last rows."""
+    return pa.concat_tables([train, canaries.select(train.column_names).cast(train.schema)])
+
+
+def _unlikely(values: np.ndarray, coded: bool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """`n` values of a column: its categories by the inverse of their shares, or values at its ends; none missing where
+    there is another."""
+    if coded:
+        codes, counts = np.unique(values[values >= 0], return_counts=True)
+        if not len(codes):
+            return np.full(n, -1, np.int32)
+        return rng.choice(codes, n, p=1 / counts / (1 / counts).sum()).astype(np.int32)
+    ordered = np.sort(values[~np.isnan(values)])
+    if not len(ordered):
+        return np.full(n, np.nan)
+    share = rng.random(n) * ENDS
+    place = np.where(rng.random(n) < 0.5, share, 1 - share)
+    return ordered[np.minimum((place * len(ordered)).astype(np.int64), len(ordered) - 1)]

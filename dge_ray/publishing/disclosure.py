@@ -1,0 +1,114 @@
+"""What a bundle must not tell of the real rows: identifier-like columns, copies of rare rows, and, where there is a
+privacy ledger, every number that was read off them outside it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError
+from dge_ray.masking import mask
+from dge_ray.privacy.ledger import FILE as LEDGER
+from dge_ray.privacy.ledger import privacy_statement, read_ledger
+from dge_ray.publishing.copies import Copies, Matches, RealRows
+from dge_ray.publishing.rows import Cut, all_parts, over_parts
+from dge_ray.storage import Folder
+from dge_ray.study.config import StudyConfig
+from dge_ray.study.folder import IDENTITY
+from dge_ray.study.prepare import prepare
+from dge_ray.table.infer import MIN_IDENTIFIER_ROWS
+from dge_ray.table.schema import Kind, TableSchema
+
+IDENTIFIER_SHARE = 0.5  # of the rows, in distinct values: then a value is that of fewer than two rows on the average
+
+
+def study_ledger(folder: Folder) -> dict[str, Any] | None:
+    """A study's privacy ledger; None where there is none.
+
+    Raises:
+        InputError: it is damaged: it must not be taken for none.
+    """
+    return read_ledger(folder) if folder.exists(LEDGER) else None
+
+
+def privacy_facts(folder: Folder, uncovered: str | None = None) -> dict[str, Any]:
+    """bundle.json's statement, and the numbers behind it where there are some. `uncovered`: what is told beyond."""
+    ledger, text = study_ledger(folder), privacy_statement(folder)
+    if ledger is None:
+        return {"privacy": text}
+    text += f"; not covered: {uncovered}" if uncovered else ""
+    numbers = {"epsilon": ledger["spent"], "delta": ledger["delta"], "adjacency": ledger.get("adjacency")}
+    return {"privacy": text, "differential_privacy": numbers}
+
+
+def check_identifiers(schema: TableSchema, rows: int, allowed: bool) -> list[str]:
+    """The columns that look like identifiers, of `rows` real rows.
+
+    Raises:
+        InputError: there are some, and they are not allowed.
+    """
+    found = [c.name for c in schema.columns if c.kind is Kind.IDENTIFIER]
+    least = max(MIN_IDENTIFIER_ROWS, IDENTIFIER_SHARE * rows)
+    found += [c.name for c in schema.columns if c.kind is Kind.CATEGORICAL and len(c.categories) >= least]
+    if found and not allowed:
+        names = ", ".join(f"'{name}'" for name in found)
+        got = "values that nearly all differ: identifiers tell who a row is, and schema.json lists categories"
+        takes = f"a study without (drop=[{','.join(found)}]), or allow=identifiers"
+        raise InputError(f"column{'s' * (len(found) > 1)} {names}", got, takes)
+    return found
+
+
+def check_copies(
+    cut: Cut, members: int, real: RealRows | str, allowed: bool, say: Callable[[str], None]
+) -> Copies | None:
+    """Copies of real rows among the members' rows, looked for before one of them leaves the study; None: not looked.
+
+    Rows that the study does not hold are drawn for this, and once more when they are written.
+
+    Args:
+        real: the real table, or why it is not to be had.
+
+    Raises:
+        InputError: there are copies of rare real rows, or no real table to look in, and that is not allowed.
+    """
+    if isinstance(real, str):
+        if allowed:
+            say(f"copies of real rows were not looked for: {real}")
+            return None
+        takes = "the real table, to look for copies of its rows; allow=copies publishes unseen"
+        raise InputError("source", f"{real}, so nobody can see whether rows are copies of rare real ones", takes)
+    times = np.zeros(len(real.once), np.int64)
+    for found in over_parts(cut, all_parts(cut, members), Matches(real.once, cut.spec.schema)):
+        times += found
+    rows = members * cut.volume
+    copies = real.copies(times, rows)
+    if copies.rare and not allowed:
+        got = f"{copies.rare:,} of {rows:,} synthetic rows that are exact copies of rare real rows"
+        takes = (
+            "none: fewer epochs, another generator or a privacy budget copies less, columns.NAME.decimals or "
+            "drop=[NAME] makes rows less telling; allow=copies publishes them"
+        )
+        raise InputError("study", got, takes)
+    return copies
+
+
+def real_rows(cut: Cut, config: StudyConfig) -> RealRows | str:
+    """The study's real table, or why it is not to be had."""
+    try:
+        prepared = prepare(config)
+    except InputError as error:
+        return f"the real table cannot be read ({mask(error.got)})"
+    identity = prepared.identity()
+    if identity != dict.fromkeys(identity) | cut.spec.folder.read_json(IDENTITY):  # older studies lack what was off
+        return "the real table is not the one that the study was made from any more"
+    return RealRows(pa.concat_tables(prepared.parts.values()), cut.spec.schema)
+
+
+def scrubbed(value: Any, places: list[str]) -> Any:
+    """A JSON value without secrets, and without the paths that are places of this study."""
+    text = mask(json.dumps(value))
+    for place in sorted(filter(None, places), key=len, reverse=True):
+        text = text.replace(json.dumps(place)[1:-1], "(a place of the publisher)")
+    return json.loads(text)

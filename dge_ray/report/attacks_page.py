@@ -1,0 +1,193 @@
+"""The attack report for people: lines for the terminal, the curves on log axes, and attacks.html. All is escaped."""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dge_ray.report.style import STYLE
+from dge_ray.report.words import interval_text, number
+from dge_ray.stats.leakage.attacks import tpr_allowed
+
+COLOURS = {
+    "blind": "#8a8a8a",
+    "nearest": "#56b4e9",
+    "distance": "#0072b2",
+    "density": "#009e73",
+    "classifier": "#cc79a7",
+    "likelihood": "#d55e00",
+}
+MEANING = {
+    "blind": "looks at no released row: what it finds is a difference between train and test",
+    "density": "density of the released rows over that of the auxiliary ones",
+    "nearest": "nearness of the nearest released row",
+    "distance": "the same, against the nearest auxiliary row",
+    "classifier": "log-odds of released against auxiliary rows",
+    "likelihood": "the generators' own densities over that of the auxiliary rows; needs their weights",
+}
+
+
+def attack_lines(report: Mapping) -> list[str]:
+    """The report in plain lines."""
+    against, rows = report["against"], report["rows"]
+    lines = [
+        f"study {report['study']}: {against['members']} members of {number(against['volume'])} rows "
+        f"({against['generator']}); {number(rows['seen'])} rows of train among {number(rows['unseen'])} of test, "
+        f"{number(rows['auxiliary'])} auxiliary rows"
+    ]
+    for one in report["attacks"]:
+        few = one["tpr_at_fpr"]["0.01"]
+        lines.append(
+            f"{one['name']}: AUC {number(one['auc'])} ({interval_text(one['auc_interval'])}), {few[0]:.2%} found at "
+            f"1 % false ({few[1]:.2%} to {few[2]:.2%})" + _epsilon(one)
+        )
+    lines += [f"{one['name']}: left out, {one['why']}" for one in report["left_out"]]
+    for one in report["attributes"]:
+        lines.append(
+            f"{one['column']} guessed from all else ({one['measure']}): {number(one['seen'])} of train rows, "
+            f"{number(one['unseen'])} of test rows; leak {_gap(one['leak'])}"
+        )
+    near = report["nearest"]
+    lines.append(
+        f"nearest real row: {near['closer']:.1%} of released rows are nearer to train than to test "
+        f"({near['interval'][0]:.1%} to {near['interval'][1]:.1%}; 50 % without copying); at the 5th percentile "
+        f"{number(near['train']['fifth'])} to train, {number(near['holdout']['fifth'])} to test; equal to a row: "
+        f"{near['train']['copies']:.2%} of train, {near['holdout']['copies']:.2%} of test"
+    )
+    lines += _canary_lines(report["canaries"])
+    if report["privacy"]:
+        private = report["privacy"]
+        lines.append(
+            f"epsilon {number(private['epsilon'])}, delta {number(private['delta'])} allows any attack at most an AUC "
+            f"of {number(private['auc_at_most'])} and {private['tpr_at_most']['0.01']:.2%} found at 1 % false"
+        )
+    return [*lines, report["limits"][0]]
+
+
+def _epsilon(one: Mapping) -> str:
+    value = one["epsilon_at_least"]
+    return f"; evidence of an epsilon of {number(value)} or more" if value else ""
+
+
+def _gap(leak: Sequence[float]) -> str:
+    return f"{number(leak[0], signed=True)} ({interval_text(leak[1:], signed=True)})"
+
+
+def _canary_lines(canaries: Mapping | None) -> list[str]:
+    if canaries is None:
+        return []
+    return [
+        f"canaries by {one['name']}: exposure {one['mean']:.2f} bits ({interval_text(one['interval'])}) of at most "
+        f"{one['most']:.2f}, {one['unplanted']:.2f} without planting; {one['above_all']:.0%} above all "
+        f"{canaries['planted']} held-back ones; p = {one['p_value']:.2g}"
+        for one in canaries["ranked"]
+    ]
+
+
+def attack_figure(report: Mapping) -> bytes:
+    """True against false positive rates on log axes, with what epsilon allows, as PNG."""
+    figure = Figure(figsize=(5.2, 4.8), layout="constrained")
+    ax = figure.subplots()
+    least = 1 / report["rows"]["unseen"]
+    at = np.geomspace(least, 1, 200)
+    ax.plot(at, at, color="#222222", lw=0.8, ls=":", label="guessing")
+    for one in report["attacks"]:
+        fpr, tpr = np.array(one["roc"]["fpr"]), np.array(one["roc"]["tpr"])
+        shown = tpr > 0
+        name = f"{one['name']} ({one['auc']:.3f})"
+        ax.plot(fpr[shown], tpr[shown], color=COLOURS[one["name"]], lw=1.6, label=name)
+    if report["privacy"]:
+        private = report["privacy"]
+        allowed = tpr_allowed(at, private["epsilon"], private["delta"])
+        ax.plot(at, allowed, color="#222222", ls="--", lw=1.2, label=f"allowed by epsilon {private['epsilon']:.3g}")
+    ax.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.1))
+    ax.set_xlabel("rows of test taken for train's (share)")
+    ax.set_ylabel("rows of train found (share)")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, fontsize=8, title="attack (AUC)", title_fontsize=8)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def render_page(report: Mapping, figure: bytes) -> str:
+    """attacks.html, in one file."""
+    title = f"Attacks on {report['study']}"
+    body = [
+        f"<p class='soft'>dge_ray attack</p><h1>{escape(title)}</h1>",
+        f"<p class='verdict'>{escape(attack_lines(report)[0])}.</p>",
+        f"<figure><img alt='ROC' src='data:image/png;base64,{base64.b64encode(figure).decode()}'></figure>",
+        "<h2>Is a row in train?</h2>",
+        _table(["attack", "what it looks at", "AUC", "found at 1 %", "found at .1 %", "epsilon"], _attacks(report)),
+        *(f"<p class='soft'>{escape(one['name'])}: left out, {escape(one['why'])}.</p>" for one in report["left_out"]),
+        "<h2>Is a value guessed better than a stranger's?</h2>",
+        _table(["column", "measure", "train", "test", "leak"], _attributes(report)),
+        "<h2>Nearest real rows</h2>",
+        _table(["", "nearer to train", "5th percentile", "median", "equal"], _nearest(report["nearest"])),
+    ]
+    if report["canaries"]:
+        head = ["attack", "exposure, bits", "without planting", "above all held back", "AUC", "p"]
+        body += ["<h2>Canaries</h2>", _table(head, _ranked(report["canaries"]))]
+    if report["privacy"]:
+        body.append(f"<p>{escape(attack_lines(report)[-2])}.</p>")
+    body += ["<h2>Limits</h2><ul>", *(f"<li>{escape(text)}</li>" for text in report["limits"]), "</ul>"]
+    return (
+        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n<link rel='icon' href='data:,'>\n"
+        f"<title>{escape(title)} · dge_ray</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th scope='col'>{escape(text)}</th>" for text in header)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+
+
+def _share(triple: Sequence[float]) -> str:
+    return f"{triple[0]:.2%} ({triple[1]:.2%} to {triple[2]:.2%})"
+
+
+def _attacks(report: Mapping) -> Iterable[Sequence[str]]:
+    for one in report["attacks"]:
+        yield (
+            one["name"],
+            MEANING[one["name"]],
+            f"{number(one['auc'])} ({interval_text(one['auc_interval'])})",
+            _share(one["tpr_at_fpr"]["0.01"]),
+            _share(one["tpr_at_fpr"]["0.001"]),
+            f"at least {number(one['epsilon_at_least'])}",
+        )
+
+
+def _attributes(report: Mapping) -> Iterable[Sequence[str]]:
+    for one in report["attributes"]:
+        yield one["column"], one["measure"], number(one["seen"]), number(one["unseen"]), _gap(one["leak"])
+
+
+def _nearest(near: Mapping) -> Iterable[Sequence[str]]:
+    rows: list[tuple[str, Mapping[str, Any]]] = [("all members", near)]
+    rows += [(f"member {k}", one) for k, one in enumerate(near["by_member"])]
+    for name, one in rows:
+        closer = f"{one['closer']:.1%} ({one['interval'][0]:.1%} to {one['interval'][1]:.1%})"
+        pairs = [f"{number(one['train'][key])} (test {number(one['holdout'][key])})" for key in ("fifth", "median")]
+        yield name, closer, *pairs, f"{one['train']['copies']:.2%} (test {one['holdout']['copies']:.2%})"
+
+
+def _ranked(canaries: Mapping) -> Iterable[Sequence[str]]:
+    for one in canaries["ranked"]:
+        yield (
+            one["name"],
+            f"{one['mean']:.2f} ({interval_text(one['interval'])}) of {one['most']:.2f}",
+            f"{one['unplanted']:.2f}",
+            f"{one['above_all']:.0%}",
+            f"{number(one['auc'])} ({interval_text(one['auc_interval'])})",
+            f"{one['p_value']:.2g}",
+        )

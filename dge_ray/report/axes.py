@@ -1,0 +1,74 @@
+"""What the figures have in common: colours, axes."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
+
+from dge_ray.report.words import finite, ratio_text
+
+MOST_TICKS = 11
+INK, GREY, REAL, POINT = "#222222", "#8a8a8a", "#000000", "#d55e00"  # Okabe-Ito vermillion marks m-hat
+METHOD_COLOURS = {
+    "dge": "#0072b2",
+    "naive_single": "#e69f00",
+    "naive_ensemble": "#009e73",
+    "naive_concatenated": "#cc79a7",
+    "raw": "#56b4e9",
+    "real": REAL,
+}
+
+
+def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:
+    """Log axis with the volumes as ticks, as many as have room, and the ratios to the real rows along the top; 0 is
+    beside it."""
+    pad = 1.12 if len(volumes) > 1 else 2.0
+    if volumes[0]:
+        ax.set_xscale("log")
+        ax.set_xlim(volumes[0] / pad, volumes[-1] * pad)
+    elif len(volumes) > 1:
+        ax.set_xscale("symlog", linthresh=volumes[1], linscale=0.5)
+        ax.set_xlim(-0.1 * volumes[1], volumes[-1] * pad)
+    volumes = _spaced(volumes)
+    axis_ticks = [(ax.xaxis, [short(v) for v in volumes])]
+    if finite(n) and n:
+        top = ax.secondary_xaxis("top")
+        top.tick_params(labelsize=8, colors=GREY, length=3)
+        top.spines["top"].set_color("#cccccc")
+        top.set_xlabel("ratio m / n", fontsize=8.5, color=GREY)
+        axis_ticks.append((top.xaxis, [ratio_text(int(v), n) for v in volumes]))
+    for axis, texts in axis_ticks:
+        axis.set_major_locator(FixedLocator(volumes.tolist()))
+        axis.set_major_formatter(FixedFormatter(texts))
+        axis.set_minor_locator(NullLocator())
+        axis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel("volume m: synthetic rows a member")
+
+
+def _spaced(volumes: np.ndarray) -> np.ndarray:
+    """The volumes, less those whose tick would touch the one before; the last and 0 are always there."""
+    drawn = volumes[volumes > 0]
+    if not len(drawn):
+        return volumes
+    apart = np.log(drawn[-1] / drawn[0]) / MOST_TICKS
+    kept = [drawn[-1]]
+    for volume in drawn[-2::-1]:
+        if np.log(kept[-1] / volume) >= apart:
+            kept.append(volume)
+    return np.array([*volumes[volumes == 0], *kept[::-1]])
+
+
+def short(volume: int) -> str:
+    """A volume for an axis: 981, 32.6k, 1.2M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if volume >= size:
+            return f"{volume / size:.3g}{letter}"
+    return str(int(volume))
+
+
+def style(ax: Axes, grid_axis: Any = "both") -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis=grid_axis, color="#e6e6e6", lw=0.8)
+    ax.set_axisbelow(True)
+    ax.tick_params(labelsize=8.5)

@@ -1,0 +1,62 @@
+"""What `tune` and `report` print at their end."""
+
+from collections.abc import Mapping
+
+from dge_ray.report.curve_words import call_sentence, noise_sentence
+from dge_ray.report.learner_words import weight_sentence
+from dge_ray.report.privacy_words import privacy_line
+from dge_ray.report.words import (
+    augmented,
+    base_rows,
+    comparison,
+    duration,
+    finite,
+    interval_text,
+    label,
+    learner_line,
+    meaning,
+    method_names,
+    number,
+    ratio_text,
+    train_rows,
+)
+
+
+def summary_lines(report: Mapping) -> list[str]:
+    """6 to 12 plain lines for the end of `tune` in a terminal."""
+    point, test = report.get("reflection_point") or {}, report.get("test") or {}
+    metric, n, cost = str(report.get("metric", "risk")), base_rows(report), report.get("cost") or {}
+    lines = [
+        f"study {report.get('study')}: {report.get('generator')} generator, {report.get('learner')} learner, "
+        f"{number(train_rows(report))} real training rows"
+        + (f", {number(n)} raw rows" if n != train_rows(report) else "")
+        + (", synthetic rows beside the raw ones" if augmented(report) else ""),
+        f"reflection point: {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)}), "
+        f"interval {interval_text(point.get('interval'))}, {point.get('status')}",
+        "; ".join(filter(None, [f"meaning: {meaning(report)}", call_sentence(report)])),
+        noise_sentence(report) or f"members: {number(point.get('members', report.get('members')))}",
+        f"risk on test: {label(metric)} {number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})",
+    ]
+    if report.get("learners"):
+        lines.append(learner_line(report))
+    if weights := weight_sentence(report):
+        lines.append(weights)
+    names = method_names(report)
+    for method in list(names)[1:]:
+        value, found = (test.get(method) or {}).get(metric), comparison(report, method, metric)
+        if finite(value):
+            tail = f"; DGE is {found[0]}, {number(found[1][0], signed=True)} " if found else ""
+            tail += f"({interval_text(found[1][1:], signed=True)})" if found else ""
+            lines.append(f"{names[method]}: {label(metric)} {number(value)}{tail}")
+    if point.get("advice"):
+        lines.append(f"advice: {point['advice']}")
+    lines.append(
+        f"cost: {number(cost.get('rows_generated'))} synthetic rows used, "
+        f"{number(cost.get('downstream_fits'))} downstream fits, {duration(cost.get('wall_seconds'))} wall time"
+    )
+    if line := privacy_line(report):
+        lines.append(line)
+    warnings = report.get("warnings") or []
+    if warnings:
+        lines.append(f"warnings: {len(warnings)}, the first: {warnings[0]}")
+    return [" ".join(line.split()) for line in lines]

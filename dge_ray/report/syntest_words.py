@@ -1,0 +1,59 @@
+"""What `dge-ray test` says in a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dge_ray.report.words import NOTHING, interval_text, number
+
+VERDICTS = {
+    True: "rejected: the target depends on them beyond what the other features tell",
+    False: "not rejected: no evidence that they tell more than the other features do",
+    None: "no decision",
+}
+
+
+def syntest_lines(answer: Mapping[str, Any]) -> list[str]:
+    """The answer as plain lines."""
+    m, ratio = answer["volume"], answer["ratio"]
+    times = NOTHING if ratio is None else f"{ratio:.3g}x"
+    statistic = answer["statistic"]
+    shown = " and ".join(map(number, statistic)) if isinstance(statistic, list) else number(statistic)
+    raw, refits = answer["raw"], answer["refits"]
+    lines = [
+        f"tested: {', '.join(answer['features'])}, for {answer['target']} ({answer['task']}); "
+        f"{number(answer['rows'])} real rows, {answer['generator']} generator",
+        f"method: {answer['method']}, {number(answer['replicates'])} replicates, volume {number(m)} ({times})",
+        f"p = {number(answer['p_value'])}{_monte_carlo(answer)} at level {answer['alpha']:g}: "
+        f"{VERDICTS[answer['rejected']]}",
+        f"statistic {answer['statistic_name']}: {shown}" + _null(answer),
+        f"type I error: {_share(answer, 'type_one')} ({answer['type_one_basis']})",
+    ]
+    for cell in answer.get("curve", []):
+        parts = [f"p = {number(cell['p_value'])}", f"type I error {_share(cell, 'type_one')}"]
+        lines.append(f"at {number(cell['volume'])} rows: {', '.join(parts)}, power {_share(cell, 'power')}")
+    tests = [f"{number(raw[key])} {how}" for key, how in _RAW.items() if raw.get(key) is not None]
+    lines.append(f"real rows alone: statistic {number(raw['statistic'])}; p = {', '.join(tests) or NOTHING}")
+    cost = f"replicates: {refits['done']} done now, {refits['read']} read; {refits['cpu_seconds']:.1f} CPU-seconds now"
+    return [*lines, cost, *answer["notes"]]
+
+
+_RAW = {"p_normal": "by the normal law", "p_null_tables": "by the null tables"}
+
+
+def _null(answer: Mapping[str, Any]) -> str:
+    null = answer.get("null")
+    if null is None:
+        return ""
+    return f"; under the null {number(null['mean'])} (sd {number(null['sd'])}), to exceed: {number(null['critical'])}"
+
+
+def _monte_carlo(answer: Mapping[str, Any]) -> str:
+    """What the number of replicates leaves open of p."""
+    interval = answer.get("p_interval")
+    return f" ({interval_text(interval)} by its number of replicates)" if interval else ""
+
+
+def _share(cell: Mapping[str, Any], name: str) -> str:
+    value = cell.get(f"{name}_error", cell.get(name))
+    interval = cell.get(f"{name}_interval")
+    return number(value) + (f" ({interval_text(interval)})" if interval else "")

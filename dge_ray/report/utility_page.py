@@ -1,0 +1,249 @@
+"""The utility report for people: lines for the terminal, one figure, and utility.html. Everything is escaped."""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dge_ray.report.style import STYLE
+from dge_ray.report.words import NOTHING, interval_text, number
+
+LOSS_LABELS = {
+    "log_loss": "log loss",
+    "zero_one": "error rate",
+    "brier": "Brier score",
+    "squared_error": "squared error",
+    "absolute_error": "absolute error",
+}
+COLOURS = {"PASS": "#009e73", "FAIL": "#d55e00", "UNDECIDED": "#8a8a8a"}
+MEANING = {
+    "PASS": "training on synthetic rows loses less than the margin",
+    "FAIL": "training on synthetic rows loses more than the margin",
+    "UNDECIDED": "the rows and members at hand cannot tell",
+}
+WORDS = {
+    "synthetic - real": "the difference in risk, on the same real test rows, between a model trained on a member's "
+    "synthetic rows and one trained on the real rows; its interval is over new members, new real rows and new training "
+    "seeds. U is its size, whichever is better",
+    "verdict": "PASS: the upper one-sided 95 % bound of synthetic minus real is under the margin. FAIL: the lower one "
+    "is above it. Better than real passes too",
+    "attribution": "each model is trained on a member's rows as they are, with rows weighted to have real features, "
+    "with labels redrawn from a model of the real rows, and with both. What a change saves is what it cost",
+    "responses": "as is, less with redrawn labels: what badly learned responses cost",
+    "features": "as is, less with weighted rows: what the features' law costs this model; near 0 for a model that can "
+    "represent the truth, however far the features are off",
+    "residue": "with both repaired, less real: what neither explains",
+    "chi-square, ESS, W": "how far the features' laws are apart: 0, all rows and 1 if they are equal; W is the 99.5 % "
+    "point of the density ratio on real rows, at which weights are clipped. Chi-square is an estimate, the mean "
+    "density ratio less 1: below 0 it is noise about 0, laws that these rows cannot tell apart",
+    "two-sample accuracy": "how well a classifier tells synthetic features from real ones on rows that it has not seen",
+    "order of a pair": "tie: the real gap's interval holds 0. Separable: the real gap's lower bound is above the sum "
+    "of both utilities' upper bounds, so the order holds with 95 % at least; rarely reached. Certain: neither gap's "
+    "interval holds 0, and both are on one side. Kept or turned: so by the estimates, no more",
+}
+
+
+def verdicts(report: Mapping) -> dict[str, Mapping]:
+    """Each pipeline's U in the loss that the report is about."""
+    return {label: losses[report["loss"]] for label, losses in report["utility"].items()}
+
+
+def utility_lines(report: Mapping) -> list[str]:
+    """The report in plain lines."""
+    loss = LOSS_LABELS[report["loss"]]
+    lines = [
+        f"study {report['study']}: {report['members']} members of {number(report['volume'])} rows against "
+        f"{number(report['rows']['train'])} real rows, on {number(report['rows']['test'])} test rows, in {loss}"
+    ]
+    for label, found in verdicts(report).items():
+        lines.append(
+            f"{label}: {found['verdict']}, synthetic minus real {number(found['difference'], signed=True)} "
+            f"({interval_text(found['interval'], signed=True)}), one-sided 95 % bounds "
+            f"{interval_text(found['bounds'], signed=True)}, margin {number(found['margin'])}" + _would_decide(found)
+        )
+    ranked = report["ranking"]
+    if ranked:
+        lines.append(
+            f"ranking: best on real rows {ranked['top_real']}, on synthetic ones {ranked['top_synthetic']}; the truly "
+            f"best is the same one with probability {ranked['top_agrees']:.2f}; regret {number(ranked['regret'])} "
+            f"({interval_text(ranked['regret_interval'])}), tau {_tau(ranked)}"
+        )
+    mean, response = report["ingredients"]["overlap"]["mean"], report["ingredients"]["response_error"]
+    lines.append(
+        f"features: two-sample accuracy {number(mean.get('c2st'))}, chi-square {_chi_square(mean.get('chi2_real'))}, "
+        f"effective share of rows {number(mean.get('ess_share'))}; responses: "
+        + _signed(response["value"], response["interval"])
+    )
+    return [*lines, *_generations(report.get("generations")), f"all of it {report['given']}"]
+
+
+def _generations(found: Mapping | None) -> list[str]:
+    """How U moves from generation to generation, for a table that holds synthetic rows of earlier ones."""
+    if found is None:
+        return []
+    known = ", ".join(f"{one['generation']}: {_signed(one['value'], one['interval'])}" for one in found["known"])
+    if found["trend"] is None:
+        return [f"generations with a known U in this loss: {known}; one has no trend"]
+    moves = (
+        f"{found['trend']['direction']}, {_signed(found['trend']['slope'], found['trend']['interval'])} a generation"
+    )
+    return [f"synthetic minus real by generation: {known}; {moves}"]
+
+
+def _would_decide(found: Mapping) -> str:
+    if found["verdict"] != "UNDECIDED":
+        return ""
+    rows, members, both = found["rows_needed"], found["members_needed"], found["both_needed"]
+    needs = [f"{number(rows)} test rows"] if rows else []
+    needs += [f"{number(members)} members"] if members else []
+    if not needs and both:
+        needs = [f"{number(both[0])} test rows with {number(both[1])} members"]
+    return f"; would decide: {' or '.join(needs)}" if needs else "; more rows and members would not decide"
+
+
+def utility_figure(report: Mapping) -> bytes:
+    """Synthetic minus real risk of each pipeline with its interval, and the margin, as PNG."""
+    found = verdicts(report)
+    figure = Figure(figsize=(7.2, 1.3 + 0.5 * len(found)), layout="constrained")
+    ax = figure.subplots()
+    for at, one in enumerate(found.values()):
+        lo, hi = one["interval"]
+        ax.plot([lo, hi], [at, at], color=COLOURS[one["verdict"]], lw=2.4)
+        ax.plot(one["difference"], at, "o", color=COLOURS[one["verdict"]])
+        ax.plot([one["margin"]] * 2, [at - 0.35, at + 0.35], color="#222222", ls="--", lw=1.3)
+        ax.annotate(one["verdict"], (hi, at), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
+    ax.axvline(0, color="#222222", lw=0.8)
+    ax.margins(x=0.15)
+    ax.set_yticks(range(len(found)), list(found))
+    ax.set_ylim(len(found) - 0.4, -0.6)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_xlabel(f"{LOSS_LABELS[report['loss']]}, synthetic minus real (dashed: the margin)")
+    sink = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(sink, format="png", dpi=110, metadata={"Software": None})
+    return sink.getvalue()
+
+
+def render_page(report: Mapping, figure: bytes) -> str:
+    """utility.html, self-contained."""
+    title = f"{report['study']}: utility"
+    body = [
+        f"<p class='soft'>dge_ray utility</p><h1>{escape(title)}</h1>",
+        f"<p class='verdict'>{escape(utility_lines(report)[0])}; {escape(report['given'])}.</p>",
+        f"<figure><img alt='U' src='data:image/png;base64,{base64.b64encode(figure).decode()}'></figure>",
+        "<h2>Is it good enough?</h2>",
+        _table(["pipeline", "loss", "synthetic - real", "margin", "verdict", "would decide"], _utility_rows(report)),
+        *(f"<p>{escape(line)}.</p>" for line in _generations(report.get("generations"))),
+        "<h2>May a model be chosen on it?</h2>",
+        *(_ranking(report["ranking"]) if report["ranking"] else ["<p class='soft'>One pipeline: nothing to rank.</p>"]),
+        "<h2>Features or responses?</h2>",
+        _table(["pipeline", "features", "responses", "residue", "misspecification"], _attribution_rows(report)),
+        "<h2>Features' laws, by member</h2>",
+        _table(["", "chi-square (real; synthetic)", "V", "ESS share", "W", "clipped", "two-sample"], _overlaps(report)),
+        "<h2>Words</h2><dl>",
+        *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in WORDS.items()),
+        "</dl>",
+    ]
+    return (
+        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n<link rel='icon' href='data:,'>\n"
+        f"<title>{escape(title)} · dge_ray</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th scope='col'>{escape(text)}</th>" for text in header)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+
+
+def _signed(value: float, interval: Sequence[float]) -> str:
+    return f"{number(value, signed=True)} ({interval_text(interval, signed=True)})"
+
+
+def _chi_square(value: float | None) -> str:
+    return number(value) + (" (noise about 0)" if value is not None and value < 0 else "")
+
+
+def _tau(ranked: Mapping) -> str:
+    interval = interval_text(ranked["kendall_interval"])
+    return number(ranked["kendall"]) + (f" ({interval})" if interval != NOTHING else "")
+
+
+def _utility_rows(report: Mapping) -> Iterable[Sequence[str]]:
+    for label, losses in report["utility"].items():
+        for loss, one in losses.items():
+            yield (
+                label,
+                LOSS_LABELS[loss] + (" *" if loss == report["loss"] else ""),
+                _signed(one["difference"], one["interval"]),
+                number(one["margin"]),
+                f"{one['verdict']}: {MEANING[one['verdict']]} (one-sided bounds "
+                f"{interval_text(one['bounds'], signed=True)})",
+                _would_decide(one).removeprefix("; ").removeprefix("would decide: ") or NOTHING,
+            )
+
+
+def _ranking(ranked: Mapping) -> list[str]:
+    tops = f"{ranked['top_real']} on real rows, {ranked['top_synthetic']} on synthetic ones"
+    facts = [
+        ("best", tops),
+        ("probability that the truly best one is the same on both", f"{ranked['top_agrees']:.2f}"),
+        ("regret", f"{number(ranked['regret'])} ({interval_text(ranked['regret_interval'])})"),
+        ("Kendall's tau", _tau(ranked)),
+        ("Spearman's rho", number(ranked["spearman"])),
+        ("order kept, of pairs that are no ties", number(ranked["agreement"])),
+        ("members that alone pick", ", ".join(f"{name} {share:.0%}" for name, share in ranked["picks"].items())),
+    ]
+    pairs = [
+        (
+            f"{pair['first']} before {pair['second']}",
+            _signed(pair["real_gap"], pair["real_interval"]),
+            _signed(pair["synthetic_gap"], pair["synthetic_interval"]),
+            _order(pair),
+        )
+        for pair in ranked["pairs"]
+    ]
+    return [_table(["", ""], facts), _table(["real order", "real gap", "synthetic gap", "order"], pairs)]
+
+
+def _order(pair: Mapping) -> str:
+    for word in ("tie", "separable", "certain"):
+        if pair[word]:
+            return word
+    return "kept" if pair["consistent"] else "turned"
+
+
+def _attribution_rows(report: Mapping) -> Iterable[Sequence[str]]:
+    wrong = report["ingredients"]["misspecification"]
+    for label, parts in report["attribution"].items():
+        cells = [
+            _signed(parts[name]["value"], parts[name]["interval"]) for name in ("features", "responses", "residue")
+        ]
+        one = wrong.get(label)
+        verdict = (
+            "the flexible learner itself"
+            if one is None
+            else (
+                f"{number(one['value'], signed=True)} (above {number(one['lower'], signed=True)})"
+                + (": well specified as far as can be seen" if one["well_specified"] else "")
+            )
+        )
+        yield (label, *cells, verdict)
+
+
+def _overlaps(report: Mapping) -> Iterable[Sequence[str]]:
+    overlap = report["ingredients"]["overlap"]
+    named = [("mean", overlap["mean"]), *((f"member {k}", one) for k, one in enumerate(overlap["members"]))]
+    for name, one in named:
+        yield (
+            name,
+            f"{_chi_square(one.get('chi2_real'))}; {_chi_square(one.get('chi2_synthetic'))}",
+            "support failure" if one.get("support_failure") else number(one.get("domination")),
+            *(number(one.get(key)) for key in ("ess_share", "largest_ratio", "clipped", "c2st")),
+        )

@@ -1,0 +1,302 @@
+"""What a study found: the choice on validation, the report on test, and the files that hold them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError, nearest
+from dge_ray.report.figures import draw
+from dge_ray.report.study_page import CAPTIONS, render_html
+from dge_ray.results.outcomes import Outcome, learner_table
+from dge_ray.stats.comparison.baselines import metrics_of, naive_single, naive_single_difference, paired_difference
+from dge_ray.stats.comparison.groups import group_table
+from dge_ray.stats.ensemble.combine import ensemble_mean
+from dge_ray.stats.ensemble.disagreement import disagreement
+from dge_ray.stats.ensemble.families import MIN_MEMBERS, between_share
+from dge_ray.stats.metrics.losses import METRICS
+from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point, risk_interval
+from dge_ray.stats.volume.surface import estimate_surface
+from dge_ray.storage import Folder
+from dge_ray.study.config import StudyConfig
+from dge_ray.study.folder import find_study, resolved, versions
+from dge_ray.study.predictions import Job, baseline_jobs, finished, read_predictions
+from dge_ray.study.prepare import Prepared
+from dge_ray.table.kernels import pc
+
+SURFACE = pa.schema(
+    [
+        ("learner", pa.string()),
+        ("members", pa.int32()),
+        ("volume", pa.int64()),
+        ("split", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("se", pa.float64()),
+        ("se_rows", pa.float64()),
+        ("dropped", pa.bool_()),
+    ]
+)
+
+
+def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volumes: Sequence[int]) -> ReflectionPoint:
+    """The reflection point on validation. Shape: `validation` (members, volumes, rows, classes)."""
+    config = prepared.config
+    return reflection_point(
+        validation,
+        truth,
+        task=prepared.task,
+        volumes=volumes,
+        metric=prepared.metric,
+        tolerance=config.tolerance,
+        seed=config.seed,
+    )
+
+
+def assemble_report(
+    prepared: Prepared,
+    folder: Folder,
+    chosen: Outcome,
+    outcomes: Sequence[Outcome],
+    truth: np.ndarray,
+    *,
+    wall_seconds: float,
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """report.json's content: of the chosen learner; where there are several, each one's result too.
+
+    `truth`: the test rows'. `more`: what `findings` found, by key.
+    """
+    at_choice, choice, label = chosen.at_choice, chosen.choice, chosen.prepared.label
+    members = len(at_choice)
+    test, differences = _test(chosen.prepared, folder, at_choice, truth, choice.volume)
+    risk, lo, hi = risk_interval(at_choice, truth, task=prepared.task, metric=prepared.metric)
+    config = resolved(prepared)
+    report = {
+        "study": prepared.name,
+        "seed": config.seed,
+        "versions": versions(),
+        "data": {
+            "rows": prepared.rows,
+            "target": prepared.schema.target,
+            "task": prepared.schema.task,
+            "sha256": prepared.digest,
+            "columns": {column.name: column.kind.value for column in prepared.schema.columns},
+        },
+        "generator": config.generator_name,
+        "learner": label,
+        "rows": config.rows,
+        "canaries": config.canaries,
+        "metric": prepared.metric,
+        "members": members,
+        "volumes": list(chosen.volumes),
+        "search": {
+            "name": config.search.name,
+            "volumes": len(chosen.volumes),
+            "grid": len(prepared.volumes),
+        },
+        "reflection_point": {
+            "volume": choice.volume,
+            "ratio": choice.volume / prepared.base,
+            "interval": list(choice.interval),
+            "status": choice.status,
+            "members": members,
+            "risk": risk,
+            "risk_interval": [lo, hi],
+            "smallest_within_one_se": choice.smallest_within_one_se,
+            "candidates": list(choice.candidates),
+            "rows_needed": choice.rows_needed,
+            "members_needed": choice.members_needed,
+            "advice": choice.advice,
+        },
+        "test": test,
+        "test_differences": differences,
+        **({"learners": learner_table(outcomes, chosen, folder, truth)} if len(outcomes) > 1 else {}),
+        **_groups(chosen.prepared, folder, at_choice, truth, choice.volume),
+        **_members_differ(prepared, at_choice),
+        **_families(config, at_choice),
+        **_constraints(config, folder, members),
+        **more,
+        "cost": _cost(outcomes, folder, members, wall_seconds),
+        **({} if prepared.lineage is None else {"synthetic_input": prepared.lineage.as_json()}),
+        "warnings": list(prepared.warnings),
+        "config": config.model_dump(mode="json"),
+    }
+    return plain_json(report)
+
+
+def surface_table(one: Outcome, truth: Mapping[str, np.ndarray]) -> pa.Table:
+    """The surface R(K, m) of one learner, every metric on both splits, as surface.parquet holds it."""
+    prepared, rows = one.prepared, list[dict[str, Any]]()
+    for split, tensor in one.predictions.items():
+        keys = {"task": prepared.task, "volumes": one.volumes, "seed": prepared.config.seed}
+        cells = estimate_surface(tensor, truth[split], **keys)
+        rows += [{"learner": prepared.label, "split": split, **asdict(cell)} for cell in cells]
+    return pa.Table.from_pylist(rows, schema=SURFACE)
+
+
+def _test(
+    prepared: Prepared, folder: Folder, members: np.ndarray, truth: np.ndarray, volume: int
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, list[float]]]]:
+    """Metrics of the ensemble and its baselines on test, and the ensemble's paired differences to each."""
+    task = prepared.task
+    dge = ensemble_mean(members)
+    jobs = baseline_jobs(len(members), volume, raw="raw" in prepared.parts)
+    fitted = {job: read_predictions(folder, prepared.label, job, prepared.width)["test"] for job in jobs}
+    ensemble = [members[0], *(values for job, values in fitted.items() if job.kind == "ensemble")]
+    others = {
+        "naive_ensemble": ensemble_mean(np.stack(ensemble)),
+        "naive_concatenated": next(values for job, values in fitted.items() if job.kind == "concatenated"),
+        **{job.kind: values for job, values in fitted.items() if job.kind in ("real", "raw")},
+    }
+    test = {"dge": metrics_of(dge, truth, task=task), "naive_single": naive_single(members, truth, task=task)}
+    test |= {name: metrics_of(values, truth, task=task) for name, values in others.items()}
+    names = METRICS["regression" if task == "regression" else "classification"]
+    single = {metric: list(naive_single_difference(members, truth, metric, task=task)) for metric in names}
+    paired = {
+        name: {metric: list(paired_difference(dge, values, truth, metric, task=task)) for metric in names}
+        for name, values in others.items()
+    }
+    return test, {"naive_single": single, **paired}
+
+
+def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_seconds: float) -> dict[str, Any]:
+    done = [job for one in outcomes for job in finished(folder, one.prepared.label, one.jobs)]
+    learned = sum(_cpu(folder, f"costs/{job.learner}-{job.address}.json") for job in done)
+    return {
+        "rows_generated": sum(max((j.volume for j in done if j.members == [k]), default=0) for k in range(members)),
+        "downstream_fits": len(done),
+        "cpu_seconds": {
+            "generators": sum(_cpu(folder, f"members/{k:03d}/member.json") for k in range(members)),
+            "sampling": sum(shard["cpu_seconds"] for shard in _drawn(folder, members)),
+            "downstream": learned,
+        },
+        "wall_seconds": wall_seconds + _earlier(folder, {one.prepared.label for one in outcomes}),
+    }
+
+
+def _drawn(folder: Folder, members: int) -> list[dict[str, float]]:
+    """What each shard of the members cost, and the share of the rows drawn for it that met the constraints."""
+    names = [f"members/{k:03d}/sampling.json" for k in range(members)]
+    return [shard for name in names if folder.exists(name) for shard in folder.read_json(name).values()]
+
+
+def _members_differ(prepared: Prepared, at_choice: np.ndarray) -> dict[str, Any]:
+    """How far two members' predictions of the same test rows are apart, where there are two."""
+    if len(at_choice) < 2:
+        return {}
+    mean, lower, upper = disagreement(at_choice, task=prepared.task)
+    return {"members_differ": {"disagreement": mean, "interval": [lower, upper]}}
+
+
+def _groups(
+    prepared: Prepared, folder: Folder, at_choice: np.ndarray, truth: np.ndarray, volume: int
+) -> dict[str, Any]:
+    """The table of van Breugel et al.: every approach in each group of members, where there are several."""
+    members, groups = len(at_choice), prepared.config.groups
+    if groups == 1:
+        return {}
+    size = members // groups
+
+    def read(*jobs: Job) -> list[np.ndarray]:
+        return [read_predictions(folder, prepared.label, job, prepared.width)["test"] for job in jobs]
+
+    ensembles, concatenated = [], []
+    for first in range(0, members, size):
+        seeds = read(*(Job("ensemble", first, volume, index) for index in range(1, size)))
+        ensembles.append(np.stack([at_choice[first], *seeds]))
+        concatenated += read(Job("concatenated", first, volume, size))
+    real = np.stack(read(*(Job("real", index=index) for index in range(size))))
+    table = group_table(
+        at_choice.reshape(groups, size, *at_choice.shape[1:]),
+        np.stack(ensembles),
+        np.stack(concatenated),
+        real,
+        truth,
+        task=prepared.task,
+    )
+    return {"groups": {"groups": groups, "size": size, **table}}
+
+
+def _families(config: StudyConfig, at_choice: np.ndarray) -> dict[str, Any]:
+    """How much of the members' spread lies between their kinds of generator, where there are several."""
+    names = [config.generators[k % len(config.generators)][0] for k in range(len(at_choice))]
+    kinds = sorted(set(names))
+    if len(kinds) < 2 or min(names.count(kind) for kind in kinds) < MIN_MEMBERS:
+        return {}
+    share, lower, upper = between_share(at_choice, names)
+    return {"families": {"members": {k: names.count(k) for k in kinds}, "between": share, "interval": [lower, upper]}}
+
+
+def _constraints(config: StudyConfig, folder: Folder, members: int) -> dict[str, Any]:
+    """The constraints, and the share of the rows drawn that met them."""
+    if not config.constraints:
+        return {}
+    met = [shard["met"] for shard in _drawn(folder, members)]
+    return {"constraints": {"rules": list(config.constraints), "met": float(np.mean(met)) if met else None}}
+
+
+def _labels(report: Mapping[str, Any]) -> set[str]:
+    return {row["learner"] for row in report.get("learners") or [report]}
+
+
+def _earlier(folder: Folder, labels: set[str]) -> float:
+    """Wall seconds of this study's earlier finished runs with the same learners."""
+    if not folder.exists("report.json"):
+        return 0.0
+    report = folder.read_json("report.json")
+    return float(report["cost"]["wall_seconds"]) if _labels(report) == labels else 0.0
+
+
+def _cpu(folder: Folder, name: str) -> float:
+    return float(folder.read_json(name)["cpu_seconds"]) if folder.exists(name) else 0.0
+
+
+def plain_json(value: Any) -> Any:
+    """`value` as JSON can hold it: it has no NaN, so a number that does not exist is null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
+    """report.json, surface.parquet (which keeps what other learners of the study have left there), figures, page."""
+    if folder.exists("surface.parquet"):
+        kept = folder.read_table("surface.parquet")
+        others = kept.filter(pc.invert(pc.is_in(kept["learner"], pa.array(sorted(_labels(report))))))
+        surface = pa.concat_tables([surface, others])
+    folder.write_table("surface.parquet", surface)
+    folder.write_json("report.json", report)
+    _write_page(folder, report, surface)
+
+
+def _write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
+    figures = draw(report, surface)
+    for name, png in figures.items():
+        folder.write_bytes(f"figures/{name}.png", png)
+    for name in set(CAPTIONS) - set(figures):  # of an earlier run, with other learners or rows
+        folder.delete(f"figures/{name}.png")
+    folder.write_bytes("report.html", render_html(report, figures).encode())
+
+
+def rebuild_report(study: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Redraw a study's figures and page from report.json and surface.parquet; gives the report and the page's place.
+
+    Raises:
+        InputError: no such study, or one that has no report yet.
+    """
+    for key in options:
+        if key != "storage":
+            raise InputError(key, "an unknown key", nearest(key, ["storage"]))
+    folder = find_study(study, str(options.get("storage", "./studies")))
+    if not folder.exists("report.json") or not folder.exists("surface.parquet"):
+        raise InputError("study", f"{folder} without a report", "a finished study; `dge-ray tune` finishes it")
+    report = folder.read_json("report.json")
+    _write_page(folder, report, folder.read_table("surface.parquet"))
+    return report, str(folder / "report.html")

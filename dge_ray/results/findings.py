@@ -1,0 +1,187 @@
+"""What a study's predictions say beyond the reflection point: laws in members and volume, uncertainty, small groups.
+
+Every part is a key of report.json and left out where the study cannot give it (too few members, say). Laws are fitted
+on validation, where K and m are chosen; uncertainty and groups are read on test. Nothing is fitted or drawn anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from dge_ray.results.outcomes import Outcome
+from dge_ray.results.rarity import least_likely
+from dge_ray.results.worst_case import worst_case_volume
+from dge_ray.seeds import Purpose, numpy_generator
+from dge_ray.stats.comparison.subgroups import find_groups, subgroup_risks
+from dge_ray.stats.ensemble.combine import ensemble_mean
+from dge_ray.stats.ensemble.klaw_interval import enough_members, held_back, worth_its_price
+from dge_ray.stats.ensemble.uncertainty import (
+    accuracy_confidence,
+    binomial_interval,
+    calibration,
+    conformal_intervals,
+    conformal_sets,
+    entropy_parts,
+    variance_parts,
+)
+from dge_ray.stats.volume.curve_shape import curve_shape
+from dge_ray.stats.volume.joint_law import joint_law
+from dge_ray.stats.volume.learning_curve import learning_curve
+from dge_ray.storage import Folder
+from dge_ray.study.predictions import Job, read_predictions
+from dge_ray.study.prepare import Prepared
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.schema import Kind
+
+EPSILON = 0.02  # the joint law's: share of the best cell's Brier score or mean squared error
+CONFORMAL_LEVEL = 0.9
+
+
+def findings(one: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The parts by key, of one learner: klaw, joint_law, learning_curve, curve, volume_law, uncertainty, subgroups."""
+    prepared, predictions, choice, volumes = one.prepared, one.predictions, one.choice, one.volumes
+    test = np.asarray(predictions["test"][:, choice.index], dtype=np.float64)
+    costs = member_costs(folder, prepared.label, len(test), volumes, prepared.shard_rows)
+    width = prepared.width
+    real = read_predictions(folder, prepared.label, Job("real"), width)
+    seeds = [Job("ensemble", 0, choice.volume, k) for k in range(1, len(test))]  # the first is member 0's own fit
+    others = [read_predictions(folder, prepared.label, job, width)["test"] for job in seeds]
+    naive = ensemble_mean(np.stack([test[0], *others]))
+    rivals = {"naive_ensemble": naive, "real": real["test"]}
+    keys = {"task": prepared.task, "seed": prepared.config.seed}
+    found: dict[str, Any] = {}
+    drawn = np.flatnonzero(np.array(volumes))  # raw rows alone, volume 0, are on no curve over log m
+    if len(drawn):
+        shape = curve_shape(
+            predictions["validation"][:, drawn],
+            truth["validation"],
+            volumes=[volumes[i] for i in drawn],
+            metric=prepared.metric,
+            tolerance=prepared.config.tolerance,
+            **keys,
+        )
+        found["curve"] = asdict(shape)
+    if not prepared.augmented:  # the laws are of synthetic rows alone
+        curve = learning_curve(
+            predictions["validation"],
+            truth["validation"],
+            volumes=volumes,
+            metric=prepared.metric,
+            real=real["validation"],
+            **keys,
+        )
+        found["learning_curve"] = asdict(curve)
+        on_validation = (predictions["validation"], truth["validation"])
+        if worst := worst_case_volume(prepared, folder, *on_validation, volumes, curve):
+            found["volume_law"] = asdict(worst)
+    if not prepared.augmented and (costs > 0).all():
+        law = joint_law(
+            predictions["validation"], truth["validation"], volumes=volumes, costs=costs, epsilon=EPSILON, **keys
+        )
+        found["joint_law"] = asdict(law)
+    found |= {"uncertainty": uncertainty(test, truth["test"], seed=prepared.config.seed)}
+    found |= {"subgroups": _subgroups(prepared, folder, test, rivals, truth["test"])}
+    if len(test) >= 4:
+        at = float(costs[list(volumes).index(choice.volume)])
+        found["klaw"] = members_law(prepared, test, truth["test"], cost=at)
+    return found
+
+
+def member_costs(folder: Folder, label: str, members: int, volumes: Sequence[int], shard_rows: int) -> np.ndarray:
+    """CPU-seconds of one member at each volume, means over members: its generator, the whole shards that hold the rows,
+    its fit. Shape: -> (volumes,); 0 where nothing was noted (a volume that was dropped).
+    """
+    fits = [_seconds(folder, f"members/{k:03d}/member.json") for k in range(members)]
+    shards = [s for k in range(members) for s in _shards(folder, k)]
+    fit, shard = float(np.mean(fits)), float(np.mean(shards)) if shards else 0.0
+    out = []
+    for volume in volumes:
+        names = [f"costs/{label}-{Job('member', k, volume).address}.json" for k in range(members)]
+        learned = [_seconds(folder, name) for name in names if folder.exists(name)]
+        out.append(fit + shard * -(-volume // shard_rows) + float(np.mean(learned)) if learned else 0.0)
+    return np.array(out)
+
+
+def _seconds(folder: Folder, name: str) -> float:
+    return float(folder.read_json(name)["cpu_seconds"]) if folder.exists(name) else 0.0
+
+
+def _shards(folder: Folder, member: int) -> list[float]:
+    name = f"members/{member:03d}/sampling.json"
+    return [one["cpu_seconds"] for one in folder.read_json(name).values()] if folder.exists(name) else []
+
+
+def members_law(prepared: Prepared, members: np.ndarray, y: np.ndarray, *, cost: float) -> dict[str, Any]:
+    """The K-law at the chosen volume on test: its two numbers, members that are enough, sizes held back."""
+    task, tolerance = prepared.task, prepared.config.tolerance
+    enough = enough_members(members, y, task=task, epsilon=tolerance)
+    found: dict[str, Any] = {
+        "metric": "mse" if task == "regression" else "brier",
+        "s2": enough["s2"],
+        "limit": enough["limit"],
+        "within": tolerance,
+        "members_within": enough["members"],
+        "members_within_upper": enough["members_upper"],
+        "cpu_seconds_a_member": cost,
+        "held_back": [],
+    }
+    if cost > 0 and enough["limit"] > 0:  # a minute must take a tolerance's share off the risk
+        found["members_worth_a_minute"] = worth_its_price(enough["s2"], cost, tolerance * enough["limit"] / 60)
+    if len(members) >= 6:
+        found["held_back"] = [
+            {"members": p.size, "from": p.members, "predicted": [p.value, p.lo_here, p.hi_here], "measured": seen}
+            for p, seen in held_back(members, y, task=task)
+        ]
+    return found
+
+
+def uncertainty(members: np.ndarray, y: np.ndarray, *, seed: int) -> dict[str, Any]:
+    """Parts of the members' uncertainty, calibration, and conformal prediction, on test rows.
+
+    Validation rows chose the volume and stopping rows the generators' epochs, so neither may calibrate: a random half
+    of the test rows does, and coverage is read on the other half.
+    """
+    order = numpy_generator(seed, Purpose.INTERVAL, index=1).permutation(len(y))
+    calibrate, read = np.sort(order[: len(y) // 2]), np.sort(order[len(y) // 2 :])
+    level = CONFORMAL_LEVEL
+    conformal: dict[str, Any] = {"level": level, "calibration_rows": len(calibrate), "rows": len(read)}
+    total, aleatoric, epistemic = variance_parts(members)
+    found: dict[str, Any] = {"variance": {"epistemic": float(epistemic.mean())}}
+    if total is None or aleatoric is None:
+        error = (ensemble_mean(members)[:, 0] - y) ** 2
+        found["epistemic_share_of_squared_error"] = float(epistemic.mean() / error.mean()) if error.any() else None
+        lo, hi = conformal_intervals(members[:, calibrate], y[calibrate], members[:, read], level=level)
+        conformal |= _covered((lo <= y[read]) & (y[read] <= hi)) | {"width": float((hi - lo).mean())}
+        return found | {"conformal": conformal}
+    mean = ensemble_mean(members)
+    found["variance"] |= {"total": float(total.mean()), "aleatoric": float(aleatoric.mean())}
+    names = ("total", "aleatoric", "epistemic")
+    found["entropy"] = {n: float(v.mean()) for n, v in zip(names, entropy_parts(members), strict=True)}
+    reliability, curve = calibration(mean, y, seed=seed), accuracy_confidence(mean, y)
+    found["calibration"] = {n: getattr(reliability, n).tolist() for n in ("confidence", "accuracy", "rows")}
+    found |= {"ece": list(reliability.ece), "plain_ece": reliability.plain_ece}
+    found["accuracy_confidence"] = {n: v.tolist() for n, v in asdict(curve).items()}
+    sets = conformal_sets(mean[calibrate], y[calibrate], mean[read], level=level)
+    conformal |= _covered(sets[np.arange(len(read)), y[read]]) | {"classes": float(sets.sum(axis=1).mean())}
+    return found | {"conformal": conformal}
+
+
+def _covered(hits: np.ndarray) -> dict[str, Any]:
+    """The share of rows whose truth was held, with its exact binomial interval: of these sets, over new rows."""
+    low, high = binomial_interval(hits.sum(), np.array(len(hits)))
+    return {"covered": float(hits.mean()), "covered_interval": [float(low), float(high)]}
+
+
+def _subgroups(
+    prepared: Prepared, folder: Folder, members: np.ndarray, others: Mapping[str, np.ndarray], y: np.ndarray
+) -> list[dict[str, Any]]:
+    schema = prepared.schema
+    codec = TableCodec(schema)
+    features = [column.name for column in schema.features if column.kind is not Kind.TEXT]
+    train, test = (codec.encode(prepared.parts[part], features) for part in ("train", "test"))
+    names = {c.name: [str(v) for v in c.categories] for c in schema.features if c.categories}
+    groups, kinds = find_groups(train, test, names), prepared.config.generators
+    rare = least_likely(folder, [kinds[k % len(kinds)][0] for k in range(len(members))], schema, prepared.parts["test"])
+    return subgroup_risks([*groups, rare] if rare else groups, members, others, y)

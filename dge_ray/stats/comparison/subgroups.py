@@ -1,0 +1,125 @@
+"""Groups of few real rows, and what each method risks there.
+
+Groups are made on the training rows, as van Breugel et al. do (`dge.md` 5): of a column with fewer than 20 values, the
+rarest one that at least 0.5 % of the rows have; of others the two tails of a tenth; each no larger than a fifth. They
+are read on test rows.
+
+A group is small by construction, so its intervals must be honest with ten rows: the losses are bounded ones (Brier) or
+squared errors, intervals are t over members and rows with Satterthwaite's degrees of freedom (few rows make few), and a
+group under 10 rows is counted but has no interval. `clear` says that a difference is not 0 with all groups looked at
+together (Bonferroni); single intervals hold one by one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dge_ray.stats.ensemble.combine import ensemble_mean, leave_one_out_means
+from dge_ray.stats.metrics.losses import brier, squared_error
+from dge_ray.stats.twoway import TwoWay, pseudo_values, two_way
+
+FEW_VALUES, LEAST_SHARE, LARGEST_SHARE, TAIL = 20, 0.005, 0.2, 0.1
+FEWEST_ROWS = 10
+_ONE = np.array([1.0])
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group's name, its share of the training rows, and which test rows are in it (N,) bool."""
+
+    name: str
+    share: float
+    rows: np.ndarray
+
+
+def find_groups(
+    train: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], names: Mapping[str, list[str]]
+) -> list[Group]:
+    """The groups, the smallest first.
+
+    Args:
+        train, test: a column's values by name: codes (integers, below 0 for missing) or numbers (NaN for missing).
+        names: the categories of a coded column by code; a column that is not here is one of numbers.
+    """
+    found = []
+    for column, values in train.items():
+        known = values >= 0 if column in names else np.isfinite(values)
+        present, counts = np.unique(values[known], return_counts=True)
+        if len(present) < 2:
+            continue
+        if column in names or len(present) < FEW_VALUES:
+            shares = counts / len(values)
+            enough = np.flatnonzero(shares >= LEAST_SHARE)
+            if len(enough) == 0:
+                continue
+            rarest = enough[np.argmin(shares[enough])]
+            word = names[column][int(present[rarest])] if column in names else f"{present[rarest]:g}"
+            found.append(Group(f"{column} = {word}", float(shares[rarest]), test[column] == present[rarest]))
+            continue
+        low, high = np.quantile(values[known], [TAIL, 1 - TAIL])
+        for word, of_train, of_test in (
+            (f"{column} <= {low:.4g}", values <= low, test[column] <= low),
+            (f"{column} >= {high:.4g}", values >= high, test[column] >= high),
+        ):
+            found.append(Group(word, float(of_train.mean()), of_test))
+    return sorted((g for g in found if g.share <= LARGEST_SHARE), key=lambda g: (g.share, g.name))
+
+
+def subgroup_risks(
+    groups: list[Group],
+    members: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    y: np.ndarray,
+    *,
+    level: float = 0.95,
+) -> list[dict]:
+    """Brier score or mean squared error of the ensemble in each group, and its differences to other predictions.
+
+    Args:
+        members: (K, N, C) on test rows.
+        others: (N, C) predictions by name (naive ensemble, real rows); "naive_single", the mean over the one-member
+            models, is added.
+        y: (N,).
+
+    Returns:
+        For each group: name, share, rows, risk (value, lo, hi) and differences {method: (value, lo, hi)}, ensemble less
+        method, with None for ends that few rows do not allow, and clear {method: bool}.
+    """
+    count, loss = max(len(groups), 1), squared_error if members.shape[2] == 1 else brier
+    single = loss(members, y)  # (K, N)
+    mine = loss(ensemble_mean(members), y)
+    without = loss(leave_one_out_means(members), y) if len(members) > 1 else None
+    out = []
+    for group in groups:
+        at = group.rows
+        n = int(at.sum())
+        row: dict = {"group": group.name, "share": group.share, "rows": n}
+        if n == 0:
+            out.append(row)
+            continue
+        pseudo = None if without is None else pseudo_values(mine[at], without[:, at])
+        value, low, high = _interval(mine[at], pseudo, level)[0]
+        row["risk"] = [value, None if low is None else max(low, 0.0), high]  # neither loss is below 0
+        differences, clear = {}, {}
+        for name in ("naive_single", *others):
+            alone = single[:, at]
+            theirs = alone.mean(axis=0) if name == "naive_single" else loss(others[name], y)[at]
+            moved = None
+            if pseudo is not None:  # a one-member model's own part is its own loss; other methods have none in members
+                moved = pseudo - (alone if name == "naive_single" else theirs)
+            differences[name], _ = _interval(mine[at] - theirs, moved, level)
+            _, (low, high) = _interval(mine[at] - theirs, moved, 1 - (1 - level) / count)
+            clear[name] = n >= FEWEST_ROWS and not low <= 0 <= high
+        out.append(row | {"differences": differences, "clear": clear})
+    return out
+
+
+def _interval(full: np.ndarray, pseudo: np.ndarray | None, level: float) -> tuple[list, tuple[float, float]]:
+    """[value, lo, hi] for reading, and the ends as they are. Shape: full (n,), pseudo (K, n)."""
+    value = float(full.mean())
+    if len(full) < FEWEST_ROWS:
+        return [value, None, None], (-np.inf, np.inf)
+    spread: TwoWay = two_way(full[None], None if pseudo is None else pseudo[:, None])
+    half = spread.half_width(_ONE, level)
+    return [value, value - half, value + half], (value - half, value + half)

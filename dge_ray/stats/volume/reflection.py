@@ -1,0 +1,252 @@
+"""The reflection point: the volume with the least risk, how far that is known, and what to do if it isn't.
+
+Interval. Errors of all volumes are drawn jointly around the estimates (rows normal, members multivariate t: see
+`volumes`), and each draw's argmin taken; the interval is the central range of these argmins. Candidates. With the same
+draws, a volume is rejected as best when its paired distance above some other volume is larger than the level allows for
+the *largest* of such distances under equality (multiple comparison with the best). The volumes not rejected hold the
+true reflection point with the given level on any surface; they are wider. The difference matters where the surface is
+flat and the truth lies at an end of it: there the interval held .65 to .8 in simulation (the draws add their noise to
+the estimate's own), the candidates .95 and more. experiments/coverage/ has both, side by side.
+
+Status. `interior`: neither end of the grid is among the volumes not rejected. `not_reached`: the largest is, and the
+last doubling still gains significantly. `plateau`: the largest is, and the upper bound of that gain is under the
+tolerance. `undecided`: anything else, with the rows or members that would decide.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import t as student
+
+from dge_ray.errors import InputError
+from dge_ray.stats.ensemble.combine import check_cells
+from dge_ray.stats.metrics.losses import check_metric, higher_is_better
+from dge_ray.stats.volume.volumes import VolumeRisks, volume_risks
+
+DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class ReflectionPoint:
+    """Where the risk of the whole ensemble is least over the grid of volumes.
+
+    `value` is the metric there *on the rows given*: the minimum over volumes, so optimistic; report `risk_interval`
+    on test rows in its place. `interval` and `candidates` are volumes. `gain` is what the last doubling of the volume
+    took off the risk (lower is better; a metric to be maximised has its sign changed), with a two-sided interval, or
+    None with a single volume. `rows_needed` and `members_needed` are rough numbers that would decide, None where the
+    status is decided or where that alone cannot.
+    """
+
+    volume: int
+    index: int  # place of `volume` in the grid given
+    interval: tuple[int, int]
+    status: str  # interior | plateau | not_reached | undecided
+    smallest_within_one_se: int
+    metric: str
+    value: float
+    members: int
+    level: float
+    candidates: tuple[int, ...]  # volumes not rejected as best
+    dropped: tuple[int, ...]  # volumes left out, because a member lacks them
+    gain: tuple[float, float, float] | None
+    rows_needed: int | None
+    members_needed: int | None
+    advice: str
+
+
+def reflection_point(
+    predictions: ArrayLike,
+    truth: ArrayLike,
+    *,
+    task: str,
+    volumes: ArrayLike,
+    metric: str | None = None,
+    tolerance: float = 0.005,
+    seed: int = 0,
+    level: float = 0.95,
+    draws: int = DRAWS,
+) -> ReflectionPoint:
+    """The reflection point of the ensemble of all members, given this train split.
+
+    Args:
+        predictions: (members, volumes, rows, classes) on validation rows; NaN for a cell that was not computed.
+            Volumes that some member lacks are left out; a member without any cell is not counted.
+        truth: (rows,).
+        task: "classification" or "regression".
+        volumes: (volumes,) ascending.
+        metric: default the task's selection metric.
+        tolerance: a gain under this share of the best risk is not worth a doubling.
+        seed: the study's.
+        level: of the interval and of the tests behind the status.
+        draws: joint draws behind the interval.
+
+    With a single member the members' spread is unknown: the interval is over rows only, and `advice` says so.
+    """
+    cells, y, task, grid = check_cells(predictions, truth, task=task, volumes=volumes)
+    metric = check_metric(metric, task)
+    if not 0.5 < level < 1:
+        raise InputError("level", repr(level), "a number between 0.5 and 1")
+    if not tolerance >= 0:
+        raise InputError("tolerance", repr(tolerance), "a share of the risk, 0 or more")
+    found = volume_risks(cells, y, metric)
+    kept, best = grid[found.kept], int(np.argmin(found.risks))
+    not_rejected = best_set(found, seed=seed, level=level, draws=draws)
+    ends = _Ends(found, kept, not_rejected, best, level, tolerance)
+    status, rows, members, advice = ends.status()
+    if found.n_members == 1:
+        advice += ". One member: the interval is over rows only, the spread between members is not in it"
+    within = [found.risks[i] - found.risks[best] <= _paired_error(found, i, best) for i in range(len(kept))]
+    low, high = argmin_range(found, seed=seed, level=level, draws=draws)
+    sign = -1.0 if higher_is_better(metric) else 1.0
+    return ReflectionPoint(
+        volume=int(kept[best]),
+        index=int(found.kept[best]),
+        interval=(int(kept[low]), int(kept[high])),
+        status=status,
+        smallest_within_one_se=int(kept[int(np.argmax(within))]),
+        metric=metric,
+        value=float(sign * found.risks[best]),
+        members=found.n_members,
+        level=level,
+        candidates=tuple(int(v) for v in kept[not_rejected]),
+        dropped=tuple(int(v) for v in grid if v not in kept),
+        gain=ends.gain_interval(),
+        rows_needed=rows,
+        members_needed=members,
+        advice=advice,
+    )
+
+
+def argmin_range(found: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> tuple[int, int]:
+    """First and last place of the interval: the central `level` of the draws' argmins, joined with the estimate."""
+    best = int(np.argmin(found.risks))
+    drawn = np.sort(np.argmin(found.risks + found.draws(draws, seed=seed), axis=1))
+    tail = int((1 - level) / 2 * len(drawn))
+    return min(best, int(drawn[tail])), max(best, int(drawn[-1 - tail]))
+
+
+def best_set(found: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> np.ndarray:
+    """Which volumes are not rejected as best; the truly best one is among them with probability `level`.
+
+    Shape: -> (V,) bool.
+    """
+    count = len(found.risks)
+    errors, deviations = found.draws(draws, seed=seed), found.paired_deviations()
+    keep = np.ones(count, dtype=bool)
+    for volume in range(count):
+        # two volumes with equal predictions have no distance to test: such a pair says nothing
+        others = [o for o in range(count) if o != volume and deviations[volume, o] > 0]
+        if not others:
+            continue
+        distance = (found.risks[volume] - found.risks[others]) / deviations[volume, others]
+        largest = ((errors[:, [volume]] - errors[:, others]) / deviations[volume, others]).max(axis=1)
+        keep[volume] = distance.max() <= np.quantile(largest, level)
+    keep[int(np.argmin(found.risks))] = True
+    return keep
+
+
+def risk_interval(
+    predictions: ArrayLike, truth: ArrayLike, *, task: str, metric: str | None = None, level: float = 0.95
+) -> tuple[float, float, float]:
+    """(value, lo, hi) of a metric of one volume's ensemble, read on rows that played no part in choosing the volume.
+
+    A t interval over new members and new rows, given this train split; over rows alone with a single member.
+
+    Shape: predictions (members, rows, classes), truth (rows,).
+    """
+    cell = np.asarray(predictions, dtype=np.float64)
+    cells, y, task, _ = check_cells(cell[:, None] if cell.ndim == 3 else cell, truth, task=task)
+    metric = check_metric(metric, task)
+    found = volume_risks(cells, y, metric)
+    value = float(found.risks[0]) * (-1.0 if higher_is_better(metric) else 1.0)
+    half = found.spread.half_width(np.array([1.0]), level)
+    return value, value - half, value + half
+
+
+def _paired_error(found: VolumeRisks, a: int, b: int) -> float:
+    """The paired error of R(a) - R(b), over rows alone with a single member."""
+    weights = found.contrast(a, b)
+    return found.spread.error(weights) if found.n_members > 1 else found.spread.error_rows(weights)
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """What the ends of the grid say about the surface."""
+
+    found: VolumeRisks
+    kept: np.ndarray
+    not_rejected: np.ndarray
+    best: int
+    level: float
+    tolerance: float
+
+    def _half(self) -> int:
+        """Place of the volume that the last doubling starts from: the nearest to half the largest, on the log scale."""
+        return int(np.argmin(np.abs(np.log(np.maximum(self.kept[:-1], 1)) - np.log(self.kept[-1] / 2))))
+
+    def _gain(self) -> tuple[float, np.ndarray]:
+        weights = self.found.contrast(self._half(), len(self.kept) - 1)
+        return float(weights @ self.found.risks), weights
+
+    def gain_interval(self) -> tuple[float, float, float] | None:
+        """(gain, lo, hi) of the last doubling, two-sided."""
+        if len(self.kept) < 2:
+            return None
+        gain, weights = self._gain()
+        half = self.found.spread.half_width(weights, self.level)
+        return gain, gain - half, gain + half
+
+    def status(self) -> tuple[str, int | None, int | None, str]:
+        """(status, rows that would decide, members that would decide, one line of advice)."""
+        if len(self.kept) < 2 and not self.kept[0]:
+            return "undecided", None, None, "the raw rows alone leave no volume to choose"
+        if len(self.kept) < 2:
+            return "undecided", None, None, "a single volume says nothing about the shape: give at least three ratios"
+        first, last = bool(self.not_rejected[0]), bool(self.not_rejected[-1])
+        if not first and not last:
+            return "interior", None, None, "the best volume lies inside the grid"
+        gain, weights = self._gain()
+        bound = self.tolerance * abs(self.found.risks[self.best])
+        half = self.found.spread.half_width(weights, 2 * self.level - 1)  # of a one-sided test at `level`
+        steps = f"from {self.kept[self._half()]} to {self.kept[-1]} rows a member"
+        if last and gain - half > 0:
+            worth = "over" if gain > bound else "under"
+            return "not_reached", None, None, f"going {steps} still gains ({worth} the tolerance): try larger ratios"
+        if last and gain + half < bound:
+            return "plateau", None, None, f"going {steps} gains less than {self.tolerance:.1%} of the risk"
+        return self._undecided(first, last, gain, weights, bound)
+
+    def _undecided(
+        self, first: bool, last: bool, gain: float, weights: np.ndarray, bound: float
+    ) -> tuple[str, int | None, int | None, str]:
+        """Which one contrast would decide with the fewest rows or members, if its estimate is near the truth."""
+        if last:
+            # either the gain proves positive, or it proves to be under the tolerance
+            contrasts = [(gain, weights)] if gain > 0 else []
+            contrasts += [(bound - gain, weights)] if gain < bound else []
+            question = "whether the last doubling gains"
+        elif self.kept[self.best] == 0:
+            return "undecided", None, None, "no volume of synthetic rows beside the raw ones is known to do better"
+        elif self.best == 0:
+            return "undecided", None, None, "the smallest volume of the grid does best: try smaller ratios"
+        else:
+            contrasts = [(self.found.risks[0] - self.found.risks[self.best], self.found.contrast(0, self.best))]
+            question = "whether the smallest volume is worse than the best"
+        rows = min(filter(None, (self._needed(*c, of="rows") for c in contrasts)), default=None)
+        members = min(filter(None, (self._needed(*c, of="members") for c in contrasts)), default=None)
+        ways = [f"about {rows} rows (now {self.found.spread.n_rows})"] if rows else []
+        ways += [f"about {members} members (now {self.found.n_members})"] if members else []
+        cure = " or ".join(ways) + " would decide" if ways else "only more rows and more members together would decide"
+        return "undecided", rows, members, f"{question} is not known: {cure}"
+
+    def _needed(self, distance: float, weights: np.ndarray, *, of: str) -> int | None:
+        """Rows (or members) at which a contrast of this size would be told from zero, the other source as it is."""
+        rows, members = self.found.spread.parts(weights)
+        goal = (distance / float(student.ppf(self.level, self.found.spread.freedom(weights)))) ** 2
+        grow, stay, now = (rows, members, self.found.spread.n_rows)
+        if of == "members":
+            grow, stay, now = members, rows, self.found.n_members
+        if goal <= stay or grow == 0:
+            return None
+        return max(int(np.ceil(now * grow / (goal - stay))), now + 1)

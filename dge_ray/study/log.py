@@ -1,0 +1,63 @@
+"""Progress and log records as one JSON object a line, with the study, member and volume that they are about."""
+
+import json
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from dge_ray.masking import mask
+from dge_ray.study.progress import PLAIN_SECONDS, Progress
+
+FIELDS = ("member", "volume", "shard", "worker")  # of a log record's `extra`
+
+
+class JsonProgress(Progress):
+    """What `Progress` says, and each event of the study, as JSON lines: `time`, `level`, `study`, `event` and more.
+
+    `event` is `said` (with `message`), `status` (with the Board's counts), or what happened: `member ready`,
+    `shard drawn`, `fit done`, `worker restarted`, `failed`.
+    """
+
+    def __init__(self, study: str, stream: Any = None) -> None:
+        super().__init__(stream)
+        self.terminal = False
+        self.study = study
+
+    def say(self, line: str) -> None:
+        level = "warning" if line.startswith("warning: ") else "info"
+        self._line(level, "said", message=line.removeprefix("warning: "))
+
+    def status(self, counts: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self._last >= PLAIN_SECONDS:
+            self._last = now
+            known = {key: value for key, value in counts.items() if key not in ("epochs", "failure")}
+            self._line("info", "status", members=self.members, seconds_left=self.seconds_left(counts), **known)
+
+    def event(self, event: dict[str, Any]) -> None:
+        fields = dict(event)
+        level = "error" if fields["event"] == "failed" else "info"
+        self._line(level, fields.pop("event"), at=fields.pop("at"), **fields)
+
+    def handler(self) -> logging.Handler:
+        """A handler that puts log records among the lines."""
+        return _Records(self)
+
+    def _line(self, level: str, event: str, *, at: float | None = None, **fields: Any) -> None:
+        when = datetime.fromtimestamp(time.time() if at is None else at, UTC).isoformat(timespec="milliseconds")
+        line = {"time": when, "level": level, "study": self.study, "event": event, **fields}
+        with self._lock:
+            self._write(mask(json.dumps(line, default=str)) + "\n")
+
+
+class _Records(logging.Handler):
+    def __init__(self, progress: JsonProgress) -> None:
+        super().__init__()
+        self.progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        extra = {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        self.progress._line(
+            record.levelname.lower(), "log", logger=record.name, message=record.getMessage(), at=record.created, **extra
+        )

@@ -1,0 +1,149 @@
+"""What differential privacy asks of a study: refusals, a public schema, the plan of the noise, the ledger."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.errors import InputError
+from dge_ray.generators.base import fits_privately
+from dge_ray.generators.private.defaults import private_settings, private_steps
+from dge_ray.privacy.ledger import FILE as LEDGER
+from dge_ray.privacy.ledger import Entry, Ledger, fit_entry, marginals_entry, refuse_over, spent_by, standing_entries
+from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
+from dge_ray.storage import Folder
+from dge_ray.study.config import Generator, StudyConfig
+from dge_ray.table import Split, TableSchema
+from dge_ray.table.public import declared_schema, read_public_schema
+
+PLAN = "privacy/plan.json"
+
+
+def private_config(config: StudyConfig) -> StudyConfig:
+    """The configuration with each generator's private settings filled in.
+
+    Raises:
+        InputError: something in it cannot be had with privacy.
+    """
+    for field, given, takes in (
+        ("pretrained", config.pretrained, "nothing: private fits begin anew"),
+        ("drop_missing_target", config.drop_missing_target, "false: which rows stay would tell of them"),
+        ("members_per_actor", config.members_per_actor > 1, "1: private fits are done one by one"),
+    ):
+        if given:
+            raise InputError(field, f"{getattr(config, field)} with privacy.epsilon", takes)
+    chosen = tuple(Generator(name=n, settings=private_settings(n, s)) for n, s in config.generators)
+    for one in chosen:
+        assert fits_privately(one.name)  # private_settings knows the same generators
+    return config.model_copy(update={"generator": chosen[0] if len(chosen) == 1 else chosen})
+
+
+def public_schema(config: StudyConfig, table: pa.Schema, target: str | None) -> TableSchema:
+    """The schema by the user's word: of `privacy.schema`, or of `columns`.
+
+    Raises:
+        InputError, InputErrors: what is missing or wrong of it.
+    """
+    file = config.privacy.schema_file
+    if file is None:
+        return declared_schema(table, target, config.columns)
+    if config.columns:
+        raise InputError("columns", "columns beside privacy.schema", "one of the two")
+    try:
+        text = Path(file).expanduser().read_text()
+    except (OSError, UnicodeDecodeError):
+        raise InputError("privacy.schema", f"{file!r}, which cannot be read", "a file with a schema's JSON") from None
+    return read_public_schema(text, table, target, where=repr(file))
+
+
+def with_stopping(split: Split) -> Split:
+    """The split of a private study: nothing is stopped early, so those rows are fitted on too."""
+    train = np.sort(np.concatenate([split.train, split.stopping]))
+    return Split(train, split.stopping[:0], split.validation, split.test, split.raw)
+
+
+def study_steps(config: StudyConfig, n: int) -> list[Steps]:
+    """The steps of the generators that members take in turn, for n train rows."""
+    return [Steps(*private_steps(name, settings, n)) for name, settings in config.generators]
+
+
+def study_plan(config: StudyConfig, folder: Folder, members: int, n: int) -> PrivacyPlan:
+    """The plan that the study was begun with, or, of a new one, for this many members."""
+    if folder.exists(PLAN):
+        return PrivacyPlan.from_json(folder.read_json(PLAN))
+    budget = config.privacy
+    assert budget.epsilon is not None
+    return plan_privacy(budget.epsilon, budget.delta, members, n, study_steps(config, n), models=budget.models)
+
+
+def refuse_overspending(config: StudyConfig, folder: Folder) -> None:
+    """Before the table is read: whether the members asked for are within the budget of a study that was begun.
+
+    Raises:
+        InputError: they are not.
+    """
+    if not (config.private and folder.exists(PLAN)):
+        return
+    plan = PrivacyPlan.from_json(folder.read_json(PLAN))
+    members = config.max_members if config.members == "auto" else config.members
+    if members > plan.members and plan.models == "each":
+        done = Ledger.open(folder, plan).entries if folder.exists(LEDGER) else []
+        fits = [fit_entry(plan, k, config.generators[k % len(config.generators)][0]) for k in range(members)]
+        known = {entry.what for entry in fits}
+        others = [entry for entry in [marginals_entry(plan), *done] if entry.what not in known]
+        refuse_over(plan, spent_by({entry.what: entry for entry in [*others, *fits]}.values(), plan.delta))
+
+
+def open_ledger(config: StudyConfig, folder: Folder, plan: PrivacyPlan) -> Ledger:
+    """The study's ledger with all that stands in it before the first fit; under the study's lock."""
+    if not folder.exists(PLAN):
+        folder.write_json(PLAN, plan.to_json())
+    ledger = Ledger.open(folder, plan)
+    file = config.privacy.schema_file
+    chosen = ["the volume", *(["the number of members"] if config.members == "auto" else [])]
+    ledger.add(
+        standing_entries(
+            schema="by the user's word, in columns.*" if file is None else f"by the user's word, in {Path(file).name}",
+            constraints=bool(config.constraints),
+            chosen=[*chosen, *(["the learner"] if len(config.learners) > 1 else [])],
+        )
+    )
+    return ledger
+
+
+def charge_members(ledger: Ledger, config: StudyConfig, members: int) -> None:
+    """Charge the histogram and the fits of members 0..members-1, those that are not yet, before they begin.
+
+    Raises:
+        InputError: they would take the study over its budget.
+    """
+    count = members if ledger.plan.models == "each" else 1
+    fits = [fit_entry(ledger.plan, k, config.generators[k % len(config.generators)][0]) for k in range(count)]
+    ledger.add([marginals_entry(ledger.plan), *fits])
+
+
+def what_members_cost(config: StudyConfig, n: int, counts: tuple[int, ...] = (1, 2, 4, 8, 16)) -> list[dict[str, Any]]:
+    """The noise that the budget leaves to each fit, for so many models and for one that all members draw from."""
+    budget, steps = config.privacy, study_steps(config, n)
+    assert budget.epsilon is not None
+    plans = [plan_privacy(budget.epsilon, budget.delta, k, n, steps, models="each") for k in counts]
+    rows = [{"models": "each", "members": p.members, "noise_multiplier": p.noise_multiplier} for p in plans]
+    return [*rows, {"models": "one", "members": None, "noise_multiplier": plans[0].noise_multiplier}]
+
+
+def privacy_section(ledger: Ledger) -> dict[str, Any]:
+    """What report.json says of privacy."""
+    plan = ledger.plan
+    charged: list[Entry] = [entry for entry in ledger.entries if entry.cost]
+    return {
+        "epsilon": plan.epsilon,
+        "delta": plan.delta,
+        "spent": ledger.spent,
+        "models": plan.models,
+        "planned_members": plan.members,
+        "noise_multiplier": plan.noise_multiplier,
+        "marginals_multiplier": plan.marginals_multiplier,
+        "mechanisms": len(charged),
+        "uncovered": [f"{e.what}: {e.note}" for e in ledger.entries if e.status in ("held apart", "uncovered")],
+    }

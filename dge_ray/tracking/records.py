@@ -1,0 +1,138 @@
+"""What a study writes down for tracking: parameters, metric points, no secrets. No tracking library here.
+
+A point is (volume, key, value, step): volume names the child run, None the parent run; the step is the member count K.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from dge_ray.masking import MASK, SECRET_NAME, mask
+from dge_ray.report.words import METHODS, finite
+
+LONGEST_VALUE = 500  # what the oldest servers still take
+
+
+class Point(NamedTuple):
+    """One metric value. `latest`: a changed value at the same step is written again; otherwise the first one stays."""
+
+    volume: int | None
+    key: str
+    value: float
+    step: int
+    latest: bool = False
+
+
+def legal(key: str) -> str:
+    """A key that the tracking server takes: letters, digits and `_-. /` only, no relative path."""
+    return re.sub(r"[^\w\-. /]", "_", key, flags=re.ASCII).strip("/. ")[:250] or "_"
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A nested configuration as dotted keys and short, masked text; values beyond 500 characters are cut."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{name}.")
+            continue
+        plain = value if isinstance(value, str) else json.dumps(value, default=str)
+        flat[legal(name)] = cut(MASK if SECRET_NAME.search(str(key)) and value else mask(plain))
+    return flat
+
+
+def cut(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+
+
+def surface_points(surface: pa.Table, learner: str | None = None) -> Iterator[Point]:
+    """The cells of surface.parquet as `split/metric` over K; `learner` picks one where there are several."""
+    for row in surface.select(["learner", "members", "volume", "split", "metric", "value"]).to_pylist():
+        if finite(row["value"]) and learner in (None, row["learner"]):
+            key = legal(f"{row['split']}/{row['metric']}")
+            yield Point(row["volume"], key, float(row["value"]), row["members"], latest=True)
+
+
+def fit_points(member: int, history: Iterable[Mapping[str, Any]]) -> Iterator[Point]:
+    """A member's loss curves as `fit/MEMBER/train` and `fit/MEMBER/heldout` over its epochs."""
+    for record in history:
+        for curve in ("train", "heldout"):
+            if finite(record.get(curve)):
+                yield Point(None, f"fit/{member:03d}/{curve}", float(record[curve]), int(record["epoch"]))
+
+
+def report_points(report: Mapping) -> Iterator[Point]:
+    """The parent run's numbers from report.json: reflection, test, differences and cost."""
+    found = report.get("reflection_point") or {}
+    members = found.get("members", report.get("members"))
+    step = int(members) if finite(members) else 0
+    lo, hi = found.get("interval") or (None, None)
+    risk_lo, risk_hi = found.get("risk_interval") or (None, None)
+    numbers: dict[str, Any] = {
+        **{f"reflection/{name}": found.get(name) for name in ("volume", "ratio", "risk", "smallest_within_one_se")},
+        "reflection/lo": lo,
+        "reflection/hi": hi,
+        "reflection/risk_lo": risk_lo,
+        "reflection/risk_hi": risk_hi,
+        "reflection/members": members,
+    }
+    for method in METHODS:
+        for metric, value in ((report.get("test") or {}).get(method) or {}).items():
+            numbers[f"test/{method}/{metric}"] = value
+        for metric, triple in ((report.get("test_differences") or {}).get(method) or {}).items():
+            ends = triple or (None, None, None)
+            numbers |= {
+                f"difference/{method}/{metric}{end}": v for end, v in zip(("", "_lo", "_hi"), ends, strict=True)
+            }
+    for row in report.get("learners") or []:
+        names = ("volume", "ratio", "validation", "risk")
+        numbers |= {f"learner/{row['learner']}/{name}": row.get(name) for name in names}
+    private = report.get("privacy") or {}
+    numbers |= {f"privacy/{name}": private.get(name) for name in ("epsilon", "delta", "spent")}
+    cost = report.get("cost") or {}
+    numbers |= {f"cost/{name}": cost.get(name) for name in ("rows_generated", "downstream_fits", "wall_seconds")}
+    numbers |= {f"cost/cpu_seconds/{name}": value for name, value in (cost.get("cpu_seconds") or {}).items()}
+    for key, value in numbers.items():
+        if finite(value):
+            yield Point(None, legal(key), float(value), step, latest=True)
+
+
+def versions() -> dict[str, str]:
+    names = {"dge_ray": "dge-ray", "ray": "ray", "torch": "torch", "mlflow": "mlflow"}
+    versions = {name: _version(distribution) for name, distribution in names.items()}
+    return {"python": platform.python_version()} | {name: text for name, text in versions.items() if text}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def requirements() -> list[str]:
+    """What scoring needs, pinned to what is installed here; MLflow would otherwise import the model to find out."""
+    names = ["dge-ray", "mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops", "torch"]
+    versions = {name: _version(name) for name in names}
+    return [f"{name}=={version.split('+')[0]}" if version else name for name, version in versions.items()]
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with categorical columns as the values they hold: MLflow's types know no categories."""
+    coded = frame.select_dtypes("category")
+    return frame.astype({name: column.cat.categories.dtype for name, column in coded.items()})
+
+
+def folder_digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,302 @@
+"""One study in MLflow: a parent run, a child run a volume with K as the step.
+
+Written from the driver only, through a client with explicit run ids: no global run, experiment or tracking URI is set.
+Everything is buffered and idempotent, so a server that dies neither stops a study nor gets anything twice. Nothing but
+this module and `tracked_model` imports MLflow.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+
+from dge_ray.errors import InputError
+from dge_ray.tracking.model import send_model
+from dge_ray.tracking.outbox import Outbox, Stamped
+from dge_ray.tracking.records import (
+    Point,
+    cut,
+    fit_points,
+    flatten,
+    legal,
+    mask,
+    report_points,
+    surface_points,
+    versions,
+)
+from dge_ray.tracking.server import ANSWER_SECONDS, DEFAULT_URI, alone, check_uri, quiet, set_up, within
+
+DEFAULT_EXPERIMENT = "dge_ray"
+STUDY, VOLUME = "dge_ray.study_id", "dge_ray.volume"
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+class Tracker:
+    """One study's runs. Make it with `Tracker.open`.
+
+    The methods that log return at once when the server is away: what they hold is sent later, by `flush` or any later
+    call. `pending` counts what is held.
+    """
+
+    def __init__(self, client: Any, uri: str, experiment_id: str, run_id: str, *, resumed: bool) -> None:
+        self.uri, self.experiment_id, self.run_id = mask(uri), experiment_id, run_id
+        self.resumed = resumed
+        self._client = client
+        self._runs: dict[int | None, str] = {None: run_id}
+        self._asked: set[int | None] = set()
+        self._found: dict[str, Any] = {}  # the child runs that were there, as they were
+        self._outbox = Outbox(self._send_points, lambda: client.get_experiment(experiment_id))
+        self._logged: dict[str, dict[tuple[str, int], float]] = {} if resumed else {run_id: {}}
+
+    @classmethod
+    def open(cls, study: str, identity: str, *, uri: str | None = None) -> "Tracker":
+        """The study's tracker, its parent run found by `identity` or created. Call it before anything is trained.
+
+        `uri`: default MLFLOW_TRACKING_URI, else sqlite:///mlflow.db; experiment: MLFLOW_EXPERIMENT_NAME, else dge_ray.
+
+        Raises:
+            InputError: the server does not answer within about 10 seconds, or takes no runs.
+        """
+        uri = check_uri(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
+        with quiet():  # apart, because it takes seconds that are not the server's fault, and resets the log levels
+            import mlflow  # noqa: F401
+        with quiet():
+            client = within(ANSWER_SECONDS, uri, lambda: _connect(uri))
+            seconds = 2 * ANSWER_SECONDS
+            experiment_id, run_id, resumed = within(seconds, uri, lambda: _parent(client, study, identity))
+        tracker = cls(client, uri, experiment_id, run_id, resumed=resumed)
+        if resumed:
+            with quiet():
+                within(seconds, uri, tracker._find_children)
+        tracker.set_tags({f"version.{name}": text for name, text in versions().items()})
+        return tracker
+
+    @property
+    def pending(self) -> int:
+        """How many requests and metric values wait to be sent."""
+        return self._outbox.pending
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Tags of the parent run."""
+        from mlflow.entities import RunTag
+
+        entities = [RunTag(legal(key), cut(mask(str(value)))) for key, value in tags.items()]
+        self._call("tags", lambda run: self._client.log_batch(run, tags=entities))
+
+    def log_config(self, config: Mapping[str, Any]) -> None:
+        """The resolved configuration as dotted parameters, masked and cut to 500 characters.
+
+        MLflow never changes a parameter: where a grown study differs, the new value goes to the tag `now.KEY`.
+        """
+        from mlflow.entities import Param, RunTag
+
+        flat = flatten(config)
+
+        def act(run: str) -> None:
+            known = self._client.get_run(run).data.params
+            new = [Param(key, value) for key, value in flat.items() if key not in known]
+            changed = [RunTag(f"now.{key}", value) for key, value in flat.items() if known.get(key, value) != value]
+            for at in range(0, max(len(new), len(changed)), 100):
+                self._client.log_batch(run, params=new[at : at + 100], tags=changed[at : at + 100])
+
+        self._call("parameters", act)
+
+    def log_dataset(self, name: str, digest: str, rows: int, columns: Mapping[str, str] | int) -> None:
+        """The real table's name, SHA-256, size and columns (names and types, or their number); never a value of it."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag
+
+        types = columns if isinstance(columns, Mapping) else {}
+        schema = json.dumps({"mlflow_colspec": [{"name": column, "type": kind} for column, kind in types.items()]})
+        dataset = Dataset(
+            name=mask(name),
+            digest=digest[:36],  # MLflow's limit; the whole digest is a tag
+            source_type="local",
+            source=json.dumps({"uri": mask(name)}),
+            schema=schema if types and len(schema) < 60_000 else None,  # MLflow's limit is 65,535
+            profile=json.dumps({"num_rows": rows, "num_columns": len(types) or columns}),
+        )
+        inputs = [DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])]
+
+        def act(run: str) -> None:
+            known = self._client.get_run(run).inputs.dataset_inputs
+            if not any(one.dataset.digest == dataset.digest for one in known):
+                self._client.log_inputs(run, datasets=inputs)
+            self._client.log_batch(run, tags=[RunTag("data.sha256", digest)])
+
+        self._call("dataset", act)
+
+    def log_point(self, volume: int, members: int, metrics: Mapping[str, float]) -> None:
+        """Metrics of the child run of `volume` at step `members`. What is there already, also from before, stays."""
+        self._points(Point(volume, legal(key), float(value), members) for key, value in metrics.items())
+
+    def log_surface(self, surface: pa.Table, *, learner: str | None = None) -> None:
+        """The final surface: `validation/METRIC` and `test/METRIC` of every volume over K."""
+        self._points(surface_points(surface, learner))
+
+    def log_fit(self, member: int, history: Iterable[Mapping[str, Any]]) -> None:
+        """A member's loss curves, on the parent run."""
+        self._points(fit_points(member, history))
+
+    def log_report(self, report: Mapping) -> None:
+        """The parent's `reflection/...`, `test/METHOD/METRIC`, `difference/...` and `cost/...`, and the status tag."""
+        self._points(report_points(report))
+        point, tags = report.get("reflection_point") or {}, {}
+        tags["reflection.status"] = str(point.get("status"))
+        tags |= {f"version.{name}": str(text) for name, text in (report.get("versions") or {}).items()}
+        self.set_tags(tags)
+
+    def log_artifacts(self, folder: Path, names: Sequence[str] | None = None) -> None:
+        """Files and folders below `folder` as the parent's artifacts: `names`, as far as they are there, or everything.
+
+        `folder` must last until they are sent.
+        """
+
+        def act(run: str) -> None:
+            if not folder.is_dir():
+                raise FileNotFoundError(f"{folder} is gone")
+            for path in sorted(folder.iterdir()) if names is None else [folder / name for name in names]:
+                if path.is_dir():
+                    self._client.log_artifacts(run, str(path), path.name)
+                elif path.is_file():
+                    self._client.log_artifact(run, str(path))
+
+        self._call(f"artifacts in {folder}", act)
+
+    def log_model(
+        self, ensemble_folder: Path, example: pd.DataFrame, predictions: pd.DataFrame, *, name: str = "model"
+    ) -> None:
+        """The fitted ensemble as pyfunc model from code, without pickle: `runs:/RUN/model` for `mlflow models predict`.
+
+        `ensemble_folder`: schema.json and member=000/ ..., see `dge_ray.tracking.pyfunc`. `example`: some rows of
+        features, the input signature; synthetic ones, where real rows may not leave.
+        """
+
+        def act(run: str) -> None:
+            send_model(self._client, self.experiment_id, run, ensemble_folder, example, predictions, name)
+
+        self._call("model", act)
+
+    def unsent_points(self) -> list[dict[str, Any]]:
+        """The metric points that are held, as JSON values for `log_points`."""
+        return [point._asdict() for point in self._outbox.held_points]
+
+    def log_points(self, points: Iterable[Mapping[str, Any]]) -> None:
+        """Points of `unsent_points`, perhaps of another process."""
+        self._points(Point(**point) for point in points)
+
+    def flush(self) -> int:
+        """Sends what is held, whatever happened before; returns how much is left."""
+        self._outbox.send(at_once=True)
+        return self.pending
+
+    def close(self, status: Status = "FINISHED") -> int:
+        """Ends the runs with `status`; returns how much could not be sent."""
+        over = {run for run, found in self._found.items() if found.info.status == status}
+        for volume in {*self._runs, *self._outbox.volumes}:
+            if self._runs.get(volume) not in over:
+                self._outbox.call("the end of a run", self._terminator(volume, status))
+        return self.flush()
+
+    def _terminator(self, volume: int | None, status: Status) -> Callable[[], None]:
+        return lambda: self._client.set_terminated(self._run(volume), status)
+
+    def _call(self, what: str, act: Callable[[str], None]) -> None:
+        self._outbox.call(what, lambda: act(self.run_id))
+        self._outbox.send()
+
+    def _points(self, points: Iterable[Point]) -> None:
+        self._outbox.points(points)
+        self._outbox.send()
+
+    def _send_points(self, volume: int | None, points: list[Stamped]) -> None:
+        """One batch of metrics; what the run holds already is left out."""
+        from mlflow.entities import Metric
+
+        run = self._run(volume)
+        logged = self._history(run)
+        fresh: dict[tuple[str, int], tuple[float, int]] = {}
+        for point, at in points:
+            address = point.key, point.step
+            there = fresh[address][0] if address in fresh else logged.get(address)
+            if there is None or (point.latest and there != point.value):
+                fresh[address] = point.value, at
+        if fresh:
+            metrics = [Metric(key, value, at, step) for (key, step), (value, at) in fresh.items()]
+            self._client.log_batch(run, metrics=metrics)
+            logged.update({address: value for address, (value, _) in fresh.items()})
+
+    def _find_children(self) -> None:
+        query = f"tags.`mlflow.parentRunId` = '{self.run_id}'"
+        for run in self._client.search_runs([self.experiment_id], query, max_results=10_000):
+            if run.data.tags.get(VOLUME, "").isdigit():
+                self._runs[int(run.data.tags[VOLUME])] = run.info.run_id
+                self._found[run.info.run_id] = run
+
+    def _run(self, volume: int | None) -> str:
+        """The run of a volume, found or created; None is the parent."""
+        if volume not in self._runs:
+            # Looked for where it was asked for before: a request that timed out may have been carried out all the same.
+            query = f"tags.`mlflow.parentRunId` = '{self.run_id}' and tags.`{VOLUME}` = '{volume}'"
+            asked = volume in self._asked
+            self._asked.add(volume)
+            if asked and (found := self._client.search_runs([self.experiment_id], query, max_results=1)):
+                self._runs[volume] = found[0].info.run_id
+            else:
+                tags = {"mlflow.parentRunId": self.run_id, VOLUME: str(volume)}
+                run = self._client.create_run(self.experiment_id, tags=tags, run_name=f"volume={volume}")
+                self._runs[volume] = run.info.run_id
+                self._logged[run.info.run_id] = {}
+        return self._runs[volume]
+
+    def _history(self, run: str) -> dict[tuple[str, int], float]:
+        """(key, step) -> the latest value there, of everything the run holds."""
+        if run not in self._logged:
+            logged: dict[tuple[str, int], tuple[int, float]] = {}
+            for key in (self._found.get(run) or self._client.get_run(run)).data.metrics:
+                for metric in self._client.get_metric_history(run, key):
+                    address = key, metric.step
+                    logged[address] = max(logged.get(address, (0, 0.0)), (metric.timestamp, metric.value))
+            self._logged[run] = {address: value for address, (_, value) in logged.items()}
+        return self._logged[run]
+
+
+def _connect(uri: str) -> Any:
+    """A client whose store has answered one question; a database is set up on the way."""
+    from mlflow import MlflowClient
+
+    def connect(uri: str) -> MlflowClient:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
+        return client
+
+    with alone(uri):
+        return set_up(uri, connect)
+
+
+def _parent(client: Any, study: str, identity: str) -> tuple[str, str, bool]:
+    """(experiment id, the study's parent run id, whether it was there already)."""
+    from mlflow.exceptions import MlflowException
+
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            experiment = client.get_experiment(client.create_experiment(name))
+        except MlflowException:  # another study made it in between
+            experiment = client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != "active":
+        raise InputError(
+            "MLFLOW_EXPERIMENT_NAME", f"{name!r}, a deleted experiment", "the name of an active or new one"
+        )
+    query = f"tags.`{STUDY}` = '{legal(identity)}'"
+    found = client.search_runs([experiment.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
+    if found:
+        client.update_run(found[0].info.run_id, status="RUNNING")
+        return experiment.experiment_id, found[0].info.run_id, True
+    tags = {STUDY: legal(identity), "dge_ray.study": mask(study)}
+    run = client.create_run(experiment.experiment_id, tags=tags, run_name=mask(study))
+    return experiment.experiment_id, run.info.run_id, False

@@ -1,0 +1,299 @@
+"""The main path, run for real: Ray, Train, Tune, Data, MLflow on SQLite.
+
+Checked against the contract's files and columns, against the same study done in one plain loop (bit for bit), and
+against itself after a `kill -9`. One study of breast_cancer with the copula serves most tests: a start costs seconds.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers.copula import COPULA
+
+from dge_ray import load_members
+from dge_ray.commands.status import study_status
+from dge_ray.storage import Folder
+from dge_ray.study.config import read_config
+from dge_ray.study.predictions import Job, prediction_file, read_predictions
+from dge_ray.study.prepare import Prepared, prepare
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
+
+WORDS = COPULA
+FITS = 3 * 3 + 2 + 1 + 1  # members x volumes, naive ensemble's other seeds, concatenated, real
+
+
+def _tune(folder: Path, *words: str, wait: bool = True) -> subprocess.Popen[str]:
+    """`dge-ray tune --json` in `folder`, in a process group of its own."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dge_ray.cli", "tune", *WORDS, *words, "--json"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    if wait:
+        out, err = process.communicate(timeout=280)
+        assert process.returncode == 0, err
+        process.answer, process.said = json.loads(out), err  # type: ignore[attr-defined]
+    return process
+
+
+@pytest.fixture(scope="module")
+def done(copula_study: Path) -> Path:
+    """A folder in which the study has run to its end, with two downstream workers."""
+    return copula_study
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(read_config(WORDS[0], WORDS[1:]))
+
+
+def _study(folder: Path) -> Folder:
+    return Folder.open(folder / "studies" / "breast_cancer")
+
+
+def _report(folder: Path) -> dict:
+    return _study(folder).read_json("report.json")
+
+
+def test_report_is_the_contract(done: Path, prepared: Prepared) -> None:
+    report = _report(done)
+    assert set(report["versions"]) >= {"dge_ray", "ray", "torch", "mlflow", "python"}
+    assert report["data"]["rows"] == prepared.rows and report["data"]["task"] == "binary"
+    assert (report["generator"], report["learner"], report["metric"]) == ("copula", "boosting", "log_loss")
+    assert report["members"] == 3 and report["volumes"] == list(prepared.volumes)
+    point = report["reflection_point"]
+    assert point["volume"] in prepared.volumes and point["ratio"] == pytest.approx(point["volume"] / prepared.n)
+    assert point["status"] in {"interior", "plateau", "not_reached", "undecided"}
+    assert point["interval"][0] <= point["volume"] <= point["interval"][1]
+    assert point["risk_interval"][0] < point["risk"] < point["risk_interval"][1]
+    methods = {"dge", "naive_single", "naive_ensemble", "naive_concatenated", "real"}
+    assert set(report["test"]) == methods and set(report["test_differences"]) == methods - {"dge"}
+    assert set(report["test"]["dge"]) == {"log_loss", "auc", "brier", "accuracy", "macro_f1"}
+    assert point["risk"] == pytest.approx(report["test"]["dge"]["log_loss"])
+    apart = report["members_differ"]
+    assert 0 < apart["disagreement"] < 0.5 and apart["interval"][0] <= apart["disagreement"] <= apart["interval"][1]
+    assert report["cost"]["downstream_fits"] == FITS
+    assert report["cost"]["rows_generated"] == 3 * 2 * prepared.n
+    assert all(seconds > 0 for seconds in report["cost"]["cpu_seconds"].values())
+
+
+def test_files_are_the_contract(done: Path, prepared: Prepared) -> None:
+    folder = _study(done)
+    surface = folder.read_table("surface.parquet")
+    assert [(f.name, str(f.type)) for f in surface.schema] == [
+        ("learner", "string"),
+        ("members", "int32"),
+        ("volume", "int64"),
+        ("split", "string"),
+        ("metric", "string"),
+        ("value", "double"),
+        ("se", "double"),
+        ("se_rows", "double"),
+        ("dropped", "bool"),
+    ]
+    assert surface.num_rows == 3 * 3 * 5 * 2  # members x volumes x metrics x splits
+    record = folder.read_json("members/001/member.json")
+    assert record["rows"] == prepared.n and record["cpu_seconds"] > 0
+    assert len(folder.list("predictions")) == 9
+    assert {name.rpartition(".")[2] for name in folder.list("figures")} == {"png"}
+    assert not folder.exists("lock.json")
+    assert read_config(str(done / "studies/breast_cancer/config.yaml")).members == 3
+    text = (done / "studies/breast_cancer/report.html").read_text()
+    assert text.startswith("<!") and "base64" in text
+
+
+def test_predictions_are_the_plain_loops(done: Path, prepared: Prepared) -> None:
+    """Two workers, actors, streams and shards on disk give the bits that one process gives with none of them."""
+    from plain import plain_study
+
+    volume = _report(done)["reflection_point"]["volume"]
+    for job, mine in plain_study(prepared, 3, prepared.volumes, baselines_at=volume).items():
+        kept = read_predictions(_study(done), "boosting", job, 2)
+        assert all(np.array_equal(mine[split], kept[split]) for split in mine), job
+
+
+def test_mlflow_holds_it_all(done: Path, prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+    import pandas as pd
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{done / 'mlflow.db'}"
+    client = MlflowClient(uri)
+    runs = client.search_runs([client.get_experiment_by_name("dge_ray").experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert len(parents) == 1 and len(children) == len(prepared.volumes)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    history = client.get_metric_history(children[0].info.run_id, "test/log_loss")
+    assert sorted(metric.step for metric in history) == [1, 2, 3]
+    assert {file.path for file in client.list_artifacts(parents[0].info.run_id)} >= {"report.json", "report.html"}
+    assert parents[0].inputs.dataset_inputs[0].dataset.digest
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)  # mlflow.set_tracking_uri would last for the whole process
+    model = mlflow.pyfunc.load_model(f"runs:/{parents[0].info.run_id}/model")
+    test = prepared.parts["test"].drop_columns(["target"]).to_pandas()
+    answer = model.predict(test)
+    assert isinstance(answer, pd.DataFrame)
+    mean = np.mean(
+        [
+            read_predictions(
+                _study(done), "boosting", Job("member", k, _report(done)["reflection_point"]["volume"]), 2
+            )["test"]
+            for k in range(3)
+        ],
+        axis=0,
+        dtype=np.float64,
+    )
+    assert np.allclose(answer["proba_malignant"], mean[:, 1], atol=1e-7)
+
+
+def test_a_second_run_redoes_nothing(done: Path) -> None:
+    folder = done / "studies" / "breast_cancer"
+
+    def stamps() -> dict[str, int]:
+        kept = ("members", "shards", "predictions", "baselines", "models")
+        return {str(p): p.stat().st_mtime_ns for part in kept for p in (folder / part).rglob("*") if p.is_file()}
+
+    before, first = stamps(), _report(done)
+    process = _tune(done)
+    assert stamps() == before
+    again = process.answer  # type: ignore[attr-defined]
+    assert again["reflection_point"] == first["reflection_point"] and again["test"] == first["test"]
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
+    """Ctrl-C, then kill -9 of the driver once fits have begun; then the same bits, nothing redone.
+
+    With one worker where the undisturbed study had two: that makes no difference either.
+    """
+    study = tmp_path / "studies" / "breast_cancer"
+    process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
+    _await(lambda: (study / "members" / "000" / "member.json").exists())
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on from here" in err, err
+    assert not (study / "lock.json").exists()
+
+    process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
+    _await(lambda: (study / "lock.json").exists())
+    found = study_status(str(study), {})  # from another process while it starts; looking takes seconds
+    assert found["state"] == "running" and found["members_fitted"] >= 1
+    _await(lambda: len(list(study.glob("predictions/*.parquet"))) >= 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    found = study_status(str(study), {}, sleep=lambda _: None)
+    assert found["state"] == "left" and found["members_fitted"] == 3 and found["fits_on_disk"] >= 2
+    assert not (study / "report.json").exists()
+    finished = {str(p): p.stat().st_mtime_ns for p in study.rglob("*.parquet")} | {
+        str(p): p.stat().st_mtime_ns for p in study.rglob("member.json")
+    }
+    assert len(finished) >= 4
+    process = _tune(tmp_path, "workers=1", "tracking=false", "log=json")
+    told = [json.loads(line) for line in process.said.splitlines()]  # type: ignore[attr-defined]
+    assert {line["study"] for line in told} == {"breast_cancer"}
+    assert any(line["event"] == "fit done" and line["volume"] > 0 for line in told)
+    assert any(line["event"] == "member ready" and line["member"] == 2 for line in told)
+    assert all(Path(p).stat().st_mtime_ns == stamp for p, stamp in finished.items())
+    mine, other = _study(tmp_path), _study(done)
+    for part in ("predictions", "baselines"):
+        assert mine.list(part) == other.list(part)
+        for name in mine.list(part):
+            assert mine.read_bytes(f"{part}/{name}") == other.read_bytes(f"{part}/{name}"), name
+    for name in mine.list("shards/member=000"):
+        assert mine.read_bytes(f"shards/member=000/{name}") == other.read_bytes(f"shards/member=000/{name}")
+
+
+def test_a_bundle_holds_the_members_rows_and_no_more(done: Path, prepared: Prepared, tmp_path: Path) -> None:
+    from dge_ray.commands.sample import write_bundle
+    from dge_ray.errors import InputError
+    from dge_ray.table import TableSchema, check_table
+
+    study, out = str(done / "studies" / "breast_cancer"), tmp_path / "bundle"
+    volume = 2 * prepared.n + 700  # beyond what the study has drawn
+    options = {"out": str(out), "volume": volume, "members": 2}
+
+    def cut_off(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(study, options, cut_off)
+    finished = {p: p.stat().st_mtime_ns for p in out.glob("*/*.parquet")}
+    assert finished and not (out / "bundle.json").exists()
+    with pytest.raises(InputError, match=r"^out: got .*a bundle of another call"):
+        write_bundle(study, {**options, "volume": volume + 1}, print)
+    said: list[str] = []
+    made = write_bundle(study, options, said.append)
+    assert made["members"] == 2 and "were written before" in said[0]
+    assert f"{2 * volume:,} of {2 * volume:,} rows" in said[-1]
+    assert {p: p.stat().st_mtime_ns for p in finished} == finished
+    assert sorted(p.name for p in out.iterdir()) == ["bundle.json", "member=000", "member=001", "schema.json"]
+    schema = TableSchema.from_json((out / "schema.json").read_text())
+    parts = [pq.ParquetFile(p).read() for p in sorted((out / "member=001").iterdir())]
+    assert sum(part.num_rows for part in parts) == volume
+    assert all(check_table(part, schema) == [] for part in parts)
+    first = _study(done).read_table("shards/member=001/part-00000.parquet")
+    assert parts[0].equals(first)
+    facts = json.loads((out / "bundle.json").read_text())
+    assert facts["rows_per_member"] == volume and facts["real_rows"] == prepared.n and "balanced" not in facts
+    received = load_members(out.rename(tmp_path / "received"))
+    assert len(received) == 2 and received.schema == schema and received.facts == facts
+    assert received.table(1).equals(pa.concat_tables(parts))
+
+
+def test_a_balanced_bundle_has_equal_classes_in_every_shard(done: Path, tmp_path: Path) -> None:
+    from dge_ray.commands.sample import write_bundle
+    from dge_ray.errors import InputError
+
+    study, out = str(done / "studies" / "breast_cancer"), tmp_path / "bundle"
+    options = {"out": str(out), "volume": 512, "members": 1, "balance": "target"}
+    with pytest.raises(InputError, match=r"^balance: got 'targets'; takes one of target"):
+        write_bundle(study, {**options, "balance": "targets"}, print)
+    write_bundle(study, options, print)
+    assert json.loads((out / "bundle.json").read_text())["balanced"] == "target"
+    parts = [pq.ParquetFile(p).read() for p in sorted((out / "member=000").iterdir())]
+    for part in parts:  # of an even number of rows
+        ones = sum(str(value) == str(part["target"][0]) for value in part["target"])
+        assert ones == part.num_rows / 2
+
+
+def test_report_is_rebuilt_from_the_files(done: Path) -> None:
+    from dge_ray.results.assemble import rebuild_report
+
+    page = done / "studies" / "breast_cancer" / "report.html"
+    before = page.read_bytes()
+    page.unlink()
+    rebuild_report("breast_cancer", {"storage": str(done / "studies")})
+    assert page.read_bytes() == before
+
+
+def test_damaged_predictions_are_named(done: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(done / "studies", tmp_path / "studies")
+    name = prediction_file("boosting", Job("member", 1, prepare(read_config(WORDS[0], WORDS[1:])).volumes[0]))
+    (tmp_path / "studies" / "breast_cancer" / name).write_bytes(b"PAR1")
+    process = _tune(tmp_path, "tracking=false", wait=False)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert name in err and "damaged" in err.strip().splitlines()[-1]

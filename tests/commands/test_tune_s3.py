@@ -1,0 +1,205 @@
+"""A study in an S3-compatible storage: killed, and resumed by another process; what it tells, and who could reach it.
+
+One study serves most tests. Its secrets are planted, and looked for in everything that it leaves and says.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from helpers.s3 import S3, SECRET
+
+from dge_ray.storage import Folder
+from dge_ray.study.config import read_config
+from dge_ray.study.predictions import read_predictions
+from dge_ray.study.prepare import Prepared, prepare
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
+
+WORDS = ["breast_cancer", "generator=copula", "members=3", "ratios=0.5,1"]
+SERVERS = {"gcs_server", "raylet"}
+PLANTED = {
+    "AWS_SECRET_ACCESS_KEY": SECRET,  # the one that the server goes by
+    "MLFLOW_TRACKING_PASSWORD": "planted-mlflow-password",
+    "MLFLOW_TRACKING_TOKEN": "planted-mlflow-token",
+}
+
+
+@dataclass
+class Told:
+    """What is known of the study that was killed and resumed."""
+
+    work: Path  # its working directory
+    ray: Path  # Ray's session folders, with their logs
+    storage: str
+    uri: str
+    finished: dict[str, tuple[int, int]] = field(default_factory=dict)  # when it was killed
+    listening: set[tuple[str, str]] = field(default_factory=set)  # (process, address) while it ran
+    commands: list[str] = field(default_factory=list)  # of the processes while it ran
+    modes: set[str | None] = field(default_factory=set)  # of Ray's authentication, as its servers have it
+    said: str = ""
+    report: dict = field(default_factory=dict)
+
+
+def _tune(told: Told, *words: str) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "dge_ray.cli", "tune", *WORDS, f"storage={told.storage}", *words, "--json"],
+        cwd=told.work,
+        env=environment | PLANTED | {"RAY_TMPDIR": str(told.ray)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _await(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _look(told: Told, driver: int) -> None:
+    """Note the driver's processes and what they listen on."""
+    for process in [psutil.Process(driver), *psutil.Process(driver).children(recursive=True)]:
+        try:
+            told.commands.append(" ".join(process.cmdline()))
+            sockets = [c for c in process.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN]
+            told.listening |= {(process.name(), c.laddr.ip) for c in sockets}
+            if process.name() in SERVERS:  # workers overwrite what shows of their environment with their title
+                told.modes.add(process.environ().get("RAY_AUTH_MODE"))
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+
+
+def _finished(s3: S3) -> dict[str, tuple[int, int]]:
+    """The study's files that nothing may write again."""
+    parts = ("predictions/", "baselines/", "shards/")
+    found = s3.objects("told/breast_cancer").items()
+    return {name: facts for name, facts in found if name.startswith(parts) or name.endswith("member.json")}
+
+
+@pytest.fixture(scope="module")
+def told(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    # Ray's sockets lie in its session folder, and their paths must be short.
+    ray = Path(tempfile.mkdtemp(prefix="r"))
+    told = Told(tmp_path_factory.mktemp("work"), ray, s3.uri("told"), s3.uri("told/breast_cancer"))
+    process = _tune(told, "tracking=false")
+    try:
+        _await(lambda: any(name.startswith("predictions/") for name in _finished(s3)), process)
+        _look(told, process.pid)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        told.finished = _finished(s3)
+        process = _tune(told)
+        out, told.said = process.communicate(timeout=500)
+        assert process.returncode == 0, told.said
+        told.said += out
+        told.report = json.loads(out)
+        yield told
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        shutil.rmtree(told.ray, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(read_config(WORDS[0], WORDS[1:]))
+
+
+def test_resumed_by_another_process_it_redid_nothing(told: Told, s3: S3) -> None:
+    now = s3.objects("told/breast_cancer")
+    assert len(told.finished) >= 3 and "report.json" not in told.finished
+    # Times are whole seconds there; the lock of the killed driver alone took 8.
+    assert {name: now[name] for name in told.finished} == told.finished
+    assert "holds this study's lock" in told.said
+    assert len(_finished(s3)) > len(told.finished) and "lock.json" not in now
+
+
+def test_its_predictions_are_the_plain_loops(told: Told, prepared: Prepared) -> None:
+    """The bits that a loop on this machine gives without any storage, as a local study gives them (test_study.py)."""
+    from plain import plain_study
+
+    folder, volume = Folder.open(told.uri), told.report["reflection_point"]["volume"]
+    for job, mine in plain_study(prepared, 3, prepared.volumes, baselines_at=volume).items():
+        kept = read_predictions(folder, "boosting", job, 2)
+        assert all(np.array_equal(mine[split], kept[split]) for split in mine), job
+
+
+def test_other_verbs_work_there(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dge_ray.commands.check import inventory
+    from dge_ray.commands.track import track_study
+    from dge_ray.results.assemble import rebuild_report
+
+    assert inventory({"storage": told.storage})["studies"] == [{"study": "breast_cancer", "state": "finished"}]
+    folder = Folder.open(told.uri)
+    page = folder.read_bytes("report.html")
+    folder.delete("report.html")
+    _, where = rebuild_report("breast_cancer", {"storage": told.storage})
+    assert folder.read_bytes("report.html") == page
+    assert where == told.uri.replace("?", "/report.html?")
+    monkeypatch.chdir(told.work)
+    assert track_study(told.uri, {}, print)["uri"] == f"sqlite:///{told.work / 'mlflow.db'}"
+
+
+def test_secrets_are_in_nothing_that_is_kept_or_said(told: Told, s3: S3) -> None:
+    folder = Folder.open(told.uri)
+    kept = {name: folder.read_bytes(name) for name in s3.objects("told/breast_cancer")}
+    for place in (told.work, told.ray):
+        kept |= {str(path): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    kept["what it said"] = told.said.encode()
+    # The search must be able to find something in each kind of place.
+    about = {name for name, content in kept.items() if b"breast_cancer" in content}
+    assert {"config.yaml", "report.json", "report.html", str(told.work / "mlflow.db"), "what it said"} <= about
+    assert any("/logs/" in name and content for name, content in kept.items())
+    for secret in PLANTED.values():
+        assert [name for name, content in kept.items() if secret.encode() in content] == []
+
+
+def test_nothing_of_it_can_be_reached_from_outside(told: Told) -> None:
+    """Ray's own servers among them; its token is asked for besides, and its dashboard is off."""
+    assert {name for name, _ in told.listening} >= SERVERS
+    addresses = {ip_address(address.removeprefix("::ffff:")) for _, address in told.listening}
+    assert all(address.is_loopback for address in addresses), told.listening
+    assert told.modes == {"token"}
+    # A process of that name gathers Ray's usage counts all the same; it serves nothing.
+    assert all("--disable-frontend" in command for command in told.commands if "dashboard.py" in command)
+
+
+@pytest.mark.slow
+def test_a_bundle_is_written_there(told: Told, s3: S3) -> None:
+    from dge_ray.commands.sample import write_bundle
+
+    made = write_bundle(told.uri, {"out": s3.uri("bundle"), "volume": 700, "members": 2}, print)
+    out = Folder.open(made["out"])
+    assert out.list() == ["bundle.json", "member=000", "member=001", "schema.json"]
+    rows = [out.read_table(f"member=000/{name}").num_rows for name in out.list("member=000")]
+    assert sum(rows) == 700
+
+
+@pytest.mark.slow
+def test_two_studies_at_once_in_one_storage(told: Told) -> None:
+    both = [_tune(told, f"study={name}") for name in ("one", "two")]
+    for process in both:
+        _, err = process.communicate(timeout=280)
+        assert process.returncode == 0, err
+    one, two = (Folder.open(told.storage) / name for name in ("one", "two"))
+    assert one.list("predictions") == two.list("predictions") and one.list("shards") == two.list("shards")
+    for name in one.list("predictions"):
+        assert one.read_bytes(f"predictions/{name}") == two.read_bytes(f"predictions/{name}")

@@ -1,0 +1,119 @@
+"""Configuration: against the contract's keys, and every kind of bad value against the line it must give."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dge_ray.errors import InputError, InputErrors
+from dge_ray.study.config import DEFAULT_RATIOS, as_yaml, make_config, parse_words, read_config, source_name
+
+
+def test_defaults_are_the_contract() -> None:
+    config = read_config("breast_cancer")
+    assert (config.study, config.storage, config.seed, config.members) == ("breast_cancer", "./studies", 0, "auto")
+    assert config.ratios == DEFAULT_RATIOS
+    assert config.max_members == 16
+    assert (config.generator.name, config.learner.name) == ("autoregressive", "boosting")
+
+
+def test_words_override_and_dotted_keys_reach_in() -> None:
+    words = ["members=8", "ratios=2,0.5,1", "generator.epochs=8", "generator=copula", "columns.a.b=integer", "drop=x"]
+    config = read_config("table.csv", words)
+    assert config.members == 8
+    assert config.ratios == (0.5, 1.0, 2.0)
+    assert (config.generator.name, config.generator.settings) == ("copula", {"epochs": 8})
+    assert config.columns == {"a.b": "integer"}
+    assert config.drop == ("x",)
+
+
+def test_order_of_a_name_and_its_settings_does_not_matter() -> None:
+    first = read_config("t.csv", ["generator=copula", "generator.shrink=0.1"])
+    second = read_config("t.csv", ["generator.shrink=0.1", "generator=copula"])
+    assert first == second
+
+
+def test_yaml_is_the_base_and_words_are_on_top(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("source: iris\nratios: [1, 2]\ngenerator: {name: copula, shrink: 0.5}\nmembers: 4\n")
+    config = read_config(str(file), ["members=6", "generator.shrink=0.2"])
+    assert (config.study, config.source, config.members, config.ratios) == ("mine", "iris", 6, (1.0, 2.0))
+    assert config.generator.settings == {"shrink": 0.2}
+
+
+def test_resolved_yaml_reads_back(tmp_path: Path) -> None:
+    config = read_config("iris", ["members=5", "search=optuna", "columns.x=categorical"])
+    file = tmp_path / "config.yaml"
+    file.write_text(as_yaml(config))
+    assert read_config(str(file)) == config
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("members=0", "members: got 0; takes auto or a whole number from 1"),
+        ("members=2.5", "members: got 2.5; takes auto or a whole number from 1"),
+        ("ratios=0", "ratios: got 0; takes numbers above 0"),
+        ("ratios=1,-2", "ratios: got '1,-2'; takes numbers above 0"),
+        ("seed=x", "seed: got 'x'; takes a whole number from 0"),
+        ("membrs=8", "membrs: got an unknown key; takes one of accelerator_type, canaries, columns"),
+        ("search.nme=3", "search.nme: got an unknown key"),
+        ("study=../up", "study: got '../up'; takes a name of letters"),
+        ("members", "members: got a word without '='; takes key=value"),
+    ],
+)
+def test_bad_words_give_one_line(word: str, line: str) -> None:
+    with pytest.raises(InputErrors) as caught:
+        read_config("t.csv", [word])
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(line)
+
+
+def test_an_unknown_key_suggests_the_nearest() -> None:
+    with pytest.raises(InputErrors, match=r"did you mean 'members'"):
+        read_config("t.csv", ["membrs=8"])
+
+
+def test_every_bad_field_is_told_at_once() -> None:
+    with pytest.raises(InputErrors) as caught:
+        read_config("t.csv", ["members=0", "seed=-1", "tolerance=2"])
+    assert {error.field for error in caught.value.errors} == {"members", "seed", "tolerance"}
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "members: 3\n", "{", "\x00"])
+def test_bad_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError):
+        read_config(str(file))
+
+
+def test_absent_yaml_is_refused() -> None:
+    with pytest.raises(InputError, match="not there"):
+        read_config("no/such.yaml")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("../shared/data/adult.parquet", "adult"),
+        ("s3://bucket/tables/my table.csv.gz", "my-table"),
+        ("s3://bucket/t.parquet?endpoint_override=http%3A%2F%2Fhost%3A9000&scheme=http", "t"),
+        ("openml:adult@2", "openml-adult-2"),
+        ("folder/", "folder"),
+        ("...", "study"),
+    ],
+)
+def test_source_names(source: str, name: str) -> None:
+    assert source_name(source) == name
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_any_source_gives_a_legal_study_name(source: str) -> None:
+    assert make_config({"source": source, "study": source_name(source)}).study
+
+
+@given(st.dictionaries(st.sampled_from(["seed", "members", "max_rows"]), st.integers(1, 10**6), max_size=3))
+def test_parse_words_reads_what_it_wrote(values: dict[str, int]) -> None:
+    assert parse_words([f"{key}={value}" for key, value in values.items()]) == values

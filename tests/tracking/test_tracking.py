@@ -1,0 +1,441 @@
+"""Tracking, checked against a real MLflow: SQLite files, and a real server that is started, killed and started again.
+
+What is there is always read back with a client of its own, never from the tracker's memory.
+"""
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from helpers import fake_study
+from mlflow_server import Server
+
+from dge_ray.downstream import make_learner
+from dge_ray.errors import InputError
+from dge_ray.masking import MASK, mask
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.schema import Column, Kind, TableSchema
+from dge_ray.tracking import server as tracking_server
+from dge_ray.tracking.records import flatten, legal, report_points
+from dge_ray.tracking.tracker import Tracker
+
+SECRET = "hunter2-do-not-tell"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in list(os.environ):
+        if name.startswith("MLFLOW_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def database(folder: Path, empty_database: bytes) -> str:
+    (folder / "mlflow.db").write_bytes(empty_database)
+    return f"sqlite:///{folder}/mlflow.db"
+
+
+def client(uri: str):
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri, registry_uri=uri)
+
+
+def runs(uri: str, experiment: str = "dge_ray") -> dict:
+    """Runs by name."""
+    reader = client(uri)
+    found = reader.search_runs([reader.get_experiment_by_name(experiment).experiment_id])
+    by_name = {run.info.run_name: run for run in found}
+    assert len(by_name) == len(found), "a run is there twice"
+    return by_name
+
+
+def history(uri: str, run, key: str) -> list[tuple[int, float]]:
+    found = client(uri).get_metric_history(run.info.run_id, key)
+    return sorted((metric.step, metric.value) for metric in found)
+
+
+def test_the_module_is_cheap_to_import():
+    code = "import sys, dge_ray.tracking.tracker; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_runs_are_nested_and_members_are_the_step(database: str):
+    tracker = Tracker.open("adult", "abc")
+    for members in (1, 2, 3):
+        tracker.log_point(100, members, {"running/log_loss": 1 / members, "running/auc": 0.9})
+        tracker.log_point(200, members, {"running/log_loss": 2 / members, "nothing": float("nan")})
+    assert tracker.close() == 0
+    found = runs(database)
+    assert set(found) == {"adult", "volume=100", "volume=200"}
+    parent = found["adult"]
+    assert parent.data.tags["dge_ray.study_id"] == "abc" and parent.data.tags["version.python"]
+    for name in ("volume=100", "volume=200"):
+        assert found[name].data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert history(database, found["volume=200"], "running/log_loss") == [(1, 2.0), (2, 1.0), (3, 2 / 3)]
+    assert history(database, found["volume=200"], "nothing") == []
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+
+
+def test_resuming_finds_the_runs_and_logs_nothing_twice(database: str):
+    surface, report = fake_study.surface(members=3, ratios=(1, 2)), fake_study.report(members=3, ratios=(1, 2))
+
+    def study(status) -> None:
+        tracker = Tracker.open("adult", "abc")
+        tracker.log_point(26048, 1, {"running/log_loss": 0.5})
+        tracker.log_surface(surface)
+        tracker.log_fit(2, [{"epoch": 1, "train": 3.0, "heldout": None}, {"epoch": 2, "train": 2.5, "heldout": 2.0}])
+        tracker.log_report(report)
+        tracker.close(status)
+
+    study("KILLED")
+    assert runs(database)["adult"].info.status == "KILLED"
+    study("FINISHED")
+    found = runs(database)
+    assert set(found) == {"adult", "volume=26048", "volume=52096"}
+    values = sorted((r["members"], r["value"]) for r in surface.to_pylist() if _is(r, 26048, "test", "auc"))
+    assert history(database, found["volume=26048"], "test/auc") == values
+    assert history(database, found["volume=26048"], "running/log_loss") == [(1, 0.5)]
+    assert history(database, found["adult"], "fit/002/train") == [(1, 3.0), (2, 2.5)]
+    assert history(database, found["adult"], "fit/002/heldout") == [(2, 2.0)]
+    assert history(database, found["adult"], "reflection/volume") == [(3, 52096.0)]
+    assert found["adult"].info.status == "FINISHED"
+
+
+def _is(row: dict, volume: int, split: str, metric: str) -> bool:
+    return (row["volume"], row["split"], row["metric"]) == (volume, split, metric)
+
+
+def test_points_stay_and_a_changed_surface_is_written_again(database: str):
+    report = fake_study.report()
+    for risk in (0.25, 0.25, 0.24):
+        tracker = Tracker.open("adult", "abc")
+        tracker.log_point(100, 1, {"running/log_loss": risk})
+        report["reflection_point"]["risk"] = risk
+        tracker.log_report(report)
+        tracker.close()
+    found = runs(database)
+    assert history(database, found["volume=100"], "running/log_loss") == [(1, 0.25)]
+    assert history(database, found["adult"], "reflection/risk") == [(8, 0.24), (8, 0.25)]
+    assert found["adult"].data.metrics["reflection/risk"] == 0.24, "MLflow shows the later one"
+
+
+def test_studies_and_experiments_are_kept_apart(database: str, monkeypatch: pytest.MonkeyPatch):
+    first, second = Tracker.open("a", "1"), Tracker.open("b", "2")
+    assert first.run_id != second.run_id and not second.resumed
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    third = Tracker.open("c", "1")
+    assert third.run_id != first.run_id
+    assert set(runs(database, "mine")) == {"c"}
+
+
+def test_config_dataset_and_artifacts(database: str, folder: Path):
+    tracker = Tracker.open("adult", "abc")
+    config = {"members": 8, "generator": {"name": "copula", "settings": {}}, "long": "x" * 7000, "ratios": [1, 2]}
+    (folder / "out" / "figures").mkdir(parents=True)
+    (folder / "out" / "report.json").write_text("{}")
+    (folder / "out" / "figures" / "surface.png").write_bytes(b"png")
+    (folder / "out" / "private.txt").write_text("stays")
+    for _ in range(2):
+        tracker.log_config(config)
+        tracker.log_dataset("adult.parquet", "ab" * 32, 1000, {"age": "int64", "income": "string"})
+        tracker.log_artifacts(folder / "out", ["report.json", "figures", "absent.html"])
+    tracker.log_config({**config, "members": 16})  # a study that has grown
+    tracker.close()
+    run = runs(database)["adult"]
+    assert run.data.params["members"] == "8" and run.data.tags["now.members"] == "16"
+    assert run.data.params["generator.name"] == "copula" and run.data.params["ratios"] == "[1, 2]"
+    assert run.data.params["long"] == "x" * 497 + "..."
+    [dataset] = [one.dataset for one in run.inputs.dataset_inputs]
+    assert dataset.digest == "ab" * 18 and run.data.tags["data.sha256"] == "ab" * 32
+    assert json.loads(dataset.profile) == {"num_rows": 1000, "num_columns": 2} and "age" in dataset.schema
+    reader = client(database)
+    assert {file.path for file in reader.list_artifacts(run.info.run_id)} == {"report.json", "figures"}
+    assert [file.path for file in reader.list_artifacts(run.info.run_id, "figures")] == ["figures/surface.png"]
+
+
+def test_without_settings_a_quiet_database_in_the_working_folder(
+    folder: Path, capfd: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+):
+    tracker = Tracker.open("adult", "abc")
+    tracker.close()
+    assert (folder / "mlflow.db").exists() and tracker.uri == f"sqlite:///{folder}/mlflow.db"
+    out, err = capfd.readouterr()
+    assert out == "" and err == "" and not caplog.records
+    assert not [name for name in os.environ if name.startswith("MLFLOW_")], "the environment is left as it was"
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("./mlruns", "no longer writes"),
+        ("file:///tmp/mlruns", "no longer writes"),
+        ("http://", "names no host"),
+        ("htp://somewhere:5000", "does not answer"),
+        ("sqlite:////not/there/mlflow.db", "not there or not writable"),
+        ("http://user:" + SECRET + "@127.0.0.1:{closed}", "connection refused"),
+    ],
+)
+def test_a_bad_uri_is_told_in_one_line_and_at_once(uri: str, says: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.replace("{closed}", str(_free_port())))
+    began = time.monotonic()
+    with pytest.raises(InputError, match=says) as told:
+        Tracker.open("adult", "abc")
+    assert told.value.field == "MLFLOW_TRACKING_URI" and "\n" not in str(told.value)
+    assert SECRET not in str(told.value)
+    assert time.monotonic() - began < 8
+
+
+def test_a_server_that_takes_the_connection_and_stays_silent(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        tracking_server, "ENVIRONMENT", {**tracking_server.ENVIRONMENT, "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(InputError, match="no answer"):
+            Tracker.open("adult", "abc", uri=uri)
+    assert time.monotonic() - began < 12
+
+
+def test_a_file_that_is_no_database(folder: Path):
+    (folder / "mlflow.db").write_text("not a database, but long enough to look like one" * 50)
+    with pytest.raises(InputError, match="not a database") as told:
+        Tracker.open("adult", "abc")
+    assert "\n" not in str(told.value)
+
+
+def test_secrets_reach_nothing_that_is_logged(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", SECRET)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET[::-1])
+    tracker = Tracker.open("adult", "abc")
+    source = f"s3://key:{SECRET}@bucket/table.parquet"
+    tracker.log_config(
+        {"source": source, "api_key": SECRET, "odd": f"x{SECRET[::-1]}x", "q": f"http://h/?token={SECRET}"}
+    )
+    tracker.log_dataset(source, "ab" * 32, 10, 3)
+    tracker.set_tags({"note": SECRET})
+    tracker.log_point(10, 1, {"loss": 1.0})
+    tracker.close()
+    stored = (folder / "mlflow.db").read_bytes()
+    assert b"adult" in stored, "the search itself must be able to find something"
+    assert SECRET.encode() not in stored and SECRET[::-1].encode() not in stored
+    params = runs(database)["adult"].data.params
+    assert params == {
+        "source": f"s3://{MASK}@bucket/table.parquet",
+        "api_key": MASK,
+        "odd": f"x{MASK}x",
+        "q": f"http://h/?token={MASK}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("postgresql://me:p@ss/w@db:5432/x", f"postgresql://{MASK}@db:5432/x"),
+        ("http://host/?api_key=abc&x=1", f"http://host/?api_key={MASK}&x=1"),
+        ("https://user@host", f"https://{MASK}@host"),
+        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
+        ("a plain sentence, me@example.org", "a plain sentence, me@example.org"),
+    ],
+)
+def test_mask(text: str, masked: str):
+    assert mask(text) == masked
+
+
+def test_keys_are_legal():
+    assert legal("error/k=20/m=5000") == "error/k_20/m_5000"
+    assert legal("../größe") == "gr__e"
+    assert flatten({"a": {"b=c": None}, "d": {}}) == {"a.b_c": "null", "d": "{}"}
+    points = {point.key: point for point in report_points(fake_study.report())}
+    assert points["reflection/lo"].value == 52096 and points["difference/real/auc_lo"].volume is None
+    assert all(legal(key) == key for key in points)
+    assert list(report_points({"study": "bare"})) == []
+
+
+def test_a_refusal_is_told_and_holds_nothing_up(database: str, caplog: pytest.LogCaptureFixture, folder: Path):
+    tracker = Tracker.open("adult", "abc")
+    with caplog.at_level(logging.WARNING, "dge_ray"):
+        tracker.log_artifacts(folder / "gone")
+        tracker.log_point(10, 1, {"loss": 1.0})
+    assert tracker.pending == 0 and len(caplog.records) == 1 and "refuses" in caplog.text
+    assert history(database, runs(database)["volume=10"], "loss") == [(1, 1.0)]
+
+
+def test_a_failure_is_kept_and_repeated(
+    database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """The requests fail after they were carried out, which is the worst moment for doing nothing twice."""
+    tracker = Tracker.open("adult", "abc")
+    sent, started = tracker._client.log_batch, tracker._client.create_run
+
+    def cut_off(send):
+        def call(*args, **more):
+            send(*args, **more)
+            raise ConnectionError("cut off")
+
+        return call
+
+    with monkeypatch.context() as broken, caplog.at_level(logging.WARNING, "dge_ray"):
+        broken.setattr(tracker._client, "log_batch", cut_off(sent))
+        broken.setattr(tracker._client, "create_run", cut_off(started))
+        for members in (1, 2, 3):
+            tracker.log_point(10, members, {"loss": 1 / members})
+            assert tracker.flush() == members
+        assert len(caplog.records) == 1, "one warning for one outage"
+    assert tracker.close() == 0
+    assert history(database, runs(database)["volume=10"], "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def server(folder: Path, empty_database: bytes) -> Iterator[Server]:
+    with Server(folder, empty_database) as served:
+        yield served
+
+
+@pytest.mark.slow
+def test_what_is_logged_while_the_server_is_away(folder: Path, server: Server, caplog: pytest.LogCaptureFixture):
+    (folder / "out").mkdir()
+    (folder / "out" / "report.json").write_text("{}")
+    _, table = make_ensemble(folder / "ensemble", "regression")
+    features = table.drop_columns(["answer"]).to_pandas().head()
+    tracker = Tracker.open("adult", "abc", uri=server.uri)
+    tracker.log_point(10, 1, {"loss": 1.0})
+    server.kill()
+    began = time.monotonic()
+    with caplog.at_level(logging.WARNING, "dge_ray"):
+        for members in (2, 3):
+            for volume in (10, 20):
+                tracker.log_point(volume, members, {"loss": 1 / members})
+        tracker.log_config({"members": 3})
+        tracker.log_artifacts(folder / "out")
+        tracker.log_model(folder / "ensemble", features, pd.DataFrame({"prediction": np.zeros(5)}))
+        assert tracker.flush() == 7
+    assert time.monotonic() - began < 5 and len(caplog.records) == 1
+    server.start()
+    assert tracker.close() == 0
+    found = runs(server.uri)
+    assert set(found) == {"adult", "volume=10", "volume=20"}
+    assert history(server.uri, found["volume=10"], "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert history(server.uri, found["volume=20"], "loss") == [(2, 0.5), (3, 1 / 3)]
+    assert found["adult"].data.params == {"members": "3"} and found["adult"].info.status == "FINISHED"
+    assert [file.path for file in client(server.uri).list_artifacts(tracker.run_id)] == ["report.json"]
+    [model] = client(server.uri).search_logged_models([tracker.experiment_id])
+    assert str(model.status) == "READY" and model.source_run_id == tracker.run_id
+
+
+def make_ensemble(folder: Path, task: str) -> tuple[TableSchema, pa.Table]:
+    """Two members on different halves of a small table with a category, a boolean and missing numbers."""
+    random = np.random.default_rng(0)
+    n = 200
+    size = random.normal(size=n)
+    colour = random.choice(["red", "green"], n)
+    flag = random.random(n) < 0.5
+    target = size + (colour == "red") + 0.1 * random.normal(size=n)
+    labels = pa.array(np.where(target > 0.5, "yes", "no")) if task == "binary" else pa.array(target)
+    table = pa.table(
+        {
+            "size": pa.array([None if i % 10 == 0 else float(v) for i, v in enumerate(size)]),
+            "colour": pa.array(colour.tolist()),
+            "flag": pa.array(flag.tolist()),
+            "count": pa.array(random.integers(0, 9, n)),
+            "answer": labels,
+        }
+    )
+    answer = (
+        Column("answer", Kind.CATEGORICAL, "string", categories=("no", "yes"))
+        if task == "binary"
+        else Column("answer", Kind.NUMERIC, "double", minimum=-9.0, maximum=9.0)
+    )
+    columns = (
+        Column("size", Kind.NUMERIC, "double", missing=True, minimum=-9.0, maximum=9.0),
+        Column("colour", Kind.CATEGORICAL, "string", categories=("green", "red")),
+        Column("flag", Kind.BOOLEAN, "bool", categories=(False, True)),
+        Column("count", Kind.INTEGER, "int64", minimum=0.0, maximum=8.0, decimals=0),
+        answer,
+    )
+    schema = TableSchema(columns, "answer", "binary" if task == "binary" else "regression")
+    folder.mkdir()
+    (folder / "schema.json").write_text(schema.to_json())
+    for member, part in enumerate((table.slice(0, 100), table.slice(100))):
+        learner = make_learner("linear", {}, schema, seed=member).fit(TableCodec(schema).encode(part))
+        learner.save(folder / f"member={member:03d}")
+    return schema, table
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_the_ensemble_as_a_pyfunc_model(task: str, database: str, folder: Path):
+    """Against the mean of the members' own predictions, float64 of float32 values: equal but for the last bits."""
+    from mlflow.pyfunc import load_model
+
+    from dge_ray.downstream import load_learner
+
+    schema, table = make_ensemble(folder / "ensemble", task)
+    frame = table.drop_columns(["answer"]).to_pandas()
+    columns = TableCodec(schema).encode(table)
+    members = [load_learner(folder / "ensemble" / f"member=00{k}", schema).predict(columns) for k in range(2)]
+    mean = np.stack(members).astype(np.float64).mean(axis=0)
+    assert np.abs(members[0] - members[1]).max() > 1e-3, "members that agree would prove nothing"
+    example = pd.DataFrame({"prediction": mean[:5, 0]})
+    if task == "binary":
+        example = pd.DataFrame({"proba_no": mean[:5, 0], "proba_yes": mean[:5, 1], "prediction": ["no"] * 5})
+    for _ in range(2):
+        tracker = Tracker.open("adult", "abc")
+        tracker.log_model(
+            folder / "ensemble", frame.head().assign(colour=frame.colour.head().astype("category")), example
+        )
+        assert tracker.close() == 0
+    reader = client(database)
+    [logged] = reader.search_logged_models([tracker.experiment_id])
+    assert logged.source_run_id == tracker.run_id and str(logged.status) == "READY"
+    model = load_model(f"runs:/{tracker.run_id}/model")
+    scored = model.predict(frame)
+    if task == "binary":
+        np.testing.assert_allclose(scored[["proba_no", "proba_yes"]].to_numpy(), mean, rtol=1e-12)
+        assert scored["prediction"].tolist() == [("no", "yes")[code] for code in mean.argmax(axis=1)]
+    else:
+        np.testing.assert_allclose(scored["prediction"].to_numpy(), mean[:, 0], rtol=1e-12)
+    assert model.metadata.signature.inputs.input_names() == ["size", "colour", "flag", "count"]
+    files = [path.name for path in folder.rglob("*") if path.is_file()]
+    assert "pyfunc.py" in files and not [name for name in files if name.endswith((".pkl", ".pickle"))]
+
+
+@pytest.mark.slow
+def test_mlflow_models_predict_scores_the_model(database: str, folder: Path):
+    _, table = make_ensemble(folder / "ensemble", "binary")
+    frame = table.drop_columns(["answer"]).to_pandas()
+    tracker = Tracker.open("adult", "abc")
+    example = pd.DataFrame({"proba_no": [0.5], "proba_yes": [0.5], "prediction": ["no"]})
+    tracker.log_model(folder / "ensemble", frame.head(), example)
+    tracker.close()
+    frame.to_csv(folder / "rows.csv", index=False)
+    command = [sys.executable, "-m", "mlflow", "models", "predict", "-m", f"runs:/{tracker.run_id}/model"]
+    command += ["-i", "rows.csv", "-t", "csv", "-o", "scored.json", "--env-manager", "local"]
+    here = str(Path(__file__).parents[2])
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": database,
+        "PYTHONPATH": here,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads((folder / "scored.json").read_text())["predictions"]
+    assert len(rows) == 200 and {"proba_no", "proba_yes", "prediction"} == set(rows[0])
