@@ -51,6 +51,15 @@ def copula_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def cluster() -> Iterator[object]:
+    """One Ray for all tests in this process: starting it costs seconds."""
+    from dge_ray.distributed.session import ray_session
+
+    with ray_session(num_cpus=2, object_store_memory=300 * 2**20) as resources:
+        yield resources
+
+
+@pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A set-up MLflow database without runs: setting one up takes seconds, copying it does not."""
     from mlflow import MlflowClient

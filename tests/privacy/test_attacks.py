@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from test_report import parse
+from helpers.pages import parse
 
 from dge_ray.errors import InputError
 from dge_ray.generators.base import make_generator

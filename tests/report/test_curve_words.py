@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from helpers import fake_study
-from test_report import parse
+from helpers.pages import parse
 
 from dge_ray.report.curve_words import call_sentence, law_sentence, noise_sentence
 from dge_ray.report.figures import error_by_volume

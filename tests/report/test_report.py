@@ -8,13 +8,13 @@ import re
 import shutil
 import subprocess
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from helpers import fake_study
+from helpers.pages import parse
 from matplotlib.image import imread
 
 from dge_ray.report.figures import draw, law
@@ -22,40 +22,8 @@ from dge_ray.report.study_page import render_html, summary_lines, verdict
 from dge_ray.report.surface_grid import grid
 from dge_ray.report.words import comparison, duration, interval_text, meaning, number, ratio_text
 
-VOID = {"meta", "link", "img", "br", "hr", "input"}
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = "<script>alert('x')</script>\"&"
-
-
-class Balance(HTMLParser):
-    """Fails where tags do not close in order; collects the attributes and the text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-1:]}"
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] != "style":
-            self.text.append(data)
-
-
-def parse(page: str) -> Balance:
-    parser = Balance()
-    parser.feed(page)
-    parser.close()
-    assert parser.open == []
-    return parser
 
 
 @pytest.fixture(scope="module")

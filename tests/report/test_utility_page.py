@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report import parse
+from helpers.pages import parse
 
 from dge_ray.report.utility_page import render_page, utility_lines
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from helpers.pages import parse
 from scipy.stats import binomtest
-from test_report import parse
 
 from dge_ray.report.figures_laws import draw_laws
 from dge_ray.report.findings_words import findings_rows, group_cells

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from helpers import fake_study
+from helpers.pages import parse
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from test_report import parse
 
 from dge_ray.commands.check import bill
 from dge_ray.distributed.train import _Worker
