@@ -7,8 +7,8 @@ Each run draws n = 200 real rows, fits the right parametric model to them, and m
 settings are those of the reference table for the mean, which some with few tables follow. Regressions: x1 normal, x2
 normal given x1, then y linear in both, or P(y = 1) logistic; x and y are both synthesised, in that order, and the
 intervals of both slopes are counted. Rules come from dge_ray.stats.inference.pooled. A row: settings, then coverages
-(`naive`: table 1 taken as real rows; `corrected`: its standard error times sqrt(1 + k/n)), the share of T_f <= 0, and the mean of
-T_f over the true variance of the estimate. About 1 CPU-minute.
+(`naive`: table 1 taken as real rows; `corrected`: its standard error times sqrt(1 + k/n)), the share of T_f <= 0, and
+the mean of T_f over the true variance of the estimate. About 1 CPU-minute.
 """
 
 import json
