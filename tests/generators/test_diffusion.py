@@ -186,10 +186,10 @@ def test_edm_conditions_on_scores_as_bayes_has_it(learnt_mixture: Edm) -> None:
 
 @pytest.mark.parametrize("target", [None, 0])
 def test_tabddpm_learns_a_mixture(target: int | None) -> None:
-    """Whether the code is diffused or drawn first. Its few steps and small network are further off than edm's."""
+    """Whether the code is diffused or drawn first. Over four starts and seeds 2,000 steps leave at most .026."""
     process = Ddpm(2, [2], np.array([0.7, 0.3]), target=target, timesteps=50, widths=[64, 64], device="cpu")
-    fit_process(process, mixture(8_000), 1_000)
-    assert_is_mixture(*process.sample(10_000, generator(2)), tolerance=0.07)
+    fit_process(process, mixture(8_000), 2_000)
+    assert_is_mixture(*process.sample(10_000, generator(2)), tolerance=0.05)
 
 
 def test_edm_learns_the_law_of_a_small_table() -> None:

@@ -362,8 +362,11 @@ def test_refuses_conditions_on_several_columns_naming_those_it_takes() -> None:
 
 
 def test_learns_what_the_label_changes() -> None:
-    """Logarithms of incomes above 0 differ by 1 between labels in the table; half of it must be there."""
-    rows = Gan(**LEARNING["gan"]).fit(TABLE, SCHEMA, seed=0).sample(8_000, seed=0).to_pylist()
+    """Logarithms of incomes above 0 differ by 1 between labels in the table; half of it must be there.
+
+    With 900 epochs six seeds gave .66 to 1.18. With 300 three of six gave nothing: which ones, the CPU's rounding says.
+    """
+    rows = Gan(**LEARNING["gan"] | {"epochs": 900}).fit(TABLE, SCHEMA, seed=0).sample(8_000, seed=0).to_pylist()
     means = [
         np.mean([np.log(r["income"]) for r in rows if r["label"] == label and (r["income"] or 0) > 0])
         for label in ("yes", "no")

@@ -25,6 +25,7 @@ from dge_ray.stats.metrics.losses import check_metric, higher_is_better
 from dge_ray.stats.volume.volumes import VolumeRisks, volume_risks
 
 DRAWS = 4000
+TIE = 1e-5  # of the draws' spread: rounding of a singular covariance leaves about 1e-7 of it
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,15 @@ def reflection_point(
 def argmin_range(found: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> tuple[int, int]:
     """First and last place of the interval: the central `level` of the draws' argmins, joined with the estimate."""
     best = int(np.argmin(found.risks))
-    drawn = np.sort(np.argmin(found.risks + found.draws(draws, seed=seed), axis=1))
-    tail = int((1 - level) / 2 * len(drawn))
-    return min(best, int(drawn[tail])), max(best, int(drawn[-1 - tail]))
+    errors = found.draws(draws, seed=seed)
+    surfaces = found.risks + errors
+    # Volumes with equal predictions differ by rounding alone: each of them is a draw's argmin, not the luckiest.
+    least = surfaces.min(axis=1, keepdims=True)
+    tied = surfaces - least <= TIE * errors.std()
+    first = np.sort(tied.argmax(axis=1))
+    last = np.sort(surfaces.shape[1] - 1 - tied[:, ::-1].argmax(axis=1))
+    tail = int((1 - level) / 2 * draws)
+    return min(best, int(first[tail])), max(best, int(last[-1 - tail]))
 
 
 def best_set(found: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> np.ndarray:
