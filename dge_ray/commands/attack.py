@@ -1,12 +1,11 @@
 """`dge-ray attack`: what the released rows of a study's members give away about the rows they were made from."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, overload
+from typing import Any
 
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.session import one_thread
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.base import generator_class
@@ -18,6 +17,7 @@ from dge_ray.results.assemble import plain_json
 from dge_ray.storage import Folder
 from dge_ray.study.folder import IDENTITY, find_study, read_study_config
 from dge_ray.study.lock import study_lock
+from dge_ray.study.members import MemberRows, MemberSpec
 from dge_ray.study.prepare import Prepared, prepare
 
 KEYS = ["rows", "volume", "members", "attributes", "storage"]
@@ -40,35 +40,6 @@ LIMITS = (
     "all figures were computed from real rows, and are outside of any epsilon",
 )
 NO_DENSITY = "the members' generators ({}) have no log_prob"
-
-
-class Released(Sequence[pa.Table]):
-    """The first `volume` rows of the members, read when asked for. Shards that the study lacks are drawn and kept."""
-
-    def __init__(self, spec: MemberSpec, members: int, volume: int) -> None:
-        self.spec, self.members, self.volume = spec, members, volume
-
-    def __len__(self) -> int:
-        return self.members
-
-    @overload
-    def __getitem__(self, k: int) -> pa.Table: ...
-    @overload
-    def __getitem__(self, k: slice) -> Sequence[pa.Table]: ...
-    def __getitem__(self, k: int | slice) -> pa.Table | Sequence[pa.Table]:
-        if isinstance(k, slice):
-            return [self[i] for i in range(*k.indices(self.members))]
-        if not 0 <= k < self.members:
-            raise IndexError(k)
-        spec = self.spec
-        if lacking := spec.missing_shards(k, self.volume):
-            # On the kind of device that drew the study's own shards: another kind gives other bits.
-            device = spec.folder.read_json(f"{spec.member_folder(k)}/member.json").get("device", "cpu")
-            generator = spec.load_generator(k, device)
-            for shard in lacking:
-                spec.folder.write_table(spec.shard_file(k, shard), spec.draw(generator, k, shard)[0])
-        shards = [spec.folder.read_table(spec.shard_file(k, j)) for j in range(spec.shards(self.volume))]
-        return pa.concat_tables(shards).slice(0, self.volume)
 
 
 def attack_study(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
@@ -106,7 +77,7 @@ def attack_study(study: str, options: Mapping[str, Any], say: Callable[[str], No
         generators = _with_density(spec, members or _fitted(folder))
         material = Material(
             schema=schema,
-            released=Released(spec, members or _fitted(folder), volume),
+            released=MemberRows(spec, members or _fitted(folder), volume),
             auxiliary=pa.concat_tables([parts["validation"], parts["stopping"]]),
             asked=asked.table(),
             generators=generators,

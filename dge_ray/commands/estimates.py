@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.session import ray_session
 from dge_ray.distributed.tasks import run_refits
 from dge_ray.errors import InputError, nearest
 from dge_ray.evaluation.judging import whole
-from dge_ray.evaluation.utility_fits import complete_rows, first_rows
 from dge_ray.inference.estimands import FORM, Estimands, Estimates, read_estimands
 from dge_ray.inference.replicates import Recipe, Saved
 from dge_ray.inference.resampling import DRAWS, FITS, Resampled, plain
@@ -30,6 +28,7 @@ from dge_ray.stats.inference.pooled import combine
 from dge_ray.storage import Folder
 from dge_ray.study.folder import IDENTITY, find_study, read_study_config
 from dge_ray.study.lock import study_lock
+from dge_ray.study.members import MemberSpec
 from dge_ray.study.prepare import Prepared, prepare
 
 ENOUGH = 50  # replicates: a standard error from them is known to about a tenth
@@ -54,8 +53,7 @@ class MemberEstimates:
     estimands: Estimands
 
     def __call__(self, member: int) -> dict[str, Any]:
-        complete_rows(self.members, member, self.volume)
-        found = self.estimands(first_rows(self.members, member, self.volume))
+        found = self.estimands(self.members.rows(member, self.volume))
         return {"value": plain(found.value), "variance": plain(found.variance), "reasons": list(found.reasons)}
 
 

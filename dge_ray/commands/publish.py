@@ -41,6 +41,7 @@ from dge_ray.publishing.disclosure import (
 from dge_ray.publishing.member_figures import members_by_column
 from dge_ray.publishing.member_shifts import member_shifts
 from dge_ray.publishing.rows import Cut, draw_members, part_file
+from dge_ray.study.files import generator_folder
 from dge_ray.study.lineage import mark_of
 
 KEYS = ["out", "volume", "members", "storage", "allow", "licence", "description", "uncovered", "debias"]
@@ -156,7 +157,7 @@ def _bundle_id(asked: Request, volume: int, debiased: list[str]) -> str:
     real rows."""
     digest = digest_of("\0".join([f"{volume}", *debiased]).encode())
     for k in range(asked.members):
-        saved = asked.folder.read_json(f"{asked.spec.member_folder(k)}/generator/generator.json")
+        saved = asked.folder.read_json(f"{generator_folder(k)}/generator.json")
         digest.update(saved["weights_sha256"].encode())
     return digest.hexdigest()[:16]
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.rows.balanced import check_balanced
 from dge_ray.publishing.disclosure import privacy_facts, study_ledger
@@ -13,6 +12,7 @@ from dge_ray.publishing.rows import Cut, draw_members
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import IDENTITY, find_study, read_schema, read_study_config
+from dge_ray.study.members import MemberSpec
 
 DRAWING = "drawing.json"  # in `out` until all is written: whose rows they are
 KEYS = ["out", "volume", "members", "storage", "balance"]

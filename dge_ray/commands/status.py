@@ -7,37 +7,17 @@ from typing import Any
 from dge_ray.errors import InputError, nearest
 from dge_ray.report.words import duration, number
 from dge_ray.storage import Folder
+from dge_ray.study.files import STATUS
 from dge_ray.study.folder import find_study
 from dge_ray.study.lock import BEAT_SECONDS
 from dge_ray.study.lock import FILE as LOCK
 
-FILE = "status.json"
-EVERY_SECONDS = 5.0
-COUNTS = ("members_ready", "rows_drawn", "fits_done", "fits_wanted")
 STATES = {
     "running": "running",
     "finished": "finished",
     "unfinished": "not running; the same command goes on with it",
     "left": "left by a driver that is gone; the same command goes on with it",
 }
-
-
-class StatusFile:
-    """Writes status.json now and then. A storage that fails is not the study's end."""
-
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
-        self._next = 0.0
-
-    def put(self, members: int, counts: Mapping[str, Any], seconds_left: float | None) -> None:
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + EVERY_SECONDS
-        known = {name: counts[name] for name in COUNTS}
-        try:
-            self.folder.write_json(FILE, {"members": members, **known, "seconds_left": seconds_left, "at": time.time()})
-        except OSError:
-            return
 
 
 def study_status(
@@ -54,7 +34,7 @@ def study_status(
         if key != "storage":
             raise InputError(key, "an unknown key", nearest(key, ["storage"]))
     folder = find_study(study, str(options.get("storage", "./studies")))
-    found = folder.read_json(FILE) if folder.exists(FILE) else {}
+    found = folder.read_json(STATUS) if folder.exists(STATUS) else {}
     state = _state(folder, sleep)
     members = [name for name in folder.list("members") if folder.exists(f"members/{name}/member.json")]
     return {

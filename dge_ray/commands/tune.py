@@ -12,13 +12,10 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from dge_ray.commands.status import StatusFile
 from dge_ray.commands.track import close, log_end, log_start
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
-from dge_ray.distributed.train import DownstreamSpec
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import StudyError
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
@@ -32,9 +29,11 @@ from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.stats.volume.pruning import hopeless_volumes
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.folder import check_folder, claim_folder, resolved, study_folder, tracking_id
 from dge_ray.study.interrupt import insistent
 from dge_ray.study.lock import study_lock
+from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job, dropped_file, tensor
 from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.study.private import (
@@ -45,6 +44,7 @@ from dge_ray.study.private import (
     study_plan,
 )
 from dge_ray.study.progress import Progress
+from dge_ray.study.status import StatusFile
 from dge_ray.tracking.tracker import Status, Tracker
 
 FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything

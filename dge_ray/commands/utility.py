@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError, nearest
 from dge_ray.evaluation.losses import (
@@ -27,6 +26,7 @@ from dge_ray.storage import Folder
 from dge_ray.study.folder import IDENTITY, find_study, read_study_config
 from dge_ray.study.lineage import generations
 from dge_ray.study.lock import study_lock
+from dge_ray.study.members import MemberSpec
 from dge_ray.study.prepare import Prepared, prepare
 
 KEYS = ["estimators", "margin", "volume", "storage"]

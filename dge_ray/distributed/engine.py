@@ -15,15 +15,16 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.pool import MemberPool
 from dge_ray.distributed.search import search_volumes
 from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ask, check_shared, current_resources, ray_session
-from dge_ray.distributed.train import DownstreamRun, DownstreamSpec, fits_together
+from dge_ray.distributed.train import DownstreamRun, fits_together
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import InputError, StudyError
+from dge_ray.study.downstream_spec import DownstreamSpec
+from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job, finished
 
 POLL_SECONDS = 1.0

@@ -13,10 +13,11 @@ import pyarrow as pa
 import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
-from dge_ray.distributed.actors import FIT_RETRIES, MemberSpec, start_actor
+from dge_ray.distributed.actors import FIT_RETRIES, start_actor
 from dge_ray.distributed.placement import MemberDemand, node_places
 from dge_ray.distributed.session import first_line
 from dge_ray.errors import InputError
+from dge_ray.study.members import MemberSpec
 
 LOOK_SECONDS = 1.0  # between two listings of the shards
 UNREACHABLE_SECONDS = 10.0  # Ray takes seconds to see that a node is gone, and then starts its actors elsewhere

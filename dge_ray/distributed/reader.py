@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.session import NAMESPACE
 from dge_ray.distributed.stream import member_dataset
 from dge_ray.downstream import slices
+from dge_ray.study.files import shard_file
+from dge_ray.study.members import MemberSpec
 from dge_ray.table import Columns, TableCodec
 
 KEPT_ROWS = 1 << 18  # a stream this short is kept in memory between epochs instead of being read again
@@ -73,7 +74,7 @@ def member_blocks(spec: MemberSpec, member: int, shards: Sequence[int]) -> Itera
     """Some shards of a member, in order: through a Dataset while one is still to be drawn, else from their files."""
     if not set(spec.missing_shards(member, (max(shards) + 1) * spec.shard_rows)).intersection(shards):
         for j in shards:
-            yield spec.folder.read_table(spec.shard_file(member, j))
+            yield spec.folder.read_table(shard_file(member, j))
         return
     board: Any = ray.get_actor(spec.board_name, namespace=NAMESPACE)
     dataset = member_dataset(spec, member, shards, ray.get(board.holder.remote(member)))

@@ -11,8 +11,9 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import ReadTask
 from ray.exceptions import RayActorError
 
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.session import NAMESPACE, TINY
+from dge_ray.study.files import shard_file
+from dge_ray.study.members import MemberSpec
 
 READS_AT_ONCE = 2  # one shard is consumed while the next is drawn; more would only fill the object store
 
@@ -54,7 +55,7 @@ class _Read:
         self.spec, self.member, self.shard, self.holder = spec, member, shard, holder
 
     def __call__(self) -> Iterable[pa.Table]:
-        name = self.spec.shard_file(self.member, self.shard)
+        name = shard_file(self.member, self.shard)
         if self.spec.folder.exists(name):
             yield self.spec.folder.read_table(name)
             return

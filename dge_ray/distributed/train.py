@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +19,6 @@ from ray.exceptions import RayError
 from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.reader import MemberReader, member_blocks
 from dge_ray.distributed.session import first_line
 from dge_ray.downstream import Learner, StreamingLearner, make_learner, slices
@@ -29,6 +27,7 @@ from dge_ray.downstream.mixture import Mixture
 from dge_ray.errors import StudyError
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
 from dge_ray.storage import Folder
+from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.predictions import Job, model_folder, write_predictions
 from dge_ray.table import Columns, TableCodec
 
@@ -37,18 +36,6 @@ logger = logging.getLogger(__name__)
 WORKER_RESTARTS = 3
 START_SECONDS = 20.0  # the longest that a run's controller takes to start, on a busy machine
 LARGEST_MODEL = 64 << 20  # bytes of one fitted learner
-
-
-@dataclass(frozen=True)
-class DownstreamSpec:
-    """What a downstream worker needs to know. `augmented`: synthetic rows stand behind the raw ones in every fit;
-    `weights`: what they count together per raw row, by label, where they do not all count as these do."""
-
-    members: MemberSpec
-    learners: dict[str, tuple[str, dict[str, Any]]]  # names and settings by label
-    volume: int  # the largest: a member's shards are drawn up to it
-    augmented: bool = False
-    weights: dict[str, float] = field(default_factory=dict)
 
 
 def learner_seed(seed: int, job: Job) -> int:

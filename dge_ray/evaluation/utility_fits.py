@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.session import ask, one_thread, ray_session
 from dge_ray.downstream import make_learner
 from dge_ray.evaluation.ingredients import DOMAIN, Stack, density_ratio, fit_weighted, redraw
@@ -27,6 +26,7 @@ from dge_ray.evaluation.losses import (
     write_losses,
 )
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
+from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import finished, read_predictions
 from dge_ray.table import Columns, TableCodec, target_vector
 
@@ -64,7 +64,7 @@ def run_fits(
     with ray_session():
         real = ray.put(tables)
         need = set(weigh) | {fit.index for _, fits in wanted for fit in fits if fit.kind != "real"}
-        rows: dict[int, Any] = {k: _remote(complete_rows).remote(spec.members, k, spec.volume) for k in need}
+        rows: dict[int, Any] = {k: _remote(_complete_rows).remote(spec.members, k, spec.volume) for k in need}
         response = _remote(_fit_response).remote(spec, real) if weigh else None
         weighed = {k: _remote(_weigh).remote(spec, k, real, response, rows[k]) for k in weigh}
         left = list(weighed.values())
@@ -90,28 +90,14 @@ def _remote(function: Callable) -> Any:
     return ray.remote(num_cpus=1, max_retries=3)(function)
 
 
-def complete_rows(members: MemberSpec, member: int, volume: int) -> None:
-    """Draw the shards that the study lacks at this volume. Its lock is held, so nobody else writes them."""
-    lacking = members.missing_shards(member, volume)
-    if not lacking:
-        return
-    # On the kind of device that drew the study's own shards: another kind gives other bits.
-    device = members.folder.read_json(f"{members.member_folder(member)}/member.json").get("device", "cpu")
-    generator = members.load_generator(member, device)
-    for shard in lacking:
-        table, _ = members.draw(generator, member, shard)
-        members.folder.write_table(members.shard_file(member, shard), table)
-
-
-def first_rows(members: MemberSpec, member: int, volume: int) -> pa.Table:
-    """The member's first rows, whose shards are there."""
-    tables = [members.folder.read_table(members.shard_file(member, j)) for j in range(members.shards(volume))]
-    return pa.concat_tables(tables).slice(0, volume)
+def _complete_rows(members: MemberSpec, member: int, volume: int) -> None:
+    one_thread()
+    members.complete_rows(member, volume)
 
 
 def _rows(spec: UtilitySpec, member: int) -> Columns:
     """The member's first rows, encoded."""
-    return TableCodec(spec.members.schema).encode(first_rows(spec.members, member, spec.volume))
+    return TableCodec(spec.members.schema).encode(spec.members.first_rows(member, spec.volume))
 
 
 def _fit_response(spec: UtilitySpec, real: dict[str, Columns]) -> Stack:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from dge_ray.distributed.actors import MemberSpec
+from dge_ray.distributed.session import one_thread
 from dge_ray.errors import InputError
 from dge_ray.inference.debiasing import DRAWS, Shift, learn_shifts
 from dge_ray.inference.estimands import Estimands
@@ -10,6 +10,7 @@ from dge_ray.publishing.disclosure import LEDGER
 from dge_ray.seeds import Purpose, integer
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import IDENTITY
+from dge_ray.study.members import MemberSpec
 from dge_ray.study.prepare import prepare
 
 
@@ -32,9 +33,9 @@ def member_shifts(
         raise InputError("debias", "a table that has changed since", "the table that the study was made from")
     shifts = []
     for k in range(members):
-        device = spec.folder.read_json(f"{spec.member_folder(k)}/member.json").get("device", "cpu")
+        one_thread()
         seed = integer(spec.seed, Purpose.POOL, member=k)
-        draws = spec.load_generator(k, device).sample(DRAWS, seed=seed)
+        draws = spec.load_generator(k, spec.device(k)).sample(DRAWS, seed=seed)
         shifts.append(learn_shifts(estimands, prepared.parts["train"], draws))
         say(f"member {k}: " + ", ".join(_said(*pair) for pair in zip(estimands.names, shifts[-1], strict=True)))
     return tuple(shifts)

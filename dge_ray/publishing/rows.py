@@ -8,11 +8,12 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from dge_ray.distributed.actors import MemberSpec
-from dge_ray.distributed.session import ask, ray_session
+from dge_ray.distributed.session import ask, one_thread, ray_session
 from dge_ray.inference.debiasing import Shift, debiased
 from dge_ray.report.words import duration
 from dge_ray.storage import Folder
+from dge_ray.study.files import shard_file
+from dge_ray.study.members import MemberSpec
 from dge_ray.table.marks import marked
 
 TASK_ROWS = 1 << 20  # about: enough that loading a generator is paid once for many shards, few enough to tell of
@@ -52,16 +53,16 @@ class Cut:
     def tables(self, member: int, parts: list[int]) -> Iterator[tuple[int, pa.Table]]:
         """Parts of a member with their numbers: shards that the study holds are read, the others drawn."""
         generator: Any = None
-        # On the kind of device that drew the study's own shards: another kind gives other bits.
-        device = self.spec.folder.read_json(f"{self.spec.member_folder(member)}/member.json").get("device", "cpu")
+        device = self.spec.device(member)
         for part in parts:
             shards = []
             for shard in range(part * self.shards, -(-(part * self.rows + self.size(part)) // self.spec.shard_rows)):
-                kept = self.spec.shard_file(member, shard)
+                kept = shard_file(member, shard)
                 if self.spec.balance is None and self.spec.folder.exists(kept):
                     shards.append(self.spec.folder.read_table(kept))
                     continue
                 if generator is None:
+                    one_thread()
                     generator = self.spec.load_generator(member, device)
                 shards.append(self.spec.draw(generator, member, shard)[0])
             table = pa.concat_tables(shards).slice(0, self.size(part))

@@ -145,15 +145,16 @@ def _adult() -> Prepared:
 
 
 def _spec(prepared: Prepared, folder: Folder, generator: Any) -> Any:
-    from dge_ray.distributed.actors import MemberSpec
+    from dge_ray.study.files import generator_folder, member_file
+    from dge_ray.study.members import MemberSpec
 
     spec = MemberSpec(
         folder, prepared.schema, prepared.config.generators, prepared.config.seed, prepared.shard_rows, "bench"
     )
     with tempfile.TemporaryDirectory() as scratch:
         generator.save(Path(scratch))
-        folder.upload(Path(scratch), f"{spec.member_folder(0)}/generator")
-    folder.write_json(f"{spec.member_folder(0)}/member.json", {})
+        folder.upload(Path(scratch), generator_folder(0))
+    folder.write_json(member_file(0), {})
     return spec
 
 

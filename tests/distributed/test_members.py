@@ -8,7 +8,6 @@ import pytest
 import ray
 
 from dge_ray.distributed import pool as members
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.pool import MemberPool
@@ -18,6 +17,8 @@ from dge_ray.generators.base import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
 from dge_ray.study.config import read_config
+from dge_ray.study.files import shard_file
+from dge_ray.study.members import MemberSpec
 from dge_ray.study.prepare import prepare
 
 SHARD = 256
@@ -47,7 +48,7 @@ def test_one_actor_fits_several_members_as_one_program(cluster: Resources, tmp_p
         assert record["member"] == k and record.get("together", 1) == (3 if k % 2 == 0 else 1)
         generator = spec.load_generator(k, "cpu")
         drawn, _ = spec.draw(generator, k, 1)
-        assert spec.folder.read_table(spec.shard_file(k, 1)).equals(drawn)
+        assert spec.folder.read_table(shard_file(k, 1)).equals(drawn)
         assert set(spec.folder.read_json(f"members/{k:03d}/sampling.json")) == {"0", "1", "2"}
         if k % 2 == 0:
             seed = integer(0, Purpose.FIT, member=k)

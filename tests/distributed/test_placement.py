@@ -153,7 +153,7 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 from dge_ray.study.config import read_config
-from dge_ray.distributed.actors import MemberSpec
+from dge_ray.study.members import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.pool import MemberPool
 from dge_ray.distributed.placement import MemberDemand

@@ -13,7 +13,7 @@ import pytest
 import ray
 import ray.data
 
-from dge_ray.distributed.actors import MemberSpec, start_actor
+from dge_ray.distributed.actors import start_actor
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session import NAMESPACE, TINY, map_members
@@ -22,6 +22,8 @@ from dge_ray.generators.base import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
 from dge_ray.study.config import read_config
+from dge_ray.study.files import shard_file
+from dge_ray.study.members import MemberSpec
 from dge_ray.study.prepare import prepare
 from dge_ray.table import check_table
 
@@ -114,7 +116,7 @@ def test_an_actor_that_ends_before_it_answers_loses_nothing(spec: MemberSpec) ->
         def shard(self, member: int, index: int) -> None:
             import time
 
-            self.spec.folder.write_table(self.spec.shard_file(member, index), self.table)
+            self.spec.folder.write_table(shard_file(member, index), self.table)
             time.sleep(60)
 
     table = _direct(spec, 1)
@@ -125,7 +127,7 @@ def test_an_actor_that_ends_before_it_answers_loses_nothing(spec: MemberSpec) ->
     )
 
     def end_it() -> None:
-        while not spec.folder.exists(spec.shard_file(0, 0)):
+        while not spec.folder.exists(shard_file(0, 0)):
             time.sleep(0.05)
         time.sleep(0.3)
         ray.kill(actor)

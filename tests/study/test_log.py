@@ -14,6 +14,7 @@ from dge_ray.errors import InputError
 from dge_ray.storage import Folder
 from dge_ray.study.lock import FILE as LOCK
 from dge_ray.study.log import JsonProgress
+from dge_ray.study.status import StatusFile
 
 COUNTS: dict[str, Any] = {
     "fits_done": 2,
@@ -94,7 +95,7 @@ def test_counts_come_from_the_files_and_what_the_driver_wrote(study: Path) -> No
     plain = found(study)
     assert (plain["members_fitted"], plain["fits_on_disk"], plain["rows_drawn"]) == (1, 2, None)
     assert "downstream fits on disk: 2" in status.status_lines(plain)
-    writer = status.StatusFile(Folder.open(study))
+    writer = StatusFile(Folder.open(study))
     writer.put(2, COUNTS, 90.0)
     writer.put(3, COUNTS, 80.0)  # too soon
     (study / LOCK).write_text("1")
@@ -109,7 +110,7 @@ def test_counts_come_from_the_files_and_what_the_driver_wrote(study: Path) -> No
 
 def test_a_storage_that_fails_does_not_stop_the_study(study: Path) -> None:
     folder = Folder.open(study / "identity.json")  # a file: nothing can be written below it
-    status.StatusFile(folder).put(2, COUNTS, None)
+    StatusFile(folder).put(2, COUNTS, None)
 
 
 def test_bad_input_is_one_line(study: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from dge_ray.commands.sample import write_bundle
 from dge_ray.commands.tune import Study
-from dge_ray.distributed.actors import MemberSpec
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.privacy import ledger as ledger_module
 from dge_ray.privacy import plan as plan_module
@@ -28,6 +27,7 @@ from dge_ray.report.summary import summary_lines
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, read_config
 from dge_ray.study.folder import check_folder, claim_folder
+from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
