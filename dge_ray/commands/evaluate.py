@@ -7,7 +7,8 @@ import numpy as np
 
 from dge_ray.evaluation.crossfit import REAL, Fit, Part
 from dge_ray.evaluation.judging import Request, check_estimator, compared, estimates, read_request, whole
-from dge_ray.report.words import NOTHING, interval_text, label, number
+from dge_ray.phrases import NOTHING, interval_text, number
+from dge_ray.report.words import label
 from dge_ray.seeds import Purpose, numpy_generator
 
 KEYS = ["estimator", "folds"]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.report.words import duration, number
+from dge_ray.phrases import duration, number
 from dge_ray.storage import Folder
 from dge_ray.study.files import STATUS
 from dge_ray.study.folder import find_study

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 
 from dge_ray.distributed.session import ask, one_thread, ray_session
-from dge_ray.report.words import duration
+from dge_ray.phrases import duration
 from dge_ray.storage import Folder
 
 SAY_SECONDS = 5.0

@@ -17,8 +17,8 @@ import numpy as np
 from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError, StudyError
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.stats.ensemble.combine import check_task
 from dge_ray.stats.metrics.losses import METRICS, contributions
+from dge_ray.stats.metrics.tasks import check_task
 from dge_ray.table import Columns, TableSchema, target_vector
 
 REAL = "real"  # the judge that is a real table

@@ -10,10 +10,10 @@ from dge_ray.bundle.received import Members, load_members
 from dge_ray.errors import InputError, nearest, nearest_column
 from dge_ray.evaluation.crossfit import REAL, Fit, Part
 from dge_ray.masking import refuse_secrets
-from dge_ray.report.words import finite
+from dge_ray.phrases import finite
 from dge_ray.stats.comparison.crossed import LIMITS, Estimate, crossed, uncrossed
-from dge_ray.stats.ensemble.combine import check_task
 from dge_ray.stats.metrics.losses import METRICS
+from dge_ray.stats.metrics.tasks import check_task
 from dge_ray.storage import Folder
 from dge_ray.table import Columns, Kind, TableCodec, TableSchema, data_digest, load_table, target_vector, task_of
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dge_ray.phrases import finite, interval_text, number, ratio_text
 from dge_ray.report.utility_page import MEANING, verdicts
-from dge_ray.report.words import METHODS, finite, interval_text, label, meaning, number, ratio_text
+from dge_ray.report.words import METHODS, label, meaning
 from dge_ray.table.schema import TableSchema
 
 FILE = "DATA_CARD.md"

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from html import escape
 
+from dge_ray.phrases import number
 from dge_ray.publishing.card import About, sections
 from dge_ray.report.study_page import figure_part, pairs_part
 from dge_ray.report.style import STYLE
-from dge_ray.report.words import number
 
 FILE = "index.html"
 MEMBERS_CAPTION = (

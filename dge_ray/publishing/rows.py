@@ -10,7 +10,7 @@ import ray
 
 from dge_ray.distributed.session import ask, one_thread, ray_session
 from dge_ray.inference.debiasing import Shift, debiased
-from dge_ray.report.words import duration
+from dge_ray.phrases import duration
 from dge_ray.storage import Folder
 from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from dge_ray.phrases import interval_text, number
 from dge_ray.report.style import STYLE
-from dge_ray.report.words import interval_text, number
 from dge_ray.stats.leakage.attacks import tpr_allowed
 
 COLOURS = {

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
-from dge_ray.report.words import finite, ratio_text
+from dge_ray.phrases import finite, ratio_text
 
 MOST_TICKS = 11
 INK, GREY, REAL, POINT = "#222222", "#8a8a8a", "#000000", "#d55e00"  # Okabe-Ito vermillion marks m-hat

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dge_ray.report.words import NOTHING, base_rows, finite, interval_text, label, number, ratio_text
+from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
+from dge_ray.report.words import base_rows, label
 
 CURVE_CAPTION = (
     "What the curve does",

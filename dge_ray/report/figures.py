@@ -16,22 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from dge_ray.phrases import finite, number, ratio_text
 from dge_ray.report.axes import INK, METHOD_COLOURS, POINT, REAL, short, style, volume_axis
 from dge_ray.report.figures_laws import draw_laws
 from dge_ray.report.figures_learners import error_by_learner
 from dge_ray.report.surface_grid import Grid, grid
-from dge_ray.report.words import (
-    HIGHER_IS_BETTER,
-    METHODS,
-    base_rows,
-    comparison,
-    direction,
-    finite,
-    label,
-    method_names,
-    number,
-    ratio_text,
-)
+from dge_ray.report.words import HIGHER_IS_BETTER, METHODS, base_rows, comparison, direction, label, method_names
 
 DPI = 110
 NORMAL_95 = 1.96

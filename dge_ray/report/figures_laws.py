@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dge_ray.phrases import finite, number
 from dge_ray.report.axes import GREY, INK, METHOD_COLOURS, POINT, style, volume_axis
-from dge_ray.report.words import base_rows, finite, label, number
+from dge_ray.report.words import base_rows, label
 from dge_ray.stats.comparison.subgroups import LARGEST_SHARE
 
 DGE = METHOD_COLOURS["dge"]

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from dge_ray.report.words import NOTHING, finite, interval_text, label, number, ratio_text
+from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
+from dge_ray.report.words import label
 
 LEARNER_CAPTIONS = {
     "error_by_learner": (

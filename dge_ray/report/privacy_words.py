@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dge_ray.report.words import number
+from dge_ray.phrases import number
 
 
 def plan_lines(found: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from dge_ray.phrases import NOTHING, duration, finite, interval_text, number, ratio_text
 from dge_ray.report.findings_words import FINDINGS_CAPTIONS, SHOWN_GROUPS, findings_rows, group_cells
 from dge_ray.report.learner_words import LEARNER_CAPTIONS, learner_cells, weight_cells
 from dge_ray.report.style import STYLE
@@ -16,20 +17,14 @@ from dge_ray.report.summary import summary_lines
 from dge_ray.report.words import (
     GLOSSARY,
     METHODS,
-    NOTHING,
     base_rows,
     comparison,
     direction,
-    duration,
-    finite,
-    interval_text,
     label,
     lineage_rows,
     meaning,
     members_rows,
     method_names,
-    number,
-    ratio_text,
     train_rows,
     verdict,
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from dge_ray.phrases import duration, finite, interval_text, number, ratio_text
 from dge_ray.report.curve_words import call_sentence, noise_sentence
 from dge_ray.report.learner_words import weight_sentence
 from dge_ray.report.privacy_words import privacy_line
@@ -9,15 +10,10 @@ from dge_ray.report.words import (
     augmented,
     base_rows,
     comparison,
-    duration,
-    finite,
-    interval_text,
     label,
     learner_line,
     meaning,
     method_names,
-    number,
-    ratio_text,
     train_rows,
 )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dge_ray.report.words import NOTHING, interval_text, number
+from dge_ray.phrases import NOTHING, interval_text, number
 
 VERDICTS = {
     True: "rejected: the target depends on them beyond what the other features tell",

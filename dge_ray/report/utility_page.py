@@ -8,8 +8,8 @@ from html import escape
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from dge_ray.phrases import NOTHING, interval_text, number
 from dge_ray.report.style import STYLE
-from dge_ray.report.words import NOTHING, interval_text, number
 
 LOSS_LABELS = {
     "log_loss": "log loss",

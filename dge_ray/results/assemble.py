@@ -24,7 +24,7 @@ from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import find_study, resolved, versions
 from dge_ray.study.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.study.prepare import Prepared
-from dge_ray.table.kernels import pc
+from dge_ray.table.arrow_types import pc
 
 SURFACE = pa.schema(
     [

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
-from dge_ray.table.kernels import pc
+from dge_ray.table.arrow_types import pc
 
 SPLITS = ("validation", "test")
 

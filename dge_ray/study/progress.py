@@ -6,7 +6,7 @@ import time
 from typing import Any, TextIO
 
 from dge_ray.masking import mask
-from dge_ray.report.words import duration
+from dge_ray.phrases import duration
 
 PLAIN_SECONDS = 10.0  # between two plain lines, where nothing else is to be said
 

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
-from dge_ray.table.kernels import pc
+# pyarrow makes its compute functions at import, where no type checker sees them.
+pc: Any = pyarrow.compute
 
 _DECIMAL = re.compile(r"(decimal(?:32|64|128|256))\((\d+), (-?\d+)\)")
 _TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=(.+))?\]")

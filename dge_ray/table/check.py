@@ -13,9 +13,9 @@ from dge_ray.table.arrow_types import (
     is_supported,
     is_temporal,
     measured,
+    pc,
     plain,
 )
-from dge_ray.table.kernels import pc
 from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema, task_of
 
 

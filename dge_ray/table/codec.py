@@ -17,11 +17,11 @@ from dge_ray.table.arrow_types import (
     is_string_view,
     is_temporal,
     measured,
+    pc,
     plain,
     type_bounds,
     value_type,
 )
-from dge_ray.table.kernels import pc
 from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema
 
 Columns: TypeAlias = dict[str, np.ndarray]

@@ -15,12 +15,12 @@ from dge_ray.table.arrow_types import (
     is_string,
     is_temporal,
     measured,
+    pc,
     plain,
     to_json_scalars,
     type_bounds,
     value_type,
 )
-from dge_ray.table.kernels import pc
 from dge_ray.table.lazy import TableSource, as_table
 from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
 from dge_ray.table.source import check_column_name, check_source

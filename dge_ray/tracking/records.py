@@ -16,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from dge_ray.masking import MASK, SECRET_NAME, mask
-from dge_ray.report.words import METHODS, finite
+from dge_ray.phrases import finite
+from dge_ray.report.words import METHODS
 
 LONGEST_VALUE = 500  # what the oldest servers still take
 

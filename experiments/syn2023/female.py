@@ -23,7 +23,7 @@ from transfer import tuned
 from dge_ray.generators.base import Generator, make_generator
 from dge_ray.seeds import NO_MEMBER, Purpose, integer, numpy_generator
 from dge_ray.table import infer_schema, load_table
-from dge_ray.table.kernels import pc
+from dge_ray.table.arrow_types import pc
 
 RAW = 1_350
 MODES = ["synthetic"]

@@ -14,10 +14,10 @@ import pytest
 from helpers.pages import parse
 from scipy.stats import binomtest
 
+from dge_ray.phrases import number
 from dge_ray.report.figures_laws import draw_laws
 from dge_ray.report.findings_words import findings_rows, group_cells
 from dge_ray.report.study_page import render_html
-from dge_ray.report.words import number
 from dge_ray.results import worst_case
 from dge_ray.results.assemble import choose, plain_json
 from dge_ray.results.findings import findings, member_costs

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.nested import nested_variances
 
 from dge_ray.errors import InputError
 from dge_ray.stats.ensemble.klaw import law_losses
@@ -16,7 +17,6 @@ from dge_ray.stats.ensemble.klaw_interval import (
     predicted_risk,
     worth_its_price,
 )
-from dge_ray.stats.nested import nested_variances
 
 
 def draw(generator: np.random.Generator, k: int, n: int = 200) -> tuple[np.ndarray, np.ndarray]:

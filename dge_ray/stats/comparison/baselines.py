@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from dge_ray.errors import InputError
-from dge_ray.stats.ensemble.combine import check_cells, check_task, check_truth, ensemble_mean, leave_one_out_means
+from dge_ray.stats.ensemble.combine import check_cells, check_truth, ensemble_mean, leave_one_out_means
 from dge_ray.stats.metrics.losses import METRICS, check_metric, contributions, metric_value
+from dge_ray.stats.metrics.tasks import check_task
 from dge_ray.stats.twoway import pseudo_values, two_way
 
 _CONVEX = frozenset({"log_loss", "brier", "rmse", "mae", "r2"})  # the ensemble is never worse than the members' mean

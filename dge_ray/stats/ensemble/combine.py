@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dge_ray.errors import InputError
+from dge_ray.stats.metrics.tasks import check_task
 
 Floats = np.ndarray  # float64
 
@@ -60,15 +61,6 @@ def check_cells(predictions: ArrayLike, truth: ArrayLike, *, task: str, volumes:
     if sizes.shape != (cells.shape[1],) or np.any(np.diff(sizes) <= 0):
         raise InputError("volumes", f"{sizes.tolist()}", f"{cells.shape[1]} ascending volumes, one a column")
     return cells, check_truth(truth, task, rows=cells.shape[2], classes=cells.shape[3]), task, sizes
-
-
-def check_task(task: str) -> str:
-    """ "classification" or "regression", or InputError."""
-    if task in ("binary", "multiclass", "classification"):
-        return "classification"
-    if task != "regression":
-        raise InputError("task", repr(task), "classification (binary, multiclass) or regression")
-    return task
 
 
 def check_truth(truth: ArrayLike, task: str, *, rows: int, classes: int) -> np.ndarray:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.stats.ensemble.combine import check_task
 from dge_ray.stats.metrics.auc import auc_contributions
+from dge_ray.stats.metrics.tasks import check_task
 
 CLIP = 1e-7  # smallest probability that log loss sees
 METRICS = {

@@ -1,7 +1,0 @@
-"""Arrow's compute functions under one name. pyarrow makes them at import, where no type checker sees them."""
-
-from typing import Any
-
-import pyarrow.compute
-
-pc: Any = pyarrow.compute
