@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dge_ray.distributed.refits import run_refits
 from dge_ray.distributed.session import ray_session
-from dge_ray.distributed.tasks import run_refits
 from dge_ray.errors import InputError, nearest
 from dge_ray.evaluation.judging import whole
 from dge_ray.inference.estimands import FORM, Estimands, Estimates, read_estimands

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dge_ray.evaluation.crossfit import REAL, Fit, Part
+from dge_ray.evaluation.crossfit import REAL, CrossFit, Part
 from dge_ray.evaluation.judging import Request, check_estimator, compared, estimates, read_request, whole
 from dge_ray.phrases import NOTHING, interval_text, number
 from dge_ray.report.words import label
@@ -48,7 +48,7 @@ def evaluate(bundle: str, options: Mapping[str, Any], say: Callable[[str], None]
     return {**answer, "fits": count, "cpu_seconds": round(sum(r["cpu_seconds"] for r in results), 1)}
 
 
-def cross_fits(request: Request, name: str, settings: Mapping[str, Any], folds: int) -> list[tuple[str, Fit]]:
+def cross_fits(request: Request, name: str, settings: Mapping[str, Any], folds: int) -> list[tuple[str, CrossFit]]:
     """The fits of three cross-validations, each with its scheme.
 
     dge: folds over members: trained on all rows of the other members, judged on generators it has not seen.
@@ -61,10 +61,10 @@ def cross_fits(request: Request, name: str, settings: Mapping[str, Any], folds: 
     for f in range(folds):
         seen = tuple(Part(k) for k in everyone if fold_of[k] != f)
         unseen = tuple(Part(k) for k in everyone if fold_of[k] == f)
-        made.append(("dge", Fit(name, seen, {"judge": unseen}, settings, index=1 + f)))
+        made.append(("dge", CrossFit(name, seen, {"judge": unseen}, settings, index=1 + f)))
         for scheme, members in (("naive", [0]), ("concatenated", everyone)):
             train, held = (tuple(Part(k, f, folds, inside) for k in members) for inside in (False, True))
-            made.append((scheme, Fit(name, train, {"judge": held}, settings, index=1 + f)))
+            made.append((scheme, CrossFit(name, train, {"judge": held}, settings, index=1 + f)))
     return made
 
 

@@ -113,7 +113,7 @@ def _folder(asked: Asked, label: str) -> Folder:
 
 
 def _refit(asked: Asked, judge: Statistic, folder: Folder, say: Callable[[str], None]) -> dict[str, Any]:
-    from dge_ray.distributed.tasks import run_refits
+    from dge_ray.distributed.refits import run_refits
 
     (volume,) = asked.volumes
     pipeline = Pipeline(asked.schema, asked.generator, volume, judge, asked.seed)
@@ -148,7 +148,7 @@ def _critical(null: np.ndarray, alpha: float) -> float:
 
 
 def _paper(asked: Asked, judge: Statistic, folder: Folder, say: Callable[[str], None]) -> dict[str, Any]:
-    from dge_ray.distributed.tasks import run_refits
+    from dge_ray.distributed.refits import run_refits
 
     half = asked.table.num_rows // 2
     halves = [asked.table.slice(0, half), asked.table.slice(half, half)]

@@ -1,110 +1,147 @@
-"""Replicates of a pipeline as Ray tasks, each done once: a result on disk is read, and one that comes in is written at
-once. What the replicates start from (fitted generators) is made first, and kept in the same way.
+"""Pieces of work as Ray tasks, each done once: plain functions, in any order that their dependencies allow.
 
-It knows nothing of what a replicate is: `fits` are named pieces of work that give files, and `work` makes of those
-files what is called with a replicate's number and gives its result as JSON values.
+A task runs on one CPU with one thread and is tried again up to three times when its worker is lost. What it gives is
+handed to the caller as it ends, who keeps it; a task whose result the caller already has is not run. Where nothing is
+left to run, Ray does not start.
+
+    tasks = [Task("model", fit, (Shared("rows"),)), Task("score", score, (Result("model"), 3))]
+    results, seconds = run(tasks, done={}, keep=write, say=print, shared={"rows": read_rows})
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 
 from dge_ray.distributed.session import ask, one_thread, ray_session
 from dge_ray.phrases import duration
-from dge_ray.storage import Folder
 
+RETRIES = 3
 SAY_SECONDS = 5.0
-LISTED = "files.json"  # of a fit: names its files, and is written last
-
-Files = Mapping[str, bytes]
-Work = Callable[[int], dict[str, Any]]
 
 
-def run_refits(
-    fits: Mapping[str, Callable[[], Files]],
-    work: Callable[[Mapping[str, Files]], Work],
-    count: int,
+@dataclass(frozen=True)
+class Shared:
+    """An argument that many tasks take: it is made when the first of them starts, and stored once."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """An argument that is another task's result. The task waits for it."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """`function(*arguments)` at an address of its own. `function` and the arguments may be `Shared` or `Result`.
+
+    `after`: keys of tasks that must have ended before, where their results are not arguments.
+    """
+
+    key: str
+    function: Any
+    arguments: tuple[Any, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def run(
+    tasks: Sequence[Task],
     *,
-    folder: Folder,
+    done: Mapping[str, Any],
+    keep: Callable[[str, Any], None],
     say: Callable[[str], None],
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Results of replicates 0 to `count` - 1, and what it took: replicates `done` now and `read`, and `cpu_seconds`.
+    shared: Mapping[str, Callable[[], Any]] | None = None,
+    noun: str = "tasks",
+) -> tuple[dict[str, Any], float]:
+    """Every task's result by its key, and the CPU-seconds that the tasks run now took.
 
-    One task a replicate, on one CPU. Inputs travel through Ray's object store, so that nodes need not see the storage,
-    and only this process writes: `replicates/000000.json`, whole or not at all, as each ends. A call that is cut off is
-    gone on with, and does again what was in flight alone.
+    Args:
+        tasks: each after those that it depends on; equal keys are one task.
+        done: results of earlier calls. Those tasks are not run.
+        keep: called in this process with key and result as each task ends, before the next is waited for.
+        say: told how many are done and how long the rest will take, every few seconds.
+        shared: what makes each `Shared` argument; called only if a task that runs takes it.
 
     Raises:
-        StudyError, InputError: what a task raised, or what became of it.
+        StudyError, InputError: what a task raised, or what became of it. Results that had ended are kept.
     """
-    there = set(folder.list("replicates"))
-    found = {r: folder.read_json(_file(r)) for r in range(count) if _file(r).rpartition("/")[2] in there}
-    todo = [r for r in range(count) if r not in found]
-    if found:
-        say(f"{len(found)} replicates were done before")
-    seconds = 0.0
-    if todo:
-        with ray_session():
-            made, fitting = _fitted(fits, folder, say)
-            seconds = fitting + _run(work(made), todo, found, folder, say)
-    cost = {"done": len(todo), "read": count - len(todo), "cpu_seconds": round(seconds, 1)}
-    return [found[r] for r in range(count)], cost
-
-
-def _file(replicate: int) -> str:
-    return f"replicates/{replicate:06d}.json"
-
-
-def _fitted(
-    fits: Mapping[str, Callable[[], Files]], folder: Folder, say: Callable[[str], None]
-) -> tuple[dict[str, Files], float]:
-    absent = [name for name in fits if not folder.exists(f"{name}/{LISTED}")]
-    if absent:
-        say(f"fitting what the replicates start from: {', '.join(absent)}")
-    task, seconds = _task(), 0.0
-    for name, reference in [(name, task.remote(fits[name])) for name in absent]:
-        files, taken = ask(reference)
-        seconds += taken
-        for file, data in files.items():
-            folder.write_bytes(f"{name}/{file}", data)
-        folder.write_json(f"{name}/{LISTED}", sorted(files))
-    listed = {name: folder.read_json(f"{name}/{LISTED}") for name in fits}
-    made: dict[str, Files] = {}
-    for name, files in listed.items():
-        made[name] = {file: folder.read_bytes(f"{name}/{file}") for file in files}
-    return made, seconds
-
-
-def _run(
-    work: Work, todo: list[int], found: dict[int, dict[str, Any]], folder: Folder, say: Callable[[str], None]
-) -> float:
-    task, seconds = _task(), 0.0
-    shared = ray.put(work)
-    running = {task.remote(shared, replicate): replicate for replicate in todo}
-    total, began, told = len(running), time.monotonic(), 0.0
-    while running:
-        (ended,), _ = ray.wait(list(running), num_returns=1)
-        replicate = running.pop(ended)
-        found[replicate], taken = ask(ended)
-        seconds += taken
-        folder.write_json(_file(replicate), found[replicate])
+    results = {task.key: done[task.key] for task in tasks if task.key in done}
+    total = len({task.key for task in tasks} - results.keys())
+    seconds, count, began, told = 0.0, 0, time.monotonic(), 0.0
+    if results:
+        say(f"{len(results)} {noun} were done before")
+    for key, result, taken in stream(tasks, done=done, shared=shared):
+        results[key] = result
+        seconds, count = seconds + taken, count + 1
+        keep(key, result)
         now = time.monotonic()
-        if now - told >= SAY_SECONDS or not running:
+        if now - told >= SAY_SECONDS or count == total:
             told = now
-            left = (now - began) * len(running) / (total - len(running))
-            say(f"{total - len(running)} of {total} replicates" + (f", about {duration(left)} left" if running else ""))
-    return seconds
+            left = (now - began) * (total - count) / count
+            say(f"{count} of {total} {noun}" + (f", about {duration(left)} left" if count < total else ""))
+    return results, seconds
 
 
-def _task() -> Any:
-    return ray.remote(num_cpus=1, max_retries=3)(_alone)
+def stream(
+    tasks: Sequence[Task], *, done: Mapping[str, Any], shared: Mapping[str, Callable[[], Any]] | None = None
+) -> Iterator[tuple[str, Any, float]]:
+    """(key, result, CPU-seconds) of each task that is not `done`, as they end. See `run`."""
+    if all(task.key in done for task in tasks):
+        return
+    with ray_session():
+        running = _start(tasks, done, shared or {})
+        try:
+            while running:
+                (ended,), _ = ray.wait(list(running), num_returns=1)
+                key, value = running.pop(ended)
+                seconds = ask(ended)
+                yield key, ask(value), seconds
+        finally:
+            for reference in running:  # of a cluster that goes on, after a failure
+                ray.cancel(reference)
 
 
-def _alone(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
-    """What it gives, and the CPU-seconds that it took."""
+def _start(
+    tasks: Sequence[Task], done: Mapping[str, Any], shared: Mapping[str, Callable[[], Any]]
+) -> dict[Any, tuple[str, Any]]:
+    """Key and value reference of every task that is not done, by the reference that says that it has ended."""
+    remote = ray.remote(num_cpus=1, max_retries=RETRIES, num_returns=2)(_call)
+    values: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
+    running = {}
+
+    def reference(argument: Any) -> Any:
+        if isinstance(argument, Shared):
+            if argument.name not in stored:
+                stored[argument.name] = ray.put(shared[argument.name]())
+            return stored[argument.name]
+        if isinstance(argument, Result):
+            if argument.key not in values:
+                values[argument.key] = ray.put(done[argument.key])
+            return values[argument.key]
+        return argument
+
+    for task in tasks:
+        if task.key in done or task.key in values:
+            continue
+        missing = [a.key for a in task.arguments if isinstance(a, Result) and a.key not in {*values, *done}]
+        if missing := [*missing, *(key for key in task.after if key not in {*values, *done})]:
+            raise ValueError(f"task {task.key!r} depends on {missing[0]!r}, which is no task before it")
+        arguments = [reference(argument) for argument in (task.function, *task.arguments)]
+        order = [values[key] for key in task.after if key not in done]
+        values[task.key], ended = remote.remote(len(task.arguments), *arguments, *order)
+        running[ended] = task.key, values[task.key]
+    return running
+
+
+def _call(count: int, function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """The function's result on the first `count` arguments, and the CPU-seconds it took; the others are waited for."""
     one_thread()
     began = time.process_time()
-    made = work(*arguments)
-    return made, time.process_time() - began
+    result = function(*arguments[:count])
+    return result, time.process_time() - began

@@ -43,7 +43,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Fit:
+class CrossFit:
     """An estimator, what it is trained on, and who judges it. `index` tells fits of one member apart by their seed."""
 
     estimator: str
@@ -75,7 +75,7 @@ def row_folds(target: np.ndarray, folds: int, *, seed: int, member: int) -> np.n
 
 
 def run_fit(
-    fit: Fit, schema: TableSchema, members: Mapping[int, Columns], real: Columns | None, seed: int
+    fit: CrossFit, schema: TableSchema, members: Mapping[int, Columns], real: Columns | None, seed: int
 ) -> dict[str, Any]:
     """Fit, predict, score. `members`: the columns of `fit.members`; `real`: those of a real table, a judge too.
 
@@ -106,7 +106,7 @@ def run_fit(
     return {"cpu_seconds": round(time.process_time() - started, 3), "scores": scores}
 
 
-def _seed(fit: Fit, seed: int) -> int:
+def _seed(fit: CrossFit, seed: int) -> int:
     return integer(seed, Purpose.LEARNER, member=fit.train[0].member, index=fit.index, bits=31)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from dge_ray.bundle.received import Members, load_members
 from dge_ray.errors import InputError, nearest, nearest_column
-from dge_ray.evaluation.crossfit import REAL, Fit, Part
+from dge_ray.evaluation.crossfit import REAL, CrossFit, Part
+from dge_ray.evaluation.fits import run_fits
 from dge_ray.masking import refuse_secrets
 from dge_ray.phrases import finite
 from dge_ray.stats.comparison.crossed import LIMITS, Estimate, crossed, uncrossed
@@ -62,13 +63,13 @@ class Request:
             raise InputError("bundle", f"member {k} with {rows} rows that have a target", f"at least {LEAST_ROWS}")
         return found
 
-    def fits(self, estimator: str, settings: Mapping[str, Any]) -> list[Fit]:
+    def fits(self, estimator: str, settings: Mapping[str, Any]) -> list[CrossFit]:
         """f_i for every member i: four fifths of its rows train it, the last fifth and the other members judge it."""
         made = []
         for i in range(len(self.members)):
             train, own = (Part(i, 0, HELD_OUT, inside) for inside in (False, True))
             judges = {OWN: (own,), OTHERS: tuple(Part(j) for j in self._judges(i))}
-            made.append(Fit(estimator, (train,), judges, settings))
+            made.append(CrossFit(estimator, (train,), judges, settings))
         return made
 
     def _judges(self, i: int) -> list[int]:
@@ -78,10 +79,8 @@ class Request:
             return [j for j in range(n) if j != i][: self.k - 1]
         return [(i + step) % n for step in range(1, self.k)]
 
-    def run(self, fits: Sequence[Fit], say: Callable[[str], None]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    def run(self, fits: Sequence[CrossFit], say: Callable[[str], None]) -> tuple[list[dict[str, Any]], dict[str, int]]:
         """The fits' results, in their order, and how many were done now or read from an earlier call."""
-        from dge_ray.distributed.crossfits import run_fits
-
         keys = [fit.key(self.context) for fit in fits]
         results, done = run_fits(
             fits,

@@ -1,18 +1,15 @@
-"""A utility report's fits as Ray tasks: one a member and pipeline, each loss vector written once, atomically.
+"""A utility report's fits: a task a member and pipeline, each loss vector written once, atomically.
 
-Tasks depend on each other through references: response model -> a member's rows, weights and redrawn labels -> its
-fits. What is on disk is neither fitted nor drawn again.
+What is on disk is neither fitted nor drawn again.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
 
-from dge_ray.distributed.session import ask, one_thread, ray_session
+from dge_ray.distributed.tasks import Result, Shared, Task, run
 from dge_ray.downstream import make_learner
 from dge_ray.evaluation.ingredients import DOMAIN, Stack, density_ratio, fit_weighted, redraw
 from dge_ray.evaluation.losses import (
@@ -56,43 +53,42 @@ def run_fits(
     Raises:
         StudyError: a task failed for good, in one line.
     """
-    folder = spec.members.folder
-    wanted = [(e, _absent(spec, e)) for e in estimators]
-    weigh = [k for k in range(spec.count) if not folder.exists(overlap_file(k, spec.volume))]
-    if not weigh and not any(fits for _, fits in wanted):
-        return
-    with ray_session():
-        real = ray.put(tables)
-        need = set(weigh) | {fit.index for _, fits in wanted for fit in fits if fit.kind != "real"}
-        rows: dict[int, Any] = {k: _remote(_complete_rows).remote(spec.members, k, spec.volume) for k in need}
-        response = _remote(_fit_response).remote(spec, real) if weigh else None
-        weighed = {k: _remote(_weigh).remote(spec, k, real, response, rows[k]) for k in weigh}
-        left = list(weighed.values())
-        for estimator, fits in wanted:
-            for k in sorted({fit.index for fit in fits if fit.kind != "real"}):
-                mine = [fit for fit in fits if fit.kind != "real" and fit.index == k]
-                after = weighed.get(k, rows[k])
-                left.append(_remote(_fit_member).remote(spec, estimator, mine, real, after))
-            left += [_remote(_fit_real).remote(spec, estimator, fit, real) for fit in fits if fit.kind == "real"]
-        total = len(left)
-        while left:
-            done, left = ray.wait(left, num_returns=1)
-            ask(done)
-            say(f"{total - len(left)}/{total} parts of the utility report done")
+    tasks = _tasks(spec, estimators)
+    run(
+        tasks,
+        done={},  # what is on disk has no task
+        keep=lambda key, result: None,  # each task writes its own files
+        say=say,
+        shared={"real": lambda: tables},
+        noun="parts of the utility report",
+    )
+
+
+def _tasks(spec: UtilitySpec, estimators: list[Estimator]) -> list[Task]:
+    """Response model -> a member's rows, weights and redrawn labels -> its fits. What is on disk has no task."""
+    folder, real = spec.members.folder, Shared("real")
+    absent = [(estimator, _absent(spec, estimator)) for estimator in estimators]
+    weigh = {k for k in range(spec.count) if not folder.exists(overlap_file(k, spec.volume))}
+    drawn = sorted(weigh | {fit.index for _, fits in absent for fit in fits if fit.kind != "real"})
+    tasks = [Task(f"rows {k}", spec.members.complete_rows, (k, spec.volume)) for k in drawn]
+    if weigh:
+        tasks.append(Task("response", _fit_response, (spec, real)))
+    for k in sorted(weigh):
+        tasks.append(Task(f"weights {k}", _weigh, (spec, k, real, Result("response")), after=(f"rows {k}",)))
+    for estimator, fits in absent:
+        for k in sorted({fit.index for fit in fits if fit.kind != "real"}):
+            own = [fit for fit in fits if fit.kind != "real" and fit.index == k]
+            before = f"weights {k}" if k in weigh else f"rows {k}"
+            tasks.append(Task(f"{estimator.label} {k}", _fit_member, (spec, estimator, own, real), after=(before,)))
+        for fit in fits:
+            if fit.kind == "real":
+                tasks.append(Task(f"{estimator.label} real {fit.index}", _fit_real, (spec, estimator, fit, real)))
+    return tasks
 
 
 def _absent(spec: UtilitySpec, estimator: Estimator) -> list[Fit]:
     fits = member_fits(estimator.label, spec.count, spec.volume) + real_fits(estimator.label, spec.real)
     return missing(spec.members.folder, fits)
-
-
-def _remote(function: Callable) -> Any:
-    return ray.remote(num_cpus=1, max_retries=3)(function)
-
-
-def _complete_rows(members: MemberSpec, member: int, volume: int) -> None:
-    one_thread()
-    members.complete_rows(member, volume)
 
 
 def _rows(spec: UtilitySpec, member: int) -> Columns:
@@ -101,13 +97,11 @@ def _rows(spec: UtilitySpec, member: int) -> Columns:
 
 
 def _fit_response(spec: UtilitySpec, real: dict[str, Columns]) -> Stack:
-    one_thread()
     return Stack(spec.members.schema, seed=integer(spec.members.seed, Purpose.UTILITY)).fit(real["train"])
 
 
-def _weigh(spec: UtilitySpec, member: int, real: dict[str, Columns], response: Stack, _rows_there: None) -> None:
+def _weigh(spec: UtilitySpec, member: int, real: dict[str, Columns], response: Stack) -> None:
     """A member's weights, redrawn labels and overlap."""
-    one_thread()
     members, columns = spec.members, _rows(spec, member)
     seed = integer(members.seed, Purpose.UTILITY, member=member, index=DOMAIN)
     weights, found = density_ratio(real["train"], real["test"], columns, members.schema, seed=seed)
@@ -117,11 +111,8 @@ def _weigh(spec: UtilitySpec, member: int, real: dict[str, Columns], response: S
     members.folder.write_json(overlap_file(member, spec.volume), asdict(found))
 
 
-def _fit_member(
-    spec: UtilitySpec, estimator: Estimator, fits: list[Fit], real: dict[str, Columns], _weighed: None
-) -> None:
+def _fit_member(spec: UtilitySpec, estimator: Estimator, fits: list[Fit], real: dict[str, Columns]) -> None:
     """The variants of one member's rows that are missing, one after another."""
-    one_thread()
     if all(_from_study(spec, fit, real["test"]) for fit in fits):
         return
     members, member = spec.members, fits[0].index
@@ -143,7 +134,6 @@ def _fit_member(
 
 
 def _fit_real(spec: UtilitySpec, estimator: Estimator, fit: Fit, real: dict[str, Columns]) -> None:
-    one_thread()
     if _from_study(spec, fit, real["test"]):
         return
     members = spec.members

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import ray
 
-from dge_ray.distributed.session import ask, one_thread, ray_session
+from dge_ray.distributed.session import one_thread
+from dge_ray.distributed.tasks import SAY_SECONDS, Shared, Task, stream
 from dge_ray.inference.debiasing import Shift, debiased
 from dge_ray.phrases import duration
 from dge_ray.storage import Folder
@@ -17,7 +17,6 @@ from dge_ray.study.members import MemberSpec
 from dge_ray.table.marks import marked
 
 TASK_ROWS = 1 << 20  # about: enough that loading a generator is paid once for many shards, few enough to tell of
-SAY_SECONDS = 5.0
 
 
 def part_file(member: int, part: int) -> str:
@@ -100,7 +99,7 @@ def draw_members(
 
 
 def over_parts(cut: Cut, work: list[tuple[int, list[int]]], do: Callable[[Cut, int, list[int]], Any]) -> Iterator[Any]:
-    """`do(cut, member, parts)` of each (member, parts), as Ray tasks, in the order in which they end.
+    """`do(cut, member, parts)` of each (member, parts), as tasks on Ray, in the order in which they end.
 
     A moderate number of rows that the study holds is gone through in this process: Ray would take longer to start.
     """
@@ -108,23 +107,14 @@ def over_parts(cut: Cut, work: list[tuple[int, list[int]]], do: Callable[[Cut, i
     if rows <= TASK_ROWS and all(cut.is_held(k) for k in {k for k, _ in work}):
         yield from (do(cut, k, parts) for k, parts in work)
         return
-    with ray_session():
-        shared = ray.put((cut, do))
-        remote = ray.remote(num_cpus=1, max_retries=3)(_task)
-        tasks = [remote.remote(shared, k, parts) for k, parts in work]
-        while tasks:
-            done, tasks = ray.wait(tasks, num_returns=1)
-            yield from ask(done)
+    tasks = [Task(f"{k} {parts[0]}", Shared("do"), (Shared("cut"), k, parts)) for k, parts in work]
+    shared = {"do": lambda: do, "cut": lambda: cut}
+    yield from (result for _, result, _ in stream(tasks, done={}, shared=shared))
 
 
 def all_parts(cut: Cut, members: int) -> list[tuple[int, list[int]]]:
     """Every part of every member, for `over_parts`."""
     return [(k, parts) for k in range(members) for parts in _in_tasks(cut, list(range(cut.count)))]
-
-
-def _task(shared: tuple[Cut, Callable[[Cut, int, list[int]], Any]], member: int, parts: list[int]) -> Any:
-    cut, do = shared
-    return do(cut, member, parts)
 
 
 def _missing(cut: Cut, out: Folder, member: int) -> list[list[int]]:

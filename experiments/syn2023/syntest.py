@@ -25,7 +25,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from dge_ray.commands.test import syn_test
-from dge_ray.distributed.tasks import run_refits
+from dge_ray.distributed.refits import run_refits
 from dge_ray.inference.relevance import Relevance
 from dge_ray.inference.replicates import Null, Pipeline, Recipe, RefitNull, Stream, saved, stream
 from dge_ray.stats.inference.syntest import rate

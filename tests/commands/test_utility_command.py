@@ -120,7 +120,7 @@ def test_a_second_run_fits_nothing_and_answers_in_one_object(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("Ray was started")
 
-    monkeypatch.setattr("dge_ray.evaluation.utility_fits.ray_session", never)
+    monkeypatch.setattr("dge_ray.distributed.tasks.ray_session", never)
     code, out, err = run("utility", "s", f"storage={place / 'studies'}", *WORDS, "--json")
     assert code == 0, err
     assert json.loads(out) == json.loads(json.dumps(report))

@@ -16,7 +16,7 @@ import pytest
 from scipy.stats import norm
 
 from dge_ray.commands.test import syn_test
-from dge_ray.distributed.tasks import run_refits
+from dge_ray.distributed.refits import run_refits
 from dge_ray.storage import Folder
 
 Run = Callable[..., tuple[int, str, str]]

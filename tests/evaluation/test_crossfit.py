@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, r2_score
 from dge_ray.commands.evaluate import cross_fits
 from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError, StudyError
-from dge_ray.evaluation.crossfit import Fit, Part, row_folds, run_fit
+from dge_ray.evaluation.crossfit import CrossFit, Part, row_folds, run_fit
 from dge_ray.evaluation.judging import estimates, read_request
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table import target_vector
@@ -107,7 +107,7 @@ def test_no_judge_shares_a_row_or_a_generator_with_training(tmp_path: Path) -> N
 
 
 def test_an_address_is_of_what_matters() -> None:
-    fit = Fit("tree", (Part(0, 0, 5),), {"own": (Part(0, 0, 5, True),)}, {"max_depth": 3})
+    fit = CrossFit("tree", (Part(0, 0, 5),), {"own": (Part(0, 0, 5, True),)}, {"max_depth": 3})
     context = {"bundle": "abc", "seed": 0}
     assert fit.key(context) == replace(fit, settings={"max_depth": 3}).key(dict(context))
     others = [
