@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from dge_ray.distributed.session import one_thread
 from dge_ray.errors import InputError, nearest
-from dge_ray.generators.base import generator_class
+from dge_ray.generators.registry import abilities
 from dge_ray.privacy.attacks.assemble import ask, attack
 from dge_ray.privacy.attacks.attributes import guessed_columns
 from dge_ray.privacy.attacks.membership import MOST_FITTED, Material
@@ -107,7 +107,7 @@ def attack_study(study: str, options: Mapping[str, Any], say: Callable[[str], No
 
 
 def _with_density(spec: MemberSpec, members: int) -> list[Any]:
-    able = [k for k in range(members) if hasattr(generator_class(spec.generator(k)[0]), "log_prob")]
+    able = [k for k in range(members) if abilities(spec.generator(k)[0]).log_prob]
     return [spec.load_generator(k, "cpu") for k in able]
 
 

@@ -182,7 +182,7 @@ def _kinds(checked: Mapping[str, Any]) -> list[str]:
 def inventory(options: Mapping[str, Any]) -> dict[str, Any]:
     """Studies in the storage, generators and which of them lack their package, learners, built-in tables."""
     from dge_ray.downstream import learner_names
-    from dge_ray.generators.base import REGISTRY, installed
+    from dge_ray.generators.registry import REGISTRY, installed
     from dge_ray.table import builtin_names
 
     for key in options:

@@ -18,9 +18,10 @@ from scipy.stats import norm
 
 from dge_ray.commands.test_request import Asked, read_asked
 from dge_ray.downstream import load_learner
+from dge_ray.generators.registry import abilities
 from dge_ray.inference.relevance import FULL, WITHOUT, Relevance, without
 from dge_ray.inference.replicates import (
-    CONDITIONAL,
+    REDRAWER,
     Null,
     Pipeline,
     Recipe,
@@ -109,7 +110,10 @@ def _folder(asked: Asked, label: str) -> Folder:
         "seed": asked.seed,
         "packages": {name: version(name) for name in ("dge-ray", "scikit-learn", "torch")},
     }
-    return asked.out / hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    name = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    # Earlier versions fitted another generator beside some that can redraw features: results of another null law.
+    other_law = abilities(asked.generator.name).completes and (asked.out / name).list("redraws-0")
+    return asked.out / (f"{name}-own" if other_law else name)
 
 
 def _refit(asked: Asked, judge: Statistic, folder: Folder, say: Callable[[str], None]) -> dict[str, Any]:
@@ -201,9 +205,9 @@ def _raw(statistic: float, asked: Asked, judge: Statistic) -> dict[str, Any]:
 def _law_fits(asked: Asked, rows: pa.Table, k: int) -> dict[str, Callable[[], Saved]]:
     """What is fitted on some real rows: a generator, and where it cannot redraw features, one that can."""
     made = {f"law-{k}": partial(_fit, asked.generator, rows, asked.schema, stream(asked.seed, 2 * k, Stream.LAW))}
-    if asked.generator.name not in CONDITIONAL:
+    if not abilities(asked.generator.name).completes:
         schema, seed = _features_alone(asked.schema), stream(asked.seed, 2 * k + 1, Stream.LAW)
-        made[f"redraws-{k}"] = partial(_fit, Recipe(CONDITIONAL[0], {}), rows.select(schema.names), schema, seed)
+        made[f"redraws-{k}"] = partial(_fit, Recipe(REDRAWER, {}), rows.select(schema.names), schema, seed)
     return made
 
 
@@ -213,7 +217,7 @@ def _features_alone(schema: TableSchema) -> TableSchema:
 
 def _null(asked: Asked, files: Mapping[str, Saved], k: int) -> Null:
     redraws = files.get(f"redraws-{k}")
-    pair = None if redraws is None else (Recipe(CONDITIONAL[0], {}), redraws)
+    pair = None if redraws is None else (Recipe(REDRAWER, {}), redraws)
     return Null(asked.schema, asked.features, asked.generator, files[f"law-{k}"], pair)
 
 

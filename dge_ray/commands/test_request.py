@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.evaluation.judging import check_estimator, whole
-from dge_ray.generators.base import check_generator
+from dge_ray.generators.checkpoint import read_pretrained
 from dge_ray.generators.checks import check_text
+from dge_ray.generators.registry import check_generator
 from dge_ray.inference.replicates import Recipe, Saved
 from dge_ray.masking import refuse_secrets
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.storage import Folder
-from dge_ray.study.prepare import read_pretrained
 from dge_ray.table import (
     Kind,
     TableSchema,

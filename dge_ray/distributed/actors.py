@@ -14,7 +14,8 @@ import ray
 from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session import NAMESPACE, one_thread
-from dge_ray.generators.base import Generator, generator_class, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import generator_class, make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.study.files import fit_state_file, generator_folder, member_file, sampling_file, shard_file
 from dge_ray.study.members import MemberSpec

@@ -1,8 +1,7 @@
 """Learners: the downstream models that are trained on synthetic rows and judged on real ones."""
 
 from dge_ray.downstream.base import Learner, StreamingLearner, align, slices
-from dge_ray.downstream.catalogue import check_learner, learner_names, make_learner
-from dge_ray.downstream.store import load_learner
+from dge_ray.downstream.catalogue import check_learner, learner_names, load_learner, make_learner
 
 __all__ = [
     "Learner",

@@ -1,12 +1,20 @@
-"""Learners by name, by dotted path, and what is wrong with a name or a setting."""
+"""Learners by name, by dotted path, or from a folder, and what is wrong with a name or a setting.
 
+A new learner is one line of `LEARNERS`: an estimator's dotted paths, or a class of this package (`own`).
+"""
+
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import signature
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, Literal, cast
+from zipfile import BadZipFile
 
+import numpy as np
+import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
@@ -20,63 +28,71 @@ from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.installed import is_installed
 from dge_ray.downstream.mixture import no_weights
 from dge_ray.downstream.preparing import BOOSTING, refuse_text, takes_text
-from dge_ray.downstream.tuned import Settings as Tuned
-from dge_ray.downstream.tuned import TunedBoosting
-from dge_ray.errors import InputError, nearest
+from dge_ray.downstream.store import DESCRIPTION, MODEL, TRUSTED, describe
+from dge_ray.errors import InputError, StudyError, nearest
 from dge_ray.table.schema import Column, TableSchema
-
-if TYPE_CHECKING:  # torch is loaded by those who use it
-    from dge_ray.downstream.torch_mlp import Settings, TorchMLP
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A named learner: its estimator for each task (None: not for that task), and defaults that differ from theirs."""
+class NamedLearner:
+    """A learner's line in the catalogue.
+
+    Args:
+        classifier, regressor: its class for each task, by dotted path; None: not for that task.
+        defaults, classifier_defaults: settings in place of the estimator's own defaults.
+        own: the class is no estimator but a learner, with `reads` (its settings), `make` and `load`.
+        text: for tables with a text column alone ("only"), without one ("none"), or as the estimator's tags say.
+    """
 
     classifier: str | None
     regressor: str | None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     classifier_defaults: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
+    text: Literal["only", "none", "by tags"] = "by tags"
 
 
-LEARNERS: dict[str, Entry] = {
+def _of_our_own(path: str, text: Literal["only", "none"]) -> NamedLearner:
+    return NamedLearner(path, path, own=True, text=text)
+
+
+LEARNERS: dict[str, NamedLearner] = {
     # early_stopping='auto' would switch itself on above 10,000 rows; without max_features the seed would be unused.
-    "boosting": Entry(
+    "boosting": NamedLearner(
         "sklearn.ensemble.HistGradientBoostingClassifier",
         "sklearn.ensemble.HistGradientBoostingRegressor",
         {"early_stopping": False, "max_features": 0.8},
     ),
     # Many small steps, ended by a tenth of the rows at hand.
-    "boosting_stopped": Entry(
+    "boosting_stopped": NamedLearner(
         "sklearn.ensemble.HistGradientBoostingClassifier",
         "sklearn.ensemble.HistGradientBoostingRegressor",
         {"early_stopping": True, "n_iter_no_change": 50, "max_iter": 2000, "learning_rate": 0.05, "max_features": 0.8},
     ),
-    "boosting_tuned": Entry("dge_ray.downstream.tuned.TunedBoosting", "dge_ray.downstream.tuned.TunedBoosting"),
-    "linear": Entry(
+    "boosting_tuned": _of_our_own("dge_ray.downstream.tuned.TunedBoosting", text="none"),
+    "linear": NamedLearner(
         "sklearn.linear_model.LogisticRegression",
         "sklearn.linear_model.Ridge",
         classifier_defaults={"max_iter": 500},
     ),
-    "logistic": Entry("sklearn.linear_model.LogisticRegression", None, {"max_iter": 500}),
-    "ridge": Entry(None, "sklearn.linear_model.Ridge"),
-    "tree": Entry(
+    "logistic": NamedLearner("sklearn.linear_model.LogisticRegression", None, {"max_iter": 500}),
+    "ridge": NamedLearner(None, "sklearn.linear_model.Ridge"),
+    "tree": NamedLearner(
         "sklearn.tree.DecisionTreeClassifier", "sklearn.tree.DecisionTreeRegressor", {"min_samples_leaf": 10}
     ),
-    "forest": Entry(
+    "forest": NamedLearner(
         "sklearn.ensemble.RandomForestClassifier", "sklearn.ensemble.RandomForestRegressor", {"min_samples_leaf": 2}
     ),
-    "mlp": Entry("sklearn.neural_network.MLPClassifier", "sklearn.neural_network.MLPRegressor"),
-    "knn": Entry(
+    "mlp": NamedLearner("sklearn.neural_network.MLPClassifier", "sklearn.neural_network.MLPRegressor"),
+    "knn": NamedLearner(
         "sklearn.neighbors.KNeighborsClassifier", "sklearn.neighbors.KNeighborsRegressor", {"n_neighbors": 15}
     ),
-    "svm": Entry("sklearn.svm.SVC", "sklearn.svm.SVR"),
-    "tfidf_linear": Entry("sklearn.linear_model.LogisticRegression", "sklearn.linear_model.Ridge"),
-    "text_lstm": Entry("dge_ray.downstream.text_lstm.TextLSTM", "dge_ray.downstream.text_lstm.TextLSTM"),
-    "torch_mlp": Entry("dge_ray.downstream.torch_mlp.TorchMLP", "dge_ray.downstream.torch_mlp.TorchMLP"),
+    "svm": NamedLearner("sklearn.svm.SVC", "sklearn.svm.SVR"),
+    "tfidf_linear": NamedLearner("sklearn.linear_model.LogisticRegression", "sklearn.linear_model.Ridge", text="only"),
+    "text_lstm": _of_our_own("dge_ray.downstream.text_lstm.TextLSTM", text="only"),
+    "torch_mlp": _of_our_own("dge_ray.downstream.torch_mlp.TorchMLP", text="none"),
 }
 
-OF_TEXT = ("text_lstm", "tfidf_linear")  # for tables with a text column, and for no others
 TAKES = "a learner's name or the dotted path of a scikit-learn estimator class of an installed package"
 RESERVED = {
     "random_state": "every fit has its own, made of the seed",
@@ -102,11 +118,8 @@ def check_learner(
             or take.
     """
     _check_text(name, texts)
-    if network := _network(name):
-        network[1].read(settings)
-        return
-    if name == "boosting_tuned":
-        Tuned.read(settings)
+    if own := _own_learner(name):
+        own.reads.read(settings)
         return
     estimator = estimator_by_name(name, settings, task)
     if texts and not takes_text(estimator):
@@ -118,23 +131,19 @@ def check_learner(
 
 def _check_text(name: str, texts: Sequence[Column]) -> None:
     """Whether a learner of our own is for tables with, or without, text; an estimator's tags say it of that."""
-    if name in OF_TEXT and not texts:
+    text = LEARNERS[name].text if name in LEARNERS else "by tags"
+    if text == "only" and not texts:
         raise InputError("learner", f"{name!r} for a table without text", "a text column: columns.NAME=text says so")
-    if name in ("torch_mlp", "boosting_tuned") and texts:
+    if text == "none" and texts:
         raise refuse_text(name, texts[0].name)
 
 
-def _network(name: str) -> "tuple[type[TorchMLP], type[Settings]] | None":
-    """The class and settings of a learner of our own; None for estimators."""
-    if name == "torch_mlp":
-        from dge_ray.downstream.torch_mlp import Settings, TorchMLP
-
-        return TorchMLP, Settings
-    if name == "text_lstm":
-        from dge_ray.downstream.text_lstm import TextLSTM, TextSettings
-
-        return TextLSTM, TextSettings
-    return None
+def _own_learner(name: str) -> Any:
+    """The class of a learner of our own; None for estimators."""
+    if name not in LEARNERS or not LEARNERS[name].own:
+        return None
+    module, _, attribute = str(LEARNERS[name].classifier).rpartition(".")
+    return getattr(import_module(module), attribute)
 
 
 def make_learner(name: str, settings: Mapping[str, Any], schema: TableSchema, *, seed: int) -> Learner:
@@ -148,12 +157,43 @@ def make_learner(name: str, settings: Mapping[str, Any], schema: TableSchema, *,
     if not schema.features:
         raise InputError("columns", "no column to predict from", "a table with at least one feature that varies")
     _check_text(name, schema.texts)
-    if network := _network(name):
-        return network[0](schema, network[1].read(settings), seed=seed)
-    if name == "boosting_tuned":
-        plain = estimator_by_name("boosting_stopped", {}, schema.task)
-        return TunedBoosting(plain, schema, Tuned.read(settings), seed=seed)
+    if own := _own_learner(name):
+        return own.make(own.reads.read(settings), schema, seed=seed)
     return EstimatorLearner(estimator_by_name(name, settings, schema.task), schema, seed=seed)
+
+
+def load_learner(folder: Path, schema: TableSchema) -> Learner:
+    """A fitted learner from its folder; predictions are the same bits as before saving.
+
+    Raises:
+        StudyError: the folder holds no learner, a damaged one, one of another table, or types not on the allowlist.
+    """
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+        kind = description["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StudyError(f"{folder}: no learner there, or a damaged one") from None
+    expected = describe(kind, schema)
+    if any(description.get(key) != value for key, value in expected.items()):
+        raise StudyError(f"{folder}: a learner of a table with other columns or classes")
+    if own := _own_learner(kind):
+        return own.load(folder, description, schema)
+    if description["sklearn"] != sklearn.__version__:
+        line = f"{folder}: saved by scikit-learn {description['sklearn']}, read by {sklearn.__version__}"
+        warnings.warn(line, stacklevel=2)
+    return EstimatorLearner.restored(_read_model(folder), np.asarray(description["present"], np.int64), schema)
+
+
+def _read_model(folder: Path) -> Any:
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        return skops.io.load(folder / MODEL, trusted=TRUSTED)
+    except UntrustedTypesFoundException as error:
+        raise StudyError(f"{folder / MODEL}: refused, types not on the allowlist: {error}") from None
+    except (OSError, BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(f"{folder / MODEL}: damaged ({type(error).__name__})") from None
 
 
 def warn_of_auto_stopping(estimator: BaseEstimator) -> None:

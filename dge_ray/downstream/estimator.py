@@ -15,6 +15,7 @@ from sklearn.utils.validation import has_fit_parameter
 from dge_ray.downstream.base import align, single
 from dge_ray.downstream.boosters import fit_histogram_to_size, fit_stopped, holds_out, stops_early
 from dge_ray.downstream.preparing import BOOSTING, fill_empty, prepared, takes_missing
+from dge_ray.downstream.store import save_estimator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns
 from dge_ray.table.features import feature_frame, feature_matrix, target_vector
@@ -99,8 +100,6 @@ class EstimatorLearner:
         Raises:
             StudyError: the model holds a type that is not on the allowlist.
         """
-        from dge_ray.downstream.store import save_estimator
-
         save_estimator(self.model, self.present, self.schema, folder)
 
     @classmethod

@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import embedding
 
 from dge_ray.downstream.mlp_parts import Network, Scale, encode_features
-from dge_ray.downstream.torch_mlp import TAKES, Settings, TorchMLP, whole
+from dge_ray.downstream.torch_mlp import TAKES, MLPSettings, TorchMLP, whole
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import TableSchema
 from dge_ray.table.text import pieces
@@ -24,7 +24,7 @@ EMPTY = -1e4  # the largest output of a text without words, before it is clipped
 
 
 @dataclass(frozen=True)
-class TextSettings(Settings):
+class TextSettings(MLPSettings):
     """`words`: rows of the embedding, the row of padding included; `tokens`: words of a text that are read; `width`: of
     words' embeddings; `units`: of the LSTM. The other settings are the MLP's."""
 
@@ -48,7 +48,7 @@ class TextLSTM(TorchMLP):
     """`TorchMLP` behind a LSTM over each text column; several text columns share it."""
 
     kind: ClassVar[str] = "text_lstm"
-    reads: ClassVar[type[Settings]] = TextSettings
+    reads: ClassVar[type[MLPSettings]] = TextSettings
     predict_rows: ClassVar[int] = 512
 
     def __init__(self, schema: TableSchema, settings: TextSettings | None = None, *, seed: int) -> None:

@@ -52,7 +52,7 @@ def _number(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Settings:
+class MLPSettings:
     """`batch_size` is that of all workers together. With `epochs` unset there are `min_epochs` passes over the rows, or
     as many as make `min_steps` steps of the optimiser, so that small volumes are not undertrained. `loss`: log (the
     squared error in regression), or beta_divergence with its `beta`, which nearly ignores rows that the model finds
@@ -108,14 +108,19 @@ class TorchMLP:
 
     streams = True
     kind: ClassVar[str] = "torch_mlp"
-    reads: ClassVar[type[Settings]] = Settings
+    reads: ClassVar[type[MLPSettings]] = MLPSettings
     predict_rows: ClassVar[int] = 65_536
 
-    def __init__(self, schema: TableSchema, settings: Settings | None = None, *, seed: int) -> None:
+    def __init__(self, schema: TableSchema, settings: MLPSettings | None = None, *, seed: int) -> None:
         self.schema, self.settings, self.seed = schema, settings or self.reads(), seed
         self.network = Network.of(schema, embedding=self.settings.embedding, hidden=self.settings.hidden)
         self.weights: torch.Tensor | None = None
         self.scale: Scale | None = None
+
+    @classmethod
+    def make(cls, settings: MLPSettings, schema: TableSchema, *, seed: int) -> Self:
+        """A fresh one."""
+        return cls(schema, settings, seed=seed)
 
     def fit(self, columns: Columns, mixture: Mixture | None = None) -> Self:
         """`fit_stream` on a table in memory, by one worker."""
@@ -267,7 +272,7 @@ class TorchMLP:
 class _Adam:
     """Adam with decoupled weight decay on one flat vector; the rate rises for a tenth of the steps, then falls to 0."""
 
-    def __init__(self, weights: torch.Tensor, settings: Settings, total: int) -> None:
+    def __init__(self, weights: torch.Tensor, settings: MLPSettings, total: int) -> None:
         self.weights, self.settings, self.total, self.done = weights, settings, total, 0
         self.first, self.second = torch.zeros_like(weights), torch.zeros_like(weights)
 

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, RandomizedSearchCV, StratifiedKFold
 
+from dge_ray.downstream.catalogue import estimator_by_name
 from dge_ray.downstream.estimator import EstimatorLearner, enough_of_its_class
 from dge_ray.downstream.preparing import fill_empty
 from dge_ray.errors import InputError, nearest
@@ -32,7 +33,7 @@ _ROWS, _FOLDS, _CANDIDATES = 1, 2, 3  # streams of a fit's seed; 0 is the estima
 
 
 @dataclass(frozen=True)
-class Settings:
+class TunedSettings:
     """How many settings are tried, on how many folds, of at most how many rows."""
 
     candidates: int = 8
@@ -58,9 +59,16 @@ class Settings:
 class TunedBoosting(EstimatorLearner):
     """`estimator` with the settings that do best in cross-validation over the rows it is to be fitted on."""
 
-    def __init__(self, estimator: BaseEstimator, schema: TableSchema, settings: Settings, *, seed: int) -> None:
+    reads = TunedSettings
+
+    def __init__(self, estimator: BaseEstimator, schema: TableSchema, settings: TunedSettings, *, seed: int) -> None:
         super().__init__(estimator, schema, seed=seed)
         self._plain, self._settings = self._unfitted, settings
+
+    @classmethod
+    def make(cls, settings: TunedSettings, schema: TableSchema, *, seed: int) -> Self:
+        """A fresh one, of the boosting that stops early."""
+        return cls(estimator_by_name("boosting_stopped", {}, str(schema.task)), schema, settings, seed=seed)
 
     def fit(self, columns: Columns, weights: np.ndarray | None = None) -> Self:
         """Search, then fit on all rows in their order. `weights` (n,): of the last fit alone."""

@@ -23,7 +23,7 @@ from dge_ray.errors import InputError
 from dge_ray.estimators.base import TableEstimator, checked_target, whole
 from dge_ray.estimators.ensemble import check_estimator
 from dge_ray.evaluation.crossfit import row_folds
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import default_shard_rows, draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.comparison.safe_choice import ALPHA, SafeChoice, check_alpha, safe_choice

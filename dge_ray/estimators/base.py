@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, validate_data
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import check_generator
+from dge_ray.generators.registry import check_generator
 from dge_ray.table.frame import from_pandas
 from dge_ray.table.infer import infer_schema
 from dge_ray.table.schema import TableSchema

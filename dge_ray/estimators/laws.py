@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.generators.registry import abilities
 from dge_ray.stats.metrics.crps import crps, mixture, quantiles
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
@@ -64,7 +65,7 @@ def member_law(generator: Any, given: pa.Table, schema: TableSchema, *, draws: i
         rows = np.flatnonzero(which.ravel() == i)
         part = given.take(rows).select([name for name, is_known in zip(names, pattern, strict=True) if is_known])
         found = None
-        if pattern.all() and names and hasattr(generator, "target_law"):
+        if pattern.all() and names and abilities(generator).target_law:
             found = generator.target_law(part, points=draws)
         parts.append((rows, found or _drawn(generator, part, len(rows), schema, draws, seed)))
     return parts[0][1] if len(parts) == 1 else joined(parts, n)

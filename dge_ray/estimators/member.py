@@ -13,7 +13,8 @@ from sklearn.pipeline import Pipeline
 from dge_ray.downstream import align, make_learner
 from dge_ray.downstream.base import single
 from dge_ray.downstream.estimator import EstimatorLearner, seed_estimator
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import default_shard_rows, draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import TableCodec

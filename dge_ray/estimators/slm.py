@@ -19,16 +19,21 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from dge_ray.errors import InputError, nearest
 from dge_ray.estimators.base import TableEstimator, whole
 from dge_ray.estimators.laws import Laws, joined, member_law, stack
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import make_generator, names_with
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.frame import from_pandas
 from dge_ray.table.schema import TableSchema
 
-GENERATORS = ("autoregressive", "copula", "diffusion", "mostlyai")  # that complete rows from any of their columns
 BLOCK_ROWS = 1_024  # rows whose laws are held at once
 LEFT_OUT, MOST_LEFT_OUT = 0.1, 1_000  # share of the rows, and the most, that `calibrate` leaves out
 SPREADS = (0.2, 3.0)
+
+
+def completing() -> list[str]:
+    """The generators that complete rows from any of their columns."""
+    return names_with(lambda abilities: abilities.completes)
 
 
 class _SynSlm(TableEstimator):
@@ -56,8 +61,8 @@ class _SynSlm(TableEstimator):
         return tags
 
     def _check_settings(self) -> None:
-        if self.generator not in GENERATORS:
-            raise InputError("generator", repr(self.generator), nearest(self.generator, list(GENERATORS)))
+        if self.generator not in completing():
+            raise InputError("generator", repr(self.generator), nearest(self.generator, completing()))
         super()._check_settings()
         if not whole(self.n_draws) or self.n_draws < 1:
             raise InputError("n_draws", repr(self.n_draws), "a whole number from 1")

@@ -13,6 +13,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from dge_ray.errors import InputError
+from dge_ray.storage import Folder
 from dge_ray.table.schema import TableSchema
 
 VERSION = 1
@@ -97,3 +98,23 @@ def check_columns(source: TableSchema, schema: TableSchema, path: str | Path) ->
     for a, b in zip(source.modelled, schema.modelled, strict=True):
         if a.kind is not b.kind:
             raise InputError("warm_start", f"a checkpoint with '{a.name}' as {a.kind} in {path}", f"one as {b.kind}")
+
+
+def read_pretrained(place: str, schema: TableSchema) -> dict[str, Any]:
+    """What a saved generator says of itself, its columns checked: `generator` and `weights_sha256`.
+
+    Raises:
+        InputError: no generator there, a damaged one, or one of other columns.
+    """
+    folder = Folder.open(place, "pretrained")
+    folder.check_readable("pretrained")
+    if not folder.exists("generator.json"):
+        raise InputError("pretrained", f"no generator.json in {place}", "a folder that a generator was saved to")
+    try:
+        record = folder.read_json("generator.json")
+        columns = TableSchema.from_json(json.dumps(record["schema"]))
+        facts = {name: record[name] for name in ("generator", "weights_sha256")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("pretrained", f"a damaged generator.json in {place}", "an undamaged checkpoint") from error
+    check_columns(columns, schema, place)
+    return facts

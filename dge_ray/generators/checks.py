@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest_column
-from dge_ray.generators.base import OF_TEXT, Unsupported
+from dge_ray.generators.base import Unsupported
+from dge_ray.generators.registry import abilities
 from dge_ray.table.codec import Columns
 from dge_ray.table.lazy import LazyColumns, TableSource, as_table
 from dge_ray.table.schema import CODED, Column, Kind, TableSchema
@@ -63,7 +64,7 @@ def row_columns(source: TableSource, schema: TableSchema, *, text: bool = False)
 
 def check_text(name: str, schema: TableSchema) -> None:
     """Raises InputError unless the generator of this name models the schema's text columns, or their absence."""
-    if name in OF_TEXT:
+    if abilities(name).text:
         text_column(schema)
     else:
         refuse_text(schema)
@@ -106,7 +107,7 @@ def not_fitted(name: str) -> InputError:
     return InputError("generator", f"an {name} generator that is not fitted", "fit(...) or load(...) first")
 
 
-def no_warm_start(name: str, why: str = "it is fitted in closed form") -> Unsupported:
+def no_warm_start(name: str, why: str) -> Unsupported:
     """The refusal of a generator that cannot start from another's weights."""
     return Unsupported("warm_start", f"a checkpoint for {name}", f"None: {why}")
 

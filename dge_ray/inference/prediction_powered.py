@@ -13,8 +13,9 @@ import pyarrow as pa
 from dge_ray.errors import InputError
 from dge_ray.estimators.base import whole
 from dge_ray.estimators.laws import member_law
-from dge_ray.estimators.slm import GENERATORS
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.estimators.slm import completing
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.inference.estimand_models import Event, Model
 from dge_ray.inference.estimands import read_estimands
 from dge_ray.seeds import Purpose, integer, numpy_generator
@@ -66,8 +67,8 @@ def safe_estimate(
     target = _target(real, more)
     if not whole(folds) or not 2 <= folds <= real.num_rows:
         raise InputError("folds", repr(folds), f"a whole number from 2 to the {real.num_rows} labelled rows")
-    if isinstance(generator, str) and generator not in GENERATORS:
-        raise InputError("generator", repr(generator), "one of " + ", ".join(GENERATORS))
+    if isinstance(generator, str) and generator not in completing():
+        raise InputError("generator", repr(generator), "one of " + ", ".join(completing()))
     schema = infer_schema(real, target=target)
     asked = read_estimands(estimands, schema)
     for model in asked.models:

@@ -14,14 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from dge_ray.generators.base import Generator, generator_class, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import abilities, generator_class, make_generator
 from dge_ray.inference.relevance import FixedRelevance
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table import TableSchema
 
 Saved = Mapping[str, bytes]  # the files of something saved, by their names: what travels between nodes
 Statistic = Callable[[pa.Table, int], float]
-CONDITIONAL = ("autoregressive", "diffusion")  # generators whose rows can be completed from any of their columns
+REDRAWER = "autoregressive"  # draws tested features again for a generator that cannot complete rows itself
 
 
 class Stream(IntEnum):
@@ -79,10 +80,11 @@ class Recipe:
         self, table: pa.Table, schema: TableSchema, *, seeds: Sequence[int], stopping: pa.Table | None = None
     ) -> list[Generator]:
         """A fit for each seed: as one program where the generator can, which is less work for small tables."""
-        together = getattr(generator_class(self.name), "fit_together", None)
-        if together is None or self.start is not None or self.settings.get("budget_seconds") is not None:
+        together = abilities(self.name).together
+        if not together or self.start is not None or self.settings.get("budget_seconds") is not None:
             return [self.fit(table, schema, seed=seed, stopping=stopping) for seed in seeds]
-        return together(seeds, table, schema, settings=self.settings, stopping=stopping)
+        kind: Any = generator_class(self.name)
+        return kind.fit_together(seeds, table, schema, settings=self.settings, stopping=stopping)
 
     def load(self, files: Saved) -> Any:
         with opened(files) as folder:

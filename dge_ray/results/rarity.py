@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import logsumexp
 
-from dge_ray.generators.base import generator_class
+from dge_ray.generators.registry import abilities, generator_class
 from dge_ray.generators.rows.posterior import joint_log_density
 from dge_ray.stats.comparison.subgroups import TAIL, Group
 from dge_ray.storage import Folder
@@ -27,7 +27,7 @@ def least_likely(folder: Folder, names: Sequence[str], schema: TableSchema, tabl
     """
     if schema.task == "regression" or not 0 < len(schema.classes) <= MOST_CLASSES:
         return None
-    able = [k for k, name in enumerate(names) if hasattr(generator_class(name), "log_prob")][:MOST_MEMBERS]
+    able = [k for k, name in enumerate(names) if abilities(name).log_prob][:MOST_MEMBERS]
     if not able:
         return None
     generators = []

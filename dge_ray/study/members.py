@@ -13,8 +13,9 @@ from typing import Any, overload
 import pyarrow as pa
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import Generator, generator_class
+from dge_ray.generators.base import Generator
 from dge_ray.generators.private.fit import PrivateFit
+from dge_ray.generators.registry import abilities, generator_class
 from dge_ray.generators.rows.constraints import read_constraints
 from dge_ray.generators.rows.shards import draw_shard
 from dge_ray.privacy.key import FILE as KEY
@@ -51,7 +52,7 @@ class MemberSpec:
     def fits_together(self, member: int) -> bool:
         """Whether a member's generator can be fitted with others' of the same settings as one program."""
         name, settings = self.generator(member)
-        able = hasattr(generator_class(name), "fit_together") and not self.pretrained and self.private is None
+        able = abilities(name).together and not self.pretrained and self.private is None
         return able and settings.get("budget_seconds") is None
 
     def model_of(self, member: int) -> int:

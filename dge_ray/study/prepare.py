@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError
-from dge_ray.generators.base import check_generator
-from dge_ray.generators.checkpoint import check_columns
+from dge_ray.generators.checkpoint import read_pretrained
 from dge_ray.generators.checks import check_text
+from dge_ray.generators.registry import check_generator
 from dge_ray.generators.rows.constraints import read_constraints
 from dge_ray.generators.rows.shards import default_shard_rows
 from dge_ray.privacy.canaries import draw_canaries, plant
@@ -324,26 +324,6 @@ def _check_pretrained(prepared: Prepared) -> None:
         found = read_pretrained(place, prepared.schema)["generator"]
         if found != name:
             raise InputError("pretrained", f"a {found} generator in {place}", f"a saved {name} generator")
-
-
-def read_pretrained(place: str, schema: TableSchema) -> dict[str, Any]:
-    """What a saved generator says of itself, its columns checked: `generator` and `weights_sha256`.
-
-    Raises:
-        InputError: no generator there, a damaged one, or one of other columns.
-    """
-    folder = Folder.open(place, "pretrained")
-    folder.check_readable("pretrained")
-    if not folder.exists("generator.json"):
-        raise InputError("pretrained", f"no generator.json in {place}", "a folder that a generator was saved to")
-    try:
-        record = folder.read_json("generator.json")
-        columns = TableSchema.from_json(json.dumps(record["schema"]))
-        facts = {name: record[name] for name in ("generator", "weights_sha256")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError("pretrained", f"a damaged generator.json in {place}", "an undamaged checkpoint") from error
-    check_columns(columns, schema, place)
-    return facts
 
 
 def _check_size(prepared: Prepared) -> None:

@@ -33,7 +33,7 @@ import yaml
 from card import quality, tstr
 from measure import SHARED, finish, words
 
-from dge_ray.generators.base import REGISTRY, installed, make_generator
+from dge_ray.generators.registry import REGISTRY, installed, make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.leakage.nearest import copy_share
 from dge_ray.stats.utility.fidelity import shape_error, trend_error

@@ -32,8 +32,8 @@ from measure import finish, words
 from work import Traffic, fit_flops, sample_flops
 
 from dge_ray.generators.autoregressive.generator import Autoregressive
-from dge_ray.generators.base import make_generator
 from dge_ray.generators.diffusion.denoiser import compute_type
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table import infer_schema
 

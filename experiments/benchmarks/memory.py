@@ -83,7 +83,7 @@ def measure(case: str, folder: str, options: dict[str, Any]) -> dict[str, Any]:
     import torch
     from pyarrow.dataset import dataset
 
-    from dge_ray.generators.base import SETTINGS, make_generator
+    from dge_ray.generators.registry import make_generator, settings_class
     from dge_ray.table import check_table, infer_schema
 
     torch.set_num_threads(1)
@@ -93,7 +93,7 @@ def measure(case: str, folder: str, options: dict[str, Any]) -> dict[str, Any]:
     schema = infer_schema(source, target="target")
     described, before = time.process_time(), peak_gib()
     name = options["generator"]
-    settings = {"epochs": options["epochs"]} if "epochs" in SETTINGS[name].model_fields else {}
+    settings = {"epochs": options["epochs"]} if "epochs" in settings_class(name).model_fields else {}
     generator = make_generator(name, **settings)
     generator.fit(source, schema, seed=integer(options["seed"], Purpose.FIT))
     fitted, peak = time.process_time(), peak_gib()

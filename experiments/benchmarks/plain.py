@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from dge_ray.distributed.train import learner_seed
 from dge_ray.downstream import make_learner
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.study.predictions import Job, baseline_jobs

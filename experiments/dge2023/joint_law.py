@@ -20,7 +20,7 @@ from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from dge_ray.downstream import make_learner
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.ensemble.klaw import law_losses

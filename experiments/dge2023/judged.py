@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from dge_ray.evaluation.crossfit import run_fit
 from dge_ray.evaluation.judging import read_request
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder

@@ -32,7 +32,7 @@ from sklearn.tree import DecisionTreeRegressor
 sys.path.insert(0, str(Path(__file__).parents[1] / "coverage"))
 from surfaces import Surface
 
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.stats.ensemble.klaw import gain_of_doubling, law_losses, members_variance
 from dge_ray.stats.ensemble.klaw_interval import next_members, predicted_risk
 from dge_ray.table import from_pandas, infer_schema

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.inference.debiasing import DRAWS, debiased, learn_shifts
 from dge_ray.inference.estimands import Estimands, read_estimands
 from dge_ray.stats.inference.pooled import combine

@@ -32,7 +32,7 @@ from sklearn.base import BaseEstimator
 from dge_ray.downstream.catalogue import estimator_by_name
 from dge_ray.estimators.augmented import Plan, cross_fitted, refitted
 from dge_ray.evaluation.crossfit import row_folds
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.comparison.safe_choice import safe_choice
 from dge_ray.stats.metrics.losses import contributions

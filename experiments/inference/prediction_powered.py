@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from dge_ray import safe_estimate
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.inference.regression import logistic
 from dge_ray.table import from_pandas, infer_schema

@@ -22,9 +22,9 @@ import pyarrow as pa
 import torch
 from measure import SHARED, finish, words
 
-from dge_ray.generators.base import make_generator
 from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.generators.private.fit import PrivateFit
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.privacy.attacks.assemble import ask, attack
 from dge_ray.privacy.attacks.membership import Material

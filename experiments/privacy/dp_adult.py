@@ -26,9 +26,10 @@ import torch
 from measure import SHARED, finish, words
 
 from dge_ray.downstream.catalogue import make_learner
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.generators.base import Generator
 from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.generators.private.fit import PrivateFit
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.privacy.key import new_key, read_key, write_key
 from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy

@@ -28,7 +28,8 @@ import torch
 from measure import SHARED, finish, words
 
 from dge_ray.downstream import make_learner
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.volume.reflection import reflection_point
 from dge_ray.stats.volume.volumes import VolumeRisks, volume_risks

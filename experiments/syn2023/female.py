@@ -20,7 +20,8 @@ from benchmarks import Roles, Split, kept_members, summary
 from measure import SHARED, finish, words
 from transfer import tuned
 
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import NO_MEMBER, Purpose, integer, numpy_generator
 from dge_ray.table import infer_schema, load_table
 from dge_ray.table.arrow_types import pc

@@ -28,7 +28,8 @@ from regression import FIT, NOISE, TRUE, TUNE, expected, simulated
 from resume import Results
 
 from dge_ray.downstream import make_learner
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table import Columns, TableCodec, infer_schema
 

@@ -38,7 +38,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import t as student
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import NO_MEMBER, Purpose, integer, numpy_generator
 from dge_ray.table import Columns, TableCodec, TableSchema, infer_schema, load_table
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dge_ray.commands.test import _folder, _law_fits
 from dge_ray.commands.test_request import read_asked
 
 Run = Callable[..., tuple[int, str, str]]
@@ -83,3 +84,25 @@ def test_what_is_asked(tmp_path: Path) -> None:
     assert any("identifier" in note for note in asked.notes)
     paper = read_asked(str(tmp_path / "t.parquet"), {**words, "method": "paper", "ratio": [4, 1]})
     assert (paper.volumes, paper.fitted_rows) == ((50, 200), 50)
+
+
+@pytest.mark.parametrize("name", ["autoregressive", "copula", "diffusion"])
+def test_a_generator_that_completes_rows_draws_the_tested_features_again_itself(name: str, tmp_path: Path) -> None:
+    """No other generator is fitted beside it; of a generator that cannot, one that can is."""
+    source = str(tmp_path / "t.parquet")
+    frame(101).to_parquet(source, index=False)
+    words = {"target": "y", "features": "kind", "out": tmp_path}
+    asked = read_asked(source, {**words, "generator": name})
+    assert set(_law_fits(asked, asked.table, 0)) == {"law-0"}
+    other = read_asked(source, {**words, "generator": "vae"})
+    assert set(_law_fits(other, other.table, 0)) == {"law-0", "redraws-0"}
+
+
+def test_replicates_of_another_null_are_not_gone_on_with(tmp_path: Path) -> None:
+    """A copula's test that was begun when another generator redrew its features has a folder of its own."""
+    source = str(tmp_path / "t.parquet")
+    frame(101).to_parquet(source, index=False)
+    asked = read_asked(source, {"target": "y", "features": "kind", "out": tmp_path, "generator": "copula"})
+    place = _folder(asked, "relevance")
+    place.write_json("redraws-0/files.json", [])
+    assert str(_folder(asked, "relevance")) == f"{place}-own"

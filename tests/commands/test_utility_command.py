@@ -15,7 +15,7 @@ from dge_ray.commands import utility as module
 from dge_ray.downstream import make_learner
 from dge_ray.evaluation.losses import Fit, read_losses
 from dge_ray.evaluation.utility_fits import learner_seed
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_shard
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.metrics.losses import log_loss

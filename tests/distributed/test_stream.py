@@ -18,7 +18,7 @@ from dge_ray.distributed.board import Board
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session import NAMESPACE, TINY, map_members
 from dge_ray.distributed.stream import member_dataset
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
 from dge_ray.study.config import read_config
@@ -50,7 +50,7 @@ def board(spec: MemberSpec) -> object:
 
 
 def _direct(spec: MemberSpec, shards: int) -> pa.Table:
-    from dge_ray.generators.base import generator_class
+    from dge_ray.generators.registry import generator_class
 
     generator = generator_class("copula").load(Path(spec.folder.path) / "members/000/generator")
     draws = [integer(0, Purpose.SHARD, member=0, index=j) for j in range(shards)]

@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold, ParameterSampler, StratifiedKFold
 from dge_ray.downstream import check_learner, load_learner, make_learner
 from dge_ray.downstream.boosters import can_hold_out
 from dge_ray.downstream.estimator import EstimatorLearner
-from dge_ray.downstream.tuned import SPACE, Settings, TunedBoosting
+from dge_ray.downstream.tuned import SPACE, TunedBoosting, TunedSettings
 from dge_ray.errors import InputError, StudyError
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.features import feature_matrix
@@ -61,7 +61,7 @@ def test_too_few_rows_to_stop_on_are_fitted_as_boosting_without() -> None:
 
 
 QUICK: dict[str, Any] = {"early_stopping": True, "max_iter": 15, "n_iter_no_change": 3}
-SETTINGS = Settings(candidates=3, folds=2, search_rows=150)
+SETTINGS = TunedSettings(candidates=3, folds=2, search_rows=150)
 
 
 def _tuned(task: str, seed: int) -> TunedBoosting:

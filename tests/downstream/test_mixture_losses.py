@@ -14,7 +14,7 @@ from dge_ray.downstream import check_learner, load_learner, make_learner
 from dge_ray.downstream.mixture import Mixture
 from dge_ray.downstream.mlp_losses import SMALLEST_LOG_SCALE, beta_losses, log_losses
 from dge_ray.downstream.mlp_parts import Block
-from dge_ray.downstream.torch_mlp import Settings, TorchMLP
+from dge_ray.downstream.torch_mlp import MLPSettings, TorchMLP
 from dge_ray.errors import InputError
 from dge_ray.table import TableCodec, infer_schema
 
@@ -95,7 +95,7 @@ def test_a_rows_weight_multiplies_its_gradient(task: str, loss: str) -> None:
     """Of a minibatch of real and synthetic rows, against the rows' own gradients by autograd."""
     table, schema = _table(12, task)
     columns = TableCodec(schema).encode(table)
-    learner = TorchMLP(schema, Settings(**SMALL, loss=loss), seed=1).fit(columns, Mixture(4, 0.5))
+    learner = TorchMLP(schema, MLPSettings(**SMALL, loss=loss), seed=1).fit(columns, Mixture(4, 0.5))
     assert learner.weights is not None and learner.weights.shape == (learner.size,)
     [rows] = learner._encoded(lambda spans: iter([columns]), [Block(range(12), range(12))])
     flat = torch.cat([learner.weights, torch.tensor([0.2])])
@@ -118,10 +118,10 @@ def test_a_rows_weight_multiplies_its_gradient(task: str, loss: str) -> None:
 def test_weight_0_and_weight_1_of_equal_numbers_are_fits_without_weights() -> None:
     table, schema = _table(60, "binary")
     columns = TableCodec(schema).encode(table)
-    plain = TorchMLP(schema, Settings(**SMALL), seed=2).fit(columns)
-    same = TorchMLP(schema, Settings(**SMALL), seed=2).fit(columns, Mixture(30, 1.0))
+    plain = TorchMLP(schema, MLPSettings(**SMALL), seed=2).fit(columns)
+    same = TorchMLP(schema, MLPSettings(**SMALL), seed=2).fit(columns, Mixture(30, 1.0))
     np.testing.assert_array_equal(plain.predict(columns), same.predict(columns))
-    apart = TorchMLP(schema, Settings(**SMALL), seed=2).fit(columns, Mixture(30, 0.1))
+    apart = TorchMLP(schema, MLPSettings(**SMALL), seed=2).fit(columns, Mixture(30, 0.1))
     assert np.abs(plain.predict(columns) - apart.predict(columns)).max() > 1e-3
 
 
@@ -134,7 +134,7 @@ def test_it_withstands_a_share_of_rows_that_a_generator_got_wrong() -> None:
     wrong["y"][::5] += 15
     error = {}
     for loss in ("log", "beta_divergence"):
-        settings = Settings(**{**SMALL, "min_steps": 300}, loss=loss)
+        settings = MLPSettings(**{**SMALL, "min_steps": 300}, loss=loss)
         p = TorchMLP(schema, settings, seed=3).fit(wrong).predict(test)
         error[loss] = np.mean((p[:, 0] - test["y"]) ** 2)
     assert error["log"] > 4  # a fifth of 15 is a bias of 3, squared 9
@@ -144,7 +144,7 @@ def test_it_withstands_a_share_of_rows_that_a_generator_got_wrong() -> None:
 def test_settings_and_learners_without_weights_are_refused_by_name() -> None:
     for setting, value in (("loss", "huber"), ("beta", 0), ("beta", "much")):
         with pytest.raises(InputError, match=f"learner.{setting}"):
-            Settings.read({setting: value})
+            MLPSettings.read({setting: value})
     check_learner("torch_mlp", {"loss": "beta_divergence", "beta": 0.3}, "binary", weighted=True)
     check_learner("boosting", {}, "regression", weighted=True)
     with pytest.raises(InputError, match=r"^weights: got learner=knn, which takes no weights"):

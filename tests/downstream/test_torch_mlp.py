@@ -22,7 +22,7 @@ from dge_ray.downstream import StreamingLearner, make_learner
 from dge_ray.downstream.base import RowsOf
 from dge_ray.downstream.mixture import Mixture
 from dge_ray.downstream.mlp_parts import blocks, cut
-from dge_ray.downstream.torch_mlp import Settings
+from dge_ray.downstream.torch_mlp import MLPSettings
 from dge_ray.errors import StudyError
 from dge_ray.table.codec import Columns
 from dge_ray.table.features import feature_matrix
@@ -165,9 +165,9 @@ def test_a_stream_that_ends_early_is_an_error() -> None:
 
 
 def test_small_volumes_get_as_many_steps() -> None:
-    chosen = Settings()
+    chosen = MLPSettings()
     for rows in (50, 400, 3000, 30_000, 1_000_000):
         steps = chosen.passes(rows) * -(-rows // chosen.batch(rows))
         assert steps >= chosen.min_steps
         assert chosen.passes(rows) >= chosen.min_epochs
-    assert Settings(epochs=2).passes(50) == 2
+    assert MLPSettings(epochs=2).passes(50) == 2

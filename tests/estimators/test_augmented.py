@@ -19,7 +19,7 @@ from dge_ray import SafeAugmentedClassifier, SafeAugmentedRegressor
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.errors import InputError
 from dge_ray.evaluation.crossfit import row_folds
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.comparison.safe_choice import safe_choice

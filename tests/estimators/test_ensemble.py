@@ -24,7 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from dge_ray import DGEClassifier, DGERegressor
 from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import default_shard_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table import TableCodec, check_table, from_pandas, infer_schema

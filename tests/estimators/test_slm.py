@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dge_ray import SynSlmClassifier, SynSlmRegressor
 from dge_ray.errors import InputError
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table import from_pandas
 

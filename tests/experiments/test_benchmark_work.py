@@ -10,7 +10,8 @@ import torch
 from torch.utils import flop_counter
 
 from dge_ray.generators.autoregressive.network import Dropout
-from dge_ray.generators.base import Generator, make_generator
+from dge_ray.generators.base import Generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.table import infer_schema
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))

@@ -11,31 +11,40 @@ import torch
 from helpers.generator_cases import SMALL, mixed_schema, mixed_table, tiny_table
 
 from dge_ray.errors import InputError
-from dge_ray.generators import base
+from dge_ray.generators import registry
 from dge_ray.generators.adapters import ctgan, mostlyai
 from dge_ray.generators.adapters.base import own_random_states
-from dge_ray.generators.base import EXTRAS, check_generator, generator_class, installed, make_generator
+from dge_ray.generators.adapters.settings import CtganSettings
+from dge_ray.generators.registry import (
+    REGISTRY,
+    check_generator,
+    generator_class,
+    installed,
+    make_generator,
+    settings_class,
+)
 from dge_ray.table import TableCodec, infer_schema
 
+PACKAGES = {name: package for name in sorted(REGISTRY) if (package := settings_class(name).package) is not None}
 needs_ctgan = pytest.mark.skipif(not installed("ctgan"), reason="ctgan is not installed")
 needs_mostlyai = pytest.mark.skipif(not installed("mostlyai"), reason="mostlyai-engine is not installed")
 
 
-@pytest.mark.parametrize("name", sorted(EXTRAS))
+@pytest.mark.parametrize("name", PACKAGES)
 def test_a_generator_without_its_package_is_refused_in_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "find_spec", lambda _: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _: None)
     for ask in (lambda: check_generator(name, {}), lambda: make_generator(name), lambda: generator_class(name)):
-        with pytest.raises(InputError, match=rf"pip install 'dge-ray\[{EXTRAS[name][1]}\]'") as caught:
+        with pytest.raises(InputError, match=rf"pip install 'dge-ray\[{PACKAGES[name][1]}\]'") as caught:
             ask()
         assert "\n" not in str(caught.value)
 
 
 def test_looking_for_packages_imports_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, (module, _) in EXTRAS.items():
+    for name, (module, _) in PACKAGES.items():
         monkeypatch.delitem(sys.modules, module, raising=False)
         installed(name)
         assert module not in sys.modules
-    monkeypatch.setitem(EXTRAS, "ctgan", ("no_such_parent.module", "ctgan"))
+    monkeypatch.setattr(CtganSettings, "package", ("no_such_parent.module", "ctgan"))
     assert not installed("ctgan")
 
 
@@ -61,7 +70,7 @@ def test_random_states_of_its_own() -> None:
     assert drawn() == expected
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(EXTRAS) if installed(name)])
+@pytest.mark.parametrize("name", [name for name in PACKAGES if installed(name)])
 def test_no_warm_start(name: str, tmp_path: Path) -> None:
     table = tiny_table(60)
     with pytest.raises(InputError, match="warm_start"):
@@ -126,7 +135,7 @@ def test_ctgan_of_many_rows_is_the_same_fit_again() -> None:
 
 @pytest.mark.parametrize("pac", [1, 7])
 def test_ctgan_batches_are_even_multiples_of_pac(pac: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "installed", lambda _: True)
+    monkeypatch.setattr(registry, "installed", lambda _: True)
     check_generator("ctgan", {"pac": pac, "batch_size": 14})
     with pytest.raises(InputError, match=rf"generator\.batch_size: got 15; takes an even multiple .* {pac}"):
         check_generator("ctgan", {"pac": pac, "batch_size": 15})

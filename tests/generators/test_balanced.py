@@ -11,7 +11,7 @@ import pytest
 from helpers.generator_cases import LEARNING, mixed_schema, mixed_table
 
 from dge_ray.errors import InputError, StudyError
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.balanced import sample_balanced
 from dge_ray.generators.rows.constraints import meets, read_constraints
 from dge_ray.table import check_table

@@ -11,7 +11,7 @@ import torch
 from helpers.generator_cases import SMALL
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import generator_class, installed
+from dge_ray.generators.registry import generator_class, installed
 from dge_ray.table import TableSchema, infer_schema
 
 if not installed("causal_lm"):

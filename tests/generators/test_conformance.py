@@ -16,8 +16,6 @@ from helpers.generator_cases import (
     A_WHOLE_NUMBER,
     LEARNING,
     LEARNING_ROWS,
-    MEETS_ANY_CONDITION,
-    MEETS_ONE_CODED,
     SMALL,
     mixed_schema,
     mixed_table,
@@ -27,15 +25,8 @@ from helpers.generator_cases import (
 from safetensors.numpy import load_file
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import (
-    OF_TEXT,
-    REGISTRY,
-    Generator,
-    Unsupported,
-    generator_class,
-    installed,
-    make_generator,
-)
+from dge_ray.generators.base import Generator, Unsupported
+from dge_ray.generators.registry import REGISTRY, abilities, generator_class, installed, make_generator
 from dge_ray.table import Kind, TableCodec, TableSchema, check_table, infer_schema
 
 FITTED: dict[tuple[str, int], Any] = {}
@@ -53,7 +44,7 @@ pytestmark = pytest.mark.parametrize("name", [*INSTALLED, *ABSENT])
 @cache
 def table_of(name: str, rows: int = 400) -> pa.Table:
     """Every column kind; for a generator of text, with a text column."""
-    return with_notes(mixed_table(rows)) if name in OF_TEXT else mixed_table(rows)
+    return with_notes(mixed_table(rows)) if abilities(name).text else mixed_table(rows)
 
 
 @cache
@@ -81,6 +72,27 @@ def test_satisfies_the_protocol(name: str) -> None:
     assert isinstance(generator, Generator)
     assert generator.name == name
     assert isinstance(generator.history, list)
+
+
+def test_says_what_it_can_do_where_its_settings_stand(name: str, tmp_path: Path) -> None:
+    """What `abilities` says, without a model being loaded, is what the class does."""
+    generator, able = fitted(name), abilities(name)
+    assert generator.abilities is able and abilities(generator) is able
+    assert hasattr(generator, "log_prob") == able.log_prob
+    assert hasattr(generator, "target_law") == able.target_law
+    assert hasattr(generator, "fit_together") == able.together
+    table, schema = table_of(name), schema_of(name)
+    if not able.warm_starts:
+        with pytest.raises(Unsupported, match="warm_start: got a checkpoint"):
+            make_generator(name).fit(table, schema, seed=0, warm_start=tmp_path)
+    if able.private is None:
+        private: Any = object()
+        with pytest.raises(Unsupported, match=r"privacy: .*autoregressive or diffusion, which can be fitted privately"):
+            make_generator(name).fit(table, schema, seed=0, private=private)
+    if able.stopping:
+        assert all(record["heldout"] is not None for record in generator.history)
+    else:
+        assert not any(record["heldout"] for record in generator.history)
 
 
 def test_keeps_the_schema(name: str) -> None:
@@ -233,8 +245,8 @@ def test_refuses_too_few_rows(name: str) -> None:
 
 def test_refuses_conditions_it_cannot_meet(name: str) -> None:
     given = table_of(name).slice(0, 5).select(["colour"])
-    if name not in MEETS_ANY_CONDITION:
-        for column in ["price"] if name in MEETS_ONE_CODED else ["price", "colour"]:
+    if abilities(name).given != "any":
+        for column in ["price"] if abilities(name).given == "one coded" else ["price", "colour"]:
             with pytest.raises(Unsupported, match="given"):
                 fitted(name).sample(5, seed=0, given=table_of(name).slice(0, 5).select([column]))
         return
@@ -254,7 +266,7 @@ def test_any_column_given_comes_back_and_the_others_follow_it(name: str) -> None
     4,000 rows each way, of which at least 1,200 are of either kind: standard errors of .5 / sqrt(1200) = .014 each,
     .02 of the difference, and 4 of them. (The difference between the two kinds is about .6.)
     """
-    if name not in MEETS_ANY_CONDITION:
+    if abilities(name).given != "any":
         pytest.skip("takes leading columns, or none")
     joint = learnt(name).sample(4_000, seed=0).drop_null()
     for colour in ("red", "green"):
@@ -275,7 +287,7 @@ def test_completes_rows_from_one_coded_column(name: str) -> None:
     Each share is of at least 400 rows: standard error .025, of a difference .035. What is asked of a network and what
     it gives unasked agree less than that in a fit this small: .2 is allowed, where red and the others differ by .5.
     """
-    if name not in MEETS_ONE_CODED:
+    if abilities(name).given != "one coded":
         pytest.skip("refuses, as the test before has it")
     generator = learnt(name)
     colours = ["red", "green", None, "blue"]
@@ -343,8 +355,8 @@ def test_fits_on_ten_rows_and_on_a_single_column(name: str) -> None:
     generator = make_generator(name, **SMALL[name])
     few = generator.fit(table_of(name).slice(0, 10), schema_of(name), seed=0).sample(20, seed=0)
     assert check_table(few, schema_of(name)) == []
-    column = table_of(name).select(["note"]) if name in OF_TEXT else tiny_table(200).select(["c"])
-    schema = schema_of(name) if name in OF_TEXT else infer_schema(tiny_table(200))
+    column = table_of(name).select(["note"]) if abilities(name).text else tiny_table(200).select(["c"])
+    schema = schema_of(name) if abilities(name).text else infer_schema(tiny_table(200))
     one = TableSchema((schema[column.column_names[0]],))
     rows = make_generator(name, **SMALL[name]).fit(column, one, seed=0).sample(50, seed=0)
     assert check_table(rows, one) == []

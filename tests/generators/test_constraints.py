@@ -8,7 +8,7 @@ import pytest
 from helpers.generator_cases import mixed_schema, mixed_table
 
 from dge_ray.errors import InputError, StudyError
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.constraints import meets, read_constraints, sample_within
 
 TABLE = mixed_table()

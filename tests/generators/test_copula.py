@@ -49,7 +49,8 @@ def test_correlations_are_recovered(fitted: tuple[pa.Table, pa.Table, Copula]) -
     The correction is exact for weak dependence only and b's missing values are modelled as its lowest, so .04.
     """
     _, _, copula = fitted
-    correlation = copula._factor @ copula._factor.T
+    factor = copula._state()[1].factor
+    correlation = factor @ factor.T
     assert abs(correlation[0, 2] - 0.4) < 0.04  # "high" comes before "low" in the codes, which turns the sign
 
 

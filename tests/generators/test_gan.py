@@ -19,7 +19,7 @@ from dge_ray.generators.fitting.flat_weights import FlatWeights
 from dge_ray.generators.gan.condition_vectors import ConditionLaw, RowFinder
 from dge_ray.generators.gan.generator import Gan
 from dge_ray.generators.gan.networks import Critic, Maker
-from dge_ray.generators.settings import PRESETS, GanSettings
+from dge_ray.generators.gan.settings import PRESETS, GanSettings
 from dge_ray.storage import Folder
 from dge_ray.table import TableCodec, check_table, infer_schema
 

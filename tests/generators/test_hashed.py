@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dge_ray.generators.base import make_generator
 from dge_ray.generators.encoding.hashed import BUCKETS, FREQUENT, MOST_CODES, Hashed
 from dge_ray.generators.encoding.tokens import Discretiser, fit_column
+from dge_ray.generators.registry import make_generator
 from dge_ray.table import Column, Kind, check_table, infer_schema
 
 LEVELS = 3_000

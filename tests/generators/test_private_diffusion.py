@@ -17,7 +17,7 @@ from scipy.stats import kstest, norm
 
 from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
-from dge_ray.generators.base import Unsupported, fits_privately
+from dge_ray.generators.base import Unsupported
 from dge_ray.generators.diffusion import generator as diffusion
 from dge_ray.generators.diffusion.denoiser import ResidualMlp
 from dge_ray.generators.diffusion.edm import LOG_SIGMA_MEAN, LOG_SIGMA_SD, Edm
@@ -27,6 +27,7 @@ from dge_ray.generators.diffusion.private import ClippedDenoising
 from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.marginals import noisy_marginals
+from dge_ray.generators.registry import abilities
 from dge_ray.storage import Folder
 from dge_ray.table import check_table, infer_schema
 
@@ -189,7 +190,7 @@ def files(fitted: Diffusion, path: Path) -> tuple[bytes, dict[str, Any]]:
 
 def test_it_is_a_generator_like_any_other(tmp_path: Path) -> None:
     """The conformance suite's promises, of a private fit: schema, seeds, files, log, conditions, target law."""
-    assert fits_privately("diffusion")
+    assert abilities("diffusion").private is not None
     records: list[dict[str, Any]] = []
     fitted = fit(progress=records.append)
     rows = fitted.sample(300, seed=1)

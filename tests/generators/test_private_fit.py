@@ -16,10 +16,10 @@ from dge_ray.generators.autoregressive import generator as autoregressive
 from dge_ray.generators.autoregressive import private as clipped
 from dge_ray.generators.autoregressive.network import Network
 from dge_ray.generators.autoregressive.private import clipped_sum, learned_weights
-from dge_ray.generators.base import make_generator
 from dge_ray.generators.private import marginals as private_marginals
 from dge_ray.generators.private.fit import PrivateFit, noisy_step
 from dge_ray.generators.private.rounds import clip_factors
+from dge_ray.generators.registry import make_generator
 from dge_ray.table import infer_schema
 
 SIZES = [3, 2, 17, 5]

@@ -13,8 +13,8 @@ from helpers.generator_cases import mixed_schema, mixed_table
 
 from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import StudyError
-from dge_ray.generators.base import make_generator
 from dge_ray.generators.fitting.rounds import Plan, run_rounds
+from dge_ray.generators.registry import make_generator
 from dge_ray.storage import Folder
 
 
@@ -206,7 +206,7 @@ import sys
 from pathlib import Path
 import pyarrow.parquet as pq
 import torch
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.storage import Folder
 from dge_ray.table import infer_schema

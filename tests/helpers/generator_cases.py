@@ -34,8 +34,6 @@ LEARNING = {  # settings that learn the mixed table's dependence in a second or 
 }
 # Fits that stop themselves learn too little of fewer rows.
 LEARNING_ROWS = dict.fromkeys(LEARNING, 400) | dict.fromkeys(["causal_lm", "language", "mostlyai"], 2_000)
-MEETS_ANY_CONDITION = {"autoregressive", "causal_lm", "copula", "diffusion", "language", "mostlyai"}
-MEETS_ONE_CODED = {"gan"}
 A_WHOLE_NUMBER = dict.fromkeys(SMALL, "bins") | {
     "causal_lm": "tokens",
     "ctgan": "epochs",

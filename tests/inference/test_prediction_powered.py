@@ -9,7 +9,7 @@ import pytest
 
 from dge_ray import safe_estimate
 from dge_ray.errors import InputError
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.table import from_pandas, infer_schema
 
 

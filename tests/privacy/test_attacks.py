@@ -13,7 +13,7 @@ import pytest
 from helpers.pages import parse
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.privacy.attacks import membership
 from dge_ray.privacy.attacks.assemble import ask, attack
 from dge_ray.privacy.attacks.attributes import guess, guessed_columns

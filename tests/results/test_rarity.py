@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import norm
 
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.abilities import Abilities
+from dge_ray.generators.registry import make_generator
 from dge_ray.results.rarity import feature_log_density, least_likely
 from dge_ray.storage import Folder
 from dge_ray.table import infer_schema
@@ -21,6 +22,8 @@ def table_of(n: int) -> pa.Table:
 
 class Known:
     """A generator whose density is that of `table_of`'s x, shifted."""
+
+    abilities = Abilities(log_prob=True)
 
     def __init__(self, shift: float) -> None:
         self.shift = shift

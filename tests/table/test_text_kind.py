@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import OF_TEXT, REGISTRY, installed, make_generator
 from dge_ray.generators.checks import check_text
+from dge_ray.generators.registry import installed, make_generator, names_with
 from dge_ray.table import IdentifierWarning, Kind, TableCodec, TableSchema, check_schema, check_table, infer_schema
 from dge_ray.table.text import joined, pieces
 
@@ -59,7 +59,7 @@ def test_refusals_of_the_schema() -> None:
     assert "nulls" in check_table(TABLE, nulls)[0]
 
 
-@pytest.mark.parametrize("name", sorted(set(REGISTRY) - OF_TEXT))
+@pytest.mark.parametrize("name", names_with(lambda able: not able.text))
 def test_generators_without_text_refuse_it_in_one_line(name: str) -> None:
     if not installed(name):
         pytest.skip(f"the package that {name} stands on is not installed")

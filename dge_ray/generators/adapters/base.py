@@ -7,36 +7,31 @@ content, so a loaded generator draws what the saved one drew.
 
 import random
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import torch
 from joblib import parallel_config
 
-from dge_ray.generators.base import SETTINGS, Keeper, Progress, Unsupported
-from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from dge_ray.generators.base import Progress, Unsupported
+from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import (
     check_count,
     check_device,
     encode_rows,
-    no_warm_start,
-    not_fitted,
     training_columns,
 )
+from dge_ray.generators.fitting.base import BaseGenerator, FitOptions, S
 from dge_ray.generators.rows.conditions import encode_given, with_given
-from dge_ray.generators.settings import Settings
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.lazy import TableSource
 from dge_ray.table.schema import TableSchema
-
-S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -47,100 +42,65 @@ class State:
     extra: dict[str, Any]
 
 
-class Adapter(ABC, Generic[S]):
+class Adapter(BaseGenerator[S, State]):
     """A generator of another package. S: its settings' class."""
 
-    name: ClassVar[str]
-    conditions: ClassVar[bool]
-    """Whether `sample` takes `given`."""
+    no_warm_start: ClassVar[str] = "its package begins every fit anew"
 
     def __init__(self, **settings: Any) -> None:
-        self.settings: S = SETTINGS[self.name].read(settings)  # type: ignore[assignment]
-        self.history: list[dict[str, Any]] = []
-        self._fitted: tuple[TableSchema, State] | None = None
+        super().__init__(**settings)
         self._device = "cpu"
 
-    def fit(
-        self,
-        table: TableSource,
-        schema: TableSchema,
-        *,
-        seed: int,
-        device: str = "cpu",
-        warm_start: Path | None = None,
-        stopping: TableSource | None = None,
-        progress: Progress | None = None,
-        keeper: Keeper | None = None,
-    ) -> Self:
-        """Fit on `table`. `keeper` has no use here: a fit that was cut off begins anew.
-
-        Raises:
-            InputError: rows that do not match the schema, too few of them, an unknown device, or `warm_start`.
-        """
-        if warm_start is not None:
-            raise no_warm_start(self.name, "its package begins every fit anew")
+    @classmethod
+    def _check_device(cls, device: str) -> None:
         check_device(device)
+
+    def _fit(self, table: TableSource, schema: TableSchema, options: FitOptions) -> State:
+        """Fit on `table`. `keeper` has no use here: a fit that was cut off begins anew."""
+        self._check_device(options.device)
         values = dict(training_columns(table, schema))
-        heldout = None if stopping is None else encode_rows(stopping, schema)
+        heldout = None if options.stopping is None else encode_rows(options.stopping, schema)
         history: list[dict[str, Any]] = []
 
-        def heard(record: dict[str, Any]) -> None:
+        def record_epoch(record: dict[str, Any]) -> None:
             history.append(record)
-            if progress is not None:
-                progress(record)
+            if options.progress is not None:
+                options.progress(record)
 
-        with own_random_states(integer(seed, Purpose.FIT, bits=32), device):
-            state = self._fit(schema, values, heldout, device, heard)
-        self.history, self._device, self._fitted = history, device, (schema, state)
-        return self
+        with own_random_states(integer(options.seed, Purpose.FIT, bits=32), options.device):
+            state = self._fit_package(schema, values, heldout, options.device, record_epoch)
+        self.history, self._device = history, options.device
+        return state
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
-        """`n` rows; a pure function of the fit, n, seed and `given`, where the generator takes it (`conditions`).
+        """`n` rows; a pure function of the fit, n, seed and `given`, where the generator takes it (`abilities.given`).
 
         Raises:
             InputError: not fitted, n < 1, or `given` with other than n rows, or with values that are not the schema's.
             Unsupported: `given`, which it does not take.
         """
-        if self._fitted is None:
-            raise not_fitted(self.name)
-        if given is not None and not self.conditions:
+        schema, state = self._state()
+        if given is not None and self.abilities.given == "nothing":
             raise Unsupported("given", "conditions", f"None: {self.name} samples whole rows only")
         check_count(n)
-        schema, state = self._fitted
         known = {} if given is None else encode_given(given, n, schema)
         with own_random_states(integer(seed, Purpose.SHARD, bits=32), self._device):
             values = self._draw(schema, state, n, known, self._device)
         rows = TableCodec(schema).decode(values, seed=seed)
         return rows if given is None else with_given(rows, given)
 
-    def save(self, path: Path) -> None:
-        """Write generator.json and weights.safetensors into the folder `path`."""
-        if self._fitted is None:
-            raise not_fitted(self.name)
-        schema, state = self._fitted
-        extra = {**state.extra, "history": self.history}
-        write_checkpoint(path, Checkpoint(self.name, schema, self.settings.model_dump(), state.arrays, extra))
+    def _files(self, model: State) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        return model.arrays, model.extra
 
-    @classmethod
-    def load(cls, path: Path, *, device: str = "cpu") -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: no checkpoint there, a damaged one, one of another generator, or an unknown device.
-        """
-        check_device(device)
-        saved = read_checkpoint(path, cls.name)
-        generator = cls(**saved.settings)
-        extra = dict(saved.extra)
-        generator.history = extra.pop("history")
-        generator._fitted, generator._device = (saved.schema, State(saved.arrays, extra)), device
-        return generator
+    def _restored(self, saved: Checkpoint, device: str) -> State:
+        self._device = device
+        return State(saved.arrays, {name: value for name, value in saved.extra.items() if name != "history"})
 
     @abstractmethod
-    def _fit(
-        self, schema: TableSchema, values: Columns, heldout: Columns | None, device: str, heard: Progress
+    def _fit_package(
+        self, schema: TableSchema, values: Columns, heldout: Columns | None, device: str, record_epoch: Progress
     ) -> State:
-        """Fit on encoded rows, under random states of its own; `heard` takes a record an epoch."""
+        """Fit on encoded rows, under random states of its own; `record_epoch` takes a record an epoch."""
 
     @abstractmethod
     def _draw(self, schema: TableSchema, state: State, n: int, known: Columns, device: str) -> Columns:

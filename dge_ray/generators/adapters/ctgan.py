@@ -19,9 +19,9 @@ import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from dge_ray.generators.adapters.base import Adapter, State
+from dge_ray.generators.adapters.settings import CtganSettings
 from dge_ray.generators.base import Progress
 from dge_ray.generators.encoding.tokens import ATOM_ROWS, ROWS_PER_VALUE
-from dge_ray.generators.settings import CtganSettings
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import CODED, TableSchema
 
@@ -71,10 +71,10 @@ class Ctgan(Adapter[CtganSettings]):
     tells of no epoch before the last."""
 
     name = "ctgan"
-    conditions = False
+    abilities = CtganSettings.abilities
 
-    def _fit(
-        self, schema: TableSchema, values: Columns, heldout: Columns | None, device: str, heard: Progress
+    def _fit_package(
+        self, schema: TableSchema, values: Columns, heldout: Columns | None, device: str, record_epoch: Progress
     ) -> State:
         frame, categories = _frame(schema, values)
         model = _package_model(self.settings, device)

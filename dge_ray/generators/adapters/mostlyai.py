@@ -22,8 +22,8 @@ import pandas as pd
 import torch
 
 from dge_ray.generators.adapters.base import Adapter, State
+from dge_ray.generators.adapters.settings import MostlyaiSettings
 from dge_ray.generators.base import Progress
-from dge_ray.generators.settings import MostlyaiSettings
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import CODED, Column, TableSchema
 
@@ -43,10 +43,10 @@ class Mostlyai(Adapter[MostlyaiSettings]):
     """
 
     name = "mostlyai"
-    conditions = True
+    abilities = MostlyaiSettings.abilities
 
-    def _fit(
-        self, schema: TableSchema, values: Columns, heldout: Columns | None, device: str, heard: Progress
+    def _fit_package(
+        self, schema: TableSchema, values: Columns, heldout: Columns | None, device: str, record_epoch: Progress
     ) -> State:
         from mostlyai import engine  # type: ignore[import-not-found]
 
@@ -60,10 +60,10 @@ class Mostlyai(Adapter[MostlyaiSettings]):
         def cut(keys: pd.Series) -> tuple[pd.Series, pd.Series]:
             return keys.head(fitted), keys.tail(len(keys) - fitted)
 
-        def told(message: dict[str, Any] | None = None, **_: Any) -> None:
+        def report(message: dict[str, Any] | None = None, **_: Any) -> None:
             if message is not None and message["val_loss"] is not None:
                 record = {"epoch": round(message["epoch"]), "epochs": s.epochs, "train": message["trn_loss"]}
-                heard({**record, "heldout": message["val_loss"], "seconds": message["total_time"]})
+                record_epoch({**record, "heldout": message["val_loss"], "seconds": message["total_time"]})
 
         with TemporaryDirectory() as folder:
             split = FITTED_SHARE if heldout is None else cut
@@ -78,7 +78,7 @@ class Mostlyai(Adapter[MostlyaiSettings]):
                     batch_size=s.batch_size or _batch_size(fitted),
                     device=device,
                     workspace_dir=folder,
-                    update_progress=told,
+                    update_progress=report,
                 )
             finally:
                 torch.set_flush_denormal(False)  # the package sets it for the whole process

@@ -19,8 +19,9 @@ from dge_ray.generators.autoregressive.conditional import complete
 from dge_ray.generators.autoregressive.network import BLOCK_ROWS, Network
 from dge_ray.generators.autoregressive.private import clipped_sum, learned_weights
 from dge_ray.generators.autoregressive.sampling import UNKNOWN, Sampler
+from dge_ray.generators.autoregressive.settings import AutoregressiveSettings
 from dge_ray.generators.autoregressive.together import MemberProgress, run_together
-from dge_ray.generators.autoregressive.training import WEIGHTS, TokenFit, batch_size_for, epochs_for
+from dge_ray.generators.autoregressive.training import WEIGHTS, TokenFit
 from dge_ray.generators.autoregressive.transfer import matched_tokens, move_weights, saved_network, settle_biases
 from dge_ray.generators.checkpoint import Checkpoint, check_columns
 from dge_ray.generators.checks import check_count, check_device
@@ -28,12 +29,12 @@ from dge_ray.generators.encoding.target_law import atoms
 from dge_ray.generators.encoding.tokens import Discretiser
 from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream, stream, training_rows
 from dge_ray.generators.fitting.rounds import Plan
+from dge_ray.generators.fitting.schedule import batch_size_for, epochs_for
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.marginals import noisy_marginals
 from dge_ray.generators.private.rounds import PrivateRounds, rounds_of
 from dge_ray.generators.private.tokens import marginals_as_tensors, private_discretiser
 from dge_ray.generators.rows.conditions import encode_given, with_given
-from dge_ray.generators.settings import AutoregressiveSettings
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import TableSource
@@ -67,8 +68,8 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
     """A small autoregressor over column tokens. Settings: `AutoregressiveSettings`."""
 
     name = "autoregressive"
+    abilities = AutoregressiveSettings.abilities
     architecture = ("hidden", "embedding")
-    private_fits = True
 
     @classmethod
     def fit_together(

@@ -5,22 +5,22 @@ give each token its share. Correlations of the latents come from the columns' no
 anything beyond pairwise, monotone dependence.
 """
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr, ndtri
 
-from dge_ray.generators.base import Keeper, Progress
-from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from dge_ray.generators.checks import check_count, no_warm_start, not_fitted, training_columns
+from dge_ray.generators.checkpoint import Checkpoint
+from dge_ray.generators.checks import check_count, training_columns
 from dge_ray.generators.copula.latents import complete
+from dge_ray.generators.copula.settings import CopulaSettings
 from dge_ray.generators.encoding.codes import Codes
 from dge_ray.generators.encoding.ranks import RankScale, by_value
 from dge_ray.generators.encoding.tokens import Bins, ColumnTokens, Discretiser
+from dge_ray.generators.fitting.base import BaseGenerator, FitOptions
 from dge_ray.generators.rows.conditions import encode_given, with_given
-from dge_ray.generators.settings import CopulaSettings
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.lazy import TableSource
@@ -30,7 +30,16 @@ SMALLEST_EIGENVALUE = 1e-4
 BLOCK_ROWS = 16_384
 
 
-class Copula:
+@dataclass(frozen=True)
+class CopulaModel:
+    """Tokens, each column's ranks of them, and the Cholesky factor (d, d) of the latents' correlation."""
+
+    tokens: Discretiser
+    scales: list[RankScale]
+    factor: np.ndarray
+
+
+class Copula(BaseGenerator[CopulaSettings, CopulaModel]):
     """Gaussian copula of mixed columns.
 
     The closed form has no random start, so members would be copies of one another. Each fit therefore weights the rows
@@ -38,34 +47,16 @@ class Copula:
     """
 
     name = "copula"
+    abilities = CopulaSettings.abilities
+    no_warm_start = "it is fitted in closed form"
+    keeps_history = False
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = CopulaSettings.read(settings)
-        self.history: list[dict[str, Any]] = []
-        self._schema: TableSchema | None = None
-
-    def fit(
-        self,
-        table: TableSource,
-        schema: TableSchema,
-        *,
-        seed: int,
-        device: str = "cpu",
-        warm_start: Path | None = None,
-        stopping: TableSource | None = None,
-        progress: Progress | None = None,
-        keeper: Keeper | None = None,
-    ) -> "Copula":
-        """Fit on all rows of `table`; `stopping`, `device`, `progress` and `keeper` have no use here.
-
-        Raises:
-            InputError: rows that do not match the schema, too few of them, or `warm_start`.
-        """
-        if warm_start is not None:
-            raise no_warm_start(self.name)
+    def _fit(self, table: TableSource, schema: TableSchema, options: FitOptions) -> CopulaModel:
+        """Fit on all rows of `table`; of the options, only `seed` has a use here."""
         values = training_columns(table, schema)
         n = values.count
-        weights = numpy_generator(seed, Purpose.FIT).standard_exponential(n) if self.settings.resample else np.ones(n)
+        rng = numpy_generator(options.seed, Purpose.FIT)
+        weights = rng.standard_exponential(n) if self.settings.resample else np.ones(n)
         weights /= weights.sum()
         tokens = Discretiser.fit(schema.modelled, values, bins=self.settings.bins)
         encoded = tokens.encode(values)
@@ -79,9 +70,7 @@ class Copula:
             by_token = np.empty(column.size)
             by_token[order] = _interval_means(scales[-1].upper)
             scores[j] = by_token[row]
-        self._schema, self._tokens, self._scales = schema, tokens, scales
-        self._factor = np.linalg.cholesky(_latent_correlation(scores, weights))
-        return self
+        return CopulaModel(tokens, scales, np.linalg.cholesky(_latent_correlation(scores, weights)))
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the fit, n, seed and `given`.
@@ -92,66 +81,51 @@ class Copula:
         Raises:
             InputError: not fitted, n < 1, or conditions that are not columns of n rows with known values.
         """
-        if self._schema is None:
-            raise not_fitted(self.name)
+        schema, model = self._state()
         check_count(n)
         rng = numpy_generator(seed, Purpose.SHARD)
-        values = {} if given is None else encode_given(given, n, self._schema)
-        tokens = np.empty((len(self._scales), n), dtype=np.int32)
-        place = np.empty((len(self._scales), n))
+        values = {} if given is None else encode_given(given, n, schema)
+        tokens = np.empty((len(model.scales), n), dtype=np.int32)
+        place = np.empty((len(model.scales), n))
         for start in range(0, n, BLOCK_ROWS):
             rows = slice(start, min(start + BLOCK_ROWS, n))
             if values:
-                known = self._intervals({name: column[rows] for name, column in values.items()})
-                latent = complete(self._factor @ self._factor.T, *known, rng)
+                known = _intervals(model, {name: column[rows] for name, column in values.items()})
+                latent = complete(model.factor @ model.factor.T, *known, rng)
             else:
-                latent = self._factor @ rng.standard_normal((len(self._scales), rows.stop - start))
-            for j, (scale, uniform) in enumerate(zip(self._scales, ndtr(latent), strict=True)):
+                latent = model.factor @ rng.standard_normal((len(model.scales), rows.stop - start))
+            for j, (scale, uniform) in enumerate(zip(model.scales, ndtr(latent), strict=True)):
                 tokens[j, rows], place[j, rows] = scale.from_uniform(uniform)
         columns = {
-            name: column.decode(tokens[j], place[j]) for j, (name, column) in enumerate(self._tokens.columns.items())
+            name: column.decode(tokens[j], place[j]) for j, (name, column) in enumerate(model.tokens.columns.items())
         }
-        sampled = TableCodec(self._schema).decode(columns, seed=seed)
+        sampled = TableCodec(schema).decode(columns, seed=seed)
         return sampled if given is None else with_given(sampled, given)
 
-    def _intervals(self, values: Columns) -> tuple[np.ndarray, np.ndarray]:
-        """Between which ranks (d, n), lower and upper, the latents of encoded rows lie: 0 and 1 of unknown columns."""
-        n = len(next(iter(values.values())))
-        ends = np.zeros((len(self._scales), n)), np.ones((len(self._scales), n))
-        for j, (name, column) in enumerate(self._tokens.columns.items()):
-            if name in values:
-                tokens = column.encode(values[name])
-                for end, dither in zip(ends, (np.zeros(n), np.ones(n)), strict=True):
-                    places = column.places(values[name], dither) if isinstance(column, Bins) else dither
-                    end[j] = self._scales[j].to_uniform(tokens, places)
-        return ends
-
-    def save(self, path: Path) -> None:
-        """Write generator.json and weights.safetensors into the folder `path`."""
-        if self._schema is None:
-            raise not_fitted(self.name)
-        arrays, plain = self._tokens.state()
-        arrays["factor"] = self._factor
-        for j, scale in enumerate(self._scales):
+    def _files(self, model: CopulaModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, plain = model.tokens.state()
+        arrays["factor"] = model.factor
+        for j, scale in enumerate(model.scales):
             arrays[f"order.{j}"], arrays[f"cuts.{j}"] = scale.order, scale.upper
-        settings = self.settings.model_dump()
-        write_checkpoint(path, Checkpoint(self.name, self._schema, settings, arrays, {"tokens": plain}))
+        return arrays, {"tokens": plain}
 
-    @classmethod
-    def load(cls, path: Path, *, device: str = "cpu") -> "Copula":
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: no checkpoint there, a damaged one, or one of another generator.
-        """
-        saved = read_checkpoint(path, cls.name)
-        copula = cls(**saved.settings)
-        copula._schema = saved.schema
-        copula._tokens = Discretiser.from_state(saved.arrays, saved.extra["tokens"])
-        copula._factor = saved.arrays["factor"]
+    def _restored(self, saved: Checkpoint, device: str) -> CopulaModel:
         columns = range(len(saved.schema.modelled))
-        copula._scales = [RankScale(saved.arrays[f"order.{j}"], saved.arrays[f"cuts.{j}"]) for j in columns]
-        return copula
+        scales = [RankScale(saved.arrays[f"order.{j}"], saved.arrays[f"cuts.{j}"]) for j in columns]
+        return CopulaModel(Discretiser.from_state(saved.arrays, saved.extra["tokens"]), scales, saved.arrays["factor"])
+
+
+def _intervals(model: CopulaModel, values: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Between which ranks (d, n), lower and upper, the latents of encoded rows lie: 0 and 1 of unknown columns."""
+    n = len(next(iter(values.values())))
+    ends = np.zeros((len(model.scales), n)), np.ones((len(model.scales), n))
+    for j, (name, column) in enumerate(model.tokens.columns.items()):
+        if name in values:
+            tokens = column.encode(values[name])
+            for end, dither in zip(ends, (np.zeros(n), np.ones(n)), strict=True):
+                places = column.places(values[name], dither) if isinstance(column, Bins) else dither
+                end[j] = model.scales[j].to_uniform(tokens, places)
+    return ends
 
 
 def _interval_means(upper: np.ndarray) -> np.ndarray:

@@ -13,25 +13,25 @@ import pyarrow as pa
 import torch
 from scipy.special import ndtr
 
-from dge_ray.generators.autoregressive.training import one_cycle
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
 from dge_ray.generators.diffusion.ddpm import Ddpm
 from dge_ray.generators.diffusion.edm import Edm
 from dge_ray.generators.diffusion.private import ClippedDenoising
+from dge_ray.generators.diffusion.settings import DiffusionSettings
 from dge_ray.generators.diffusion.training import WEIGHTS, DenoisingFit, steps_for, steps_per_round
 from dge_ray.generators.encoding.code_vectors import MOST_ONE_HOT
 from dge_ray.generators.encoding.ranks import MixedEncoder
 from dge_ray.generators.encoding.target_law import atoms
 from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream, stream
 from dge_ray.generators.fitting.rounds import Plan
+from dge_ray.generators.fitting.schedule import one_cycle
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.marginals import noisy_marginals
 from dge_ray.generators.private.rounds import PrivateRounds, rounds_of
 from dge_ray.generators.private.tokens import private_discretiser, token_shares
 from dge_ray.generators.rows.conditions import encode_given, with_given
-from dge_ray.generators.settings import DiffusionSettings
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
@@ -54,8 +54,8 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
     """A diffusion over normal scores and codes. Settings: `DiffusionSettings`."""
 
     name = "diffusion"
+    abilities = DiffusionSettings.abilities
     architecture = ("formulation", "width", "layers", "first", "last", "timesteps")
-    private_fits = True
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.

@@ -1,20 +1,21 @@
-"""What the generators with weights have in common: settings, the course of a fit, and files."""
+"""What the generators with weights have in common: the course of a fit, early stopping, starts from other fits."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import ClassVar, Generic
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from dge_ray.errors import InputError
-from dge_ray.generators.base import SETTINGS, Keeper, Progress
-from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from dge_ray.generators.checks import check_device, not_fitted, row_columns, training_columns
+from dge_ray.generators.base import Keeper, Progress
+from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint
+from dge_ray.generators.checks import check_device, row_columns, training_columns
+from dge_ray.generators.fitting.base import BaseGenerator, FitOptions, Model, S
 from dge_ray.generators.fitting.rounds import Fit, Plan, fingerprint, run_rounds
 from dge_ray.generators.fitting.tuning import FINE_TUNING_RATES, Nowhere, Tuning
 from dge_ray.generators.private.fit import PrivateFit, not_private
@@ -24,9 +25,6 @@ from dge_ray.table.schema import TableSchema
 
 STOPPING_SHARE = 0.1
 MOST_STOPPING_ROWS = 1_000
-
-Model = TypeVar("Model")
-S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -51,39 +49,21 @@ class Start(Generic[Model]):
     plan: Plan
 
 
-class Neural(ABC, Generic[S, Model]):
+class Neural(BaseGenerator[S, Model]):
     """A generator with weights. S: its settings' class; Model: what a fit leaves (encoder, network).
 
     After `fit`: `history`, a record a round (rounds.py).
     """
 
-    name: ClassVar[str]
     architecture: ClassVar[tuple[str, ...]]
     """Settings that a checkpoint to start from must share."""
-    of_text: ClassVar[bool] = False
-    """Whether a text column is modelled."""
-    private_fits: ClassVar[bool] = False
-    """Whether `fit` takes `private`, which `_start_private` then plans."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings: S = SETTINGS[self.name].read(settings)  # type: ignore[assignment]
-        self.history: list[dict[str, Any]] = []
-        self._fitted: tuple[TableSchema, Model] | None = None
+    @classmethod
+    def _check_device(cls, device: str) -> None:
+        check_device(device)
 
-    def fit(
-        self,
-        table: TableSource,
-        schema: TableSchema,
-        *,
-        seed: int,
-        device: str = "cpu",
-        warm_start: Path | None = None,
-        stopping: TableSource | None = None,
-        progress: Progress | None = None,
-        keeper: Keeper | None = None,
-        private: PrivateFit | None = None,
-    ) -> Self:
-        """Fit on `table`; stop early on `stopping`, or on a slice of `table` where there is none.
+    def _fit(self, table: TableSource, schema: TableSchema, options: FitOptions) -> Model:
+        """Fit on `table`; stop early on `options.stopping`, or on a slice of `table` where there is none.
 
         A dataset's columns are read one at a time: what stays in memory are the encoded rows in the fit's own form.
 
@@ -99,32 +79,30 @@ class Neural(ABC, Generic[S, Model]):
                 not fit.
             StudyError: the loss blew up twice.
         """
-        check_device(device)
-        source = None if warm_start is None else self._source(warm_start, schema)
+        seed, device, private, stopping = options.seed, options.device, options.private, options.stopping
+        self._check_device(device)
+        source = None if options.warm_start is None else self._source(options.warm_start, schema)
         if private is None:
-            rows = training_rows(table, stopping, schema, seed, text=self.of_text)
+            rows = training_rows(table, stopping, schema, seed, text=self.abilities.text)
             start = self._start(schema, rows, seed=seed, device=device, source=source)
         else:
             if source is not None:
-                raise InputError("warm_start", f"{str(warm_start)!r} in a private fit", "None")
+                raise InputError("warm_start", f"{str(options.warm_start)!r} in a private fit", "None")
             if getattr(self.settings, "budget_seconds", None) is not None:
                 raise InputError("generator.budget_seconds", "a number in a private fit", "none: its steps are fixed")
             rows = private_rows(table, stopping, schema)
             start = self._start_private(schema, rows, seed=seed, device=device, private=private)
-        identity = ""
+        keeper, identity = options.keeper, ""
         if keeper is not None:
             what = (self.name, self._plain_settings(), schema.to_json(), seed, device, torch.__version__)
             what += () if private is None else (astuple(private),)
             known = {} if source is None else source.arrays
             arrays = chain(rows.seen.values(), (known[name] for name in sorted(known)))  # files are read in any order
             identity = fingerprint(chain(what, (_content(array) for array in arrays)))
-        if source is None:
-            self.history = run_rounds(start.begin, start.plan, identity=identity, progress=progress, keeper=keeper)
-            self._fitted = schema, start.model
-        else:
-            saved = self._tuned(schema, start, identity, progress, keeper)
-            self._fitted = schema, self._restored(saved, device)
-        return self
+        if source is not None:
+            return self._restored(self._tuned(schema, start, identity, options.progress, keeper), device)
+        self.history = run_rounds(start.begin, start.plan, identity=identity, progress=options.progress, keeper=keeper)
+        return start.model
 
     def _tuned(
         self, schema: TableSchema, start: Start[Model], identity: str, progress: Progress | None, keeper: Keeper | None
@@ -143,35 +121,6 @@ class Neural(ABC, Generic[S, Model]):
         keeper.clear()
         self.history = tuning.history
         return Checkpoint(self.name, schema, self._plain_settings(), tuning.arrays, tuning.extra)
-
-    def save(self, path: Path) -> None:
-        """Write generator.json and weights.safetensors into the folder `path`."""
-        schema, model = self._state()
-        arrays, extra = self._files(model)
-        extra["history"] = self.history
-        write_checkpoint(path, Checkpoint(self.name, schema, self._plain_settings(), arrays, extra))
-
-    @classmethod
-    def load(cls, path: Path, *, device: str = "cpu") -> Self:
-        """Read what `save` wrote, onto `device`.
-
-        Raises:
-            InputError: no checkpoint there, a damaged one, one of another generator, or an unknown device.
-        """
-        check_device(device)
-        saved = read_checkpoint(path, cls.name)
-        generator = cls(**saved.settings)
-        generator.history = saved.extra["history"]
-        generator._fitted = saved.schema, generator._restored(saved, device)
-        return generator
-
-    def _state(self) -> tuple[TableSchema, Model]:
-        if self._fitted is None:
-            raise not_fitted(self.name)
-        return self._fitted
-
-    def _plain_settings(self) -> dict[str, Any]:
-        return self.settings.model_dump()  # type: ignore[attr-defined]
 
     def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
         """The checkpoint to start from: of this generator, with the same `architecture`, for this schema.
@@ -202,13 +151,6 @@ class Neural(ABC, Generic[S, Model]):
     ) -> Start[Model]:
         """The same of a private fit: `rows.train` is read by the mechanisms of `private` alone."""
         raise not_private(self.name)
-
-    @abstractmethod
-    def _files(self, model: Model) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays, and JSON values, from which `_restored` makes the same model."""
-
-    @abstractmethod
-    def _restored(self, saved: Checkpoint, device: str) -> Model: ...
 
 
 def stream(seed: int, index: int, device: str | torch.device = "cpu") -> torch.Generator:

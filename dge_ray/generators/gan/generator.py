@@ -22,9 +22,9 @@ from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream
 from dge_ray.generators.fitting.rounds import Plan
 from dge_ray.generators.gan.condition_vectors import ConditionLaw
 from dge_ray.generators.gan.model import GanModel, RowEncoder
+from dge_ray.generators.gan.settings import GanSettings
 from dge_ray.generators.gan.training import MAKER_WEIGHTS, ROUND_STEPS, GanFit
 from dge_ray.generators.rows.conditions import encode_one, with_given
-from dge_ray.generators.settings import GanSettings
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
@@ -40,6 +40,7 @@ class Gan(Neural[GanSettings, GanModel]):
     rounds run, on all rows."""
 
     name = "gan"
+    abilities = GanSettings.abilities
     architecture = ("encoding", "latent", "hidden", "layers", "batch_norm")
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:

@@ -13,7 +13,7 @@ from dge_ray.generators.encoding.ranks import MixedEncoder
 from dge_ray.generators.fitting.flat_weights import FlatWeights, Weights
 from dge_ray.generators.gan.condition_vectors import ConditionLaw
 from dge_ray.generators.gan.networks import Maker, Moments
-from dge_ray.generators.settings import GanSettings
+from dge_ray.generators.gan.settings import GanSettings
 
 DRAW_ROWS = 8_192  # rows made at a time
 

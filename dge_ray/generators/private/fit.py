@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from dge_ray.generators.base import Unsupported
+from dge_ray.generators.registry import names_with
 from dge_ray.seeds import NO_MEMBER, Purpose, numpy_generator
 
 BATCH, NOISE = 0, 1  # a step's streams: indices 2 * step + these
@@ -68,4 +69,5 @@ def noisy_step(clipped_sum: torch.Tensor, private: PrivateFit, step: int, n: int
 
 def not_private(name: str) -> Unsupported:
     """The refusal of a generator that has no private fit."""
-    return Unsupported("privacy", f"a {name} generator", "autoregressive or diffusion, which can be fitted privately")
+    able = " or ".join(names_with(lambda abilities: abilities.private))
+    return Unsupported("privacy", f"a {name} generator", f"{able}, which can be fitted privately")

@@ -12,6 +12,7 @@ import pyarrow as pa
 from scipy.special import softmax
 
 from dge_ray.errors import InputError
+from dge_ray.generators.registry import abilities, names_with
 from dge_ray.table.arrow_types import arrow_type, from_json_scalars
 from dge_ray.table.schema import TableSchema
 
@@ -25,8 +26,9 @@ def joint_log_density(generators: Sequence[Any], schema: TableSchema, table: pa.
     if schema.target is None or not schema.classes:
         raise InputError("target", repr(schema.target), "a column of classes")
     for generator in generators:
-        if not hasattr(generator, "log_prob"):
-            raise InputError("generator", f"{generator.name!r}, which has no log_prob", "autoregressive or language")
+        if not abilities(generator).log_prob:
+            takes = " or ".join(names_with(lambda able: able.log_prob))
+            raise InputError("generator", f"{generator.name!r}, which has no log_prob", takes)
     column = schema[schema.target]
     values = from_json_scalars(column.categories, arrow_type(column.type))
     parts = []

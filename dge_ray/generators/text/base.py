@@ -1,24 +1,25 @@
 """What the generators of text have in common: the other columns first, by their own model, then the text given them."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from dge_ray.generators.autoregressive.generator import Autoregressive
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count, text_column
 from dge_ray.generators.fitting.neural import Neural, Rows, sample_stream
 from dge_ray.generators.fitting.rounds import run_rounds
+from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.conditions import encode_given, with_given
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.schema import Kind, TableSchema
 
-WORDS, OTHERS = 0, 1  # the streams of a sample, its words' and the seed of the other columns': at Purpose.SHARD
+WORDS, OTHERS_STREAM = 0, 1  # the streams of a sample, its words' and the seed of the other columns': at Purpose.SHARD
+OTHERS = "autoregressive"  # the generator of the other columns
 REST_SEED = 1_000  # the seed of the other columns' fit: index at Purpose.FIT
 
 S = TypeVar("S")
@@ -46,17 +47,17 @@ class TextLaw(Protocol):
 
 @dataclass(frozen=True)
 class Rest:
-    """The columns that are modelled and no text, and the model of them; None where there are none."""
+    """The columns that are modelled and no text, and the `OTHERS` model of them; None where there are none."""
 
     schema: TableSchema
-    model: Autoregressive | None
+    model: Any
 
     @classmethod
     def fit(cls, schema: TableSchema, rows: Rows, epochs: int | None, *, seed: int, device: str) -> "Rest":
         others = _others(schema)
         if not others.columns:
             return cls(others, None)
-        model = Autoregressive(epochs=epochs)
+        model: Any = make_generator(OTHERS, epochs=epochs)
         start = model._start(others, rows, seed=integer(seed, Purpose.FIT, index=REST_SEED), device=device, source=None)
         model.history = run_rounds(start.begin, start.plan, identity="")
         model._fitted = others, start.model
@@ -94,7 +95,7 @@ class Rest:
         if not others.columns:
             return cls(others, None)
         arrays = {n.removeprefix("rest."): value for n, value in saved.arrays.items() if n.startswith("rest.")}
-        model = Autoregressive()
+        model: Any = make_generator(OTHERS)
         theirs = Checkpoint(model.name, others, model._plain_settings(), arrays, saved.extra["rest"])
         model._fitted = others, model._restored(theirs, device)
         return cls(others, model)
@@ -118,8 +119,6 @@ class TextModel:
 class OfText(Neural[S, TextModel]):
     """A generator of one text column and any others."""
 
-    of_text: ClassVar[bool] = True
-
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.
 
@@ -141,7 +140,7 @@ class OfText(Neural[S, TextModel]):
         columns: Columns = {}
         if rest.model is not None:
             part = None if given is None or not known else given.select(known)
-            address = integer(seed, Purpose.SHARD, index=OTHERS)
+            address = integer(seed, Purpose.SHARD, index=OTHERS_STREAM)
             columns = TableCodec(rest.schema).encode(rest.model.sample(n, seed=address, given=part))
         device = model.network.device
         tokens = model.network.draw(rest.conditions(columns, n).to(device), sample_stream(seed, WORDS, device))

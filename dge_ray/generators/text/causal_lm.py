@@ -13,15 +13,15 @@ import numpy as np
 import torch
 
 from dge_ray.errors import InputError
-from dge_ray.generators.autoregressive.training import epochs_for
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import text_column
 from dge_ray.generators.fitting.neural import Rows, Start, stream
 from dge_ray.generators.fitting.rounds import Plan
-from dge_ray.generators.settings import CausalLmSettings
+from dge_ray.generators.fitting.schedule import epochs_for
 from dge_ray.generators.text.base import OfText, Rest, TextModel
 from dge_ray.generators.text.causal_network import CausalNetwork, SubWords
 from dge_ray.generators.text.language_training import ORDER, WEIGHTS, LanguageFit
+from dge_ray.generators.text.settings import CausalLmSettings
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.schema import TableSchema
 
@@ -36,6 +36,7 @@ class CausalLm(OfText[CausalLmSettings]):
     """A transformer of one text column. Settings: `CausalLmSettings`."""
 
     name = "causal_lm"
+    abilities = CausalLmSettings.abilities
     architecture = ("model", "tokens", "width", "layers")
 
     def _start(

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from dge_ray.generators.autoregressive.training import epochs_for
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import text_column
 from dge_ray.generators.fitting.neural import Rows, Start, stream
 from dge_ray.generators.fitting.rounds import Plan
-from dge_ray.generators.settings import LanguageSettings
+from dge_ray.generators.fitting.schedule import epochs_for
 from dge_ray.generators.text.base import Encoded, OfText, Rest, TextModel
 from dge_ray.generators.text.language_network import LanguageNetwork, Shape
 from dge_ray.generators.text.language_training import WEIGHTS, LanguageFit
+from dge_ray.generators.text.settings import LanguageSettings
 from dge_ray.generators.text.words import PAD, Words
 from dge_ray.table.schema import TableSchema
 
@@ -29,6 +29,7 @@ class Language(OfText[LanguageSettings]):
     """A word-level language model of one text column. Settings: `LanguageSettings`."""
 
     name = "language"
+    abilities = LanguageSettings.abilities
     architecture = ("tokens", "hidden", "embedding")
 
     def _start(

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from dge_ray.generators.autoregressive.training import WARMUP, one_cycle
 from dge_ray.generators.fitting.flat_weights import adam_state, restore_adam
 from dge_ray.generators.fitting.neural import stream
+from dge_ray.generators.fitting.schedule import WARMUP, one_cycle
 from dge_ray.generators.text.words import PAD
 
 WEIGHTS, ORDER, MASKS = 0, 1, 2  # the streams of a fit: indices at Purpose.FIT

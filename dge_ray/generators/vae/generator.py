@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from dge_ray.generators.autoregressive.training import batch_size_for, epochs_for
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
@@ -18,8 +17,9 @@ from dge_ray.generators.encoding.calibration import Calibration
 from dge_ray.generators.encoding.ranks import MixedEncoder
 from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream, stream
 from dge_ray.generators.fitting.rounds import Plan
-from dge_ray.generators.settings import VaeSettings
+from dge_ray.generators.fitting.schedule import batch_size_for, epochs_for
 from dge_ray.generators.vae.model import VaeModel
+from dge_ray.generators.vae.settings import VaeSettings
 from dge_ray.generators.vae.training import WEIGHTS, Encoded, VaeFit
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
@@ -35,6 +35,7 @@ class Vae(Neural[VaeSettings, VaeModel]):
     """A variational autoencoder. Settings: `VaeSettings`."""
 
     name = "vae"
+    abilities = VaeSettings.abilities
     architecture = ("latent", "hidden", "layers")
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:

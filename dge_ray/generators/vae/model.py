@@ -10,8 +10,8 @@ from dge_ray.generators.encoding.blocks import Blocks
 from dge_ray.generators.encoding.calibration import ROWS, Calibration
 from dge_ray.generators.encoding.ranks import MixedEncoder
 from dge_ray.generators.fitting.flat_weights import FlatWeights
-from dge_ray.generators.settings import VaeSettings
 from dge_ray.generators.vae.network import Coder
+from dge_ray.generators.vae.settings import VaeSettings
 
 DRAW_ROWS = 8_192  # rows made at a time
 

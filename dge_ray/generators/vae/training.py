@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from dge_ray.generators.autoregressive.training import WARMUP, one_cycle
 from dge_ray.generators.encoding.calibration import code_shares
 from dge_ray.generators.fitting.flat_weights import adam_state, restore_adam
 from dge_ray.generators.fitting.neural import stream
+from dge_ray.generators.fitting.schedule import WARMUP, one_cycle
 from dge_ray.generators.vae.model import VaeModel
 
 WEIGHTS, ORDER, NOISE, HELDOUT, CALIBRATION = 0, 1, 2, 3, 4  # the streams of a fit: indices at Purpose.FIT

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from dge_ray.generators.base import make_generator
+from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.leakage.nearest import nearest, unit_points
 from dge_ray.table.codec import Columns, TableCodec

@@ -1,0 +1,15 @@
+"""The copula's settings and abilities."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from dge_ray.generators.abilities import Abilities
+from dge_ray.generators.settings import Settings, bins_field
+
+
+class CopulaSettings(Settings):
+    abilities: ClassVar[Abilities] = Abilities(given="any")
+
+    bins: int = bins_field("the most tokens a measured column gets, beside its atoms")
+    resample: bool = Field(True, description="weight the rows at random; false: the plain fit, the same for every seed")
