@@ -8,8 +8,8 @@ import numpy as np
 from dge_ray.evaluation.crossfit import REAL, CrossFit, Part
 from dge_ray.evaluation.judging import Request, check_estimator, compared, estimates, read_request, whole
 from dge_ray.phrases import NOTHING, interval_text, number
-from dge_ray.report.words import label
 from dge_ray.seeds import Purpose, numpy_generator
+from dge_ray.stats.metrics.losses import label
 
 KEYS = ["estimator", "folds"]
 SCHEMES = ("dge", "naive", "concatenated")

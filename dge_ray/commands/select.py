@@ -10,11 +10,10 @@ from dge_ray.commands.evaluate import head_lines, score_text, tail_lines
 from dge_ray.errors import InputError
 from dge_ray.evaluation.judging import Request, by_pair, check_estimator, compared, described, estimates, read_request
 from dge_ray.phrases import number
-from dge_ray.report.words import direction, label
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.comparison.crossed import Estimate, subset_score
 from dge_ray.stats.comparison.ranks import halves, kendall, ranks, regret, spearman, top, top_agreement, top_shares
-from dge_ray.stats.metrics.losses import check_metric, higher_is_better
+from dge_ray.stats.metrics.losses import check_metric, direction, higher_is_better, label
 from dge_ray.stats.metrics.tasks import check_task
 from dge_ray.table import TableSchema
 

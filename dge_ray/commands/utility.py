@@ -9,9 +9,7 @@ import numpy as np
 from dge_ray.downstream import check_learner
 from dge_ray.errors import InputError, nearest
 from dge_ray.evaluation.losses import (
-    OF_METRIC,
     Estimator,
-    losses_of,
     member_fits,
     overlap_file,
     read_losses,
@@ -19,6 +17,7 @@ from dge_ray.evaluation.losses import (
 )
 from dge_ray.evaluation.utility_fits import UtilitySpec, run_fits
 from dge_ray.report.utility_page import render_page, utility_figure
+from dge_ray.stats.metrics.losses import METRICS, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS, attribution, misspecification
 from dge_ray.stats.utility.consistency import ranking
 from dge_ray.stats.utility.gap import default_margin, mean_difference, utility
@@ -85,7 +84,7 @@ def assemble(
 ) -> dict[str, Any]:
     """utility.json's content, from the losses on disk."""
     folder, rows = spec.members.folder, prepared.rows["test"]
-    head = OF_METRIC[prepared.metric]
+    head = METRICS[prepared.metric].loss
 
     def member_losses(estimator: Estimator, variant: str, loss: str) -> np.ndarray:
         return read_losses(folder, member_fits(estimator.label, spec.count, spec.volume, (variant,)), loss, rows)
@@ -96,7 +95,7 @@ def assemble(
     found: dict[str, dict] = {}
     for estimator in estimators:
         found[estimator.label] = {}
-        for loss in losses_of(prepared.task):
+        for loss in loss_names(prepared.task):
             synthetic, real = member_losses(estimator, "as_is", loss), real_losses(estimator, loss)
             chosen = margin if margin is not None and loss == head else default_margin(loss, float(real.mean()))
             found[estimator.label][loss] = asdict(utility(synthetic, real, margin=chosen))

@@ -17,8 +17,7 @@ import numpy as np
 from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError, StudyError
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.stats.metrics.losses import METRICS, contributions
-from dge_ray.stats.metrics.tasks import check_task
+from dge_ray.stats.metrics.losses import contributions, metric_names
 from dge_ray.table import Columns, TableSchema, target_vector
 
 REAL = "real"  # the judge that is a real table
@@ -123,7 +122,7 @@ def _scored(
     cuts = np.cumsum([len(t) for t in truth])[:-1]
     sizes = {str(k): len(t) for k, t in zip(members, truth, strict=False)}
     found: dict[str, Any] = {"rows": len(y), "rows_by_member": sizes}
-    for metric in METRICS[check_task(str(schema.task))]:
+    for metric in metric_names(str(schema.task)):
         by_row = contributions(metric, p, y)
         if not np.isfinite(by_row).all():
             found[metric] = None

@@ -12,9 +12,8 @@ from dge_ray.evaluation.crossfit import REAL, CrossFit, Part
 from dge_ray.evaluation.fits import run_fits
 from dge_ray.masking import refuse_secrets
 from dge_ray.phrases import finite
-from dge_ray.stats.comparison.crossed import LIMITS, Estimate, crossed, uncrossed
-from dge_ray.stats.metrics.losses import METRICS
-from dge_ray.stats.metrics.tasks import check_task
+from dge_ray.stats.comparison.crossed import Estimate, crossed, uncrossed
+from dge_ray.stats.metrics.losses import METRICS, metric_names
 from dge_ray.storage import Folder
 from dge_ray.table import Columns, Kind, TableCodec, TableSchema, data_digest, load_table, target_vector, task_of
 
@@ -45,7 +44,7 @@ class Request:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return METRICS[check_task(str(self.schema.task))]
+        return metric_names(str(self.schema.task))
 
     @property
     def real_rows(self) -> int | None:
@@ -220,7 +219,7 @@ def described(estimate: Estimate, metric: str | None = None) -> dict[str, Any]:
     """An estimate as JSON; `metric`: cut the interval at what it can be (not for a difference)."""
     low, high = estimate.interval()
     if metric is not None:
-        low, high = np.clip((low, high), *LIMITS[metric])
+        low, high = np.clip((low, high), *METRICS[metric].limits)
     interval = [float(low), float(high)] if finite(float(low)) and finite(float(high)) else None
     return {"value": estimate.value, "sd": estimate.sd, "interval": interval}
 

@@ -7,30 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError
-from dge_ray.stats.metrics.losses import absolute_error, brier, log_loss, squared_error, zero_one
+from dge_ray.stats.metrics.losses import LOSSES, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS
 from dge_ray.storage import Folder
 from dge_ray.study.predictions import Job, learner_label
-
-LOSSES = {
-    "classification": {"log_loss": log_loss, "zero_one": zero_one, "brier": brier},
-    "regression": {"squared_error": squared_error, "absolute_error": absolute_error},
-}
-"""Each task's losses that are means over rows; utility is about those."""
-OF_METRIC = {  # the loss that stands for a study's metric
-    "log_loss": "log_loss",
-    "brier": "brier",
-    "accuracy": "zero_one",
-    "auc": "log_loss",
-    "macro_f1": "log_loss",
-    "rmse": "squared_error",
-    "r2": "squared_error",
-    "mae": "absolute_error",
-}
-
-
-def losses_of(task: str) -> list[str]:
-    return list(LOSSES["regression" if task == "regression" else "classification"])
 
 
 @dataclass(frozen=True)
@@ -76,8 +56,7 @@ def real_fits(label: str, count: int) -> list[Fit]:
 
 def write_losses(folder: Folder, fit: Fit, p: np.ndarray, y: np.ndarray, task: str) -> None:
     """The losses of one fit's predictions (N, C) on the test rows, atomically, as float32 columns."""
-    functions = LOSSES["regression" if task == "regression" else "classification"]
-    values = {name: pa.array(loss(p.astype(np.float64), y), pa.float64()) for name, loss in functions.items()}
+    values = {name: pa.array(LOSSES[name].of(p.astype(np.float64), y), pa.float64()) for name in loss_names(task)}
     folder.write_table(fit.file, pa.table({n: v.cast(pa.float32()) for n, v in values.items()}))
 
 

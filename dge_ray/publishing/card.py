@@ -6,7 +6,9 @@ from typing import Any
 
 from dge_ray.phrases import finite, interval_text, number, ratio_text
 from dge_ray.report.utility_page import MEANING, verdicts
-from dge_ray.report.words import METHODS, label, meaning
+from dge_ray.report.words import meaning
+from dge_ray.stats.comparison.baselines import METHODS
+from dge_ray.stats.metrics.losses import label
 from dge_ray.table.schema import TableSchema
 
 FILE = "DATA_CARD.md"

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
-from dge_ray.report.words import base_rows, label
+from dge_ray.report.words import base_rows
+from dge_ray.stats.metrics.losses import label
 
 CURVE_CAPTION = (
     "What the curve does",

@@ -21,7 +21,9 @@ from dge_ray.report.axes import INK, METHOD_COLOURS, POINT, REAL, short, style, 
 from dge_ray.report.figures_laws import draw_laws
 from dge_ray.report.figures_learners import error_by_learner
 from dge_ray.report.surface_grid import Grid, grid
-from dge_ray.report.words import HIGHER_IS_BETTER, METHODS, base_rows, comparison, direction, label, method_names
+from dge_ray.report.words import base_rows, comparison, method_names
+from dge_ray.stats.comparison.baselines import METHODS
+from dge_ray.stats.metrics.losses import direction, higher_is_better, label
 
 DPI = 110
 NORMAL_95 = 1.96
@@ -147,8 +149,8 @@ def surface_map(report: Mapping, surface: pa.Table) -> Figure | None:
     high, wide = cells.value.shape
     figure = Figure(figsize=(min(max(2.6 + 0.86 * wide, 6.2), 13), min(2.1 + 0.36 * high, 8)), layout="constrained")
     ax = figure.subplots()
-    shades = colormaps["cividis" if metric in HIGHER_IS_BETTER else "cividis_r"].with_extremes(bad="#eeeeee")
-    norm = _norm(cells.value, higher=metric in HIGHER_IS_BETTER)
+    shades = colormaps["cividis" if higher_is_better(metric) else "cividis_r"].with_extremes(bad="#eeeeee")
+    norm = _norm(cells.value, higher=higher_is_better(metric))
     image = ax.imshow(np.ma.masked_invalid(cells.value), origin="lower", aspect="auto", cmap=shades, norm=norm)
     for row, column in np.ndindex(high, wide):
         value = cells.value[row, column]
@@ -210,7 +212,7 @@ def test_comparison(report: Mapping) -> Figure | None:
         ax.set_yticks(range(len(methods)), [method_names(report)[name] for name in methods])
         ax.set_ylim(len(methods) - 0.5, -0.5)
         ax.xaxis.set_major_locator(MaxNLocator(4))
-        arrow = "→ better" if metric in HIGHER_IS_BETTER else "← better"
+        arrow = "→ better" if higher_is_better(metric) else "← better"
         ax.set_title(f"{label(metric)}  ({arrow})", fontsize=10.5, color=INK)
     for ax in axes.flat[len(metrics) :]:
         ax.set_visible(False)

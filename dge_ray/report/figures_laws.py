@@ -9,8 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from dge_ray.phrases import finite, number
 from dge_ray.report.axes import GREY, INK, METHOD_COLOURS, POINT, style, volume_axis
-from dge_ray.report.words import base_rows, label
+from dge_ray.report.words import base_rows
 from dge_ray.stats.comparison.subgroups import LARGEST_SHARE
+from dge_ray.stats.metrics.losses import label
 
 DGE = METHOD_COLOURS["dge"]
 

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from dge_ray.report.axes import INK, style, volume_axis
 from dge_ray.report.surface_grid import grid
-from dge_ray.report.words import base_rows, direction, label
+from dge_ray.report.words import base_rows
+from dge_ray.stats.metrics.losses import direction, label
 
 NORMAL_95 = 1.96
 

@@ -6,8 +6,8 @@ from typing import Any
 from dge_ray.phrases import NOTHING, finite, interval_text, number
 from dge_ray.report.curve_words import CURVE_CAPTION, curve_rows
 from dge_ray.report.privacy_words import privacy_rows
-from dge_ray.report.words import label
 from dge_ray.stats.comparison.subgroups import FEWEST_ROWS
+from dge_ray.stats.metrics.losses import label
 from dge_ray.stats.volume.learning_curve import FLOOR_UNKNOWN
 
 SHOWN_GROUPS = 10  # of the table of groups; the others are folded away

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
-from dge_ray.report.words import label
+from dge_ray.stats.metrics.losses import label
 
 LEARNER_CAPTIONS = {
     "error_by_learner": (

@@ -16,11 +16,8 @@ from dge_ray.report.style import STYLE
 from dge_ray.report.summary import summary_lines
 from dge_ray.report.words import (
     GLOSSARY,
-    METHODS,
     base_rows,
     comparison,
-    direction,
-    label,
     lineage_rows,
     meaning,
     members_rows,
@@ -28,6 +25,8 @@ from dge_ray.report.words import (
     train_rows,
     verdict,
 )
+from dge_ray.stats.comparison.baselines import METHODS
+from dge_ray.stats.metrics.losses import direction, label
 
 __all__ = ["render_html", "summary_lines", "verdict"]
 

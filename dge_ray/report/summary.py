@@ -6,16 +6,8 @@ from dge_ray.phrases import duration, finite, interval_text, number, ratio_text
 from dge_ray.report.curve_words import call_sentence, noise_sentence
 from dge_ray.report.learner_words import weight_sentence
 from dge_ray.report.privacy_words import privacy_line
-from dge_ray.report.words import (
-    augmented,
-    base_rows,
-    comparison,
-    label,
-    learner_line,
-    meaning,
-    method_names,
-    train_rows,
-)
+from dge_ray.report.words import augmented, base_rows, comparison, learner_line, meaning, method_names, train_rows
+from dge_ray.stats.metrics.losses import label
 
 
 def summary_lines(report: Mapping) -> list[str]:

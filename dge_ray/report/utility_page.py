@@ -10,14 +10,8 @@ from matplotlib.figure import Figure
 
 from dge_ray.phrases import NOTHING, interval_text, number
 from dge_ray.report.style import STYLE
+from dge_ray.stats.metrics.losses import LOSSES
 
-LOSS_LABELS = {
-    "log_loss": "log loss",
-    "zero_one": "error rate",
-    "brier": "Brier score",
-    "squared_error": "squared error",
-    "absolute_error": "absolute error",
-}
 COLOURS = {"PASS": "#009e73", "FAIL": "#d55e00", "UNDECIDED": "#8a8a8a"}
 MEANING = {
     "PASS": "training on synthetic rows loses less than the margin",
@@ -53,7 +47,7 @@ def verdicts(report: Mapping) -> dict[str, Mapping]:
 
 def utility_lines(report: Mapping) -> list[str]:
     """The report in plain lines."""
-    loss = LOSS_LABELS[report["loss"]]
+    loss = LOSSES[report["loss"]].label
     lines = [
         f"study {report['study']}: {report['members']} members of {number(report['volume'])} rows against "
         f"{number(report['rows']['train'])} real rows, on {number(report['rows']['test'])} test rows, in {loss}"
@@ -120,7 +114,7 @@ def utility_figure(report: Mapping) -> bytes:
     ax.set_yticks(range(len(found)), list(found))
     ax.set_ylim(len(found) - 0.4, -0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_xlabel(f"{LOSS_LABELS[report['loss']]}, synthetic minus real (dashed: the margin)")
+    ax.set_xlabel(f"{LOSSES[report['loss']].label}, synthetic minus real (dashed: the margin)")
     sink = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(sink, format="png", dpi=110, metadata={"Software": None})
@@ -180,7 +174,7 @@ def _utility_rows(report: Mapping) -> Iterable[Sequence[str]]:
         for loss, one in losses.items():
             yield (
                 label,
-                LOSS_LABELS[loss] + (" *" if loss == report["loss"] else ""),
+                LOSSES[loss].label + (" *" if loss == report["loss"] else ""),
                 _signed(one["difference"], one["interval"]),
                 number(one["margin"]),
                 f"{one['verdict']}: {MEANING[one['verdict']]} (one-sided bounds "

@@ -4,29 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
+from dge_ray.stats.comparison.baselines import METHODS
+from dge_ray.stats.metrics.losses import higher_is_better, is_convex, label
 
-METRIC_LABELS = {
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "rmse": "RMSE",
-    "mse": "mean squared error",
-    "mae": "MAE",
-    "r2": "R²",
-}
-HIGHER_IS_BETTER = frozenset({"auc", "accuracy", "macro_f1", "r2"})
-# Convex losses: the mean prediction is never worse than the members' mean loss, so beating `naive single` is no news.
-CONVEX = frozenset({"log_loss", "brier", "mse", "rmse", "mae"})
-METHODS = {  # in the order that tables and figures show them
-    "dge": "DGE",
-    "naive_single": "naive single",
-    "naive_ensemble": "naive ensemble",
-    "naive_concatenated": "naive concatenated",
-    "raw": "raw rows",
-    "real": "real rows",
-}
 STATUS = {
     "interior": "the error turns inside the volumes tried",
     "plateau": "beyond it more rows bring nothing worth having: the curve is flat",
@@ -57,15 +37,6 @@ GLOSSARY = {
 NO_WEIGHT = "no weight of synthetic rows beside them is known to do better"
 
 
-def label(metric: str) -> str:
-    """A metric's name in prose; an unknown one is shown as it is."""
-    return METRIC_LABELS.get(metric, metric.replace("_", " "))
-
-
-def direction(metric: str) -> str:
-    return "higher is better" if metric in HIGHER_IS_BETTER else "lower is better"
-
-
 def train_rows(report: Mapping) -> Any:
     """n: the real rows that the generators were fitted on, or None."""
     return ((report.get("data") or {}).get("rows") or {}).get("train")
@@ -93,7 +64,7 @@ def _judged(triple: Any, metric: str) -> tuple[str, tuple[float, float, float]] 
     difference, lo, hi = (float(value) for value in triple)
     if lo <= 0 <= hi:
         return "level", (difference, lo, hi)
-    gains = (difference > 0) == (metric in HIGHER_IS_BETTER)
+    gains = (difference > 0) == higher_is_better(metric)
     return ("better" if gains else "worse"), (difference, lo, hi)
 
 
@@ -103,7 +74,7 @@ def _compared(report: Mapping, metric: str) -> list[str]:
     called = method_names(report)
     for method in ("real", "raw", "naive_ensemble", "naive_concatenated", "naive_single"):
         found = comparison(report, method, metric)
-        if found and not (method == "naive_single" and metric in CONVEX):
+        if found and not (method == "naive_single" and is_convex(metric)):
             real = method in ("real", "raw")
             names[found[0]].append(f"training on the {called[method]}" if real else f"the {called[method]} baseline")
     clauses = {"better": "better than ", "level": "not clearly different from ", "worse": "worse than "}

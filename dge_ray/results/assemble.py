@@ -16,7 +16,7 @@ from dge_ray.stats.comparison.groups import group_table
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.ensemble.disagreement import disagreement
 from dge_ray.stats.ensemble.families import MIN_MEMBERS, between_share
-from dge_ray.stats.metrics.losses import METRICS
+from dge_ray.stats.metrics.losses import metric_names
 from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point, risk_interval
 from dge_ray.stats.volume.surface import estimate_surface
 from dge_ray.storage import Folder
@@ -153,7 +153,7 @@ def _test(
     }
     test = {"dge": metrics_of(dge, truth, task=task), "naive_single": naive_single(members, truth, task=task)}
     test |= {name: metrics_of(values, truth, task=task) for name, values in others.items()}
-    names = METRICS["regression" if task == "regression" else "classification"]
+    names = metric_names(task)
     single = {metric: list(naive_single_difference(members, truth, metric, task=task)) for metric in names}
     paired = {
         name: {metric: list(paired_difference(dge, values, truth, metric, task=task)) for metric in names}

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from dge_ray.masking import MASK, SECRET_NAME, mask
 from dge_ray.phrases import finite
-from dge_ray.report.words import METHODS
+from dge_ray.stats.comparison.baselines import METHODS
 
 LONGEST_VALUE = 500  # what the oldest servers still take
 

@@ -12,7 +12,7 @@ from sklearn import metrics as oracle
 from dge_ray.errors import InputError
 from dge_ray.stats.comparison.baselines import metrics_of
 from dge_ray.stats.metrics.auc import fast_auc
-from dge_ray.stats.metrics.losses import METRICS, check_metric, contributions, higher_is_better, metric_value
+from dge_ray.stats.metrics.losses import check_metric, contributions, higher_is_better, metric_names, metric_value
 
 ROWS = 200
 
@@ -105,10 +105,10 @@ def weighted_metric(metric: str, p: np.ndarray, y: np.ndarray, weight: np.ndarra
     return float(np.average(contributions(metric, p, y), weights=weight))
 
 
-@pytest.mark.parametrize("metric", [*METRICS["classification"], *METRICS["regression"]])
+@pytest.mark.parametrize("metric", [*metric_names("classification"), *metric_names("regression")])
 def test_contributions_are_value_plus_derivative(metric: str) -> None:
     p, y = classification(2)
-    if metric in METRICS["regression"]:
+    if metric in metric_names("regression"):
         y = np.random.default_rng(2).standard_normal(ROWS)
         p = (0.8 * y + np.random.default_rng(3).standard_normal(ROWS))[:, None]
     got = contributions(metric, p, y)
@@ -126,12 +126,12 @@ def test_contributions_are_value_plus_derivative(metric: str) -> None:
 def test_contributions_take_leading_axes() -> None:
     p, y = classification(3)
     both = np.stack([p, p[:, ::-1]])
-    for metric in METRICS["classification"]:
+    for metric in metric_names("classification"):
         np.testing.assert_allclose(contributions(metric, both, y)[1], contributions(metric, p[:, ::-1], y), atol=1e-13)
 
 
 def test_directions_and_unknown_names() -> None:
-    assert [m for m in METRICS["classification"] if higher_is_better(m)] == ["auc", "accuracy", "macro_f1"]
+    assert [m for m in metric_names("classification") if higher_is_better(m)] == ["auc", "accuracy", "macro_f1"]
     assert check_metric(None, "binary") == "log_loss"
     with pytest.raises(InputError, match="did you mean 'log_loss'"):
         check_metric("logloss", "classification")

@@ -10,7 +10,7 @@ from dge_ray.errors import InputError
 from dge_ray.stats.comparison.baselines import metrics_of
 from dge_ray.stats.ensemble.combine import ensemble_mean, leave_one_out_means
 from dge_ray.stats.ensemble.subsets import member_subsets
-from dge_ray.stats.metrics.losses import METRICS, squared_error
+from dge_ray.stats.metrics.losses import metric_names, squared_error
 from dge_ray.stats.twoway import pseudo_values, two_way
 from dge_ray.stats.volume.surface import Cell, estimate_surface
 
@@ -39,7 +39,7 @@ def test_every_value_is_the_mean_over_all_subsets(task: str) -> None:
     p, y = study(5, 2, 60)
     cells = by_key(estimate_surface(p, y, task=task, volumes=[100, 200]))
     kind = "regression" if task == "regression" else "classification"
-    assert len(cells) == 5 * 2 * len(METRICS[kind])
+    assert len(cells) == 5 * 2 * len(metric_names(kind))
     for (size, volume, metric), cell in cells.items():
         members = p[:, [100, 200].index(volume)].astype(float)
         subsets = [ensemble_mean(members[list(s)]) for s in combinations(range(5), size)]

@@ -10,11 +10,18 @@ from scipy.stats import t as student
 
 from dge_ray.errors import InputError
 from dge_ray.stats.ensemble.combine import check_cells, check_truth, ensemble_mean, leave_one_out_means
-from dge_ray.stats.metrics.losses import METRICS, check_metric, contributions, metric_value
+from dge_ray.stats.metrics.losses import check_metric, contributions, is_convex, metric_names, metric_value
 from dge_ray.stats.metrics.tasks import check_task
 from dge_ray.stats.twoway import pseudo_values, two_way
 
-_CONVEX = frozenset({"log_loss", "brier", "rmse", "mae", "r2"})  # the ensemble is never worse than the members' mean
+METHODS = {  # in the order that tables and figures show them
+    "dge": "DGE",
+    "naive_single": "naive single",
+    "naive_ensemble": "naive ensemble",
+    "naive_concatenated": "naive concatenated",
+    "raw": "raw rows",
+    "real": "real rows",
+}
 
 
 def metrics_of(prediction: ArrayLike, truth: ArrayLike, *, task: str) -> dict[str, float]:
@@ -24,7 +31,7 @@ def metrics_of(prediction: ArrayLike, truth: ArrayLike, *, task: str) -> dict[st
     0.5
     """
     p, y, task = _one(prediction, truth, task)
-    return {metric: metric_value(metric, p, y) for metric in METRICS[task]}
+    return {metric: metric_value(metric, p, y) for metric in metric_names(task)}
 
 
 def paired_difference(
@@ -52,7 +59,7 @@ def naive_single(members: ArrayLike, truth: ArrayLike, *, task: str) -> dict[str
     Shape: (members, rows, classes), (rows,).
     """
     p, y, task = _members(members, truth, task)
-    return {metric: float(contributions(metric, p, y).mean()) for metric in METRICS[task]}
+    return {metric: float(contributions(metric, p, y).mean()) for metric in metric_names(task)}
 
 
 def naive_single_difference(
@@ -77,7 +84,7 @@ def naive_single_difference(
         half = two_way(full[None], None).half_width(np.array([1.0]), level)
         return difference, difference - half, difference + half
     without = contributions(metric, leave_one_out_means(p), y)
-    if metric in _CONVEX and len(p) > 2:
+    if is_convex(metric) and len(p) > 2:
         left = (without.mean(axis=1) - leave_one_out_means(single.mean(axis=1))) * _size_scale(len(p))
         if np.all(left * difference > 0):
             ratio = _log_half_width(full, left, level)

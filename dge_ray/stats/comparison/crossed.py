@@ -15,17 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-LIMITS = {
-    "accuracy": (0.0, 1.0),
-    "auc": (0.0, 1.0),
-    "macro_f1": (0.0, 1.0),
-    "brier": (0.0, 2.0),
-    "log_loss": (0.0, np.inf),
-    "rmse": (0.0, np.inf),
-    "mae": (0.0, np.inf),
-    "r2": (-np.inf, 1.0),
-}
-
 
 @dataclass(frozen=True)
 class Estimate:

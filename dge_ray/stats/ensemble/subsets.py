@@ -10,8 +10,8 @@ from math import comb
 import numpy as np
 
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.stats.metrics.auc import fast_auc
-from dge_ray.stats.metrics.losses import CLIP
+from dge_ray.stats.metrics.batch import Batch
+from dge_ray.stats.metrics.losses import METRICS, Metric
 
 ALL_UP_TO = 70  # C(8, 4): with 8 members or fewer every subset is used
 RANDOM_SUBSETS = 32  # at least so many of a size otherwise
@@ -42,7 +42,7 @@ def subset_averages(members: np.ndarray, y: np.ndarray, metrics: list[str], *, s
     Args:
         members: (K, N, C) predictions.
         y: (N,) truth.
-        metrics: of "log_loss", "auc", "accuracy", "macro_f1", "mae".
+        metrics: names in METRICS.
         seed: the study's; see `member_subsets`.
 
     Returns:
@@ -54,39 +54,18 @@ def subset_averages(members: np.ndarray, y: np.ndarray, metrics: list[str], *, s
     step = max(1, CHUNK // (c * n))
     for size in range(1, k + 1):
         masks = member_subsets(k, size, seed=seed) / size
-        parts = [
-            _metrics((masks[i : i + step] @ flat).reshape(-1, c, n), y, metrics) for i in range(0, len(masks), step)
-        ]
+        parts: dict[str, list[np.ndarray]] = {metric: [] for metric in metrics}
+        for i in range(0, len(masks), step):
+            batch = Batch((masks[i : i + step] @ flat).reshape(-1, c, n), y)
+            for metric in metrics:
+                parts[metric].append(_values(METRICS[metric], batch))
         for metric in metrics:
-            result[metric][size - 1] = np.concatenate([part[metric] for part in parts]).mean()
+            result[metric][size - 1] = np.concatenate(parts[metric]).mean()
     return result
 
 
-def _metrics(p: np.ndarray, y: np.ndarray, metrics: list[str]) -> dict[str, np.ndarray]:
-    """Metrics of many predictions. Shape: (S, C, N), (N,) -> metric -> (S,)."""
-    result = {}
-    if "mae" in metrics:
-        result["mae"] = np.abs(p[:, 0] - y).mean(axis=1)
-    if "log_loss" in metrics:
-        clipped = np.maximum(p, CLIP)
-        true = np.where(y == 1, clipped[:, 1], clipped[:, 0]) if p.shape[1] == 2 else clipped[:, y, np.arange(len(y))]
-        result["log_loss"] = -np.log(true / clipped.sum(axis=1)).mean(axis=1)
-    if "auc" in metrics:
-        result["auc"] = fast_auc(p, y)
-    if "accuracy" in metrics or "macro_f1" in metrics:
-        confusion = _confusion(p, y)
-        hits = np.diagonal(confusion, axis1=1, axis2=2)
-        sizes = confusion.sum(axis=1) + confusion.sum(axis=2)
-        result["accuracy"] = hits.sum(axis=1) / len(y)
-        f1 = np.divide(2 * hits, sizes, out=np.zeros(hits.shape), where=sizes > 0)
-        result["macro_f1"] = f1.sum(axis=1) / (sizes > 0).sum(axis=1)
-    return result
-
-
-def _confusion(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Counts of (truth, prediction). Shape: (S, C, N), (N,) -> (S, C, C)."""
-    classes = p.shape[1]
-    guess = (p[:, 1] > p[:, 0]).astype(np.int64) if classes == 2 else p.argmax(axis=1)
-    return np.stack([np.bincount(codes, minlength=classes**2) for codes in y * classes + guess]).reshape(
-        -1, classes, classes
-    )
+def _values(metric: Metric, batch: Batch) -> np.ndarray:
+    """The metric of each prediction of a batch. Shape: -> (S,)."""
+    if metric.fast is not None:
+        return metric.fast(batch)
+    return metric.contributions(batch.p.transpose(0, 2, 1), batch.y).mean(axis=-1)

@@ -12,41 +12,19 @@ own mean.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.stats.metrics.auc import auc_contributions
+from dge_ray.stats.metrics.batch import CLIP, Batch
 from dge_ray.stats.metrics.tasks import check_task
 
-CLIP = 1e-7  # smallest probability that log loss sees
-METRICS = {
-    "classification": ("log_loss", "auc", "brier", "accuracy", "macro_f1"),
-    "regression": ("rmse", "mae", "r2"),
-}
-SELECTION = {"classification": "log_loss", "regression": "rmse"}  # the metric that the reflection point is found on
-LAW = {"brier": "brier", "rmse": "squared_error", "r2": "squared_error"}  # metric -> the loss that obeys the K-law
-_HIGHER = frozenset({"auc", "accuracy", "macro_f1", "r2"})
-
-
-def higher_is_better(metric: str) -> bool:
-    """Whether larger values of `metric` are better.
-
-    >>> higher_is_better("auc"), higher_is_better("rmse")
-    (True, False)
-    """
-    return metric in _HIGHER
-
-
-def check_metric(metric: str | None, task: str) -> str:
-    """`metric`, or the task's selection metric for None; InputError for a name the task does not have."""
-    task = check_task(task)
-    if metric is None:
-        return SELECTION[task]
-    if metric not in METRICS[task]:
-        raise InputError("metric", repr(metric), nearest(metric, list(METRICS[task])))
-    return metric
+Rowwise = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# (expected loss by row (N,), truth (N,), standard error, that over rows alone) -> (value, se, se_rows)
+FromLaw = Callable[[np.ndarray, np.ndarray, float, float], tuple[float, float, float]]
 
 
 def log_loss(p: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -116,7 +94,24 @@ def macro_f1_contributions(p: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.mean(parts, axis=0)
 
 
-def _each(one: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def rmse_from_law(squared: np.ndarray, y: np.ndarray, se: float, se_rows: float) -> tuple[float, float, float]:
+    """RMSE and its errors from the expected squared errors (N,) and theirs."""
+    root = float(np.sqrt(squared.mean()))
+    return (root, se / (2 * root), se_rows / (2 * root)) if root > 0 else (0.0, 0.0, 0.0)
+
+
+def r2_from_law(squared: np.ndarray, y: np.ndarray, se: float, se_rows: float) -> tuple[float, float, float]:
+    """R2 from the expected squared errors (N,): the rows also move the variance of y, the members do not."""
+    variance = float(y.var())
+    if variance == 0:
+        return float("nan"), float("nan"), float("nan")
+    by_row = r2_contributions(squared, y)
+    rows = float(by_row.var(ddof=1)) / len(y)
+    added = (se**2 - se_rows**2) / variance**2
+    return float(by_row.mean()), float(np.sqrt(rows + added)), float(np.sqrt(rows))
+
+
+def _each(one: Rowwise) -> Rowwise:
     """A function of one (rows, classes) array, made to take leading axes."""
 
     def many(p: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -126,31 +121,180 @@ def _each(one: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[[np.n
     return many
 
 
-_CONTRIBUTIONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "log_loss": log_loss,
-    "brier": brier,
-    "accuracy": lambda p, y: 1.0 - zero_one(p, y),
-    "auc": _each(auc_contributions),
-    "macro_f1": _each(macro_f1_contributions),
-    "squared_error": squared_error,
-    "mae": absolute_error,
-    "rmse": lambda p, y: rmse_contributions(squared_error(p, y)),
-    "r2": lambda p, y: r2_contributions(squared_error(p, y), y),
+@dataclass(frozen=True)
+class Loss:
+    """A mean over rows: its name, how reports call it, the task it is of, and `of(p, y)`, (..., rows)."""
+
+    name: str
+    label: str
+    task: str
+    of: Rowwise
+
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss("log_loss", "log loss", "classification", log_loss),
+        Loss("zero_one", "error rate", "classification", zero_one),
+        Loss("brier", "Brier score", "classification", brier),
+        Loss("squared_error", "squared error", "regression", squared_error),
+        Loss("absolute_error", "absolute error", "regression", absolute_error),
+    )
 }
+
+
+@dataclass(frozen=True)
+class Metric:
+    """All that the project knows of a metric. A new one is a record in METRICS and nothing else.
+
+    contributions: (..., rows, classes), (rows,) -> (..., rows), whose mean over rows is the value.
+    loss: the one in LOSSES that stands for it where single rows are compared.
+    convex: the mean prediction is never worse than the members' mean value.
+    law, from_law: the loss that obeys the K-law, and what makes value and errors of it; None: they are the loss's own.
+    fast: the value of many predictions at once; None: by `contributions`.
+    selectable: false for one that reports name, but that is no column of the surface.
+    """
+
+    name: str
+    label: str
+    task: str
+    contributions: Rowwise
+    loss: str
+    higher: bool = False
+    limits: tuple[float, float] = (0.0, np.inf)
+    convex: bool = False
+    law: str | None = None
+    from_law: FromLaw | None = None
+    fast: Callable[[Batch], np.ndarray] | None = None
+    selectable: bool = True
+
+
+UNIT = (0.0, 1.0)
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("log_loss", "log loss", "classification", log_loss, "log_loss", convex=True, fast=Batch.log_loss),
+        Metric(
+            "auc",
+            "AUC",
+            "classification",
+            _each(auc_contributions),
+            "log_loss",
+            higher=True,
+            limits=UNIT,
+            fast=Batch.auc,
+        ),
+        Metric("brier", "Brier score", "classification", brier, "brier", limits=(0.0, 2.0), convex=True, law="brier"),
+        Metric(
+            "accuracy",
+            "accuracy",
+            "classification",
+            lambda p, y: 1.0 - zero_one(p, y),
+            "zero_one",
+            higher=True,
+            limits=UNIT,
+            fast=Batch.accuracy,
+        ),
+        Metric(
+            "macro_f1",
+            "macro F1",
+            "classification",
+            _each(macro_f1_contributions),
+            "log_loss",
+            higher=True,
+            limits=UNIT,
+            fast=Batch.macro_f1,
+        ),
+        Metric(
+            "rmse",
+            "RMSE",
+            "regression",
+            lambda p, y: rmse_contributions(squared_error(p, y)),
+            "squared_error",
+            convex=True,
+            law="squared_error",
+            from_law=rmse_from_law,
+        ),
+        Metric(
+            "mse", "mean squared error", "regression", squared_error, "squared_error", convex=True, selectable=False
+        ),
+        Metric("mae", "MAE", "regression", absolute_error, "absolute_error", convex=True, fast=Batch.mae),
+        Metric(
+            "r2",
+            "R²",
+            "regression",
+            lambda p, y: r2_contributions(squared_error(p, y), y),
+            "squared_error",
+            higher=True,
+            limits=(-np.inf, 1.0),
+            convex=True,
+            law="squared_error",
+            from_law=r2_from_law,
+        ),
+    )
+}
+SELECTION = {"classification": "log_loss", "regression": "rmse"}  # the metric that the reflection point is found on
+
+
+def metric_names(task: str) -> tuple[str, ...]:
+    """The task's metrics, in the order of reports."""
+    task = check_task(task)
+    return tuple(name for name, metric in METRICS.items() if metric.task == task and metric.selectable)
+
+
+def loss_names(task: str) -> tuple[str, ...]:
+    """The task's losses."""
+    task = check_task(task)
+    return tuple(name for name, loss in LOSSES.items() if loss.task == task)
+
+
+def check_metric(metric: str | None, task: str) -> str:
+    """`metric`, or the task's selection metric for None; InputError for a name the task does not have."""
+    task = check_task(task)
+    if metric is None:
+        return SELECTION[task]
+    if metric not in metric_names(task):
+        raise InputError("metric", repr(metric), nearest(metric, list(metric_names(task))))
+    return metric
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether larger values of `metric` are better; of a name that is no metric here they are not.
+
+    >>> higher_is_better("auc"), higher_is_better("rmse")
+    (True, False)
+    """
+    return metric in METRICS and METRICS[metric].higher
+
+
+def is_convex(metric: str) -> bool:
+    """Whether the mean prediction is never worse than the members' mean value, so that beating that proves nothing."""
+    return metric in METRICS and METRICS[metric].convex
+
+
+def label(metric: str) -> str:
+    """The name of a metric or loss in prose; an unknown one is shown as it is."""
+    record = METRICS.get(metric) or LOSSES.get(metric)
+    return record.label if record is not None else metric.replace("_", " ")
+
+
+def direction(metric: str) -> str:
+    return "higher is better" if higher_is_better(metric) else "lower is better"
 
 
 def contributions(metric: str, p: ArrayLike, y: np.ndarray) -> np.ndarray:
     """The metric's value plus each row's influence on it; the mean over rows is the value.
 
     Args:
-        metric: a name in METRICS, or "squared_error".
+        metric: a name in METRICS or LOSSES.
         p: (..., rows, classes) predictions.
         y: (rows,) truth.
 
     Returns:
         (..., rows) float64.
     """
-    return _CONTRIBUTIONS[metric](np.asarray(p, dtype=np.float64), y)
+    function = METRICS[metric].contributions if metric in METRICS else LOSSES[metric].of
+    return function(np.asarray(p, dtype=np.float64), y)
 
 
 def metric_value(metric: str, p: ArrayLike, y: np.ndarray) -> float:

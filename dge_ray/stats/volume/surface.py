@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from dge_ray.errors import InputError
 from dge_ray.stats.ensemble.combine import check_cells, ensemble_mean, finished_members, leave_one_out_means
 from dge_ray.stats.ensemble.subsets import subset_averages
-from dge_ray.stats.metrics.losses import LAW, METRICS, check_metric, contributions, r2_contributions
+from dge_ray.stats.metrics.losses import METRICS, check_metric, contributions, metric_names
 from dge_ray.stats.twoway import TwoWay, pseudo_values, two_way
 
 
@@ -62,7 +62,7 @@ def estimate_surface(
         Cells ordered by volume, metric, ensemble size. A volume without any finished member has none.
     """
     cells, y, task, sizes = check_cells(predictions, truth, task=task, volumes=volumes)
-    names = [check_metric(name, task) for name in metrics] if metrics is not None else list(METRICS[task])
+    names = [check_metric(name, task) for name in metrics] if metrics is not None else list(metric_names(task))
     finished = finished_members(cells)
     most = int(finished.sum(axis=0).max())
     if most == 0:
@@ -79,8 +79,8 @@ def estimate_surface(
 def _volume_cells(
     members: np.ndarray, y: np.ndarray, metrics: list[str], *, volume: int, dropped: bool, seed: int
 ) -> list[Cell]:
-    averaged = subset_averages(members, y, [name for name in metrics if name not in LAW], seed=seed)
-    bases = {name: LAW.get(name, name) for name in metrics}
+    averaged = subset_averages(members, y, [name for name in metrics if METRICS[name].law is None], seed=seed)
+    bases = {name: METRICS[name].law or name for name in metrics}
     pairs = {base: _ends(base, members, y) for base in set(bases.values())}
     surface = []
     for metric in metrics:
@@ -88,7 +88,7 @@ def _volume_cells(
         for size in range(1, len(members) + 1):
             law_value, se, se_rows = _from_ends(metric, ends, size, y)
             at_end = size in (1, len(members))  # there the ends are exact, and equal to `metrics_of`
-            value = law_value if metric in LAW or at_end else float(averaged[metric][size - 1])
+            value = law_value if METRICS[metric].law or at_end else float(averaged[metric][size - 1])
             surface.append(Cell(size, volume, metric, value, se, se_rows, dropped))
     return surface
 
@@ -125,20 +125,7 @@ def _from_ends(metric: str, ends: _Ends, size: int, y: np.ndarray) -> tuple[floa
     weights = ends.weights(size)
     value = float(weights @ ends.full.mean(axis=1))
     se, se_rows = ends.spread.error(weights), ends.spread.error_rows(weights)
-    if metric == "rmse":
-        root = float(np.sqrt(value))
-        return (root, se / (2 * root), se_rows / (2 * root)) if root > 0 else (0.0, 0.0, 0.0)
-    if metric == "r2":
-        return _r2(weights @ ends.full, y, se, se_rows)
+    from_law = METRICS[metric].from_law
+    if from_law is not None:
+        return from_law(weights @ ends.full, y, se, se_rows)
     return value, se, se_rows
-
-
-def _r2(squared: np.ndarray, y: np.ndarray, se: float, se_rows: float) -> tuple[float, float, float]:
-    """R2 from the expected squared errors (N,): the rows also move the variance of y, the members do not."""
-    variance = float(y.var())
-    if variance == 0:
-        return float("nan"), float("nan"), float("nan")
-    by_row = r2_contributions(squared, y)
-    rows = float(by_row.var(ddof=1)) / len(y)
-    added = (se**2 - se_rows**2) / variance**2
-    return float(by_row.mean()), float(np.sqrt(rows + added)), float(np.sqrt(rows))
