@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from dge_ray.commands.track import close, log_end, log_start
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
@@ -45,6 +44,7 @@ from dge_ray.study.private import (
 )
 from dge_ray.study.progress import Progress
 from dge_ray.study.status import StatusFile
+from dge_ray.tracking.study import close, log_end, log_start
 from dge_ray.tracking.tracker import Status, Tracker
 
 FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything

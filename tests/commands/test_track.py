@@ -21,10 +21,10 @@ import pytest
 from mlflow_server import Server
 from tracking import killed, together
 
-from dge_ray.commands.track import LEFT_OVER
 from dge_ray.storage import Folder
 from dge_ray.study.lock import study_lock
 from dge_ray.tracking.outbox import log as outbox_log
+from dge_ray.tracking.study import LEFT_OVER
 from dge_ray.tracking.tracker import Tracker
 
 WORDS = ["breast_cancer", "generator=copula", "members=3", "ratios=0.5,1"]

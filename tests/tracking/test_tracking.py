@@ -20,6 +20,7 @@ import pytest
 from helpers import fake_study
 from mlflow_server import Server
 
+import dge_ray
 from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError
 from dge_ray.masking import MASK, mask
@@ -29,6 +30,7 @@ from dge_ray.tracking import server as tracking_server
 from dge_ray.tracking.records import flatten, legal, report_points
 from dge_ray.tracking.tracker import Tracker
 
+PACKAGE = Path(dge_ray.__file__).parent
 SECRET = "hunter2-do-not-tell"
 
 
@@ -415,6 +417,28 @@ def test_the_ensemble_as_a_pyfunc_model(task: str, database: str, folder: Path):
     assert model.metadata.signature.inputs.input_names() == ["size", "colour", "flag", "count"]
     files = [path.name for path in folder.rglob("*") if path.is_file()]
     assert "pyfunc.py" in files and not [name for name in files if name.endswith((".pkl", ".pickle"))]
+
+
+def test_a_model_logged_before_the_rooms_still_loads(folder: Path):
+    """Its own code, a copy in the model, says `from dge_ray.scoring import FittedEnsemble`."""
+    from mlflow.pyfunc import load_model, save_model
+
+    from dge_ray.tracking.scoring import FittedEnsemble
+
+    _, table = make_ensemble(folder / "ensemble", "binary")
+    frame = table.drop_columns(["answer"]).to_pandas()
+    code = (PACKAGE / "tracking" / "pyfunc.py").read_text().replace("dge_ray.tracking.scoring", "dge_ray.scoring")
+    assert "from dge_ray.scoring import FittedEnsemble" in code
+    (folder / "_pyfunc.py").write_text(code)
+    with tracking_server.quiet():
+        save_model(
+            folder / "model",
+            python_model=folder / "_pyfunc.py",
+            artifacts={"ensemble": str(folder / "ensemble")},
+            pip_requirements=["dge-ray"],
+        )
+        scored = load_model(str(folder / "model")).predict(frame)
+    pd.testing.assert_frame_equal(scored, FittedEnsemble(folder / "ensemble").predict(frame))
 
 
 @pytest.mark.slow

@@ -1,0 +1,91 @@
+"""What of a study goes to MLflow, from its files: at its start, and at its end."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dge_ray.storage import Folder
+from dge_ray.study.config import StudyConfig
+from dge_ray.study.files import CONFIG, REPORT, member_file, shard_file
+from dge_ray.study.predictions import Job, model_folder
+from dge_ray.table import TableSchema, to_pandas
+from dge_ray.tracking.scoring import FittedEnsemble
+from dge_ray.tracking.tracker import Tracker
+
+EXAMPLE_ROWS = 5
+PAGES = [REPORT, "report.html", CONFIG, "surface.parquet"]
+LEFT_OVER = "untracked.json"  # points that a study could not send: nothing else holds them
+
+Say = Callable[[str], None]
+
+
+def log_start(
+    tracker: Tracker, folder: Folder, config: StudyConfig, *, digest: str, rows: Mapping[str, int], columns: int
+) -> None:
+    """The resolved configuration, the real table's facts, and what an earlier run could not send."""
+    assert config.study is not None  # resolved
+    tracker.log_config(config.model_dump(mode="json"))
+    tracker.log_dataset(config.study, digest, sum(rows.values()), columns)
+    log_left_over(tracker, folder)
+
+
+def log_left_over(tracker: Tracker, folder: Folder) -> None:
+    """The points that an earlier run of the study could not send."""
+    if folder.exists(LEFT_OVER):
+        tracker.log_points(folder.read_json(LEFT_OVER))
+
+
+def log_end(
+    tracker: Tracker, folder: Folder, schema: TableSchema, report: Mapping[str, Any], say: Say, *, scratch: Path
+) -> None:
+    """The surface, the members' loss curves, the report with its pages and figures, and the ensemble as a model.
+
+    Files go by way of `scratch`, which must last until the tracker is closed.
+    """
+    tracker.log_surface(folder.read_table("surface.parquet"), learner=report["learner"])
+    log_fits(tracker, folder)
+    tracker.log_report(report)
+    pages = scratch / "pages"
+    for name in [page for page in PAGES if folder.exists(page)] + [f"figures/{png}" for png in folder.list("figures")]:
+        file = pages / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(folder.read_bytes(name))
+    tracker.log_artifacts(pages)
+    _log_model(tracker, folder, schema, report, say, scratch / "model")
+    tracker.flush()
+
+
+def log_fits(tracker: Tracker, folder: Folder) -> None:
+    """The loss curves of the members that are fitted."""
+    for member in map(int, folder.list("members")):
+        if folder.exists(member_file(member)):
+            tracker.log_fit(member, folder.read_json(member_file(member))["loss"])
+
+
+def _log_model(
+    tracker: Tracker, folder: Folder, schema: TableSchema, report: Mapping[str, Any], say: Say, path: Path
+) -> None:
+    """The ensemble at the reflection point, with a few synthetic rows as its example: no real row leaves."""
+    volume = report["reflection_point"]["volume"]
+    for k in range(report["members"]):
+        name = model_folder(report["learner"], Job("member", k, volume))
+        if not folder.exists(name):
+            say("the ensemble is not logged as a model: its learners are too large, or need pickle")
+            return
+        with folder.downloaded(name) as source:
+            shutil.copytree(source, path / f"member={k:03d}")
+    (path / "schema.json").write_text(schema.to_json())
+    rows = folder.read_table(shard_file(0, 0)).slice(0, EXAMPLE_ROWS)
+    example = to_pandas(rows.select([column.name for column in schema.features]))
+    tracker.log_model(path, example, FittedEnsemble(path).predict(example))
+
+
+def close(tracker: Tracker, folder: Folder, status: Any) -> int:
+    """End the runs; points that could not be sent are kept in the folder. Gives how many records are left."""
+    left = tracker.close(status)
+    if points := tracker.unsent_points():
+        folder.write_json(LEFT_OVER, points)
+    elif not left:
+        folder.delete(LEFT_OVER)
+    return left
