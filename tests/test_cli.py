@@ -241,6 +241,18 @@ def test_check_prints_the_configuration_and_the_bill(run: Run, tmp_path: Path) -
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
 
 
+def test_what_check_prints_is_a_study_that_check_and_tune_read(run: Run, tmp_path: Path) -> None:
+    words = ["target=y", "members=3", "ratios=1,2", "generator=copula", "learner=[linear,tree]", "columns.x=numeric"]
+    code, printed, _ = run("check", _table(_frame()), *words)
+    assert code == 0 and "# target: y (binary)" in printed
+    (tmp_path / "study.yaml").write_text(printed)
+    again = run("check", "study.yaml")
+    assert again[:2] == (0, printed)
+    one, two = (json.loads(run("check", *words, "--json")[1]) for words in (["t.parquet", *words], ["study.yaml"]))
+    assert one == two
+    _refused(run("tune", "study.yaml", "tracking=false", "members=0"), "members", "0")  # read, then refused
+
+
 def test_check_refuses_a_generator_without_its_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "find_spec", lambda _: None)
     for name, extra in (("ctgan", "ctgan"), ("mostlyai", "mostly")):

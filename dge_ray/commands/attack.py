@@ -1,6 +1,6 @@
 """`dge-ray attack`: what the released rows of a study's members give away about the rows they were made from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -9,10 +9,12 @@ from threadpoolctl import threadpool_limits
 from dge_ray.distributed.session import one_thread
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.registry import abilities
-from dge_ray.privacy.attacks.assemble import ask, attack
+from dge_ray.options import Say, to_stderr
+from dge_ray.privacy.attacks.assemble import ask
+from dge_ray.privacy.attacks.assemble import attack as attack_all
 from dge_ray.privacy.attacks.attributes import guessed_columns
 from dge_ray.privacy.attacks.membership import MOST_FITTED, Material
-from dge_ray.report.attacks_page import attack_figure, render_page
+from dge_ray.report.attacks_page import attack_figure, attack_lines, render_page
 from dge_ray.results.assemble import plain_json
 from dge_ray.storage import Folder
 from dge_ray.study.folder import IDENTITY, find_study, read_study_config
@@ -23,6 +25,8 @@ from dge_ray.study.prepare import Prepared, prepare
 KEYS = ["rows", "volume", "members", "attributes", "storage"]
 MOST_ASKED = 10_000  # rows of train, and of test, whose membership is asked, unless `rows` says otherwise
 LEDGER = "privacy/ledger.json"
+
+lines = attack_lines
 
 LIMITS = (
     "evidence, not a guarantee: these attacks found what they found; better ones may find more",
@@ -42,7 +46,7 @@ LIMITS = (
 NO_DENSITY = "the members' generators ({}) have no log_prob"
 
 
-def attack_study(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """Attack the rows that a study's members release together; writes attacks.json, attacks.html and the figure.
 
     Raises:
@@ -84,7 +88,7 @@ def attack_study(study: str, options: Mapping[str, Any], say: Callable[[str], No
             seed=config.seed,
         )
         say(f"attacking {len(material.released)} members of {volume:,} rows, {asked.seen.num_rows:,} rows asked about")
-        found = attack(material, asked, columns, folder.read_json(LEDGER) if folder.exists(LEDGER) else None)
+        found = attack_all(material, asked, columns, folder.read_json(LEDGER) if folder.exists(LEDGER) else None)
         report = plain_json(
             {
                 "study": prepared.name,

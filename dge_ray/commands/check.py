@@ -1,20 +1,25 @@
-"""What `dge-ray check` and `dge-ray ls` say: nothing here writes or trains."""
+"""`dge-ray check`: what a study would be and cost. Nothing here writes or trains."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from dge_ray.errors import InputError, nearest
+from dge_ray.options import Say, to_stderr
 from dge_ray.report.privacy_words import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.storage import Folder
-from dge_ray.study.config import StudyConfig, as_yaml
+from dge_ray.study.config import StudyConfig, as_yaml, read_config
 from dge_ray.study.folder import IDENTITY, check_folder, read_study_config, resolved, study_folder
 from dge_ray.study.predictions import Job, baseline_jobs, dropped_file, finished
 from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
 
 
-def check_study(config: StudyConfig, say: Callable[[str], None]) -> dict[str, Any]:
+def check(source: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
+    """What `dge-ray tune` would do with a source and keys; see `check_study`."""
+    return check_study(read_config(source, options or {}), say)
+
+
+def check_study(config: StudyConfig, say: Say) -> dict[str, Any]:
     """The resolved configuration, the schema in short, and the bill.
 
     Raises:
@@ -126,13 +131,11 @@ def _on_cluster(prepared: Prepared) -> dict[str, Any]:
 
 
 def lines(checked: Mapping[str, Any]) -> list[str]:
-    """`check_study`'s answer for people."""
+    """The answer for people: the configuration as YAML, and the rest as YAML's comments, so that `tune` reads it."""
     costs, rows = checked["bill"], checked["rows"]
     members = costs["members"]
     at_most = "" if members != "auto" else f" at most {costs['at_most_members']}"
-    return [
-        *as_yaml(StudyConfig.model_validate(checked["config"])).splitlines(),
-        "",
+    about = [
         f"target: {checked['target']} ({checked['task']}); "
         + ", ".join(f"{kind} {sum(k == kind for k in checked['columns'].values())}" for kind in _kinds(checked)),
         "rows: " + ", ".join(f"{part} {count:,}" for part, count in rows.items()),
@@ -144,6 +147,8 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
         *plan_lines(checked.get("privacy") or {}),
         _to_do_line(checked),
     ]
+    study = as_yaml(StudyConfig.model_validate(checked["config"])).splitlines()
+    return [*study, "", *(f"# {text}" for line in about for text in line.splitlines())]
 
 
 def _to_do_line(checked: Mapping[str, Any]) -> str:
@@ -177,49 +182,3 @@ def _cluster_lines(cluster: Mapping[str, Any] | None) -> list[str]:
 
 def _kinds(checked: Mapping[str, Any]) -> list[str]:
     return sorted(set(checked["columns"].values()))
-
-
-def inventory(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Studies in the storage, generators and which of them lack their package, learners, built-in tables."""
-    from dge_ray.downstream import learner_names
-    from dge_ray.generators.registry import REGISTRY, installed
-    from dge_ray.table import builtin_names
-
-    for key in options:
-        if key != "storage":
-            raise InputError(key, "an unknown key", nearest(key, ["storage"]))
-    storage = Folder.open(str(options.get("storage", "./studies")))
-    storage.check_readable()
-    studies = []
-    for name in storage.list():
-        folder = storage / name
-        if folder.exists(IDENTITY):
-            studies.append({"study": name, "state": _state(folder)})
-    return {
-        "storage": str(storage),
-        "studies": studies,
-        "generators": sorted(REGISTRY),
-        "not_installed": [name for name in sorted(REGISTRY) if not installed(name)],
-        "learners": learner_names(),
-        "tables": builtin_names(),
-    }
-
-
-def _state(folder: Folder) -> str:
-    if folder.exists("lock.json"):
-        return "running, or left without unlocking"
-    return "finished" if folder.exists("report.json") else "unfinished"
-
-
-def inventory_lines(found: Mapping[str, Any]) -> list[str]:
-    """`inventory`'s answer for people."""
-    studies = [f"  {s['study']}: {s['state']}" for s in found["studies"]] or ["  none"]
-    absent = found["not_installed"]
-    generators = [f"{name} (not installed)" if name in absent else name for name in found["generators"]]
-    return [
-        f"studies in {found['storage']}:",
-        *studies,
-        "generators: " + ", ".join(generators),
-        "learners: " + ", ".join(found["learners"]) + ", or a scikit-learn estimator's dotted path",
-        "tables: " + ", ".join(found["tables"]) + ", openml:NAME",
-    ]

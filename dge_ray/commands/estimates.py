@@ -6,7 +6,7 @@ comes of it, estimates.json, goes into the bundle. Its figures are read off the 
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from dge_ray.evaluation.judging import whole
 from dge_ray.inference.estimands import FORM, Estimands, Estimates, read_estimands
 from dge_ray.inference.replicates import Recipe, Saved
 from dge_ray.inference.resampling import DRAWS, FITS, Resampled, plain
+from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import interval_text, number
 from dge_ray.stats.inference.pipeline_bootstrap import LEAST, pipeline_bootstrap
 from dge_ray.stats.inference.pooled import combine
@@ -87,7 +88,7 @@ class Asked:
         return self.folder / "estimates" / hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
 
-def study_estimates(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def estimates(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """Bootstrap the study's pipeline for the declared estimands; writes estimates.json, and gives its content.
 
     Replicates are Ray tasks, each done once: more of them, or more members, add to what is there. Other estimands or
@@ -118,11 +119,11 @@ def study_estimates(study: str, options: Mapping[str, Any], say: Callable[[str],
     return {**report, "refits": cost}
 
 
-def read_asked(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> Asked:
+def read_asked(study: str, options: Mapping[str, Any], say: Say) -> Asked:
     """The checked request.
 
     Raises:
-        InputError: as `study_estimates`.
+        InputError: as `estimates`.
     """
     for key in options:
         if key not in KEYS:
@@ -240,7 +241,7 @@ def _finite(value: Any) -> Any:
     return float(value) if np.isfinite(value) else None
 
 
-def estimates_lines(report: Mapping[str, Any]) -> list[str]:
+def lines(report: Mapping[str, Any]) -> list[str]:
     """The report in plain lines."""
     lines = [
         f"study {report['study']}: {report['members']} members of {number(report['volume'])} rows, "

@@ -1,12 +1,13 @@
 """`dge-ray evaluate`: how good is a model, judged by members whose generators did not make its training rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dge_ray.evaluation.crossfit import REAL, CrossFit, Part
 from dge_ray.evaluation.judging import Request, check_estimator, compared, estimates, read_request, whole
+from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import NOTHING, interval_text, number
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.metrics.losses import label
@@ -15,7 +16,7 @@ KEYS = ["estimator", "folds"]
 SCHEMES = ("dge", "naive", "concatenated")
 
 
-def evaluate(bundle: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """Train f_i on member i, judge it on the other members (`dge`) and on its own held-out fifth (`naive`).
 
     Every f_i is trained on four fifths of its member's rows, so that both judge the same models. `dge` is one metric on
@@ -89,7 +90,7 @@ def _over_folds(scores: Sequence[Mapping[str, Any]], metric: str) -> dict[str, A
     return {"value": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "by_fold": values, "real": real}
 
 
-def evaluation_lines(answer: Mapping[str, Any]) -> list[str]:
+def lines(answer: Mapping[str, Any]) -> list[str]:
     """The answer for a terminal."""
     lines = [
         *head_lines(answer),

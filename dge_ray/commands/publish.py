@@ -24,6 +24,7 @@ from dge_ray.commands.sample import (
 )
 from dge_ray.errors import InputError, nearest
 from dge_ray.inference.estimands import read_estimands
+from dge_ray.options import Say, to_stderr
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.publishing.card import FILE as CARD
 from dge_ray.publishing.card import About, card, one_line
@@ -52,7 +53,7 @@ FIGURES = ("error_by_volume", "error_by_members", "test_comparison", "subgroups"
 READ_OFF = "the real rows' number, the reflection point, utility, groups, attacks, estimates and figures"
 
 
-def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """Write a study's bundle to `out`, a folder or URI. Returns bundle.json's content and where it is.
 
     The rows are those of `dge-ray sample`, in parts of about 65,536, each with the mark of synthetic rows. A call that
@@ -110,6 +111,12 @@ def publish(study: str, options: Mapping[str, Any], say: Callable[[str], None]) 
     )
     _finish(cut, asked, about, say)
     return {**described, "out": str(asked.out)}
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """The answer for people."""
+    made = f"{result['members']} members of {result['rows_per_member']:,} rows in {result['out']}"
+    return [f"{made}; {result['privacy']}"]
 
 
 def _cut(asked: Request, volume: int) -> Cut:

@@ -1,12 +1,13 @@
 """A bundle: K synthetic tables for people who may not see the real one: rows, schema and facts, no weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.rows.balanced import check_balanced
+from dge_ray.options import Say, to_stderr
 from dge_ray.publishing.disclosure import privacy_facts, study_ledger
 from dge_ray.publishing.rows import Cut, draw_members
 from dge_ray.storage import Folder
@@ -33,7 +34,7 @@ class Request:
         return self.spec.folder
 
 
-def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def sample(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """Write the first `volume` rows of each member of a study to `out`. Returns bundle.json's content and where it is.
 
     Shards that the study already holds are read, not drawn again, and a call that was cut off is gone on with.
@@ -64,6 +65,11 @@ def write_bundle(study: str, options: Mapping[str, Any], say: Callable[[str], No
     asked.out.write_json("bundle.json", described)
     asked.out.delete(DRAWING)
     return {**described, "out": str(asked.out)}
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """The answer for people."""
+    return [f"{result['members']} members of {result['rows_per_member']:,} rows in {result['out']}"]
 
 
 def check_keys(options: Mapping[str, Any], keys: list[str]) -> None:

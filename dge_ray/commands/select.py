@@ -1,6 +1,6 @@
 """`dge-ray select`: which estimator, judged by other members; how sure that is, and what naive would choose."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from dge_ray.commands.evaluate import head_lines, score_text, tail_lines
 from dge_ray.errors import InputError
 from dge_ray.evaluation.judging import Request, by_pair, check_estimator, compared, described, estimates, read_request
+from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import number
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.comparison.crossed import Estimate, subset_score
@@ -29,7 +30,7 @@ HOW = (
 )
 
 
-def select(bundle: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def select(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """Judge each estimator as `evaluate` does, rank them, and say how far the ranking can be trusted.
 
     Scores, ranks (1 the best, by the metric's direction; equals share their mean rank) and rank correlations are given
@@ -144,7 +145,7 @@ def _or_none(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def selection_lines(answer: Mapping[str, Any]) -> list[str]:
+def lines(answer: Mapping[str, Any]) -> list[str]:
     """The answer for a terminal."""
     metric = answer["metric"]
     lines = [*head_lines(answer), f"{label(metric)}, {direction(metric)}; value (95 % interval; sd over models)"]

@@ -34,6 +34,8 @@ from dge_ray.inference.replicates import (
     saved,
     stream,
 )
+from dge_ray.options import Say, to_stderr
+from dge_ray.report.syntest_words import syntest_lines
 from dge_ray.stats.inference.syntest import monte_carlo_p, rate, twins
 from dge_ray.storage import Folder
 from dge_ray.table import TableCodec, TableSchema
@@ -45,11 +47,13 @@ BY_CONSTRUCTION = (
 )
 ITS_OWN = "the procedure's own estimate, between its two generators: what both copied from chance is not in it"
 
+lines = syntest_lines
 
-def syn_test(
+
+def test(
     source: str,
-    options: Mapping[str, Any],
-    say: Callable[[str], None],
+    options: Mapping[str, Any] | None = None,
+    say: Say = to_stderr,
     *,
     statistic: Statistic | None = None,
     label: str = "relevance",
@@ -71,7 +75,7 @@ def syn_test(
         InputError: a bad key or value, or a table in which the features cannot be tested.
         StudyError: a generator or learner fails on some rows.
     """
-    asked = read_asked(source, options)
+    asked = read_asked(source, options or {})
     if (statistic is None) != (label == "relevance"):
         raise ValueError("a statistic of one's own needs a label of its own, and no other has one")
     judge = Relevance(asked.schema, asked.features, *asked.learner) if statistic is None else statistic
@@ -116,7 +120,7 @@ def _folder(asked: Asked, label: str) -> Folder:
     return asked.out / (f"{name}-own" if other_law else name)
 
 
-def _refit(asked: Asked, judge: Statistic, folder: Folder, say: Callable[[str], None]) -> dict[str, Any]:
+def _refit(asked: Asked, judge: Statistic, folder: Folder, say: Say) -> dict[str, Any]:
     from dge_ray.distributed.refits import run_refits
 
     (volume,) = asked.volumes
@@ -151,7 +155,7 @@ def _critical(null: np.ndarray, alpha: float) -> float:
     return float(np.sort(null)[::-1][most])
 
 
-def _paper(asked: Asked, judge: Statistic, folder: Folder, say: Callable[[str], None]) -> dict[str, Any]:
+def _paper(asked: Asked, judge: Statistic, folder: Folder, say: Say) -> dict[str, Any]:
     from dge_ray.distributed.refits import run_refits
 
     half = asked.table.num_rows // 2

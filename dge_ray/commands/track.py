@@ -1,20 +1,20 @@
 """`dge-ray track`: what MLflow lacks of a study is sent."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dge_ray.errors import InputError, StudyError, nearest
+from dge_ray.commands.verbs import StudyKeys
+from dge_ray.errors import StudyError
+from dge_ray.options import Say, to_stderr
 from dge_ray.study.folder import IDENTITY, find_study, read_schema, read_study_config, tracking_id
 from dge_ray.study.lock import study_lock
 from dge_ray.tracking.study import close, log_end, log_fits, log_left_over, log_start
 from dge_ray.tracking.tracker import Tracker
 
-Say = Callable[[str], None]
 
-
-def track_study(study: str, options: Mapping[str, Any], say: Say) -> dict[str, Any]:
+def track(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """Send MLflow whatever it lacks of a study: after a server's failure, or to another server. Nothing goes twice.
 
     Needs the study's folder alone. Gives the study, the run's id, and where it is.
@@ -23,10 +23,7 @@ def track_study(study: str, options: Mapping[str, Any], say: Say) -> dict[str, A
         InputError: an unknown key, no such study, or a server that does not answer.
         StudyError: the study is running (it tracks itself), or the server went away meanwhile.
     """
-    for key in options:
-        if key != "storage":
-            raise InputError(key, "an unknown key", nearest(key, ["storage"]))
-    folder = find_study(study, str(options.get("storage", "./studies")))
+    folder = find_study(study, StudyKeys.read(options).storage)
     config, schema, identity = read_study_config(folder), read_schema(folder), folder.read_json(IDENTITY)
     assert config.study is not None  # resolved
     with study_lock(folder, say), tempfile.TemporaryDirectory(prefix="dge-ray-") as scratch:
@@ -46,3 +43,8 @@ def track_study(study: str, options: Mapping[str, Any], say: Say) -> dict[str, A
     if left:
         raise StudyError(f"MLflow still lacks {left} records of {config.study}: run the same command again")
     return {"study": config.study, "run": tracker.run_id, "experiment": tracker.experiment_id, "uri": tracker.uri}
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """The answer for people."""
+    return [f"study {result['study']}: run {result['run']} in {result['uri']}"]

@@ -1,9 +1,10 @@
 """One study, from a table to its report."""
 
+import logging
 import shlex
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.errors import StudyError
+from dge_ray.report.summary import summary_lines
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
 from dge_ray.results.findings import findings
 from dge_ray.results.outcomes import Outcome, best_on_validation
@@ -27,11 +29,12 @@ from dge_ray.stats.ensemble.klaw_interval import next_members
 from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.stats.volume.pruning import hopeless_volumes
 from dge_ray.storage import Folder
-from dge_ray.study.config import StudyConfig
+from dge_ray.study.config import StudyConfig, read_config
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.folder import check_folder, claim_folder, resolved, study_folder, tracking_id
 from dge_ray.study.interrupt import insistent
 from dge_ray.study.lock import study_lock
+from dge_ray.study.log import JsonProgress
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job, dropped_file, tensor
 from dge_ray.study.prepare import Prepared, prepare
@@ -48,6 +51,18 @@ from dge_ray.tracking.study import close, log_end, log_start
 from dge_ray.tracking.tracker import Status, Tracker
 
 FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything
+
+
+def tune(source: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Run a study of a source and keys, or go on with it; see `run_study`. Progress goes to standard error."""
+    config, progress = read_config(source, options or {}), None
+    if config.log == "json":
+        progress = JsonProgress(str(config.study))
+        logging.basicConfig(level=logging.ERROR, handlers=[progress.handler()], force=True)
+    return run_study(config, progress)
+
+
+lines = summary_lines
 
 
 def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`dge-ray utility`: is training on a study's synthetic rows good enough, and may a model be chosen on them?"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,11 +16,13 @@ from dge_ray.evaluation.losses import (
     real_fits,
 )
 from dge_ray.evaluation.utility_fits import UtilitySpec, run_fits
-from dge_ray.report.utility_page import render_page, utility_figure
+from dge_ray.options import Say, to_stderr
+from dge_ray.report.utility_page import render_page, utility_figure, utility_lines
 from dge_ray.stats.metrics.losses import METRICS, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS, attribution, misspecification
 from dge_ray.stats.utility.consistency import ranking
-from dge_ray.stats.utility.gap import default_margin, mean_difference, utility
+from dge_ray.stats.utility.gap import default_margin, mean_difference
+from dge_ray.stats.utility.gap import utility as utility_of
 from dge_ray.storage import Folder
 from dge_ray.study.folder import IDENTITY, find_study, read_study_config
 from dge_ray.study.lineage import generations
@@ -37,8 +39,10 @@ GIVEN = (
     "training seeds"
 )
 
+lines = utility_lines
 
-def study_utility(study: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+
+def utility(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """The utility report of a study; fits what is missing and writes utility.json, utility.html and the figure.
 
     Raises:
@@ -98,7 +102,7 @@ def assemble(
         for loss in loss_names(prepared.task):
             synthetic, real = member_losses(estimator, "as_is", loss), real_losses(estimator, loss)
             chosen = margin if margin is not None and loss == head else default_margin(loss, float(real.mean()))
-            found[estimator.label][loss] = asdict(utility(synthetic, real, margin=chosen))
+            found[estimator.label][loss] = asdict(utility_of(synthetic, real, margin=chosen))
     at_head = {e.label: {v: member_losses(e, v, head) for v in VARIANTS} for e in estimators}
     real_head = {e.label: real_losses(e, head) for e in [*estimators, FLEXIBLE]}
     flexible = mean_difference(member_losses(FLEXIBLE, "as_is", head), real_head[FLEXIBLE.label])

@@ -1,6 +1,6 @@
 """`dge-ray verify`: is a bundle whole, unchanged and what it says, and does it hold copies of rare real rows?"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from dge_ray.bundle.croissant import parts_of, validate
 from dge_ray.bundle.received import Members, bundle_faults, load_members
 from dge_ray.commands.sample import DRAWING
 from dge_ray.errors import InputError, nearest
+from dge_ray.options import Say, to_stderr
 from dge_ray.publishing.card import FILE as CARD
 from dge_ray.publishing.card import UNSIGNED
 from dge_ray.publishing.card_page import FILE as PAGE
@@ -27,7 +28,7 @@ KEYS = ["real"]
 NEEDED = ("bundle.json", "schema.json", CROISSANT, CARD, PAGE, SUMS)
 
 
-def verify(bundle: str, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """Check all of a bundle: `clean`, `faults` (a line each), and `notes` of what could not be checked.
 
     `real`: the real table, for its publisher: no synthetic row may be a copy of a rare one.
@@ -62,10 +63,15 @@ def verify(bundle: str, options: Mapping[str, Any], say: Callable[[str], None]) 
     return {"bundle": str(folder), "clean": not faults, "faults": faults, "notes": notes}
 
 
-def verify_lines(found: Mapping[str, Any]) -> list[str]:
+def lines(found: Mapping[str, Any]) -> list[str]:
     """The answer in plain lines."""
     head = f"{found['bundle']}: " + ("clean" if found["clean"] else f"{len(found['faults'])} faults")
     return [head, *(f"fault: {line}" for line in found["faults"]), *(f"note: {line}" for line in found["notes"])]
+
+
+def exit_code(result: Mapping[str, Any]) -> int:
+    """1 for a bundle that is not clean."""
+    return 0 if result["clean"] else 1
 
 
 def _strangers(folder: Folder) -> list[str]:

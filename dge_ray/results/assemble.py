@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest
 from dge_ray.report.figures import draw
 from dge_ray.report.study_page import CAPTIONS, render_html
 from dge_ray.results.outcomes import Outcome, learner_table
@@ -21,7 +20,7 @@ from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point, r
 from dge_ray.stats.volume.surface import estimate_surface
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.folder import find_study, resolved, versions
+from dge_ray.study.folder import resolved, versions
 from dge_ray.study.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.study.prepare import Prepared
 from dge_ray.table.arrow_types import pc
@@ -273,30 +272,13 @@ def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -
         surface = pa.concat_tables([surface, others])
     folder.write_table("surface.parquet", surface)
     folder.write_json("report.json", report)
-    _write_page(folder, report, surface)
+    write_page(folder, report, surface)
 
 
-def _write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
+def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
     figures = draw(report, surface)
     for name, png in figures.items():
         folder.write_bytes(f"figures/{name}.png", png)
     for name in set(CAPTIONS) - set(figures):  # of an earlier run, with other learners or rows
         folder.delete(f"figures/{name}.png")
     folder.write_bytes("report.html", render_html(report, figures).encode())
-
-
-def rebuild_report(study: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Redraw a study's figures and page from report.json and surface.parquet; gives the report and the page's place.
-
-    Raises:
-        InputError: no such study, or one that has no report yet.
-    """
-    for key in options:
-        if key != "storage":
-            raise InputError(key, "an unknown key", nearest(key, ["storage"]))
-    folder = find_study(study, str(options.get("storage", "./studies")))
-    if not folder.exists("report.json") or not folder.exists("surface.parquet"):
-        raise InputError("study", f"{folder} without a report", "a finished study; `dge-ray tune` finishes it")
-    report = folder.read_json("report.json")
-    _write_page(folder, report, folder.read_table("surface.parquet"))
-    return report, str(folder / "report.html")

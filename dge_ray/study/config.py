@@ -11,45 +11,23 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from dge_ray.errors import InputError, InputErrors, nearest
+from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import refuse_secrets
+from dge_ray.options import input_errors, listed, nest, parse_words, part, yaml_list
 
 DEFAULT_RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def _listed(value: Any) -> Any:
-    """`a,b` on the command line is a list, as is a single value."""
-    if isinstance(value, str):
-        return [yaml.safe_load(part) for part in value.split(",") if part.strip()]
-    return list(value) if isinstance(value, Sequence) else [value]
-
-
-def _part(value: Any) -> Any:
-    """`generator=copula` is short for `generator.name=copula`; the other keys are its settings."""
-    if isinstance(value, str):
-        return {"name": value, "settings": {}}
-    if isinstance(value, Mapping) and "settings" not in value:
-        return {
-            **({"name": value["name"]} if "name" in value else {}),
-            "settings": {k: v for k, v in value.items() if k != "name"},
-        }
-    if isinstance(value, Mapping):  # a study's own config.yaml, with settings on top
-        inner = value["settings"] if isinstance(value["settings"], Mapping) else {}
-        stray = {k: v for k, v in value.items() if k not in ("name", "settings")}
-        return {"settings": {**inner, **stray}} | ({"name": value["name"]} if "name" in value else {})
-    return value
-
-
 def _parts(value: Any) -> Any:
     """One generator or learner, or a list of them; a list of one is one."""
     if isinstance(value, str) and "," in value:
-        value = [part.strip() for part in value.split(",") if part.strip()]
+        value = listed(value)
     if isinstance(value, (list, tuple)):
         if not value:
             raise ValueError("an empty list")
-        return _part(value[0]) if len(value) == 1 else tuple(_part(item) for item in value)
-    return _part(value)
+        return part(value[0]) if len(value) == 1 else tuple(part(item) for item in value)
+    return part(value)
 
 
 def _constraints(value: Any) -> Any:
@@ -62,7 +40,7 @@ def _text(value: Any) -> Any:
 
 
 def _texts(value: Any) -> Any:
-    return [_text(item) for item in _listed(value)]
+    return [_text(item) for item in yaml_list(value)]
 
 
 def _number(value: Any) -> Any:
@@ -172,14 +150,14 @@ class StudyConfig(Frozen):
         1, ge=1, le=1000, description="a whole number from 1 (disjoint groups of members, each with its baselines)"
     )
     max_members: int = Field(16, ge=4, le=10_000, description="a whole number from 4 (where members=auto stops)")
-    ratios: Annotated[tuple[float, ...], BeforeValidator(_listed), AfterValidator(_positive)] = Field(
+    ratios: Annotated[tuple[float, ...], BeforeValidator(yaml_list), AfterValidator(_positive)] = Field(
         DEFAULT_RATIOS, description="numbers above 0, as 0.5,1,2 (synthetic rows a member over real rows)"
     )
     rows: Literal["synthetic", "augmented"] = Field(
         "synthetic",
         description="synthetic or augmented (learners see the raw rows too; a ratio of 0 is them alone)",
     )
-    weights: Annotated[tuple[float, ...], BeforeValidator(_listed), AfterValidator(_weights)] = Field(
+    weights: Annotated[tuple[float, ...], BeforeValidator(yaml_list), AfterValidator(_weights)] = Field(
         (),
         description="numbers from 0, not 0 alone, as 0.1,0.3,1, with rows=augmented (what all synthetic rows count "
         "together per raw row; 0, the raw rows alone, is always tried, and left only for what is known to be better)",
@@ -273,43 +251,6 @@ class StudyConfig(Frozen):
         return "+".join(dict.fromkeys(name for name, _ in self.generators))
 
 
-def parse_words(words: Sequence[str]) -> dict[str, Any]:
-    """`key=value` words as a nested dict; values are read as YAML, dotted keys reach in.
-
-    Raises:
-        InputErrors: words that are not key=value.
-    """
-    nested: dict[str, Any] = {}
-    errors = []
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            errors.append(InputError(word, "a word without '='", "key=value"))
-            continue
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
-        # Column names may hold dots, so everything behind `columns.` is one name.
-        path = ["columns", key[len("columns.") :]] if key.startswith("columns.") else key.split(".")
-        _set(nested, path, value)
-    if errors:
-        raise InputErrors(errors)
-    return nested
-
-
-def _set(nested: dict[str, Any], path: list[str], value: Any) -> None:
-    for step in path[:-1]:
-        inner = nested.setdefault(step, {})
-        if not isinstance(inner, dict):  # generator=copula generator.shrink=0.1
-            inner = nested[step] = {"name": inner}
-        nested = inner
-    if isinstance(nested.get(path[-1]), dict) and not isinstance(value, dict):
-        nested[path[-1]]["name"] = value  # generator.epochs=8 generator=autoregressive
-    else:
-        nested[path[-1]] = value
-
-
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
@@ -322,15 +263,17 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def read_config(source: str, words: Sequence[str] = ()) -> StudyConfig:
+def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> StudyConfig:
     """The configuration of a study from its source (a YAML or a table) and `key=value` words, the words on top.
+
+    A mapping {key: value} stands for words too.
 
     Raises:
         InputErrors: a line for every bad field.
         InputError: a YAML that cannot be read, or a URI that carries a password or a key.
     """
     refuse_secrets("source", source)
-    over = parse_words(words)
+    over = nest(words) if isinstance(words, Mapping) else parse_words(words)
     if source.endswith((".yaml", ".yml")):
         base = _read_yaml(Path(source))
         base.setdefault("study", Path(source).stem)
@@ -364,41 +307,12 @@ def make_config(raw: Mapping[str, Any]) -> StudyConfig:
     try:
         config = StudyConfig.model_validate(raw)
     except ValidationError as error:
-        lines: dict[str, InputError] = {}
-        for fault in error.errors():
-            converted = _as_input_error(fault)
-            lines.setdefault(converted.field, converted)
-        raise InputErrors(list(lines.values())) from None
+        raise InputErrors(input_errors(error, StudyConfig)) from None
     for field in ("source", "storage", "pretrained"):
         value = getattr(config, field)
         for uri in [value] if isinstance(value, str) else value:
             refuse_secrets(field, uri)
     return config
-
-
-INNER: dict[str, type[BaseModel]] = {"generator": Generator, "learner": Learner, "search": Search, "privacy": Privacy}
-
-
-def _as_input_error(fault: Any) -> InputError:
-    """One pydantic fault as the line that a user reads; union branches and list positions belong to their field."""
-    model: type[BaseModel] = StudyConfig
-    path: list[str] = []
-    takes = ""
-    for step in fault["loc"]:
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        if not isinstance(step, str) or (path and step not in fields and takes and model is StudyConfig):
-            break
-        path.append(step)
-        if step not in fields:
-            return InputError(".".join(path), "an unknown key", nearest(step, sorted(fields)))
-        field = fields[step]
-        takes = field.description or ""
-        inner = INNER.get(step)
-        if inner is None:
-            break
-        model = inner
-    got = "nothing" if fault["type"] == "missing" else repr(fault["input"])
-    return InputError(".".join(path) or "configuration", got, takes)
 
 
 def source_name(source: str) -> str:

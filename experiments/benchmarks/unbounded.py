@@ -29,7 +29,7 @@ import torch
 from measure import SHARED, Tree, finish, words
 from plain import draw, fit_member
 
-from dge_ray.commands.sample import write_bundle
+from dge_ray.commands.sample import sample as write_bundle
 from dge_ray.commands.tune import Study
 from dge_ray.storage import Folder
 from dge_ray.study.config import read_config

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from dge_ray.commands.test import syn_test
+from dge_ray.commands import test as verb
 from dge_ray.distributed.refits import run_refits
 from dge_ray.inference.relevance import Relevance
 from dge_ray.inference.replicates import Null, Pipeline, Recipe, RefitNull, Stream, saved, stream
@@ -232,7 +232,7 @@ def decisions(adult: str, california: str, replicates: int, seed: int) -> dict[s
             for method, ratio in (("refit", 1), ("paper", [1, 2])):
                 words = {"features": list(features), "target": target, "method": method, "ratio": ratio, "seed": seed}
                 words |= {"replicates": replicates, "out": f"{scratch}/out", **TINY}
-                found = syn_test(str(source), words, lambda line: print(line, file=sys.stderr))
+                found = verb.test(str(source), words, lambda line: print(line, file=sys.stderr))
                 made[f"{name}, {method}"] = {**found, "source": source.stem}
     return made
 

@@ -20,7 +20,7 @@ import pytest
 from helpers.copula import COPULA
 
 from dge_ray import load_members
-from dge_ray.commands.status import study_status
+from dge_ray.commands.status import status
 from dge_ray.storage import Folder
 from dge_ray.study.config import read_config
 from dge_ray.study.predictions import Job, prediction_file, read_predictions
@@ -197,12 +197,12 @@ def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
 
     process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
     _await(lambda: (study / "lock.json").exists())
-    found = study_status(str(study), {})  # from another process while it starts; looking takes seconds
+    found = status(str(study), {})  # from another process while it starts; looking takes seconds
     assert found["state"] == "running" and found["members_fitted"] >= 1
     _await(lambda: len(list(study.glob("predictions/*.parquet"))) >= 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    found = study_status(str(study), {}, sleep=lambda _: None)
+    found = status(str(study), {}, sleep=lambda _: None)
     assert found["state"] == "left" and found["members_fitted"] == 3 and found["fits_on_disk"] >= 2
     assert not (study / "report.json").exists()
     finished = {str(p): p.stat().st_mtime_ns for p in study.rglob("*.parquet")} | {
@@ -225,7 +225,7 @@ def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
 
 
 def test_a_bundle_holds_the_members_rows_and_no_more(done: Path, prepared: Prepared, tmp_path: Path) -> None:
-    from dge_ray.commands.sample import write_bundle
+    from dge_ray.commands.sample import sample
     from dge_ray.errors import InputError
     from dge_ray.table import TableSchema, check_table
 
@@ -237,13 +237,13 @@ def test_a_bundle_holds_the_members_rows_and_no_more(done: Path, prepared: Prepa
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_bundle(study, options, cut_off)
+        sample(study, options, cut_off)
     finished = {p: p.stat().st_mtime_ns for p in out.glob("*/*.parquet")}
     assert finished and not (out / "bundle.json").exists()
     with pytest.raises(InputError, match=r"^out: got .*a bundle of another call"):
-        write_bundle(study, {**options, "volume": volume + 1}, print)
+        sample(study, {**options, "volume": volume + 1}, print)
     said: list[str] = []
-    made = write_bundle(study, options, said.append)
+    made = sample(study, options, said.append)
     assert made["members"] == 2 and "were written before" in said[0]
     assert f"{2 * volume:,} of {2 * volume:,} rows" in said[-1]
     assert {p: p.stat().st_mtime_ns for p in finished} == finished
@@ -262,14 +262,14 @@ def test_a_bundle_holds_the_members_rows_and_no_more(done: Path, prepared: Prepa
 
 
 def test_a_balanced_bundle_has_equal_classes_in_every_shard(done: Path, tmp_path: Path) -> None:
-    from dge_ray.commands.sample import write_bundle
+    from dge_ray.commands.sample import sample
     from dge_ray.errors import InputError
 
     study, out = str(done / "studies" / "breast_cancer"), tmp_path / "bundle"
     options = {"out": str(out), "volume": 512, "members": 1, "balance": "target"}
     with pytest.raises(InputError, match=r"^balance: got 'targets'; takes one of target"):
-        write_bundle(study, {**options, "balance": "targets"}, print)
-    write_bundle(study, options, print)
+        sample(study, {**options, "balance": "targets"}, print)
+    sample(study, options, print)
     assert json.loads((out / "bundle.json").read_text())["balanced"] == "target"
     parts = [pq.ParquetFile(p).read() for p in sorted((out / "member=000").iterdir())]
     for part in parts:  # of an even number of rows
@@ -278,12 +278,12 @@ def test_a_balanced_bundle_has_equal_classes_in_every_shard(done: Path, tmp_path
 
 
 def test_report_is_rebuilt_from_the_files(done: Path) -> None:
-    from dge_ray.results.assemble import rebuild_report
+    from dge_ray.commands.report import report
 
     page = done / "studies" / "breast_cancer" / "report.html"
     before = page.read_bytes()
     page.unlink()
-    rebuild_report("breast_cancer", {"storage": str(done / "studies")})
+    report("breast_cancer", {"storage": str(done / "studies")})
     assert page.read_bytes() == before
 
 

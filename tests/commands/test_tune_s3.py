@@ -143,19 +143,19 @@ def test_its_predictions_are_the_plain_loops(told: Told, prepared: Prepared) -> 
 
 
 def test_other_verbs_work_there(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dge_ray.commands.check import inventory
-    from dge_ray.commands.track import track_study
-    from dge_ray.results.assemble import rebuild_report
+    from dge_ray.commands.ls import ls
+    from dge_ray.commands.report import report
+    from dge_ray.commands.track import track
 
-    assert inventory({"storage": told.storage})["studies"] == [{"study": "breast_cancer", "state": "finished"}]
+    assert ls({"storage": told.storage})["studies"] == [{"study": "breast_cancer", "state": "finished"}]
     folder = Folder.open(told.uri)
     page = folder.read_bytes("report.html")
     folder.delete("report.html")
-    _, where = rebuild_report("breast_cancer", {"storage": told.storage})
+    where = report("breast_cancer", {"storage": told.storage})["page"]
     assert folder.read_bytes("report.html") == page
     assert where == told.uri.replace("?", "/report.html?")
     monkeypatch.chdir(told.work)
-    assert track_study(told.uri, {}, print)["uri"] == f"sqlite:///{told.work / 'mlflow.db'}"
+    assert track(told.uri, {}, print)["uri"] == f"sqlite:///{told.work / 'mlflow.db'}"
 
 
 def test_secrets_are_in_nothing_that_is_kept_or_said(told: Told, s3: S3) -> None:
@@ -184,9 +184,9 @@ def test_nothing_of_it_can_be_reached_from_outside(told: Told) -> None:
 
 @pytest.mark.slow
 def test_a_bundle_is_written_there(told: Told, s3: S3) -> None:
-    from dge_ray.commands.sample import write_bundle
+    from dge_ray.commands.sample import sample
 
-    made = write_bundle(told.uri, {"out": s3.uri("bundle"), "volume": 700, "members": 2}, print)
+    made = sample(told.uri, {"out": s3.uri("bundle"), "volume": 700, "members": 2}, print)
     out = Folder.open(made["out"])
     assert out.list() == ["bundle.json", "member=000", "member=001", "schema.json"]
     rows = [out.read_table(f"member=000/{name}").num_rows for name in out.list("member=000")]

@@ -69,7 +69,7 @@ def report(place: Path) -> dict:
     marked = {part: np.full((prepared.rows[part], 2), 0.5) for part in ("validation", "test")}
     write_predictions(folder, "linear", Job("member", 1, VOLUME), marked, prepared.schema.classes)
     options = {"estimators": ["linear", "knn"], "volume": VOLUME, "margin": 0.05, "storage": str(place / "studies")}
-    return module.study_utility("s", options, lambda line: None)
+    return module.utility("s", options, lambda line: None)
 
 
 def test_losses_are_the_plain_loops(place: Path, report: dict) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import norm
 
-from dge_ray.commands.test import syn_test
+from dge_ray.commands import test as verb
 from dge_ray.distributed.refits import run_refits
 from dge_ray.storage import Folder
 
@@ -121,12 +121,12 @@ def test_a_statistic_of_ones_own(tmp_path: Path) -> None:
     source = str(table(tmp_path / "t.parquet"))
     small = {"epochs": 2, "hidden": 8, "bins": 8}
     options = {"features": "z", "target": "y", "replicates": 19, "ratio": 1, "out": str(tmp_path / "out")}
-    found = syn_test(source, {**options, "generator": small}, no_word, statistic=slope, label="slope")
+    found = verb.test(source, {**options, "generator": small}, no_word, statistic=slope, label="slope")
     assert found["statistic_name"] == "slope" and found["raw"]["p_normal"] is None and found["learner"] is None
     expected = slope(pa.Table.from_pandas(pd.read_parquet(source)), 0)
     assert found["raw"]["statistic"] == pytest.approx(expected)
     with pytest.raises(ValueError, match="label"):
-        syn_test(source, options, no_word, statistic=slope)
+        verb.test(source, options, no_word, statistic=slope)
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ from typing import Any
 
 from dge_ray.cli import app
 from dge_ray.errors import InputError, InputErrors
-from dge_ray.study.config import parse_words, read_config
+from dge_ray.options import parse_words
+from dge_ray.study.config import read_config
 from dge_ray.table.builtin import builtin_names
 from helpers.cluster_fields import ROOT
 

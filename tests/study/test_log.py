@@ -77,7 +77,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def found(study: Path, **options: Any) -> dict[str, Any]:
-    return status.study_status("mine", {"storage": str(study.parent)}, **options)
+    return status.status("mine", {"storage": str(study.parent)}, **options)
 
 
 def test_the_state_follows_from_lock_and_report(study: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_state_follows_from_lock_and_report(study: Path) -> None:
 def test_counts_come_from_the_files_and_what_the_driver_wrote(study: Path) -> None:
     plain = found(study)
     assert (plain["members_fitted"], plain["fits_on_disk"], plain["rows_drawn"]) == (1, 2, None)
-    assert "downstream fits on disk: 2" in status.status_lines(plain)
+    assert "downstream fits on disk: 2" in status.lines(plain)
     writer = StatusFile(Folder.open(study))
     writer.put(2, COUNTS, 90.0)
     writer.put(3, COUNTS, 80.0)  # too soon
@@ -103,7 +103,7 @@ def test_counts_come_from_the_files_and_what_the_driver_wrote(study: Path) -> No
     running = found(study, sleep=lambda _: (study / LOCK).write_text(str(next(beats))) and None)
     assert (running["members"], running["fits_wanted"], running["seconds_left"]) == (2, 8, 90.0)
     assert 0 <= running["seconds_ago"] < time.time()
-    lines = status.status_lines(running)
+    lines = status.lines(running)
     assert any("in whole shards: 2,000" in line and "the report counts those" in line for line in lines)
     assert "members fitted: 1 of 2" in lines and "about 90 s left in this stage" in lines
 
@@ -115,6 +115,6 @@ def test_a_storage_that_fails_does_not_stop_the_study(study: Path) -> None:
 
 def test_bad_input_is_one_line(study: Path) -> None:
     with pytest.raises(InputError, match=r"^study: got 'other'; takes a study's folder, or one of mine"):
-        status.study_status("other", {"storage": str(study.parent)})
+        status.status("other", {"storage": str(study.parent)})
     with pytest.raises(InputError, match=r"^volume: got an unknown key"):
-        status.study_status("mine", {"volume": 3})
+        status.status("mine", {"volume": 3})

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dge_ray.commands.sample import write_bundle
+from dge_ray.commands.sample import sample
 from dge_ray.commands.tune import Study
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.privacy import ledger as ledger_module
@@ -278,5 +278,5 @@ def test_a_study_from_end_to_end(run: Run, models: str) -> None:
     assert folder.read_bytes(LEDGER) == before
     code, _, err = run("tune", *words, "members=4")
     assert (code, "planned for 2 members" in err) == ((2, True) if models == "each" else (0, False))
-    made = write_bundle("s", {"out": "bundle", "volume": 20}, lambda _: None)
+    made = sample("s", {"out": "bundle", "volume": 20}, lambda _: None)
     assert "differential privacy" in made["privacy"] and not list(Path("bundle").rglob("key"))

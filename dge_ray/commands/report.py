@@ -1,0 +1,29 @@
+"""`dge-ray report`: a study's figures and page once more, from its files."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dge_ray.commands.verbs import StudyKeys
+from dge_ray.errors import InputError
+from dge_ray.report.summary import summary_lines
+from dge_ray.results.assemble import write_page
+from dge_ray.study.folder import find_study
+
+
+def report(study: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Redraw a study's figures and page from report.json and surface.parquet; gives the report, and the `page`'s place.
+
+    Raises:
+        InputError: an unknown key, no such study, or one that has no report yet.
+    """
+    folder = find_study(study, StudyKeys.read(options).storage)
+    if not folder.exists("report.json") or not folder.exists("surface.parquet"):
+        raise InputError("study", f"{folder} without a report", "a finished study; `dge-ray tune` finishes it")
+    content = folder.read_json("report.json")
+    write_page(folder, content, folder.read_table("surface.parquet"))
+    return {**content, "page": str(folder / "report.html")}
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """The answer for people."""
+    return [*summary_lines(result), f"report: {result['page']}"]
