@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.s3 import S3
 
-from dge_ray.generators import base
+from dge_ray.generators import registry
 
 Run = Callable[..., tuple[int, str, str]]
 RNG = np.random.default_rng(0)
@@ -254,7 +254,7 @@ def test_what_check_prints_is_a_study_that_check_and_tune_read(run: Run, tmp_pat
 
 
 def test_check_refuses_a_generator_without_its_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "find_spec", lambda _: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _: None)
     for name, extra in (("ctgan", "ctgan"), ("mostlyai", "mostly")):
         refused = run("check", _table(_frame()), "target=y", f"generator={name}")
         _refused(refused, f"generator: got '{name}', whose package is not installed", f"dge-ray[{extra}]")
@@ -269,7 +269,7 @@ def test_ls_lists_what_there_is(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     assert found["studies"] == [{"study": "t", "state": "unfinished"}]
     assert "copula" in found["generators"] and "boosting" in found["learners"] and "iris" in found["tables"]
     assert "unfinished" in run("ls")[1]
-    monkeypatch.setattr(base, "find_spec", lambda _: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _: None)
     assert json.loads(run("ls", "--json")[1])["not_installed"] == ["causal_lm", "ctgan", "mostlyai"]
     assert "copula, ctgan (not installed)," in run("ls")[1]
     _refused(run("ls", "stor=x"), "stor", "storage")
