@@ -79,13 +79,13 @@ class Folder:
     def files(self) -> list[str]:
         """The names of all files below, hidden and half-written ones too, sorted. Links are named, not followed."""
         if self.is_local:
-            found = [
+            files = [
                 Path(at, name) for at, folders, names in os.walk(self.path) for name in [*names, *_links(at, folders)]
             ]
-            return sorted(path.relative_to(self.path).as_posix() for path in found)
+            return sorted(path.relative_to(self.path).as_posix() for path in files)
         selector = pafs.FileSelector(self.path, recursive=True, allow_not_found=True)
-        found = [info for info in self.filesystem.get_file_info(selector) if info.type != pafs.FileType.Directory]
-        return sorted(info.path[len(self.path) + 1 :] for info in found)
+        files = [info for info in self.filesystem.get_file_info(selector) if info.type != pafs.FileType.Directory]
+        return sorted(info.path[len(self.path) + 1 :] for info in files)
 
     def list(self, name: str = "") -> list[str]:
         """The names of the files and folders right below, sorted; empty where there is no such folder."""
@@ -113,8 +113,8 @@ class Folder:
         if not self.is_local:
             gathered = pa.BufferOutputStream()
             yield gathered
-            with ThreadPoolExecutor(1) as alone:
-                alone.submit(self._put, path, gathered.getvalue()).result()
+            with ThreadPoolExecutor(1) as writer:
+                writer.submit(self._put, path, gathered.getvalue()).result()
             return
         self.filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
         temporary = f"{path}.{uuid.uuid4().hex}.part"

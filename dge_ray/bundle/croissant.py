@@ -117,11 +117,11 @@ def validate(document: dict[str, Any]) -> list[str] | None:
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # it tells of recommended properties that are missing
     try:
-        found = mlcroissant.Dataset(jsonld=document).metadata.ctx.issues.errors
+        issues = mlcroissant.Dataset(jsonld=document).metadata.ctx.issues.errors
     except Exception as error:  # its own kinds of errors, and whatever a strange document makes it stumble over
         lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
         return lines[1:] or lines or [type(error).__name__]
-    return sorted(map(str, found))
+    return sorted(map(str, issues))
 
 
 def _encoding(name: str) -> str | None:

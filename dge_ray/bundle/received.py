@@ -155,13 +155,13 @@ def _check_sums(folder: Folder) -> None:
 
 
 def _check_members(folder: Folder, count: int) -> None:
-    found = [name for name in folder.list() if name.startswith("member=")]
+    folders = [name for name in folder.list() if name.startswith("member=")]
     # One more than there are: a count of a billion is no reason to make a billion names.
-    expected = [f"member={k:03d}" for k in range(min(count, len(found) + 1))]
+    expected = [f"member={k:03d}" for k in range(min(count, len(folders) + 1))]
     for name in expected:
-        if name not in found:
+        if name not in folders:
             _refuse(folder, name, "not there", f"a folder: bundle.json says {count} members")
-    for name in found:
+    for name in folders:
         if name not in expected:
             _refuse(
                 folder,
@@ -180,12 +180,12 @@ def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, digest
     """One member's files against the schema and the row count; their bytes go into the digest."""
     place, expected, seen = f"member={k:03d}", arrow_schema(schema), 0
     try:
-        found = folder.list(place)
+        files = folder.list(place)
     except OSError:
         _refuse(folder, place, "no folder", "a folder of part-00000.parquet, ...")
-    for j, name in enumerate(found):
+    for j, name in enumerate(files):
         if name != f"part-{j:05d}.parquet":
-            _refuse(folder, f"{place}/{name}", "out of place", f"files part-00000.parquet to part-{len(found) - 1:05d}")
+            _refuse(folder, f"{place}/{name}", "out of place", f"files part-00000.parquet to part-{len(files) - 1:05d}")
     for name in _parts(folder, k):
         _stays_inside(folder, name)
         opened, content = _parquet(folder, name)
@@ -208,16 +208,16 @@ def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, digest
         _refuse(folder, place, f"{seen:,} rows", f"{rows:,} rows a member, as bundle.json says")
 
 
-def _schema_fault(found: pa.Schema, expected: pa.Schema) -> str | None:
-    if found.names != expected.names:
-        odd = [name for name in found.names if name not in expected.names]
-        missing = [name for name in expected.names if name not in found.names]
+def _schema_fault(actual: pa.Schema, expected: pa.Schema) -> str | None:
+    if actual.names != expected.names:
+        odd = [name for name in actual.names if name not in expected.names]
+        missing = [name for name in expected.names if name not in actual.names]
         if odd:
             return f"the unknown column {odd[0]!r}"
-        return f"no column {missing[0]!r}" if missing else f"columns in the order {found.names}"
-    wrong = [name for name in found.names if found.field(name).type != expected.field(name).type]
+        return f"no column {missing[0]!r}" if missing else f"columns in the order {actual.names}"
+    wrong = [name for name in actual.names if actual.field(name).type != expected.field(name).type]
     if wrong:
-        return f"column '{wrong[0]}': type {found.field(wrong[0]).type}, expected {expected.field(wrong[0]).type}"
+        return f"column '{wrong[0]}': type {actual.field(wrong[0]).type}, expected {expected.field(wrong[0]).type}"
     return None
 
 

@@ -83,11 +83,11 @@ class TableCodec:
         return pa.Table.from_arrays(arrays, schema=self.arrow_schema)
 
     def _column(self, table: pa.Table, column: Column) -> pa.ChunkedArray:
-        found = table.schema.get_all_field_indices(column.name)
-        if len(found) != 1:
-            got = "no such column" if not found else f"{len(found)} columns of that name"
+        indices = table.schema.get_all_field_indices(column.name)
+        if len(indices) != 1:
+            got = "no such column" if not indices else f"{len(indices)} columns of that name"
             raise InputError(f"column '{column.name}'", got, nearest_column(column.name, table.column_names))
-        values = table.column(found[0])
+        values = table.column(indices[0])
         dtype = arrow_type(column.type)
         if value_type(values.type) == value_type(dtype) or (column.kind in MEASURED and _measures(values.type, dtype)):
             return values
@@ -116,9 +116,9 @@ class TableCodec:
         return values.take(indices)
 
 
-def _measures(found: pa.DataType, expected: pa.DataType) -> bool:
+def _measures(actual: pa.DataType, expected: pa.DataType) -> bool:
     """Whether one number type can stand for another: a table with nulls often has floats where the real one had not."""
-    return is_number(found) and is_number(expected)
+    return is_number(actual) and is_number(expected)
 
 
 def _decode_measured(column: Column, dtype: pa.DataType, values: np.ndarray) -> pa.Array:

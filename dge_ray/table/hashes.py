@@ -22,8 +22,8 @@ def cell_hashes(table: pa.Table | LazyTable, schema: TableSchema, name: str) -> 
         from pandas.util import hash_array
 
         present = np.array([text is not None for text in values], dtype=bool)
-        found = hash_array(np.where(present, values, ""), categorize=True)
-        return np.where(present, found, _MISSING)
+        hashes = hash_array(np.where(present, values, ""), categorize=True)
+        return np.where(present, hashes, _MISSING)
     if values.dtype == np.float64:
         values = values + 0.0  # -0.0 equals 0.0, and so must its bits
         values[np.isnan(values)] = np.nan  # one of the many
@@ -37,10 +37,10 @@ def row_hashes(table: pa.Table | LazyTable, schema: TableSchema) -> np.ndarray:
     Constants and identifiers don't count: of the latter synthetic rows have surrogates. That two given rows which
     differ have the same number has a chance of 2^-64.
     """
-    found = np.zeros(table.num_rows, np.uint64)
+    hashes = np.zeros(table.num_rows, np.uint64)
     for column in schema.modelled:
-        found = _mixed(found ^ cell_hashes(table, schema, column.name))
-    return found
+        hashes = _mixed(hashes ^ cell_hashes(table, schema, column.name))
+    return hashes
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:

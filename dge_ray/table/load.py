@@ -72,12 +72,12 @@ def parquet_files(source: str) -> list[tuple[pa.Schema, int]]:
         files = _files_below(filesystem, path)
     else:
         files = [path] if path.lower().endswith(".parquet") else []
-    found = []
+    footers = []
     for file in files:
         with filesystem.open_input_file(file) as opened:
             read = parquet.ParquetFile(opened)
-            found.append((read.schema_arrow, read.metadata.num_rows))
-    return found
+            footers.append((read.schema_arrow, read.metadata.num_rows))
+    return footers
 
 
 def _locate(source: str) -> tuple[fs.FileSystem, str]:
@@ -118,8 +118,8 @@ def _read_folder(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
 
 
 def _files_below(filesystem: fs.FileSystem, path: str) -> list[str]:
-    found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
-    return sorted(i.path for i in found if i.is_file and i.path.lower().endswith(".parquet") and i.size)
+    entries = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
+    return sorted(i.path for i in entries if i.is_file and i.path.lower().endswith(".parquet") and i.size)
 
 
 def _read_csv(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:

@@ -50,12 +50,12 @@ def read_mark(schema: pa.Schema) -> dict[str, Any] | None:
 
 
 def _check(mark: Any) -> None:
-    whole = {"member": 0, "generation": 1}
+    counts = {"member": 0, "generation": 1}
     fine = (
         isinstance(mark, dict)
         and isinstance(mark.get("bundle"), str)
         and mark["bundle"] != ""
-        and all(type(mark.get(name)) is int and mark[name] >= least for name, least in whole.items())
+        and all(type(mark.get(name)) is int and mark[name] >= least for name, least in counts.items())
         and type(mark.get("share")) in (int, float)
         and math.isfinite(mark["share"])
         and 0 <= mark["share"] <= 1

@@ -33,10 +33,10 @@ def openml_target(source: str) -> str | None:
 def _fetch(source: str) -> Any:
     from sklearn.datasets import fetch_openml
 
-    asked = _question(source)
+    query = _question(source)
     try:
         # No target: sklearn refuses targets with missing values, which here may be dropped.
-        return fetch_openml(**asked, target_column=None, as_frame=True, parser="auto")
+        return fetch_openml(**query, target_column=None, as_frame=True, parser="auto")
     # sklearn's OpenMLError and "no such dataset" are ValueErrors; a network that is down is an OSError.
     except (ValueError, OSError) as error:
         reason = str(error).strip().split("\n", 1)[0][:200]

@@ -35,10 +35,10 @@ def check_source(table: pa.Table | LazyTable) -> None:
     numbers = {name: column for name, column in hidden.items() if _floating(column.type)}
     infinite = [name for name, column in numbers.items() if pc.any(pc.is_inf(column)).as_py()]
     if infinite:
-        found = pc.sum(pc.is_inf(numbers[infinite[0]])).as_py()
+        count = pc.sum(pc.is_inf(numbers[infinite[0]])).as_py()
         raise InputError(
             _field(infinite),
-            f"infinite values ({found:,} in '{infinite[0]}')",
+            f"infinite values ({count:,} in '{infinite[0]}')",
             f"finite values or nulls; drop with drop={_listed(infinite)}",
         )
 

@@ -175,8 +175,8 @@ def _check_classes(strata: np.ndarray, schema: TableSchema, given: dict[str, np.
 
 def _check_rows(split: Split, total: int) -> None:
     least_rows = {"train": MIN_TRAIN_ROWS, "raw": MIN_ROWS, "validation": MIN_ROWS, "test": MIN_ROWS, "stopping": 1}
-    for name, found in split.rows.items():
+    for name, rows in split.rows.items():
         least = least_rows[name]
-        if found < least:
-            got = f"{total:,} rows, which leaves {found} for {name}"
+        if rows < least:
+            got = f"{total:,} rows, which leaves {rows} for {name}"
             raise InputError("table", got, f"enough rows for at least {least} in {name}")
