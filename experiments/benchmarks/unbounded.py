@@ -95,6 +95,17 @@ def _memory(tree: Tree) -> dict[str, Any]:
     }
 
 
+def _rates(volume: int, wall: float, tree: Tree, raw: float, raw_cpu: float) -> dict[str, int]:
+    """Rows a second and a CPU-second, ours and the raw generator's."""
+    return {
+        "rows": volume,
+        "rows_per_s": round(volume / wall),
+        "rows_per_cpu_s": round(volume / tree.cpu_seconds),
+        "raw_rows_per_s": round(raw),
+        "raw_rows_per_cpu_s": round(raw_cpu),
+    }
+
+
 def sample(asked: list[str], volume: int, storage: str) -> dict[str, Any]:
     prepared = _prepared(asked, volume, storage)
     folder = study_folder(storage, prepared.name)
@@ -113,11 +124,7 @@ def sample(asked: list[str], volume: int, storage: str) -> dict[str, Any]:
     files = list(out.rglob("*.parquet"))
     cores = os.cpu_count() or 1
     return {
-        "rows": volume,
-        "rows_per_s": round(volume / wall),
-        "rows_per_cpu_s": round(volume / tree.cpu_seconds),
-        "raw_rows_per_s": round(raw),
-        "raw_rows_per_cpu_s": round(raw_cpu),
+        **_rates(volume, wall, tree, raw, raw_cpu),
         "ratio": round(volume / wall / (raw * cores), 3),
         "ratio_cpu": round(volume / tree.cpu_seconds / raw_cpu, 3),
         "processes": cores,
@@ -167,11 +174,7 @@ def fit(asked: list[str], volume: int, storage: str, workers: int) -> dict[str, 
     alone = _learner_rate(prepared, folder)
     floor = 1 / raw_cpu + 1 / alone  # CPU-seconds a row of drawing and learning alone
     return {
-        "rows": volume,
-        "rows_per_s": round(volume / wall),
-        "rows_per_cpu_s": round(volume / tree.cpu_seconds),
-        "raw_rows_per_s": round(raw),
-        "raw_rows_per_cpu_s": round(raw_cpu),
+        **_rates(volume, wall, tree, raw, raw_cpu),
         "ratio": round(volume / wall / raw, 3),
         "learner_rows_per_cpu_s": round(alone),
         "ratio_cpu": round(floor * volume / tree.cpu_seconds, 3),

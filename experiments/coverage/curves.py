@@ -11,13 +11,15 @@ though some larger one truly differs (gains) by the tolerance or more. Then the 
 risk. About 1 CPU-minute.
 """
 
-import json
 import sys
 from collections import Counter
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import read_words, write
 from surfaces import NAMES, RATIOS, Surface
 
 from dge_ray.stats.volume.curve_shape import CurveShape, curve_shape
@@ -94,8 +96,7 @@ def markdown(row: dict) -> str:
 
 def main(arguments: list[str]) -> None:
     """Parse key=value arguments and --json FILE, run, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    file = Path(arguments[arguments.index("--json") + 1]) if "--json" in arguments else None
+    options, file = read_words(arguments)
     replicates, seed = int(options.get("replicates", 40)), int(options.get("seed", 0))
     grids = options.get("grids", "doubling,dense").split(",")
     cells = [("doubling", *cell) for cell in product((*NAMES, "flat"), (4, 8), (300, 3000))]
@@ -105,9 +106,7 @@ def main(arguments: list[str]) -> None:
         if cell[0] in grids:
             rows.append(simulate(*cell, replicates, seed))
             print(markdown(rows[-1]), file=sys.stderr, flush=True)
-    if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(rows, indent=1) + "\n")
+    write(file, rows)
 
 
 if __name__ == "__main__":

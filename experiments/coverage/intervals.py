@@ -6,11 +6,13 @@ Each row: what, its setting, nominal level, and the share of replicates in which
 members that differ along one direction only, the hardest case for a variance from 4 members. About 4 CPU-minutes.
 """
 
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import read_words, write
 from surfaces import NAMES, VOLUMES, Surface
 
 from dge_ray.stats.comparison.baselines import naive_single_difference, paired_difference
@@ -94,16 +96,13 @@ def _row(what: str, setting: str, held: list, nominal: float = 0.95) -> dict:
 
 def main(arguments: list[str]) -> None:
     """Parse key=value arguments and --json FILE, run, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    file = Path(arguments[arguments.index("--json") + 1]) if "--json" in arguments else None
+    options, file = read_words(arguments)
     replicates, seed = int(options.get("replicates", 1000)), int(options.get("seed", 0))
     rows = one_volume(replicates, seed) + two_models(replicates, seed) + drops(replicates, seed)
     for row in rows:
         saved = f" (saves {row['fits_saved_after_4']:.0%})" if "fits_saved_after_4" in row else ""
         print(f"| {row['what']} | {row['setting']} | {row['nominal']} | {row['held']:.3f}{saved} |", file=sys.stderr)
-    if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(rows, indent=1) + "\n")
+    write(file, rows)
 
 
 if __name__ == "__main__":

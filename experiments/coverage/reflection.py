@@ -10,7 +10,6 @@ estimated R(K, m) across replicates (mean, least and greatest over the 8 volumes
 size). About 10 CPU-minutes at 1,000 replicates.
 """
 
-import json
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,9 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import read_words, write
 from surfaces import NAMES, VOLUMES, Surface
 
 from dge_ray.stats.volume.reflection import reflection_point
@@ -92,12 +94,9 @@ def markdown(row: dict) -> str:
 
 def main(arguments: list[str]) -> None:
     """Parse key=value arguments and --json FILE, run, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    file = Path(arguments[arguments.index("--json") + 1]) if "--json" in arguments else None
+    options, file = read_words(arguments)
     rows = run(int(options.get("replicates", 1000)), int(options.get("workers", 1)), int(options.get("seed", 0)))
-    if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(rows, indent=1) + "\n")
+    write(file, rows)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ grid's choice over the paired standard error, and the *true* risk of its choice 
 of the full grid's choice. About 20 CPU-seconds.
 """
 
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import read_words, write
 from surfaces import NAMES, Surface
 
 from dge_ray.stats.volume.refine import coarse_volumes, next_volumes
@@ -92,16 +94,13 @@ def markdown(row: dict) -> str:
 
 def main(arguments: list[str]) -> None:
     """Parse key=value arguments and --json FILE, run, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    file = Path(arguments[arguments.index("--json") + 1]) if "--json" in arguments else None
+    options, file = read_words(arguments)
     replicates, seed = int(options.get("replicates", 60)), int(options.get("seed", 0))
     rows = []
     for name in (*NAMES, "flat"):
         rows.append(simulate(name, int(options.get("rows", 1000)), replicates, seed))
         print(markdown(rows[-1]), file=sys.stderr, flush=True)
-    if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(rows, indent=1) + "\n")
+    write(file, rows)
 
 
 if __name__ == "__main__":

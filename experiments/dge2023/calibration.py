@@ -5,12 +5,13 @@
 A binary model says q, uniform on .6 to .999, where the truth is q - off: so the expected calibration error is `off`.
 """
 
-import json
 import sys
 from pathlib import Path
-from time import process_time
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import run_rows
 
 from dge_ray.stats.ensemble.uncertainty import calibration
 
@@ -24,7 +25,7 @@ def draw(n: int, off: float, generator: np.random.Generator) -> tuple[np.ndarray
 
 
 def run(replicates: int = 1500, seed: int = 0) -> list[dict]:
-    started, rows = process_time(), []
+    rows = []
     for number, (n, off) in enumerate(SETTINGS):
         held, values, plain = [], [], []
         for replicate in range(replicates):
@@ -35,18 +36,8 @@ def run(replicates: int = 1500, seed: int = 0) -> list[dict]:
             plain.append(found.plain_ece)
         row = {"rows": n, "truth": off, "replicates": replicates, "held": np.mean(held)}
         rows.append(row | {"estimate": np.mean(values), "plain": np.mean(plain)})
-    return [*rows, {"what": "cost", "cpu_seconds": process_time() - started}]
-
-
-def main(words: list[str]) -> None:
-    target = Path(words[words.index("--json") + 1])
-    options = {key: int(value) for key, _, value in (word.partition("=") for word in words if "=" in word)}
-    rows = run(**options)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(rows, indent=1, default=float) + "\n")
-    for row in rows:
-        print(" ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()))
+    return rows
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_rows(sys.argv[1:], run)

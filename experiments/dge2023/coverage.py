@@ -7,12 +7,13 @@ errors are nested over volumes as those of prefixes are, 60 % along 16 direction
 curve has b = a, so that the curve of K members is a power law too.
 """
 
-import json
 import sys
 from pathlib import Path
-from time import process_time
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import run_rows
 
 from dge_ray.stats.volume.joint_law import joint_law
 from dge_ray.stats.volume.learning_curve import learning_curve
@@ -109,22 +110,11 @@ def _named(found) -> tuple:
 
 
 def run(replicates: int = 200, seed: int = 0) -> list[dict]:
-    started = process_time()
     settings = [(4, 500), (4, 3000), (8, 500), (8, 3000), (16, 3000)]
     rows = [one_curve(*at, shape, replicates, seed) for shape in ("steep", "slow") for at in settings]
     rows += [one_law(*at, shape, replicates, seed) for shape in ("steep", "apart") for at in settings]
-    return [*rows, {"what": "cost", "cpu_seconds": process_time() - started}]
-
-
-def main(words: list[str]) -> None:
-    target = Path(words[words.index("--json") + 1])
-    options = {key: int(value) for key, _, value in (word.partition("=") for word in words if "=" in word)}
-    rows = run(**options)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(rows, indent=1, default=float) + "\n")
-    for row in rows:
-        print(" ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()))
+    return rows
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_rows(sys.argv[1:], run)

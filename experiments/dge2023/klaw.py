@@ -10,7 +10,6 @@ truth: the pool on all 10,000. `auto`: members that doubling and the step to the
 tolerance is 1 % of the risk.
 """
 
-import json
 import sys
 import warnings
 from pathlib import Path
@@ -28,6 +27,9 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import run_rows
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "coverage"))
 from surfaces import Surface
@@ -145,20 +147,9 @@ def _stop(p: np.ndarray, y: np.ndarray, rule: str) -> int:
 
 
 def run(replicates: int = 400, seed: int = 0) -> list[dict]:
-    started = process_time()
     rows = simulated(replicates, seed) + real_learners(seed) + auto(replicates, seed)
-    return [*rows, {"what": "cost", "cpu_seconds": process_time() - started}]
-
-
-def main(words: list[str]) -> None:
-    target = Path(words[words.index("--json") + 1])
-    options = {key: int(value) for key, _, value in (word.partition("=") for word in words if "=" in word)}
-    rows = run(**options)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(rows, indent=1, default=float) + "\n")
-    for row in rows:
-        print(" ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()))
+    return rows
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_rows(sys.argv[1:], run)

@@ -25,6 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import read_words, write
+
 from dge_ray.generators.registry import make_generator
 from dge_ray.inference.debiasing import DRAWS, debiased, learn_shifts
 from dge_ray.inference.estimands import Estimands, read_estimands
@@ -128,7 +131,7 @@ def error_of_se(q: np.ndarray, u: np.ndarray) -> float:
 
 def main(arguments: list[str]) -> None:
     """Parse the table, key=value arguments and --json FILE; run what is missing, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    options, target = read_words(arguments)
     generator, file = options["generator"], Path(options["rows"])
     runs, members, seed = (
         int(options.get(key, default)) for key, default in (("runs", 200), ("members", 5), ("seed", 0))
@@ -151,10 +154,7 @@ def main(arguments: list[str]) -> None:
         "estimands": summarise(done, ESTIMANDS, estimands(table).value),
     }
     print(json.dumps(found, indent=1), file=sys.stderr)
-    if "--json" in arguments:
-        out = Path(arguments[arguments.index("--json") + 1])
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(found, indent=1) + "\n")
+    write(target, found)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ intervals of both slopes are counted. Rules come from dge_ray.stats.inference.po
 the mean of T_f over the true variance of the estimate. About 1 CPU-minute.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import read_words, write
 
 from dge_ray.stats.inference.pooled import combine
 
@@ -171,7 +173,7 @@ def table(what: str, draw: Draw, settings: list[tuple[int, int, str]], runs: int
 
 def main(arguments: list[str]) -> None:
     """Parse key=value arguments and --json FILE, run, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    options, file = read_words(arguments)
     runs, fewer, seed = (
         int(options.get(key, default)) for key, default in (("runs", 20_000), ("regression_runs", 10_000), ("seed", 0))
     )
@@ -181,10 +183,7 @@ def main(arguments: list[str]) -> None:
     for row in rows:
         cells = [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()]
         print("| " + " | ".join(cells) + " |", file=sys.stderr)
-    if "--json" in arguments:
-        file = Path(arguments[arguments.index("--json") + 1])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(rows, indent=1) + "\n")
+    write(file, rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ S members, and B = 5 real fits with an effect and errors of their own on the sam
 interval over rows, "members alone" the t interval over the members' mean differences. About 30 CPU-seconds.
 """
 
-import json
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -15,6 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import t as student
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from command import read_words, write
 
 from dge_ray.stats.utility.gap import mean_difference
 
@@ -85,8 +87,7 @@ def run(setting: Setting, replicates: int, seed: int) -> dict:
 
 def main(arguments: list[str]) -> None:
     """Parse key=value arguments and --json FILE, run, print the table, write."""
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    file = Path(arguments[arguments.index("--json") + 1]) if "--json" in arguments else None
+    options, file = read_words(arguments)
     started = time.process_time()
     rows = [run(s, int(options.get("replicates", 10000)), int(options.get("seed", 0))) for s in SETTINGS]
     print("| setting | S | N | sd of row, member, error, real fit | two-way | rows alone | members alone |")
@@ -97,9 +98,7 @@ def main(arguments: list[str]) -> None:
             f"{r['two_way']:.3f} | {r['rows_alone']:.3f} | {r['members_alone']:.3f} |"
         )
     print(f"{time.process_time() - started:.0f} CPU-seconds", file=sys.stderr)
-    if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(rows, indent=1) + "\n")
+    write(file, rows)
 
 
 if __name__ == "__main__":
