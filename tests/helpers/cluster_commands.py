@@ -5,14 +5,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dge_ray.cli import app
+from dge_ray.commands.verbs import VERBS
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.options import parse_words
 from dge_ray.study.config import read_config
 from dge_ray.table.builtin import builtin_names
 from helpers.cluster_fields import ROOT
 
-VERBS = {command.callback.__name__ for command in app.registered_commands if command.callback}
 PATHS = re.compile(r"(?<![\w/.~-])((?:cluster|experiments)/[\w./-]*[\w-])")
 SECRETS = re.compile(
     r"AKIA[0-9A-Z]{12}|-----BEGIN|\b[0-9a-f]{32,}\b|(?i:password|secret|token)\s*[:=]\s*['\"]?[\w+/]{12,}"
