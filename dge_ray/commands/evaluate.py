@@ -5,14 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from dge_ray.commands.judging_request import read_request
+from dge_ray.commands.verbs import EvaluateKeys
+from dge_ray.downstream.catalogue import check_estimator
 from dge_ray.evaluation.crossfit import REAL, CrossFit, Part
-from dge_ray.evaluation.judging import Request, check_estimator, compared, estimates, read_request, whole
+from dge_ray.evaluation.judging import Request, compared, estimates
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import NOTHING, interval_text, number
+from dge_ray.report.evaluation_words import head_lines, score_text, tail_lines
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.metrics.losses import label
 
-KEYS = ["estimator", "folds"]
 SCHEMES = ("dge", "naive", "concatenated")
 
 
@@ -31,12 +34,11 @@ def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = t
         InputError: a bad key or value, or a bundle that is none.
         StudyError: the estimator fails on some rows.
     """
-    request = read_request(bundle, options, KEYS)
-    given = options.get("estimator", "boosting")
-    given = given if isinstance(given, Mapping) else {"name": given}
-    settings = {key: value for key, value in given.items() if key != "name"}
-    name = check_estimator(given.get("name", "boosting"), settings, request.schema, "estimator")
-    folds = whole(options, "folds", None, 2, len(request.members))
+    keys = EvaluateKeys.read(options)
+    request = read_request(bundle, keys)
+    name, settings, folds = keys.learner.name, keys.learner.settings, keys.folds
+    check_estimator(name, settings, request.schema, keys.spelled("learner"))
+    keys.check_whole("folds", 2, len(request.members))
     fits = request.fits(name, settings)
     crossed = [] if folds is None else cross_fits(request, name, settings, folds)
     results, count = request.run([*fits, *(fit for _, fit in crossed)], say)
@@ -91,7 +93,7 @@ def _over_folds(scores: Sequence[Mapping[str, Any]], metric: str) -> dict[str, A
 
 
 def lines(answer: Mapping[str, Any]) -> list[str]:
-    """The answer for a terminal."""
+    """The answer for people."""
     lines = [
         *head_lines(answer),
         f"estimator {answer['estimator']}; value (95 % interval over members; sd over models)",
@@ -112,23 +114,3 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
         shown = [f"{label(m)} {number(v['value'])} (sd {number(v['sd'])})" for m, v in found.items() if v is not None]
         lines.append(f"cross-validation, {scheme}: " + ", ".join(shown))
     return [*lines, *tail_lines(answer)]
-
-
-def head_lines(answer: Mapping[str, Any]) -> list[str]:
-    """What it is about."""
-    return [
-        f"bundle: {answer['members']} members of {number(answer['rows_per_member'])} rows ({answer['generator']}); "
-        f"target {answer['target']} ({answer['task']})"
-    ]
-
-
-def tail_lines(answer: Mapping[str, Any]) -> list[str]:
-    """What it cost, and what it does not say."""
-    count = answer["fits"]
-    cost = f"fits: {count['done']} done now, {count['read']} read; {answer['cpu_seconds']:.1f} CPU-seconds in all"
-    return [cost, *answer["notes"], str(answer["certification"])]
-
-
-def score_text(found: Mapping[str, Any]) -> str:
-    """`0.8123 (0.80 to 0.82; sd 0.01)`."""
-    return f"{number(found['value'])} ({interval_text(found['interval'])}; sd {number(found['sd'])})"

@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from dge_ray.commands.evaluate import head_lines, score_text, tail_lines
-from dge_ray.errors import InputError
-from dge_ray.evaluation.judging import Request, by_pair, check_estimator, compared, described, estimates, read_request
+from dge_ray.commands.judging_request import read_request
+from dge_ray.commands.verbs import SelectKeys
+from dge_ray.downstream.catalogue import check_estimator
+from dge_ray.evaluation.judging import Request, by_pair, compared, described, estimates
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import number
+from dge_ray.report.evaluation_words import head_lines, score_text, tail_lines
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.comparison.crossed import Estimate, subset_score
 from dge_ray.stats.comparison.ranks import halves, kendall, ranks, regret, spearman, top, top_agreement, top_shares
 from dge_ray.stats.metrics.losses import check_metric, direction, higher_is_better, label
 from dge_ray.stats.metrics.tasks import check_task
-from dge_ray.table import TableSchema
 
-KEYS = ["estimators", "metric"]
 DEFAULT = {
     "classification": ["logistic", "tree", "forest", "boosting", "mlp", "knn", "svm"],
     "regression": ["ridge", "tree", "forest", "boosting", "mlp", "knn", "svm"],
@@ -42,10 +42,13 @@ def select(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
         InputError: a bad key or value, or a bundle that is none.
         StudyError: an estimator fails on some rows.
     """
-    request = read_request(bundle, options, KEYS)
+    keys = SelectKeys.read(options)
+    request = read_request(bundle, keys)
     task = str(request.schema.task)
-    metric = check_metric(options.get("metric"), task)
-    names = _estimators(options.get("estimators", DEFAULT[check_task(task)]), request.schema)
+    metric = check_metric(keys.metric, task)
+    names = list(keys.learner or DEFAULT[check_task(task)])
+    for name in names:
+        check_estimator(name, {}, request.schema, keys.spelled("learner"))
     fits = [fit for name in names for fit in request.fits(name, {})]
     results, count = request.run(fits, say)
     n = len(request.members)
@@ -134,19 +137,12 @@ def _stability(request: Request, judged: Mapping[str, Sequence[Mapping[str, Any]
     }
 
 
-def _estimators(given: Any, schema: TableSchema) -> list[str]:
-    names = [part.strip() for part in given.split(",")] if isinstance(given, str) else given
-    if not isinstance(names, list) or len(names) < 2 or len(set(map(str, names))) < len(names):
-        raise InputError("estimators", repr(given), "a list of at least 2 different names or dotted paths")
-    return [check_estimator(name, {}, schema, "estimators") for name in names]
-
-
 def _or_none(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
 def lines(answer: Mapping[str, Any]) -> list[str]:
-    """The answer for a terminal."""
+    """The answer for people."""
     metric = answer["metric"]
     lines = [*head_lines(answer), f"{label(metric)}, {direction(metric)}; value (95 % interval; sd over models)"]
     found, n = answer["rankings"][metric], len(answer["estimators"])

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import norm
 
-from dge_ray.commands.test_request import Asked, read_asked
+from dge_ray.commands.test_request import SynTestRequest, read_request
 from dge_ray.downstream import load_learner
 from dge_ray.generators.registry import abilities
 from dge_ray.inference.relevance import FULL, WITHOUT, Relevance, without
@@ -75,75 +75,75 @@ def test(
         InputError: a bad key or value, or a table in which the features cannot be tested.
         StudyError: a generator or learner fails on some rows.
     """
-    asked = read_asked(source, options or {})
+    request = read_request(source, options)
     if (statistic is None) != (label == "relevance"):
         raise ValueError("a statistic of one's own needs a label of its own, and no other has one")
-    judge = Relevance(asked.schema, asked.features, *asked.learner) if statistic is None else statistic
+    judge = Relevance(request.schema, request.features, *request.learner) if statistic is None else statistic
     answer = {
         "source": source,
-        "target": asked.schema.target,
-        "task": asked.schema.task,
-        "features": list(asked.features),
-        "rows": asked.table.num_rows,
-        "generator": asked.generator.name,
-        "learner": asked.learner[0] if statistic is None else None,
+        "target": request.schema.target,
+        "task": request.schema.task,
+        "features": list(request.features),
+        "rows": request.table.num_rows,
+        "generator": request.generator.name,
+        "learner": request.learner[0] if statistic is None else None,
         "statistic_name": label,
-        "method": asked.method,
-        "alpha": asked.alpha,
-        "seed": asked.seed,
-        "replicates": asked.replicates,
+        "method": request.method,
+        "alpha": request.alpha,
+        "seed": request.seed,
+        "replicates": request.replicates,
     }
-    found = (_refit if asked.method == "refit" else _paper)(asked, judge, _folder(asked, label), say)
+    found = (_refit if request.method == "refit" else _paper)(request, judge, _folder(request, label), say)
     p = found["p_value"]
-    ratio = None if found["volume"] is None else found["volume"] / asked.fitted_rows
-    notes = [*asked.notes, *found.pop("notes")]
-    return {**answer, "ratio": ratio, "rejected": None if p is None else p <= asked.alpha, **found, "notes": notes}
+    ratio = None if found["volume"] is None else found["volume"] / request.fitted_rows
+    notes = [*request.notes, *found.pop("notes")]
+    return {**answer, "ratio": ratio, "rejected": None if p is None else p <= request.alpha, **found, "notes": notes}
 
 
-def _folder(asked: Asked, label: str) -> Folder:
+def _folder(request: SynTestRequest, label: str) -> Folder:
     """Where this test's finished replicates lie: what they are a function of, and no more, is in the name."""
-    start = {name: hashlib.sha256(data).hexdigest() for name, data in (asked.generator.start or {}).items()}
+    start = {name: hashlib.sha256(data).hexdigest() for name, data in (request.generator.start or {}).items()}
     what = {
-        "data": asked.digest,
-        "schema": asked.schema.to_json(),
-        "features": asked.features,
-        "method": asked.method,
-        "volumes": asked.volumes,
-        "generator": [asked.generator.name, dict(asked.generator.settings), start],
-        "statistic": asked.learner if label == "relevance" else label,
-        "seed": asked.seed,
+        "data": request.digest,
+        "schema": request.schema.to_json(),
+        "features": request.features,
+        "method": request.method,
+        "volumes": request.volumes,
+        "generator": [request.generator.name, dict(request.generator.settings), start],
+        "statistic": request.learner if label == "relevance" else label,
+        "seed": request.seed,
         "packages": {name: version(name) for name in ("dge-ray", "scikit-learn", "torch")},
     }
     name = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
     # Earlier versions fitted another generator beside some that can redraw features: results of another null law.
-    other_law = abilities(asked.generator.name).completes and (asked.out / name).list("redraws-0")
-    return asked.out / (f"{name}-own" if other_law else name)
+    other_law = abilities(request.generator.name).completes and (request.out / name).list("redraws-0")
+    return request.out / (f"{name}-own" if other_law else name)
 
 
-def _refit(asked: Asked, judge: Statistic, folder: Folder, say: Say) -> dict[str, Any]:
+def _refit(request: SynTestRequest, judge: Statistic, folder: Folder, say: Say) -> dict[str, Any]:
     from dge_ray.distributed.refits import run_refits
 
-    (volume,) = asked.volumes
-    pipeline = Pipeline(asked.schema, asked.generator, volume, judge, asked.seed)
+    (volume,) = request.volumes
+    pipeline = Pipeline(request.schema, request.generator, volume, judge, request.seed)
 
     def work(files: Mapping[str, Saved]) -> RefitNull:
-        return RefitNull(asked.table, _null(asked, files, 0), pipeline)
+        return RefitNull(request.table, _null(request, files, 0), pipeline)
 
-    fits = _law_fits(asked, asked.table, 0)
-    results, cost = run_refits(fits, work, 1 + asked.replicates, folder=folder, say=say)
+    fits = _law_fits(request, request.table, 0)
+    results, cost = run_refits(fits, work, 1 + request.replicates, folder=folder, say=say)
     t, raw = (np.array([result[name] for result in results]) for name in ("statistic", "raw"))
-    size = np.floor(asked.alpha * len(t) + 1e-9) / len(t)
-    reached = rate(int((t[1:] >= t[0]).sum()), asked.replicates)
+    size = np.floor(request.alpha * len(t) + 1e-9) / len(t)
+    reached = rate(int((t[1:] >= t[0]).sum()), request.replicates)
     return {
         "volume": volume,
         "p_value": float(monte_carlo_p(t[1:], t[:1])[0]),
         "p_interval": [reached.low, reached.high],
         "statistic": float(t[0]),
-        "null": {"mean": float(t[1:].mean()), "sd": float(t[1:].std()), "critical": _critical(t[1:], asked.alpha)},
+        "null": {"mean": float(t[1:].mean()), "sd": float(t[1:].std()), "critical": _critical(t[1:], request.alpha)},
         "type_one_error": float(size),
         "type_one_interval": None,
         "type_one_basis": BY_CONSTRUCTION,
-        "raw": {**_raw(raw[0], asked, judge), "p_null_tables": float(monte_carlo_p(raw[1:], raw[:1])[0])},
+        "raw": {**_raw(raw[0], request, judge), "p_null_tables": float(monte_carlo_p(raw[1:], raw[:1])[0])},
         "refits": cost,
         "notes": [],
     }
@@ -155,25 +155,25 @@ def _critical(null: np.ndarray, alpha: float) -> float:
     return float(np.sort(null)[::-1][most])
 
 
-def _paper(asked: Asked, judge: Statistic, folder: Folder, say: Say) -> dict[str, Any]:
+def _paper(request: SynTestRequest, judge: Statistic, folder: Folder, say: Say) -> dict[str, Any]:
     from dge_ray.distributed.refits import run_refits
 
-    half = asked.table.num_rows // 2
-    halves = [asked.table.slice(0, half), asked.table.slice(half, half)]
-    fits = {**_law_fits(asked, halves[0], 0), **_law_fits(asked, halves[1], 1)}
+    half = request.table.num_rows // 2
+    halves = [request.table.slice(0, half), request.table.slice(half, half)]
+    fits = {**_law_fits(request, halves[0], 0), **_law_fits(request, halves[1], 1)}
     if isinstance(judge, Relevance):
         for which in (WITHOUT, FULL):
-            fits[f"learner-{which}"] = partial(_fit_learner, judge, asked.table, which, asked.seed)
+            fits[f"learner-{which}"] = partial(_fit_learner, judge, request.table, which, request.seed)
 
     def work(files: Mapping[str, Saved]) -> TwinDraws:
-        pair = _null(asked, files, 0), _null(asked, files, 1)
+        pair = _null(request, files, 0), _null(request, files, 1)
         learners = _load_learners(judge, files) if isinstance(judge, Relevance) else None
-        return TwinDraws(asked.table, pair, asked.volumes, judge, learners, asked.seed)
+        return TwinDraws(request.table, pair, request.volumes, judge, learners, request.seed)
 
-    results, cost = run_refits(fits, work, asked.replicates, folder=folder, say=say)
+    results, cost = run_refits(fits, work, request.replicates, folder=folder, say=say)
     null, drawn = (np.array([r[name] for r in results]).transpose(1, 2, 0) for name in ("null", "drawn"))
-    found = twins(null, drawn, asked.volumes, asked.alpha)
-    at = None if found.volume is None else asked.volumes.index(found.volume)
+    found = twins(null, drawn, request.volumes, request.alpha)
+    at = None if found.volume is None else request.volumes.index(found.volume)
     notes = [] if at is not None else ["no volume at which its own estimate of the type I error is controlled"]
     return {
         "volume": found.volume,
@@ -192,25 +192,25 @@ def _paper(asked: Asked, judge: Statistic, folder: Folder, say: Say) -> dict[str
                 "power": power.value,
                 "power_interval": [power.low, power.high],
             }
-            for volume, p, error, power in zip(asked.volumes, found.p, found.errors, found.power, strict=True)
+            for volume, p, error, power in zip(request.volumes, found.p, found.errors, found.power, strict=True)
         ],
-        "raw": _raw(results[0]["raw"], asked, judge),
+        "raw": _raw(results[0]["raw"], request, judge),
         "refits": cost,
         "notes": [NOT_CALIBRATED, *notes],
     }
 
 
-def _raw(statistic: float, asked: Asked, judge: Statistic) -> dict[str, Any]:
+def _raw(statistic: float, request: SynTestRequest, judge: Statistic) -> dict[str, Any]:
     """The test without synthetic rows: the same statistic of the real rows, held against N(0, 1)."""
     normal = float(norm.sf(statistic)) if isinstance(judge, Relevance) else None
-    return {"rows": asked.table.num_rows, "statistic": float(statistic), "p_normal": normal}
+    return {"rows": request.table.num_rows, "statistic": float(statistic), "p_normal": normal}
 
 
-def _law_fits(asked: Asked, rows: pa.Table, k: int) -> dict[str, Callable[[], Saved]]:
+def _law_fits(request: SynTestRequest, rows: pa.Table, k: int) -> dict[str, Callable[[], Saved]]:
     """What is fitted on some real rows: a generator, and where it cannot redraw features, one that can."""
-    made = {f"law-{k}": partial(_fit, asked.generator, rows, asked.schema, stream(asked.seed, 2 * k, Stream.LAW))}
-    if not abilities(asked.generator.name).completes:
-        schema, seed = _features_alone(asked.schema), stream(asked.seed, 2 * k + 1, Stream.LAW)
+    made = {f"law-{k}": partial(_fit, request.generator, rows, request.schema, stream(request.seed, 2 * k, Stream.LAW))}
+    if not abilities(request.generator.name).completes:
+        schema, seed = _features_alone(request.schema), stream(request.seed, 2 * k + 1, Stream.LAW)
         made[f"redraws-{k}"] = partial(_fit, Recipe(REDRAWER, {}), rows.select(schema.names), schema, seed)
     return made
 
@@ -219,10 +219,10 @@ def _features_alone(schema: TableSchema) -> TableSchema:
     return replace(without(schema, (str(schema.target),)), target=None, task=None)
 
 
-def _null(asked: Asked, files: Mapping[str, Saved], k: int) -> Null:
+def _null(request: SynTestRequest, files: Mapping[str, Saved], k: int) -> Null:
     redraws = files.get(f"redraws-{k}")
     pair = None if redraws is None else (Recipe(REDRAWER, {}), redraws)
-    return Null(asked.schema, asked.features, asked.generator, files[f"law-{k}"], pair)
+    return Null(request.schema, request.features, request.generator, files[f"law-{k}"], pair)
 
 
 def _fit(kind: Recipe, rows: pa.Table, schema: TableSchema, seed: int) -> Saved:

@@ -129,6 +129,19 @@ def check_learner(
     warn_of_auto_stopping(estimator)
 
 
+def check_estimator(name: str, settings: Mapping[str, Any], schema: TableSchema, field: str) -> str:
+    """The name of a learner that can be made; an error calls it by the user's key.
+
+    Raises:
+        InputError: as `check_learner`.
+    """
+    try:
+        check_learner(name, settings, str(schema.task), texts=schema.texts)
+    except InputError as error:
+        raise InputError(error.field.replace("learner", field, 1), error.got, error.takes) from None
+    return name
+
+
 def _check_text(name: str, texts: Sequence[Column]) -> None:
     """Whether a learner of our own is for tables with, or without, text; an estimator's tags say it of that."""
     text = LEARNERS[name].text if name in LEARNERS else "by tags"

@@ -1,24 +1,21 @@
 """A bundle, a target and who judges whom: what `evaluate` and `select` share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dge_ray.bundle.received import Members, load_members
-from dge_ray.errors import InputError, nearest, nearest_column
+from dge_ray.bundle.received import Members
+from dge_ray.errors import InputError
 from dge_ray.evaluation.crossfit import REAL, CrossFit, Part
 from dge_ray.evaluation.fits import run_fits
-from dge_ray.masking import refuse_secrets
 from dge_ray.phrases import finite
 from dge_ray.stats.comparison.crossed import Estimate, crossed, uncrossed
 from dge_ray.stats.metrics.losses import METRICS, metric_names
 from dge_ray.storage import Folder
-from dge_ray.table import Columns, Kind, TableCodec, TableSchema, data_digest, load_table, target_vector, task_of
+from dge_ray.table import Columns, TableCodec, TableSchema, target_vector
 
-KEYS = ["target", "K", "others", "volume", "test", "out", "seed"]
-OUT = "./evaluations"
 OWN, OTHERS = "own", "others"  # judges: held-out rows of the fit's own member, and the other members' rows
 HELD_OUT = 5  # the naive judge is one fold of so many, 20 %
 LEAST_ROWS = 10  # of a member, and of a real table
@@ -30,7 +27,7 @@ NOT_CERTIFIED = (
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked of a bundle, checked. `real`: the encoded real rows of `test=`, or None."""
+    """What a bundle is judged by, checked. `real`: the encoded real rows of `test=`, or None."""
 
     members: Members
     schema: TableSchema
@@ -56,7 +53,7 @@ class Request:
         Raises:
             InputError: too few of them.
         """
-        found = _encoded(self.members.table(k), self.schema)
+        found = encoded(self.members.table(k), self.schema)
         rows = len(target_vector(found, self.schema))
         if rows < LEAST_ROWS:
             raise InputError("bundle", f"member {k} with {rows} rows that have a target", f"at least {LEAST_ROWS}")
@@ -117,36 +114,6 @@ class Request:
         }
 
 
-def read_request(bundle: str, options: Mapping[str, Any], more: Sequence[str]) -> Request:
-    """The checked request; `more`: keys of the verb's own, which it checks itself.
-
-    Raises:
-        InputError: an unknown key, a bad value, or a bundle that is none.
-    """
-    known = [*KEYS, *more]
-    for key in options:
-        if key not in known:
-            raise InputError(key, "an unknown key", nearest(key, known))
-    members = load_members(bundle, options.get("volume"))
-    if len(members) < 2:
-        raise InputError("bundle", "1 member", "at least 2: one set says nothing of the next generator's")
-    if members.volume < LEAST_ROWS:
-        raise InputError("bundle", f"members of {members.volume} rows", f"at least {LEAST_ROWS} rows each")
-    schema = _aimed(members.schema, options.get("target"))
-    k = whole(options, "K", len(members), 2, len(members))
-    seed = whole(options, "seed", 0, 0, 2**63 - 1)
-    others = options.get("others", "rotating")
-    if others not in ("rotating", "first"):
-        raise InputError("others", repr(others), "rotating (the next K - 1 members in turn) or first")
-    real, real_digest = _real(options.get("test"), schema)
-    out = Folder.open(str(options.get("out", OUT)), "out")
-    out.check_readable("out")
-    out.check_writable("out")
-    context = {"bundle": members.digest, "target": schema.target, "real": real_digest, "seed": seed}
-    folder = out / members.digest[:16]
-    return Request(members, schema, k, others, seed, real, context, folder, str(bundle))
-
-
 def whole(options: Mapping[str, Any], key: str, default: int | None, least: int, most: int) -> Any:
     """A whole number among the options, or the default.
 
@@ -158,23 +125,6 @@ def whole(options: Mapping[str, Any], key: str, default: int | None, least: int,
         upto = f" to {most}" if most < 2**31 else ""
         raise InputError(key, repr(value), f"a whole number from {least}{upto}")
     return value
-
-
-def check_estimator(name: Any, settings: Mapping[str, Any], schema: TableSchema, field: str) -> str:
-    """The name of an estimator that can be made; an error calls it by the user's key.
-
-    Raises:
-        InputError: none of that name, not for this task or for text, or a setting it does not have.
-    """
-    from dge_ray.downstream import check_learner
-
-    if not isinstance(name, str):
-        raise InputError(field, repr(name), "an estimator's name, or a dotted path")
-    try:
-        check_learner(name, settings, str(schema.task), texts=schema.texts)
-    except InputError as error:
-        raise InputError(error.field.replace("learner", field, 1), error.got, error.takes) from None
-    return name
 
 
 def by_pair(results: Sequence[Mapping[str, Any]], metric: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -235,39 +185,8 @@ def compared(made: Mapping[str, Estimate], metric: str) -> dict[str, Any]:
     return answer
 
 
-def _aimed(schema: TableSchema, target: Any) -> TableSchema:
-    """The schema with the target that was asked for, or its own."""
-    known = [column.name for column in schema.modelled if column.kind is not Kind.TEXT]
-    name = schema.target if target is None else str(target)  # a column may be named 3
-    if name is None:
-        raise InputError("target", "nothing, and the bundle names none", nearest_column("", known))
-    if name not in known:
-        raise InputError("target", f"'{name}', which is no column that can be predicted", nearest_column(name, known))
-    aimed = replace(schema, target=name, task=task_of(schema[name]))
-    if not aimed.features:
-        raise InputError("target", f"'{name}', beside which no column varies", "a bundle with at least one feature")
-    return aimed
-
-
-def _real(source: Any, schema: TableSchema) -> tuple[Columns | None, str | None]:
-    """The real rows of `test=`, encoded, and their digest."""
-    if source is None:
-        return None, None
-    refuse_secrets("test", str(source))
-    try:
-        table = load_table(str(source))
-        columns = _encoded(table, schema)
-    except InputError as error:
-        raise InputError(
-            "test" if error.field == "source" else f"test, {error.field}", error.got, error.takes
-        ) from None
-    if len(target_vector(columns, schema)) < LEAST_ROWS:
-        got = f"{source!r}, {len(target_vector(columns, schema))} rows with a target that the schema knows"
-        raise InputError("test", got, f"at least {LEAST_ROWS} real rows with the bundle's columns")
-    return columns, data_digest(table)
-
-
-def _encoded(table: Any, schema: TableSchema) -> Columns:
+def encoded(table: Any, schema: TableSchema) -> Columns:
+    """The features and the target of the rows that have a target."""
     assert schema.target is not None
     columns = TableCodec(schema).encode(table, [*(c.name for c in schema.features), schema.target])
     target = columns[schema.target]

@@ -12,8 +12,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from dge_ray.commands.judging_request import read_request
+from dge_ray.commands.verbs import JudgingKeys
 from dge_ray.evaluation.crossfit import run_fit
-from dge_ray.evaluation.judging import read_request
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
@@ -65,7 +66,7 @@ def write_members(prepared: Prepared, place: Path, *, members: int) -> list[floa
 def judge(place: Path, estimators: Sequence[tuple[str, Mapping[str, Any]]]) -> list[list[dict[str, Any]]]:
     """For each estimator the results of f_0 .. f_(K-1) on own held-out rows, the other members, and real test rows."""
     options = {"test": str(place / "test.parquet"), "out": str(place / "fits")}
-    request = read_request(str(place), options, [])
+    request = read_request(str(place), JudgingKeys.read(options))
     columns = {k: request.columns(k) for k in range(len(request.members))}
     return [
         [

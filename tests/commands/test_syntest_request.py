@@ -1,4 +1,4 @@
-"""`dge-ray test`: every bad word against its one line and exit code 2, nothing written; and what is asked, read."""
+"""`dge-ray test`: every bad word against its one line and exit code 2, nothing written; and what is requested, read."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dge_ray.commands.test import _folder, _law_fits
-from dge_ray.commands.test_request import read_asked
+from dge_ray.commands.test_request import read_request
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -65,24 +65,17 @@ def test_bad_words(run: Run, case: str, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["few.parquet", "table.parquet"]
 
 
-def test_help_names_every_key(run: Run) -> None:
-    from dge_ray.commands.test_request import KEYS
-
-    code, out, _ = run("test", "--help")
-    assert code == 0 and all(f"{key}=" in out for key in KEYS)
-
-
-def test_what_is_asked(tmp_path: Path) -> None:
+def test_what_is_requested(tmp_path: Path) -> None:
     table = frame(101)
     table.to_parquet(tmp_path / "t.parquet", index=False)
     words = {"features": "kind", "target": "y", "generator": {"name": "autoregressive", "epochs": 2}, "out": tmp_path}
-    asked = read_asked(str(tmp_path / "t.parquet"), words)
-    assert asked.schema.names == ["age", "z", "kind", "y"]  # the tested feature and the target last, no constant
-    assert asked.table.column_names == asked.schema.names
-    assert sorted(asked.table["age"].to_pylist()) == sorted(table["age"]) != asked.table["age"].to_pylist()
-    assert (asked.volumes, asked.fitted_rows, asked.replicates) == ((404,), 101, 200)
-    assert any("identifier" in note for note in asked.notes)
-    paper = read_asked(str(tmp_path / "t.parquet"), {**words, "method": "paper", "ratio": [4, 1]})
+    request = read_request(str(tmp_path / "t.parquet"), words)
+    assert request.schema.names == ["age", "z", "kind", "y"]  # the tested feature and the target last, no constant
+    assert request.table.column_names == request.schema.names
+    assert sorted(request.table["age"].to_pylist()) == sorted(table["age"]) != request.table["age"].to_pylist()
+    assert (request.volumes, request.fitted_rows, request.replicates) == ((404,), 101, 200)
+    assert any("identifier" in note for note in request.notes)
+    paper = read_request(str(tmp_path / "t.parquet"), {**words, "method": "paper", "ratio": [4, 1]})
     assert (paper.volumes, paper.fitted_rows) == ((50, 200), 50)
 
 
@@ -92,9 +85,9 @@ def test_a_generator_that_completes_rows_draws_the_tested_features_again_itself(
     source = str(tmp_path / "t.parquet")
     frame(101).to_parquet(source, index=False)
     words = {"target": "y", "features": "kind", "out": tmp_path}
-    asked = read_asked(source, {**words, "generator": name})
-    assert set(_law_fits(asked, asked.table, 0)) == {"law-0"}
-    other = read_asked(source, {**words, "generator": "vae"})
+    request = read_request(source, {**words, "generator": name})
+    assert set(_law_fits(request, request.table, 0)) == {"law-0"}
+    other = read_request(source, {**words, "generator": "vae"})
     assert set(_law_fits(other, other.table, 0)) == {"law-0", "redraws-0"}
 
 
@@ -102,7 +95,7 @@ def test_replicates_of_another_null_are_not_gone_on_with(tmp_path: Path) -> None
     """A copula's test that was begun when another generator redrew its features has a folder of its own."""
     source = str(tmp_path / "t.parquet")
     frame(101).to_parquet(source, index=False)
-    asked = read_asked(source, {"target": "y", "features": "kind", "out": tmp_path, "generator": "copula"})
-    place = _folder(asked, "relevance")
+    request = read_request(source, {"target": "y", "features": "kind", "out": tmp_path, "generator": "copula"})
+    place = _folder(request, "relevance")
     place.write_json("redraws-0/files.json", [])
-    assert str(_folder(asked, "relevance")) == f"{place}-own"
+    assert str(_folder(request, "relevance")) == f"{place}-own"

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, r2_score, roc_auc_score
 
 from dge_ray.commands.evaluate import cross_fits
+from dge_ray.commands.judging_request import read_request
+from dge_ray.commands.verbs import JudgingKeys
 from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError, StudyError
 from dge_ray.evaluation.crossfit import CrossFit, Part, row_folds, run_fit
-from dge_ray.evaluation.judging import estimates, read_request
+from dge_ray.evaluation.judging import estimates
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table import target_vector
 
@@ -40,7 +42,7 @@ def test_folds_differ_between_members_and_seeds() -> None:
 def test_scores_are_those_of_pooled_rows(task: str, tmp_path: Path) -> None:
     """One metric on the rows of all judges together; AUC, R2 and RMSE of it are no means of the judges' own."""
     place = write_frames(tmp_path / "bundle", members_of(4, 80, task=task), "y")
-    request = read_request(str(place), {"K": 3, "seed": 5, "out": str(tmp_path / "out")}, [])
+    request = read_request(str(place), JudgingKeys.read({"K": 3, "seed": 5, "out": str(tmp_path / "out")}))
     fit = request.fits("tree", {"max_depth": 3})[2]
     assert [part.member for part in fit.judges["others"]] == [3, 0]  # the next two, in turn
     columns = {k: request.columns(k) for k in fit.members}
@@ -79,7 +81,7 @@ def test_no_judge_shares_a_row_or_a_generator_with_training(tmp_path: Path) -> N
     place = write_frames(tmp_path / "bundle", members_of(5, 60), "y")
     out = {"out": str(tmp_path / "out")}
     for others, k in (("rotating", 5), ("rotating", 2), ("first", 3)):
-        request = read_request(str(place), {"others": others, "K": k, **out}, [])
+        request = read_request(str(place), JudgingKeys.read({"others": others, "K": k, **out}))
         fits = request.fits("tree", {})
         judges = [[part.member for part in fit.judges["others"]] for fit in fits]
         assert all(i not in found and len(set(found)) == k - 1 for i, found in enumerate(judges))
@@ -87,7 +89,7 @@ def test_no_judge_shares_a_row_or_a_generator_with_training(tmp_path: Path) -> N
             assert set(np.bincount(np.concatenate(judges), minlength=5)) == {k - 1}
         else:
             assert judges == [[1, 2], [0, 2], [0, 1], [0, 1], [0, 1]]
-    request = read_request(str(place), out, [])
+    request = read_request(str(place), JudgingKeys.read(out))
     folded = cross_fits(request, "tree", {}, 3)
     assert [scheme for scheme, _ in folded].count("dge") == 3
     columns = request.columns(0)
@@ -124,7 +126,9 @@ def test_an_undefined_metric_is_told_and_not_made_up(tmp_path: Path) -> None:
     """A judge of one class has no AUC; accuracy has."""
     frames = members_of(3, 60)
     frames[1]["y"] = "no"
-    request = read_request(str(write_frames(tmp_path / "b", frames, "y")), {"K": 2, "out": str(tmp_path)}, [])
+    request = read_request(
+        str(write_frames(tmp_path / "b", frames, "y")), JudgingKeys.read({"K": 2, "out": str(tmp_path)})
+    )
     rows = {k: request.columns(k) for k in range(3)}
     results = [run_fit(fit, request.schema, rows, None, 0) for fit in request.fits("tree", {})]
     assert results[0]["scores"]["others"]["auc"] is None
@@ -133,7 +137,7 @@ def test_an_undefined_metric_is_told_and_not_made_up(tmp_path: Path) -> None:
 
 def test_a_failing_estimator_is_one_line(tmp_path: Path) -> None:
     place = write_frames(tmp_path / "bundle", members_of(2, 60), "y")
-    request = read_request(str(place), {"out": str(tmp_path / "out")}, [])
+    request = read_request(str(place), JudgingKeys.read({"out": str(tmp_path / "out")}))
     fit = request.fits("sklearn.tree.DecisionTreeClassifier", {"monotonic_cst": [1]})[1]  # of one column only
     with pytest.raises(StudyError, match=r"DecisionTreeClassifier on the rows of member 1: ValueError: ") as caught:
         run_fit(fit, request.schema, {k: request.columns(k) for k in fit.members}, None, 0)
@@ -143,10 +147,10 @@ def test_a_failing_estimator_is_one_line(tmp_path: Path) -> None:
 def test_another_target_makes_another_task(tmp_path: Path) -> None:
     place = write_frames(tmp_path / "bundle", members_of(2, 60), "y")
     out = {"out": str(tmp_path / "out")}
-    assert read_request(str(place), {"target": "c", **out}, []).schema.task == "multiclass"
-    aimed = read_request(str(place), {"target": "z", **out}, [])
+    assert read_request(str(place), JudgingKeys.read({"target": "c", **out})).schema.task == "multiclass"
+    aimed = read_request(str(place), JudgingKeys.read({"target": "z", **out}))
     assert aimed.schema.task == "regression"
     target = target_vector(aimed.columns(0), aimed.schema)
     assert np.isfinite(target).all() and len(target) < 60  # rows without one are left out
     with pytest.raises(InputError, match=r"^target: got 'w', which is no column"):
-        read_request(str(place), {"target": "w", **out}, [])
+        read_request(str(place), JudgingKeys.read({"target": "w", **out}))

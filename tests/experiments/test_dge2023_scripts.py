@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from helpers.bundles import members_of, write_frames
 
+from dge_ray.commands.judging_request import read_request
+from dge_ray.commands.verbs import JudgingKeys
 from dge_ray.evaluation.crossfit import run_fit
-from dge_ray.evaluation.judging import estimates, read_request
+from dge_ray.evaluation.judging import estimates
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "dge2023"))
 from choice import facts
@@ -21,7 +23,9 @@ def test_fewer_judges_are_those_of_a_request_with_that_k(tmp_path: Path) -> None
     place = write_frames(tmp_path / "bundle", frames, "y")
     real.to_parquet(place / "test.parquet", index=False)
     (results,) = judge(place, [("tree", {"max_depth": 3})])
-    request = read_request(str(place), {"K": 3, "test": str(place / "test.parquet"), "out": str(tmp_path)}, [])
+    request = read_request(
+        str(place), JudgingKeys.read({"K": 3, "test": str(place / "test.parquet"), "out": str(tmp_path)})
+    )
     columns = {k: request.columns(k) for k in range(5)}
     fits = request.fits("tree", {"max_depth": 3})
     asked = [run_fit(fit, request.schema, columns, request.real, request.seed) for fit in fits]
