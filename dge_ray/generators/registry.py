@@ -68,7 +68,7 @@ def check_generator(name: str, settings: Mapping[str, Any]) -> None:
         raise InputError("generator", repr(name), nearest(name, sorted(REGISTRY)))
     package = settings_class(name).package
     if package is not None and not installed(name):
-        takes = f"it after: pip install 'dge-ray[{package[1]}]' (README, Generators from other packages)"
+        takes = f"it after: pip install 'dge-ray[{package[1]}]' (see dge_ray/generators/README.md)"
         raise InputError("generator", f"{name!r}, whose package is not installed", takes)
     settings_class(name).read(settings)
 
