@@ -20,8 +20,9 @@ from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.pool import MemberPool
 from dge_ray.distributed.search import search_volumes
 from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ask, check_shared, current_resources, ray_session
-from dge_ray.distributed.train import DownstreamRun, fits_together
+from dge_ray.distributed.train import DownstreamRun
 from dge_ray.distributed.trial import SearchSpec
+from dge_ray.distributed.worker import fits_together
 from dge_ray.errors import InputError, StudyError
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.members import MemberSpec
@@ -141,14 +142,14 @@ class Engine:
             self._add_workers(share.workers - at_work, share.cpus_per_worker)
 
     def _watch(self) -> None:
-        told, look = 0, LOOK_EVERY
+        last, look = 0, LOOK_EVERY
         while not self._closing.wait(POLL_SECONDS):
             look -= 1
             try:
                 if not look:
                     look = LOOK_EVERY
                     self._use_new_nodes()
-                status, (told, news) = ray.get([self.board.status.remote(), self.board.news.remote(told)], timeout=3)
+                status, (last, news) = ray.get([self.board.status.remote(), self.board.news.remote(last)], timeout=3)
             except (RayError, TimeoutError, InputError, StudyError):
                 continue  # the next look may succeed; the study's own calls say when it cannot
             for event in news:
@@ -232,13 +233,13 @@ class Engine:
     def _on_disk(self, search: SearchSpec) -> list[Job]:
         """A learner's member jobs whose files are there, whatever their volume: a searcher may propose any."""
         prefix = f"{search.label}-member-"
-        found = []
+        jobs = []
         for name in self.members.folder.list("predictions"):
             if name.startswith(prefix) and name.endswith(".parquet"):
                 member, volume, index = name[len(prefix) : -len(".parquet")].split("-")
                 if int(member) < search.members:
-                    found.append(Job("member", int(member), int(volume), int(index), search.label))
-        return found
+                    jobs.append(Job("member", int(member), int(volume), int(index), search.label))
+        return jobs
 
     def leading(self, learner: str, volumes: Sequence[int]) -> int:
         """How many members, from the first without a gap, are done at every one of these volumes."""

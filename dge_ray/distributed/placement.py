@@ -52,5 +52,5 @@ class MemberDemand:
 
 def node_places(demand: MemberDemand) -> dict[str, int]:
     """How many actors each node that is alive now holds, nodes without a place left out."""
-    found = {node["NodeID"]: demand.places(node["Resources"]) for node in ray.nodes() if node["Alive"]}
-    return {node: places for node, places in found.items() if places}
+    places_on = {node["NodeID"]: demand.places(node["Resources"]) for node in ray.nodes() if node["Alive"]}
+    return {node: places for node, places in places_on.items() if places}

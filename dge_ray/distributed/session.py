@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -194,21 +194,6 @@ def check_shared(place: str) -> None:
             if not ask(seen.options(scheduling_strategy=there).remote(place)):
                 host = node["NodeManagerHostname"]
                 raise InputError("storage", f"{place}, which node {host} does not see", "a shared folder or a URI")
-
-
-def map_members(function: Callable[[int], Any], count: int) -> list[Any]:
-    """`[function(0), ..., function(count - 1)]`, each as one Ray task on one CPU, results in member order."""
-    import ray
-
-    with ray_session():
-        remote = ray.remote(num_cpus=1, max_retries=3)(_alone)
-        shared = ray.put(function)
-        return ray.get([remote.remote(shared, k) for k in range(count)])
-
-
-def _alone(function: Callable[[int], Any], k: int) -> Any:
-    one_thread()
-    return function(k)
 
 
 def one_thread() -> None:

@@ -49,6 +49,34 @@ class Task:
     after: tuple[str, ...] = ()
 
 
+class Pace:
+    """Says how much of a whole is done, how fast, and how long the rest will take: every few seconds, and at the end.
+
+    Args:
+        total, before: how much there is, and how much of it was done in an earlier call.
+        noun: what is counted, in the plural.
+    """
+
+    def __init__(self, total: int, noun: str, say: Callable[[str], None], *, before: int = 0) -> None:
+        self.total, self.noun, self.say, self.before = total, noun, say, before
+        self._now = 0  # done in this call
+        self._started = time.monotonic()
+        self._last_line = 0.0
+
+    def add(self, count: int) -> None:
+        """So much more is done."""
+        self._now += count
+        done, now = self.before + self._now, time.monotonic()
+        if now - self._last_line < SAY_SECONDS and done < self.total:
+            return
+        self._last_line = now
+        rate = self._now / max(now - self._started, 1e-9)
+        text = f"{done:,} of {self.total:,} {self.noun}, {rate:,.{0 if rate >= 10 else 1}f} a second"
+        if done < self.total:
+            text += f", about {duration((self.total - done) / rate)} left"
+        self.say(text)
+
+
 def run(
     tasks: Sequence[Task],
     *,
@@ -64,7 +92,7 @@ def run(
         tasks: each after those that it depends on; equal keys are one task.
         done: results of earlier calls. Those tasks are not run.
         keep: called in this process with key and result as each task ends, before the next is waited for.
-        say: told how many are done and how long the rest will take, every few seconds.
+        say: gets how many are done, how fast, and how long the rest will take (`Pace`).
         shared: what makes each `Shared` argument; called only if a task that runs takes it.
 
     Raises:
@@ -72,18 +100,14 @@ def run(
     """
     results = {task.key: done[task.key] for task in tasks if task.key in done}
     total = len({task.key for task in tasks} - results.keys())
-    seconds, count, began, told = 0.0, 0, time.monotonic(), 0.0
+    seconds, pace = 0.0, Pace(total, noun, say)
     if results:
         say(f"{len(results)} {noun} were done before")
     for key, result, taken in stream(tasks, done=done, shared=shared):
         results[key] = result
-        seconds, count = seconds + taken, count + 1
+        seconds += taken
         keep(key, result)
-        now = time.monotonic()
-        if now - told >= SAY_SECONDS or count == total:
-            told = now
-            left = (now - began) * (total - count) / count
-            say(f"{count} of {total} {noun}" + (f", about {duration(left)} left" if count < total else ""))
+        pace.add(1)
     return results, seconds
 
 
@@ -104,6 +128,13 @@ def stream(
         finally:
             for reference in running:  # of a cluster that goes on, after a failure
                 ray.cancel(reference)
+
+
+def map_members(function: Callable[[int], Any], count: int) -> list[Any]:
+    """`[function(0), ..., function(count - 1)]`, a task a member."""
+    tasks = [Task(str(k), Shared("function"), (k,)) for k in range(count)]
+    results = {key: result for key, result, _ in stream(tasks, done={}, shared={"function": lambda: function})}
+    return [results[task.key] for task in tasks]
 
 
 def _start(

@@ -88,7 +88,7 @@ class TableEstimator(BaseEstimator):
     def _each_member(self, fit: Callable[[int], Fitted]) -> list[Fitted]:
         """What `fit` makes of each member's number."""
         if self.backend == "ray":
-            from dge_ray.distributed.session import map_members
+            from dge_ray.distributed.tasks import map_members
 
             return map_members(fit, self.n_members)
         return [fit(k) for k in range(self.n_members)]

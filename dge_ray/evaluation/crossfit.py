@@ -121,16 +121,16 @@ def _scored(
     p, y = np.concatenate(predictions), np.concatenate(truth)
     cuts = np.cumsum([len(t) for t in truth])[:-1]
     sizes = {str(k): len(t) for k, t in zip(members, truth, strict=False)}
-    found: dict[str, Any] = {"rows": len(y), "rows_by_member": sizes}
+    scores: dict[str, Any] = {"rows": len(y), "rows_by_member": sizes}
     for metric in metric_names(str(schema.task)):
         by_row = contributions(metric, p, y)
         if not np.isfinite(by_row).all():
-            found[metric] = None
+            scores[metric] = None
             continue
         parts = np.split(by_row, cuts)
-        found[metric] = {
+        scores[metric] = {
             "value": float(by_row.mean()),
             "se": float(by_row.std(ddof=1) / np.sqrt(len(y))) if len(y) > 1 else 0.0,
             "by_member": {str(k): float(part.mean()) for k, part in zip(members, parts, strict=False)},
         }
-    return found
+    return scores

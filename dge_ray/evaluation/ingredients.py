@@ -74,16 +74,16 @@ class Stack:
         return self._join(np.mean([self._inputs(fitted, columns) for fitted in self._bases], axis=0))
 
     def _inputs(self, fitted: list[Learner], columns: Columns) -> np.ndarray:
-        found = [learner.predict(columns).astype(np.float64) for learner in fitted]
+        predictions = [learner.predict(columns).astype(np.float64) for learner in fitted]
         if not self.schema.classes:
-            return np.concatenate(found, axis=1)
-        return np.concatenate([np.log(p[:, 1:]) - np.log(p[:, :1]) for p in found], axis=1)
+            return np.concatenate(predictions, axis=1)
+        return np.concatenate([np.log(p[:, 1:]) - np.log(p[:, :1]) for p in predictions], axis=1)
 
     def _join(self, inputs: np.ndarray) -> np.ndarray:
         if not self.schema.classes:
             return np.asarray(self._joint.predict(inputs)).reshape(-1, 1)
-        alone = len(self._present) == 1
-        p = np.ones((len(inputs), 1)) if alone else self._joint.predict_proba(inputs)  # type: ignore[union-attr]
+        one_class = len(self._present) == 1
+        p = np.ones((len(inputs), 1)) if one_class else self._joint.predict_proba(inputs)  # type: ignore[union-attr]
         return align(p, self._present, len(self.schema.classes)).astype(np.float64)
 
 

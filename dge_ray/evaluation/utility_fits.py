@@ -104,11 +104,11 @@ def _weigh(spec: UtilitySpec, member: int, real: dict[str, Columns], response: S
     """A member's weights, redrawn labels and overlap."""
     members, columns = spec.members, _rows(spec, member)
     seed = integer(members.seed, Purpose.UTILITY, member=member, index=DOMAIN)
-    weights, found = density_ratio(real["train"], real["test"], columns, members.schema, seed=seed)
+    weights, overlap = density_ratio(real["train"], real["test"], columns, members.schema, seed=seed)
     labels = redraw(response, real["train"], columns, seed=seed)
     table = pa.table({"weight": pa.array(weights), "label": pa.array(labels)})
     members.folder.write_table(weights_file(member, spec.volume), table)
-    members.folder.write_json(overlap_file(member, spec.volume), asdict(found))
+    members.folder.write_json(overlap_file(member, spec.volume), asdict(overlap))
 
 
 def _fit_member(spec: UtilitySpec, estimator: Estimator, fits: list[Fit], real: dict[str, Columns]) -> None:

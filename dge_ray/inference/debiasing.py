@@ -88,8 +88,10 @@ def debiased(
         place = schema.names.index(name)
         rng = numpy_generator(seed, Purpose.POOL, member=member, index=1 + part * len(schema.columns) + place)
         rounded = _rounded(values[name], schema[name], rng)
-        alone = TableCodec(replace(schema, columns=(schema[name],), target=None, task=None))
-        table = table.set_column(place, table.schema.field(place), alone.decode({name: rounded}, seed=seed).column(0))
+        one_column = TableCodec(replace(schema, columns=(schema[name],), target=None, task=None))
+        table = table.set_column(
+            place, table.schema.field(place), one_column.decode({name: rounded}, seed=seed).column(0)
+        )
     return table
 
 

@@ -46,8 +46,8 @@ class Model:
         values = {name: values[name][known] for name in self.columns}
         y = values[self.response] if isinstance(self.response, str) else self.response.of(values)
         if self.kind in ("mean", "proportion"):
-            found = _mean(y, self.kind)
-            return found.value, found.variance, [found.reason]
+            estimate = _mean(y, self.kind)
+            return estimate.value, estimate.variance, [estimate.reason]
         return self._regress(y, values)
 
     def _regress(self, y: np.ndarray, values: Columns) -> tuple[np.ndarray, np.ndarray, list[str | None]]:
@@ -58,14 +58,14 @@ class Model:
         used = np.array([reason is None for reason in reasons])
         for name in lost:  # one category that is there takes the reference's place: the other terms stay what they are
             used[next((j for j, t in enumerate(self.terms, 1) if t.column == name and used[j]), 0)] = False
-        found = (least_squares if self.kind == "ols" else logistic)(x[:, used], y)
+        estimate = (least_squares if self.kind == "ols" else logistic)(x[:, used], y)
         value, variance = np.full((2, len(used)), np.nan)
-        value[used], variance[used] = found.value, found.variance
+        value[used], variance[used] = estimate.value, estimate.variance
         for j, term in enumerate([None, *self.terms]):
             if lost and reasons[j] is None and (term is None or term.column in lost):
                 reasons[j] = f"no row of the reference of {lost[0] if term is None else term.column}"
                 value[j] = variance[j] = np.nan
-        return value, variance, [reason or found.reason for reason in reasons]
+        return value, variance, [reason or estimate.reason for reason in reasons]
 
     def _absent(self, term: Term, values: Columns) -> str | None:
         absent = term.level is not None and not (values[term.column] == term.level).any()

@@ -113,14 +113,14 @@ class _Reader:
     def all(self) -> list[tuple[Model, list[int]]]:
         """Each estimand's model, and which of its parameters."""
         bracketed = self._skip("[")
-        found = [self._estimand()]
+        estimands = [self._estimand()]
         while self._skip(","):
-            found.append(self._estimand())
+            estimands.append(self._estimand())
         if bracketed:
             self._expect("]")
         if self.at < len(self.tokens):
             raise self._unread()
-        return found
+        return estimands
 
     def _estimand(self) -> tuple[Model, list[int]]:
         kind = self._word()
@@ -169,10 +169,10 @@ class _Reader:
         if name not in known:
             raise InputError("estimands", f"[{name}] in {self.text!r}", nearest(name, [INTERCEPT, *known]))
         level = self._level(self.schema[name]) if self._skip("=") else None
-        found = [j for j, t in enumerate(model.terms, 1) if t.column == name and level in (None, t.level)]
-        if not found:
+        indices = [j for j, t in enumerate(model.terms, 1) if t.column == name and level in (None, t.level)]
+        if not indices:
             raise InputError("estimands", f"the reference of {name!r} in {self.text!r}", "another category of it")
-        return found
+        return indices
 
     def _event(self) -> Event:
         column = self._column((*NUMBERS, *CATEGORIES))
@@ -229,15 +229,15 @@ def _tokens(text: str) -> Iterable[tuple[str, bool]]:
     """Words, and signs (True)."""
     at, text = 0, text.strip()
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+        match = _TOKEN.match(text, at)
+        if match is None:
             raise InputError("estimands", f"{text!r}, whose quotes are not closed", FORM)
-        at = found.end()
-        if found["quoted"] is not None:
-            mark = found["quoted"][0]
-            yield found["quoted"][1:-1].replace(2 * mark, mark), False
+        at = match.end()
+        if match["quoted"] is not None:
+            mark = match["quoted"][0]
+            yield match["quoted"][1:-1].replace(2 * mark, mark), False
         else:
-            yield found["sign"] or found["word"], found["sign"] is not None
+            yield match["sign"] or match["word"], match["sign"] is not None
 
 
 def _name(model: Model, j: int, schema: TableSchema) -> str:

@@ -32,19 +32,19 @@ class FitResult:
     variance: np.ndarray
 
 
-def read_result(found: Any, frame: "pd.DataFrame", target: str | None) -> FitResult:
-    """`found` as estimates and variances; `frame`, `target`: the rows, for estimators that do not tell variances.
+def read_result(fitted: Any, frame: "pd.DataFrame", target: str | None) -> FitResult:
+    """`fitted` as estimates and variances; `frame`, `target`: the rows, for estimators that do not tell variances.
 
     Raises:
         InputError: a form that is none of those above, shapes that do not match, or standard errors that are not known.
     """
-    if hasattr(found, "coef_"):
-        return _of_sklearn(found, frame, target)
-    if hasattr(found, "params"):
-        return _of_statsmodels(found)
-    if isinstance(found, (tuple, list)) and len(found) == 2:
-        return _of_pair(*found)
-    _refuse(f"a {type(found).__name__}")
+    if hasattr(fitted, "coef_"):
+        return _of_sklearn(fitted, frame, target)
+    if hasattr(fitted, "params"):
+        return _of_statsmodels(fitted)
+    if isinstance(fitted, (tuple, list)) and len(fitted) == 2:
+        return _of_pair(*fitted)
+    _refuse(f"a {type(fitted).__name__}")
 
 
 def _of_pair(estimate: Any, spread: Any) -> FitResult:
@@ -64,41 +64,41 @@ def _of_pair(estimate: Any, spread: Any) -> FitResult:
     )
 
 
-def _of_statsmodels(found: Any) -> FitResult:
-    if hasattr(found, "bse"):
-        spread = _numbers(found.bse) ** 2
-    elif hasattr(found, "cov_params"):
-        spread = _numbers(found.cov_params())
+def _of_statsmodels(fitted: Any) -> FitResult:
+    if hasattr(fitted, "bse"):
+        spread = _numbers(fitted.bse) ** 2
+    elif hasattr(fitted, "cov_params"):
+        spread = _numbers(fitted.cov_params())
     else:
-        _refuse(f"a {type(found).__name__} with params, without bse or cov_params()")
-    result = _of_pair(found.params, spread)
-    if hasattr(found.params, "index"):
+        _refuse(f"a {type(fitted).__name__} with params, without bse or cov_params()")
+    result = _of_pair(fitted.params, spread)
+    if hasattr(fitted.params, "index"):
         return result
-    known = getattr(getattr(found, "model", None), "exog_names", None)
+    known = getattr(getattr(fitted, "model", None), "exog_names", None)
     return result if not known or len(known) != len(result.names) else FitResult(tuple(known), *_parts(result))
 
 
-def _of_sklearn(found: Any, frame: "pd.DataFrame", target: str | None) -> FitResult:
+def _of_sklearn(fitted: Any, frame: "pd.DataFrame", target: str | None) -> FitResult:
     from sklearn.linear_model import LinearRegression, LogisticRegression
 
-    kind = type(found)
+    kind = type(fitted)
     if kind not in (LinearRegression, LogisticRegression):
         _refuse(f"a {kind.__name__}, whose standard errors are not known")
-    names = [str(name) for name in getattr(found, "feature_names_in_", ())]
+    names = [str(name) for name in getattr(fitted, "feature_names_in_", ())]
     if not names or not set(names) <= set(frame.columns):
         _refuse(f"a {kind.__name__} of columns that the member's frame does not have")
     if target is None or target not in frame.columns:
         _refuse(f"a {kind.__name__} without target=COLUMN, whose rows its standard errors need")
     x, y = frame[names].to_numpy(np.float64), frame[target]
     if kind is LogisticRegression:
-        if len(found.classes_) != 2:
-            _refuse(f"a LogisticRegression of {len(found.classes_)} classes")
-        y = y == found.classes_[1]
-    elif np.ndim(found.coef_) != 1:
+        if len(fitted.classes_) != 2:
+            _refuse(f"a LogisticRegression of {len(fitted.classes_)} classes")
+        y = y == fitted.classes_[1]
+    elif np.ndim(fitted.coef_) != 1:
         _refuse("a LinearRegression of several targets")
-    values = np.ravel(found.coef_)
-    if found.fit_intercept:
-        x, values = np.column_stack([np.ones(len(x)), x]), np.concatenate([np.ravel(found.intercept_), values])
+    values = np.ravel(fitted.coef_)
+    if fitted.fit_intercept:
+        x, values = np.column_stack([np.ones(len(x)), x]), np.concatenate([np.ravel(fitted.intercept_), values])
         names = ["intercept", *names]
     estimator = logistic if kind is LogisticRegression else least_squares
     exact: Coefficients = estimator(x, y.to_numpy(np.float64))

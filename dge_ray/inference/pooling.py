@@ -83,18 +83,18 @@ def pool(
         raise InputError("n", f"a bundle that does not tell its real rows, which {rule or 'every rule'} needs", takes)
     results = _analyse(members, fit, target or members.schema.target)
     chosen, why = _choose(members, results[0].names) if rule is None else (rule, "asked for")
-    found = combine(
+    combined = combine(
         np.stack([one.estimate for one in results]),
         np.stack([one.variance for one in results]),
         chosen,
         k=members.volume,
         n=real,
     )
-    notes = _notes(members, results[0].names, chosen, found.variance)
+    notes = _notes(members, results[0].names, chosen, combined.variance)
     if not _parametric(members) and not _debiased(members, results[0].names):
         warnings.warn(notes[0], NoValidRule, stacklevel=2)
     sizes = {"members": len(members), "k": members.volume, "n": real}
-    return PooledEstimate(results[0].names, found, chosen, why, level, notes=tuple(notes), **sizes)
+    return PooledEstimate(results[0].names, combined, chosen, why, level, notes=tuple(notes), **sizes)
 
 
 def _analyse(members: Members, fit: "Fit | str | Sequence[str]", target: str | None) -> list[FitResult]:
@@ -106,12 +106,12 @@ def _analyse(members: Members, fit: "Fit | str | Sequence[str]", target: str | N
             results.append(read_result(fit(frame), frame, target))
     else:
         estimands = read_estimands(fit, members.schema)
-        found = [estimands(members.table(k)) for k in range(len(members))]
-        for k, one in enumerate(found):
+        estimates = [estimands(members.table(k)) for k in range(len(members))]
+        for k, one in enumerate(estimates):
             for name, reason in zip(estimands.names, one.reasons, strict=True):
                 if reason:
                     raise InputError(f"member {k}", f"no {name}: {reason}", "an estimand that every member can tell")
-        results = [FitResult(estimands.names, one.value, one.variance) for one in found]
+        results = [FitResult(estimands.names, one.value, one.variance) for one in estimates]
     for k, one in enumerate(results):
         results[k] = _aligned(one, results[0], k)
     return results
@@ -139,14 +139,14 @@ def _aligned(one: FitResult, first: FitResult, k: int) -> FitResult:
 
 
 def _real_rows(members: Members, n: int | None) -> int | None:
-    told = members.facts.get("real_rows")
+    stated = members.facts.get("real_rows")
     if n is not None:
         if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
             raise InputError("n", repr(n), "a whole number from 1 (real rows that each generator was fitted on)")
-        if told not in (None, n):
-            raise InputError("n", f"{n:,}", f"the {told:,} that bundle.json tells, or nothing")
+        if stated not in (None, n):
+            raise InputError("n", f"{n:,}", f"the {stated:,} that bundle.json tells, or nothing")
         return int(n)
-    return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else None
+    return stated if isinstance(stated, int) and not isinstance(stated, bool) and stated > 0 else None
 
 
 def _check_rule(rule: str, members: Members) -> None:
@@ -205,8 +205,8 @@ def _notes(members: Members, names: Sequence[str], rule: str, variance: np.ndarr
 
 def _debiased(members: Members, names: Sequence[str]) -> bool:
     """Whether the rows were debiased for all that is estimated."""
-    told = members.facts.get("debiased")
-    return isinstance(told, list) and all(name in told for name in names)
+    stated = members.facts.get("debiased")
+    return isinstance(stated, list) and all(name in stated for name in names)
 
 
 def _bootstrapped(members: Members, names: Sequence[str]) -> list[str]:

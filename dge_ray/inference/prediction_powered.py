@@ -70,15 +70,15 @@ def safe_estimate(
     if isinstance(generator, str) and generator not in completing():
         raise InputError("generator", repr(generator), "one of " + ", ".join(completing()))
     schema = infer_schema(real, target=target)
-    asked = read_estimands(estimands, schema)
-    for model in asked.models:
+    request = read_estimands(estimands, schema)
+    for model in request.models:
         if model.columns[0] != target:
             got = f"{model.columns[0]!r} as a response, which the unlabelled rows have too"
             raise InputError("estimands", got, f"estimands of {target!r}")
     laws = _Laws(schema, real, more, generator, dict(generator_settings or {}), folds, draws, random_state)
-    found = {i: _estimated(model, laws, level) for i, model in enumerate(asked.models)}
-    lines = [[getattr(found[i], name)[j] for name in COLUMNS] for i, j in asked.picks]
-    return pd.DataFrame(lines, columns=COLUMNS, index=pd.Index(asked.names, name="estimand"))
+    results = {i: _estimated(model, laws, level) for i, model in enumerate(request.models)}
+    lines = [[getattr(results[i], name)[j] for name in COLUMNS] for i, j in request.picks]
+    return pd.DataFrame(lines, columns=COLUMNS, index=pd.Index(request.names, name="estimand"))
 
 
 def _target(real: pa.Table, more: pa.Table) -> str:
@@ -145,11 +145,11 @@ def _mean(law: tuple[np.ndarray, np.ndarray], response: str | Event) -> np.ndarr
 
 def _known(model: Model, columns: Columns) -> np.ndarray:
     """Rows (n,) in which whatever a model reads of these columns is known."""
-    found = np.ones(len(next(iter(columns.values()))), dtype=bool)
+    known = np.ones(len(next(iter(columns.values()))), dtype=bool)
     for name in model.columns:
         if name in columns:
-            found &= columns[name] >= 0 if columns[name].dtype.kind == "i" else ~np.isnan(columns[name])
-    return found
+            known &= columns[name] >= 0 if columns[name].dtype.kind == "i" else ~np.isnan(columns[name])
+    return known
 
 
 def _design(model: Model, columns: Columns) -> np.ndarray:

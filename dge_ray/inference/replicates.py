@@ -178,14 +178,14 @@ class TwinDraws:
     def __call__(self, replicate: int) -> dict[str, Any]:
         schema = self.twins[0].schema
         judge = self.statistic if self.learners is None else FixedRelevance(self.learners, schema)
-        found: dict[str, Any] = {"null": [], "drawn": []}
+        statistics: dict[str, Any] = {"null": [], "drawn": []}
         for k, twin in enumerate(self.twins):
             law, redraws = twin.load()
             address = [stream(self.seed, 2 * replicate + k, which) for which in Stream]
             rows = law.sample(self.volumes[-1], seed=address[Stream.TABLE])
             under_null = twin.enforce(rows, redraws, seed=address[Stream.REDRAW])
             for name, made in (("null", under_null), ("drawn", rows)):
-                found[name].append([judge(made.slice(0, m), address[Stream.STATISTIC]) for m in self.volumes])
+                statistics[name].append([judge(made.slice(0, m), address[Stream.STATISTIC]) for m in self.volumes])
         if replicate == 0:
-            found["raw"] = self.statistic(self.real, stream(self.seed, 0, Stream.REAL))
-        return found
+            statistics["raw"] = self.statistic(self.real, stream(self.seed, 0, Stream.REAL))
+        return statistics

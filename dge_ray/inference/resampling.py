@@ -49,9 +49,9 @@ class Resampled:
             for j, (generator, at) in enumerate(zip(fitted, streams, strict=True)):
                 for d in range(DRAWS):
                     rows, _ = sample_within(generator, self.volume, rules, seed=self._seed(replicate, at + 1 + d))
-                    found = self.estimands(rows)
-                    values[j, d] = found.value
-                    for name, reason in zip(self.estimands.names, found.reasons, strict=True):
+                    estimate = self.estimands(rows)
+                    values[j, d] = estimate.value
+                    for name, reason in zip(self.estimands.names, estimate.reasons, strict=True):
                         if reason is not None:
                             failures[f"{name}: {reason}"] = failures.get(f"{name}: {reason}", 0) + 1
         except StudyError as error:  # a loss that blows up, constraints that few rows meet: of this table alone

@@ -1,6 +1,5 @@
 """Members' rows to a bundle: Ray tasks of some shards each, every file written once, atomically."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from dge_ray.distributed.session import one_thread
-from dge_ray.distributed.tasks import SAY_SECONDS, Shared, Task, stream
+from dge_ray.distributed.tasks import Pace, Shared, Task, stream
 from dge_ray.inference.debiasing import Shift, debiased
-from dge_ray.phrases import duration
 from dge_ray.storage import Folder
 from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
@@ -88,14 +86,9 @@ def draw_members(
     held = total - sum(cut.size(part) for _, parts in left for part in parts)
     if held:
         say(f"{held:,} of {total:,} rows were written before")
-    rows, started, told = 0, time.monotonic(), 0.0
-    for done in over_parts(cut, left, _Write(out, mark)):
-        rows += done
-        now = time.monotonic()
-        if now - told >= SAY_SECONDS or held + rows == total:
-            rate, told = rows / max(now - started, 1e-9), now
-            ahead = f", about {duration((total - held - rows) / rate)} left" if held + rows < total else ""
-            say(f"{held + rows:,} of {total:,} rows, {rate:,.0f} rows a second{ahead}")
+    pace = Pace(total, "rows", say, before=held)
+    for rows in over_parts(cut, left, _Write(out, mark)):
+        pace.add(rows)
 
 
 def over_parts(cut: Cut, work: list[tuple[int, list[int]]], do: Callable[[Cut, int, list[int]], Any]) -> Iterator[Any]:

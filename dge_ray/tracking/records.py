@@ -72,13 +72,13 @@ def fit_points(member: int, history: Iterable[Mapping[str, Any]]) -> Iterator[Po
 
 def report_points(report: Mapping) -> Iterator[Point]:
     """The parent run's numbers from report.json: reflection, test, differences and cost."""
-    found = report.get("reflection_point") or {}
-    members = found.get("members", report.get("members"))
+    point = report.get("reflection_point") or {}
+    members = point.get("members", report.get("members"))
     step = int(members) if finite(members) else 0
-    lo, hi = found.get("interval") or (None, None)
-    risk_lo, risk_hi = found.get("risk_interval") or (None, None)
+    lo, hi = point.get("interval") or (None, None)
+    risk_lo, risk_hi = point.get("risk_interval") or (None, None)
     numbers: dict[str, Any] = {
-        **{f"reflection/{name}": found.get(name) for name in ("volume", "ratio", "risk", "smallest_within_one_se")},
+        **{f"reflection/{name}": point.get(name) for name in ("volume", "ratio", "risk", "smallest_within_one_se")},
         "reflection/lo": lo,
         "reflection/hi": hi,
         "reflection/risk_lo": risk_lo,

@@ -75,7 +75,7 @@ def check_uri(uri: str) -> str:
 
 
 @contextmanager
-def alone(uri: str) -> Iterator[None]:
+def one_at_a_time(uri: str) -> Iterator[None]:
     """One process at a time: two that set up the same SQLite file at once both fail, MLflow's own lock notwithstanding.
 
     The lock is on the file's folder, which leaves nothing behind; where a filesystem has no such locks, there is none.

@@ -1,8 +1,8 @@
 """One study in MLflow: a parent run, a child run a volume with K as the step.
 
 Written from the driver only, through a client with explicit run ids: no global run, experiment or tracking URI is set.
-Everything is buffered and idempotent, so a server that dies neither stops a study nor gets anything twice. Nothing but
-this module and `tracked_model` imports MLflow.
+Everything is buffered and idempotent, so a server that dies neither stops a study nor gets anything twice. MLflow is
+imported in this folder alone.
 """
 
 import json
@@ -14,7 +14,6 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
-from dge_ray.errors import InputError
 from dge_ray.tracking.model import send_model
 from dge_ray.tracking.outbox import Outbox, Stamped
 from dge_ray.tracking.records import (
@@ -28,10 +27,9 @@ from dge_ray.tracking.records import (
     surface_points,
     versions,
 )
-from dge_ray.tracking.server import ANSWER_SECONDS, DEFAULT_URI, alone, check_uri, quiet, set_up, within
+from dge_ray.tracking.runs import Runs, connect_to, find_parent
+from dge_ray.tracking.server import ANSWER_SECONDS, DEFAULT_URI, check_uri, quiet, within
 
-DEFAULT_EXPERIMENT = "dge_ray"
-STUDY, VOLUME = "dge_ray.study_id", "dge_ray.volume"
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -46,11 +44,8 @@ class Tracker:
         self.uri, self.experiment_id, self.run_id = mask(uri), experiment_id, run_id
         self.resumed = resumed
         self._client = client
-        self._runs: dict[int | None, str] = {None: run_id}
-        self._asked: set[int | None] = set()
-        self._found: dict[str, Any] = {}  # the child runs that were there, as they were
+        self._runs = Runs(client, experiment_id, run_id, resumed=resumed)
         self._outbox = Outbox(self._send_points, lambda: client.get_experiment(experiment_id))
-        self._logged: dict[str, dict[tuple[str, int], float]] = {} if resumed else {run_id: {}}
 
     @classmethod
     def open(cls, study: str, identity: str, *, uri: str | None = None) -> "Tracker":
@@ -65,13 +60,13 @@ class Tracker:
         with quiet():  # apart, because it takes seconds that are not the server's fault, and resets the log levels
             import mlflow  # noqa: F401
         with quiet():
-            client = within(ANSWER_SECONDS, uri, lambda: _connect(uri))
+            client = within(ANSWER_SECONDS, uri, lambda: connect_to(uri))
             seconds = 2 * ANSWER_SECONDS
-            experiment_id, run_id, resumed = within(seconds, uri, lambda: _parent(client, study, identity))
+            experiment_id, run_id, resumed = within(seconds, uri, lambda: find_parent(client, study, identity))
         tracker = cls(client, uri, experiment_id, run_id, resumed=resumed)
         if resumed:
             with quiet():
-                within(seconds, uri, tracker._find_children)
+                within(seconds, uri, tracker._runs.find_children)
         tracker.set_tags({f"version.{name}": text for name, text in versions().items()})
         return tracker
 
@@ -195,14 +190,12 @@ class Tracker:
 
     def close(self, status: Status = "FINISHED") -> int:
         """Ends the runs with `status`; returns how much could not be sent."""
-        over = {run for run, found in self._found.items() if found.info.status == status}
-        for volume in {*self._runs, *self._outbox.volumes}:
-            if self._runs.get(volume) not in over:
-                self._outbox.call("the end of a run", self._terminator(volume, status))
+        for volume in self._runs.open_volumes(status, self._outbox.volumes):
+            self._outbox.call("the end of a run", self._terminator(volume, status))
         return self.flush()
 
     def _terminator(self, volume: int | None, status: Status) -> Callable[[], None]:
-        return lambda: self._client.set_terminated(self._run(volume), status)
+        return lambda: self._client.set_terminated(self._runs.of(volume), status)
 
     def _call(self, what: str, act: Callable[[str], None]) -> None:
         self._outbox.call(what, lambda: act(self.run_id))
@@ -216,8 +209,8 @@ class Tracker:
         """One batch of metrics; what the run holds already is left out."""
         from mlflow.entities import Metric
 
-        run = self._run(volume)
-        logged = self._history(run)
+        run = self._runs.of(volume)
+        logged = self._runs.history(run)
         fresh: dict[tuple[str, int], tuple[float, int]] = {}
         for point, at in points:
             address = point.key, point.step
@@ -228,75 +221,3 @@ class Tracker:
             metrics = [Metric(key, value, at, step) for (key, step), (value, at) in fresh.items()]
             self._client.log_batch(run, metrics=metrics)
             logged.update({address: value for address, (value, _) in fresh.items()})
-
-    def _find_children(self) -> None:
-        query = f"tags.`mlflow.parentRunId` = '{self.run_id}'"
-        for run in self._client.search_runs([self.experiment_id], query, max_results=10_000):
-            if run.data.tags.get(VOLUME, "").isdigit():
-                self._runs[int(run.data.tags[VOLUME])] = run.info.run_id
-                self._found[run.info.run_id] = run
-
-    def _run(self, volume: int | None) -> str:
-        """The run of a volume, found or created; None is the parent."""
-        if volume not in self._runs:
-            # Looked for where it was asked for before: a request that timed out may have been carried out all the same.
-            query = f"tags.`mlflow.parentRunId` = '{self.run_id}' and tags.`{VOLUME}` = '{volume}'"
-            asked = volume in self._asked
-            self._asked.add(volume)
-            if asked and (found := self._client.search_runs([self.experiment_id], query, max_results=1)):
-                self._runs[volume] = found[0].info.run_id
-            else:
-                tags = {"mlflow.parentRunId": self.run_id, VOLUME: str(volume)}
-                run = self._client.create_run(self.experiment_id, tags=tags, run_name=f"volume={volume}")
-                self._runs[volume] = run.info.run_id
-                self._logged[run.info.run_id] = {}
-        return self._runs[volume]
-
-    def _history(self, run: str) -> dict[tuple[str, int], float]:
-        """(key, step) -> the latest value there, of everything the run holds."""
-        if run not in self._logged:
-            logged: dict[tuple[str, int], tuple[int, float]] = {}
-            for key in (self._found.get(run) or self._client.get_run(run)).data.metrics:
-                for metric in self._client.get_metric_history(run, key):
-                    address = key, metric.step
-                    logged[address] = max(logged.get(address, (0, 0.0)), (metric.timestamp, metric.value))
-            self._logged[run] = {address: value for address, (_, value) in logged.items()}
-        return self._logged[run]
-
-
-def _connect(uri: str) -> Any:
-    """A client whose store has answered one question; a database is set up on the way."""
-    from mlflow import MlflowClient
-
-    def connect(uri: str) -> MlflowClient:
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        client.search_experiments(max_results=1)
-        return client
-
-    with alone(uri):
-        return set_up(uri, connect)
-
-
-def _parent(client: Any, study: str, identity: str) -> tuple[str, str, bool]:
-    """(experiment id, the study's parent run id, whether it was there already)."""
-    from mlflow.exceptions import MlflowException
-
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            experiment = client.get_experiment(client.create_experiment(name))
-        except MlflowException:  # another study made it in between
-            experiment = client.get_experiment_by_name(name)
-    if experiment is None or experiment.lifecycle_stage != "active":
-        raise InputError(
-            "MLFLOW_EXPERIMENT_NAME", f"{name!r}, a deleted experiment", "the name of an active or new one"
-        )
-    query = f"tags.`{STUDY}` = '{legal(identity)}'"
-    found = client.search_runs([experiment.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
-    if found:
-        client.update_run(found[0].info.run_id, status="RUNNING")
-        return experiment.experiment_id, found[0].info.run_id, True
-    tags = {STUDY: legal(identity), "dge_ray.study": mask(study)}
-    run = client.create_run(experiment.experiment_id, tags=tags, run_name=mask(study))
-    return experiment.experiment_id, run.info.run_id, False

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.distributed.train import learner_seed
+from dge_ray.distributed.worker import learner_seed
 from dge_ray.downstream import make_learner
 from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator

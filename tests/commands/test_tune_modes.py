@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dge_ray.distributed.train import learner_seed
+from dge_ray.distributed.worker import learner_seed
 from dge_ray.downstream import make_learner
 from dge_ray.storage import Folder
 from dge_ray.study.folder import read_study_config

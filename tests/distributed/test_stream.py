@@ -16,7 +16,7 @@ import ray.data
 from dge_ray.distributed.actors import start_actor
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.placement import MemberDemand
-from dge_ray.distributed.session import NAMESPACE, TINY, map_members
+from dge_ray.distributed.session import NAMESPACE, TINY
 from dge_ray.distributed.stream import member_dataset
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
@@ -136,10 +136,6 @@ def test_an_actor_that_ends_before_it_answers_loses_nothing(spec: MemberSpec) ->
     ending.start()
     assert _streamed(spec, SHARD).equals(table)
     ending.join()
-
-
-def test_members_are_mapped_in_order(cluster: object) -> None:
-    assert map_members(lambda k: k * k, 3) == [0, 1, 4]
 
 
 def test_a_shard_does_not_depend_on_what_was_drawn_before(spec: MemberSpec, board: object) -> None:

@@ -1,14 +1,16 @@
 """The one runner of tasks: done once, in the order of their dependencies, shared arguments made once, failures in one
 line. The functions are plain; what a result must be is worked out by hand."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dge_ray.distributed import tasks
-from dge_ray.distributed.tasks import Result, Shared, Task, run, stream
+from dge_ray.distributed.tasks import Pace, Result, Shared, Task, map_members, run, stream
 from dge_ray.errors import StudyError
 
 
@@ -35,6 +37,21 @@ def _functions() -> tuple[Callable[..., Any], ...]:
 
 
 add, touch, fail = _functions()
+
+
+def test_progress_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """3,000 of 10,000 rows were there; 1,000 a second are added, and a line is due after 5 seconds."""
+    clock = iter([100.0, 101.0, 104.0, 106.0, 107.0])
+    monkeypatch.setattr(tasks, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    said: list[str] = []
+    pace = Pace(10_000, "rows", said.append, before=3000)
+    for rows in (1000, 3000, 2000, 1000):
+        pace.add(rows)
+    assert said == [
+        "4,000 of 10,000 rows, 1,000 a second, about 6 s left",
+        "9,000 of 10,000 rows, 1,000 a second, about 1 s left",
+        "10,000 of 10,000 rows, 1,000 a second",
+    ]
 
 
 def test_nothing_to_do_starts_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +93,7 @@ def test_results_shared_arguments_and_order(tmp_path: Path) -> None:
     expected = {"kept": 5, "one": 11, "two": 26, "shared function": 5, "first": True, "second": True}
     assert results == expected and kept == {k: v for k, v in expected.items() if k != "kept"}
     assert made == ["rows"] and seconds >= 0
-    assert said[0] == "1 pieces were done before" and said[-1] == "5 of 5 pieces"
+    assert said[0] == "1 pieces were done before" and re.fullmatch(r"5 of 5 pieces, [\d.,]+ a second", said[-1])
 
 
 @pytest.mark.usefixtures("cluster")
@@ -116,3 +133,7 @@ def test_a_call_that_is_cut_off_goes_on() -> None:
 def test_what_a_task_depends_on_stands_before_it() -> None:
     with pytest.raises(ValueError, match="task 'b' depends on 'a', which is no task before it"):
         list(stream([Task("b", add, (Result("a"),)), Task("a", add, (1,))], done={}))
+
+
+def test_members_are_mapped_in_order(cluster: object) -> None:
+    assert map_members(lambda k: k * k, 3) == [0, 1, 4]

@@ -16,7 +16,7 @@ from helpers.pages import parse
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dge_ray.commands.check import bill
-from dge_ray.distributed.train import _Worker
+from dge_ray.distributed.worker import Worker
 from dge_ray.downstream import slices
 from dge_ray.report.figures import error_by_volume
 from dge_ray.report.figures_learners import error_by_learner
@@ -103,7 +103,7 @@ def test_a_fits_rows_are_the_real_ones_then_its_members(job: Job, augmented: boo
         return  # refused: a fit on no rows
     members = {k: {"x": 100.0 * (k + 1) + np.arange(20.0)} for k in range(3)}
     real = {"train": {"x": np.arange(4.0)}, "raw": {"x": 10 + np.arange(3.0)}}
-    worker = object.__new__(_Worker)
+    worker = object.__new__(Worker)
     worker.real, worker.spec = real, SimpleNamespace(augmented=augmented)  # type: ignore[assignment]
     worker.reader = SimpleNamespace(  # type: ignore[assignment]
         prefix=lambda member, volume, ahead: {"x": members[member]["x"][:volume]},
@@ -142,7 +142,7 @@ def test_each_weight_is_a_learner_of_its_own_and_0_is_the_raw_rows_alone(table: 
 
 
 def test_a_fits_mixture_is_its_learners_weight(table: str) -> None:
-    worker, prepared = object.__new__(_Worker), _prepared(table, *WEIGHTED)
+    worker, prepared = object.__new__(Worker), _prepared(table, *WEIGHTED)
     worker.real, worker.spec = prepared.encoded(), SimpleNamespace(augmented=True, weights=prepared.weights)  # type: ignore
     label = "linear-augmented-weight=0.3"
     for job, rows in ((Job("member", 1, 30), 30), (Job("concatenated", 0, 30, 2), 60)):
