@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dge_ray.distributed import reader as module
@@ -31,6 +31,7 @@ class _Streams:
             yield from (block.slice(0, 5), block.slice(5))  # as Ray Data cuts a shard of many bytes
 
 
+@settings(deadline=None)  # on a busy machine too
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 200), st.integers(0, 200)), min_size=1, max_size=12))
 def test_every_prefix_is_the_members_first_rows(asked: list[tuple[int, int, int]]) -> None:
     streams = _Streams()
@@ -62,6 +63,7 @@ def test_ranges_are_the_same_rows_kept_or_streamed(kept: int, monkeypatch: pytes
     assert len(streams.read) == (14 if kept == 10 else 12)  # streamed twice, or 96 rows read once and kept
 
 
+@settings(deadline=None)  # on a busy machine too
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=9), st.integers(0, 1))
 def test_a_part_of_many_rows_needs_its_own_shards_alone(lengths: list[int], parity: int) -> None:
     """Every second range, as a worker's parts of the blocks are."""
