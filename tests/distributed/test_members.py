@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,21 +20,30 @@ from dge_ray.storage import Folder
 from dge_ray.study.config import read_config
 from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
-from dge_ray.study.prepare import prepare
+from dge_ray.study.prepare import Prepared, prepare
 
 SHARD = 256
 SETTINGS = {"epochs": 2, "hidden": 16, "bins": 16}
 
 
+def start_pool(
+    folder: Path, choices: tuple[tuple[str, dict[str, Any]], ...], *, members_per_actor: int, volume: int
+) -> tuple[Prepared, MemberSpec, Any, MemberPool]:
+    """A pool of a study of these generators, with its Board."""
+    prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
+    spec = MemberSpec(Folder.open(folder), prepared.schema, choices, 0, SHARD, f"run-{folder.name}")
+    board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
+    parts = prepared.parts["train"], prepared.parts["stopping"]
+    pool = MemberPool(spec, *parts, board, MemberDemand(), members_per_actor=members_per_actor, volume=volume)
+    return prepared, spec, board, pool
+
+
 def test_one_actor_fits_several_members_as_one_program(cluster: Resources, tmp_path: Path) -> None:
     """Five members of two generators, three an actor: the autoregressive ones 0, 2 and 4 together, the others alone.
     Each has its files and shards. Losses agree with those alone but for another order of sums."""
-    prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
     choices = (("autoregressive", SETTINGS), ("copula", {}))
-    spec = MemberSpec(Folder.open(tmp_path), prepared.schema, choices, 0, SHARD, f"run-{tmp_path.name}")
-    board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
+    prepared, spec, board, pool = start_pool(tmp_path, choices, members_per_actor=3, volume=3 * SHARD)
     train, stopping = prepared.parts["train"], prepared.parts["stopping"]
-    pool = MemberPool(spec, train, stopping, board, MemberDemand(), members_per_actor=3, volume=3 * SHARD)
     pool.grow(5)
     until = time.monotonic() + 120
     while time.monotonic() < until and any(spec.missing_shards(k, 3 * SHARD) for k in range(5)):
@@ -63,12 +73,7 @@ def test_rows_beyond_a_bound_wait_for_a_reader(
 ) -> None:
     """Three shards of twelve are drawn ahead; then the member keeps no core, so that a fit that reads can begin."""
     monkeypatch.setattr(members, "AHEAD_ROWS", 3 * SHARD)
-    prepared = prepare(read_config("breast_cancer", ["generator=copula"]))
-    choices = (("copula", {}),)
-    spec = MemberSpec(Folder.open(tmp_path), prepared.schema, choices, 0, SHARD, f"run-{tmp_path.name}")
-    board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
-    train, stopping = prepared.parts["train"], prepared.parts["stopping"]
-    pool = MemberPool(spec, train, stopping, board, MemberDemand(), members_per_actor=1, volume=12 * SHARD)
+    _, spec, board, pool = start_pool(tmp_path, (("copula", {}),), members_per_actor=1, volume=12 * SHARD)
     pool.grow(1)
     until = time.monotonic() + 60
     while time.monotonic() < until and len(spec.missing_shards(0, 12 * SHARD)) > 9:
