@@ -14,7 +14,7 @@ import pyarrow as pa
 from dge_ray.downstream import Learner, make_learner
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.inference.syntest import relevance
-from dge_ray.stats.metrics.losses import absolute_error, log_loss
+from dge_ray.stats.metrics.by_row import absolute_error, log_loss
 from dge_ray.table import Columns, TableCodec, TableSchema, target_vector
 
 WITHOUT, FULL = 0, 1  # which learner: indices at Purpose.LEARNER

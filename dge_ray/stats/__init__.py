@@ -1,8 +1,7 @@
 """Statistics of the prediction tensor: pure functions of P (members, volumes, rows, classes) and the truth.
 
-numpy and scipy only. Modules: losses, auc (metrics and their row contributions); combine; klaw, subsets, surface
-(R(K, m)); twoway, volumes, reflection (errors and the reflection point); pruning; compare (baselines); disagreement,
-families (how members differ); fidelity, nearest; klaw_interval, learning_curve, joint_law (laws in members and volume,
-fitted by projection with curve_errors); nested, uncertainty, subgroups; crps (laws of a number as
-weighted atoms). Import from the modules: each process of a study loads only what it needs.
+numpy and scipy only. `metrics` (every metric's record, row contributions, laws of a number), `ensemble` (what members
+do together), `volume` (what rows do: surface, reflection point, curves), `comparison` (against baselines and groups),
+`utility`; beside them `inference` and `leakage`, and the tools twoway, gaps, projection. Import from the modules: each
+process of a study loads only what it needs.
 """

@@ -18,7 +18,7 @@ from dge_ray.evaluation.utility_fits import learner_seed
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_shard
 from dge_ray.seeds import Purpose, integer
-from dge_ray.stats.metrics.losses import log_loss
+from dge_ray.stats.metrics.by_row import log_loss
 from dge_ray.stats.utility.attribution import VARIANTS
 from dge_ray.stats.utility.gap import utility
 from dge_ray.study.config import read_config

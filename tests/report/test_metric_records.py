@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from helpers import fake_study
 
+from dge_ray.evaluation.judging import described
 from dge_ray.report.figures import draw
 from dge_ray.report.study_page import render_html
 from dge_ray.report.words import comparison, verdict
 from dge_ray.stats.comparison.baselines import metrics_of, naive_single_difference, paired_difference
+from dge_ray.stats.comparison.crossed import uncrossed
 from dge_ray.stats.metrics.losses import (
     LOSSES,
     METRICS,
@@ -59,6 +61,7 @@ def test_a_new_record_is_computed_and_chosen_on(recall: str) -> None:
     difference, low, high = paired_difference(p[0, 2], p[0, 0], y, recall, task="binary")
     assert 0 < low < difference < high
     assert np.isfinite(naive_single_difference(p[:, 2], y, recall, task="binary")).all()
+    assert described(uncrossed(np.array([0.8, 1.0, 1.0])), recall)["interval"][1] == 1, "cut at the largest value"
 
 
 def test_a_new_record_is_named_and_drawn(recall: str) -> None:

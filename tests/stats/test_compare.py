@@ -6,7 +6,8 @@ from scipy.stats import norm, ttest_rel
 
 from dge_ray.errors import InputError
 from dge_ray.stats.comparison.baselines import metrics_of, naive_single, naive_single_difference, paired_difference
-from dge_ray.stats.metrics.losses import absolute_error, log_loss, metric_names
+from dge_ray.stats.metrics.by_row import absolute_error, log_loss
+from dge_ray.stats.metrics.losses import metric_names
 
 
 def two_classifiers(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

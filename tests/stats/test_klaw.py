@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dge_ray.errors import InputError
 from dge_ray.stats.ensemble.klaw import effective_directions, gain_of_doubling, law_losses
-from dge_ray.stats.metrics.losses import brier, squared_error
+from dge_ray.stats.metrics.by_row import brier, squared_error
 
 
 def members_of(task: str, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,8 @@ from dge_ray.errors import InputError
 from dge_ray.stats.comparison.baselines import metrics_of
 from dge_ray.stats.ensemble.combine import ensemble_mean, leave_one_out_means
 from dge_ray.stats.ensemble.subsets import member_subsets
-from dge_ray.stats.metrics.losses import metric_names, squared_error
+from dge_ray.stats.metrics.by_row import squared_error
+from dge_ray.stats.metrics.losses import metric_names
 from dge_ray.stats.twoway import pseudo_values, two_way
 from dge_ray.stats.volume.surface import Cell, estimate_surface
 

@@ -50,7 +50,7 @@ def safe_choice(losses: ArrayLike, *, alpha: float = ALPHA, seed: int = 0) -> Sa
     """The candidate of least risk among those known to beat real rows alone, or else these.
 
     Args:
-        losses: (C, N) row contributions to a risk that is to be small (`stats.losses.contributions`, with its sign
+        losses: (C, N) row contributions to a risk that is to be small (`metrics.losses.contributions`, with its sign
             changed for a metric to be maximised), on N rows that no candidate was fitted on; candidate 0 is real rows
             alone.
         alpha: probability of taking any candidate where none is better.

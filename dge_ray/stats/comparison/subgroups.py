@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dge_ray.stats.ensemble.combine import ensemble_mean, leave_one_out_means
-from dge_ray.stats.metrics.losses import brier, squared_error
+from dge_ray.stats.metrics.by_row import brier, squared_error
 from dge_ray.stats.twoway import TwoWay, pseudo_values, two_way
 
 FEW_VALUES, LEAST_SHARE, LARGEST_SHARE, TAIL = 20, 0.005, 0.2, 0.1

@@ -16,7 +16,7 @@ from scipy.stats import chi2, norm
 
 from dge_ray.errors import InputError
 from dge_ray.stats.ensemble.combine import ensemble_mean
-from dge_ray.stats.metrics.losses import brier, squared_error
+from dge_ray.stats.metrics.by_row import brier, squared_error
 
 
 def members_variance(members: np.ndarray) -> np.ndarray:

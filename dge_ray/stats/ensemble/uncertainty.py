@@ -23,7 +23,7 @@ from scipy.stats import beta
 from dge_ray.errors import InputError
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.ensemble.combine import ensemble_mean
-from dge_ray.stats.metrics.losses import CLIP
+from dge_ray.stats.metrics.by_row import CLIP
 
 DRAWS = 1000
 THRESHOLDS = np.linspace(0.5, 0.95, 20)  # of the accuracy-confidence curve, as the paper's

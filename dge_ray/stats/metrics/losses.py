@@ -1,14 +1,8 @@
-"""Losses row by row, and the metrics made from them.
+"""METRICS: all that is known of a metric, one record each; and LOSSES, the losses row by row that they are about.
 
-Every metric is also given as *row contributions*: its value plus each row's influence on it (delta method), so that
-the mean over rows is the metric's value exactly and the variance of that mean is the metric's sampling variance over
-rows. Everything else in this package (standard errors, paired differences, intervals) is built on contributions, so it
-holds for RMSE, R2, AUC and macro F1 as it does for plain mean losses.
-
-Conventions: log loss in nats, probabilities clipped to at least 1e-7 and renormalised. The Brier score sums squared
-errors over classes for three classes or more; for two classes it is (p1 - y)^2, half that sum, as in scikit-learn's
-`brier_score_loss`. Macro F1 averages over the classes that occur in the truth or the predictions. R2 uses the rows'
-own mean.
+A metric is added here and nowhere else: surface, choice, comparisons, sentences, figures and the utility report read
+its record. What it needs are its row contributions (see `by_row`); the rest has a default, which is that of a loss:
+lower is better, from 0 on, no claim about its mean over members, averaged over subsets of members.
 """
 
 from collections.abc import Callable
@@ -19,106 +13,21 @@ from numpy.typing import ArrayLike
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.stats.metrics.auc import auc_contributions
-from dge_ray.stats.metrics.batch import CLIP, Batch
+from dge_ray.stats.metrics.batch import Batch
+from dge_ray.stats.metrics.by_row import (
+    Rowwise,
+    absolute_error,
+    brier,
+    each,
+    log_loss,
+    macro_f1_contributions,
+    r2_contributions,
+    rmse_contributions,
+    squared_error,
+    zero_one,
+)
+from dge_ray.stats.metrics.expected import FromLaw, r2_from_law, rmse_from_law
 from dge_ray.stats.metrics.tasks import check_task
-
-Rowwise = Callable[[np.ndarray, np.ndarray], np.ndarray]
-# (expected loss by row (N,), truth (N,), standard error, that over rows alone) -> (value, se, se_rows)
-FromLaw = Callable[[np.ndarray, np.ndarray, float, float], tuple[float, float, float]]
-
-
-def log_loss(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """-log of the probability of the true class, in nats. Shape: (..., rows, classes), (rows,) -> (..., rows).
-
-    >>> log_loss(np.array([[0.5, 0.5]]), np.array([1])).round(6).tolist()
-    [0.693147]
-    """
-    clipped = np.maximum(p, CLIP)
-    return np.log(clipped.sum(axis=-1)) - np.log(clipped[..., np.arange(len(y)), y])
-
-
-def brier(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Squared error of the probabilities; see the module for two classes. Shape: (..., rows, classes) -> (..., rows).
-
-    >>> brier(np.array([[0.2, 0.8]]), np.array([1])).round(6).tolist()
-    [0.04]
-    """
-    if p.shape[-1] == 2:
-        return (p[..., 1] - y) ** 2
-    squares = p**2
-    # (p_c - 1)^2 in place of p_c^2 for the true class
-    return squares.sum(axis=-1) + 1.0 - 2.0 * p[..., np.arange(len(y)), y]
-
-
-def zero_one(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """1 where the likeliest class (the first of equals) is wrong. Shape: (..., rows, classes) -> (..., rows)."""
-    return (p.argmax(axis=-1) != y).astype(np.float64)
-
-
-def squared_error(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(prediction - y)^2. Shape: (..., rows, 1) -> (..., rows)."""
-    return (p[..., 0] - y) ** 2
-
-
-def absolute_error(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """|prediction - y|. Shape: (..., rows, 1) -> (..., rows)."""
-    return np.abs(p[..., 0] - y)
-
-
-def rmse_contributions(squared: np.ndarray) -> np.ndarray:
-    """RMSE and its row influences from squared errors. Shape: (..., rows) -> (..., rows)."""
-    value = np.sqrt(squared.mean(axis=-1, keepdims=True))
-    safe = np.where(value > 0, value, 1.0)  # no error at all: no influence either
-    return value + (squared - value**2) / (2 * safe)
-
-
-def r2_contributions(squared: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """R2 and its row influences from squared errors; NaN if y is constant. Shape: (..., rows) -> (..., rows)."""
-    spread = (y - y.mean()) ** 2
-    variance = spread.mean()
-    if variance == 0:
-        return np.full(squared.shape, np.nan)
-    mse = squared.mean(axis=-1, keepdims=True)
-    return 1 - mse / variance - (squared - mse) / variance + mse / variance**2 * (spread - variance)
-
-
-def macro_f1_contributions(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Macro F1 and its row influences. Shape: (rows, classes), (rows,) -> (rows,)."""
-    guess = p.argmax(axis=-1)
-    parts = []
-    for c in np.union1d(np.unique(y), np.unique(guess)):
-        hits = 2.0 * ((y == c) & (guess == c))
-        size = (y == c).astype(np.float64) + (guess == c)  # F1 = sum of hits / sum of sizes
-        value = hits.mean() / size.mean()
-        parts.append(value + (hits - value * size) / size.mean())
-    return np.mean(parts, axis=0)
-
-
-def rmse_from_law(squared: np.ndarray, y: np.ndarray, se: float, se_rows: float) -> tuple[float, float, float]:
-    """RMSE and its errors from the expected squared errors (N,) and theirs."""
-    root = float(np.sqrt(squared.mean()))
-    return (root, se / (2 * root), se_rows / (2 * root)) if root > 0 else (0.0, 0.0, 0.0)
-
-
-def r2_from_law(squared: np.ndarray, y: np.ndarray, se: float, se_rows: float) -> tuple[float, float, float]:
-    """R2 from the expected squared errors (N,): the rows also move the variance of y, the members do not."""
-    variance = float(y.var())
-    if variance == 0:
-        return float("nan"), float("nan"), float("nan")
-    by_row = r2_contributions(squared, y)
-    rows = float(by_row.var(ddof=1)) / len(y)
-    added = (se**2 - se_rows**2) / variance**2
-    return float(by_row.mean()), float(np.sqrt(rows + added)), float(np.sqrt(rows))
-
-
-def _each(one: Rowwise) -> Rowwise:
-    """A function of one (rows, classes) array, made to take leading axes."""
-
-    def many(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-        flat = p.reshape(-1, *p.shape[-2:])
-        return np.stack([one(cell, y) for cell in flat]).reshape(p.shape[:-1])
-
-    return many
 
 
 @dataclass(frozen=True)
@@ -178,7 +87,7 @@ METRICS: dict[str, Metric] = {
             "auc",
             "AUC",
             "classification",
-            _each(auc_contributions),
+            each(auc_contributions),
             "log_loss",
             higher=True,
             limits=UNIT,
@@ -199,7 +108,7 @@ METRICS: dict[str, Metric] = {
             "macro_f1",
             "macro F1",
             "classification",
-            _each(macro_f1_contributions),
+            each(macro_f1_contributions),
             "log_loss",
             higher=True,
             limits=UNIT,

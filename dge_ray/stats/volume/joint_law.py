@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from dge_ray.errors import InputError
 from dge_ray.stats.ensemble.combine import check_cells, ensemble_mean, leave_one_out_means
 from dge_ray.stats.ensemble.klaw import members_variance
-from dge_ray.stats.metrics.losses import brier, squared_error
+from dge_ray.stats.metrics.by_row import brier, squared_error
 from dge_ray.stats.projection import Fits, project, with_misfit
 from dge_ray.stats.twoway import TwoWay, pseudo_values, two_way
 from dge_ray.stats.volume.curve_errors import CurveErrors, curve_errors

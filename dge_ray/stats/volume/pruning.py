@@ -22,6 +22,7 @@ from dge_ray.stats.ensemble.klaw import law_losses
 from dge_ray.stats.metrics.losses import check_metric, contributions
 from dge_ray.stats.twoway import TwoWay, pseudo_values, two_way
 
+PRUNED = ("rmse", "brier", "log_loss")  # the metrics that have such a rule
 FEWEST = 4  # a variance from fewer members is worth too little
 LEVEL = 0.99  # split over the volumes; simulated for looks at every K from 4 to the target (experiments/coverage)
 
@@ -55,10 +56,9 @@ def hopeless_volumes(
     metric = check_metric(metric, task)
     if target_members < 1:
         raise InputError("members", repr(target_members), "1 or more")
-    base = {"rmse": "squared_error", "brier": "brier", "log_loss": "brier"}.get(metric)
     finished = finished_members(cells)
     ready = np.flatnonzero(finished.sum(axis=0) >= FEWEST)
-    if base is None or len(ready) < 2:
+    if metric not in PRUNED or len(ready) < 2:
         return []
     predicted = [_at_target(cells[finished[:, m], m], y, target_members).mean() for m in ready]
     best = ready[int(np.argmin(predicted))]

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from dge_ray.errors import InputError
 from dge_ray.stats.ensemble.combine import check_cells, ensemble_mean, finished_members, leave_one_out_means
 from dge_ray.stats.ensemble.subsets import subset_averages
+from dge_ray.stats.metrics.expected import Expected
 from dge_ray.stats.metrics.losses import METRICS, check_metric, contributions, metric_names
 from dge_ray.stats.twoway import TwoWay, pseudo_values, two_way
 
@@ -127,5 +128,5 @@ def _from_ends(metric: str, ends: _Ends, size: int, y: np.ndarray) -> tuple[floa
     se, se_rows = ends.spread.error(weights), ends.spread.error_rows(weights)
     from_law = METRICS[metric].from_law
     if from_law is not None:
-        return from_law(weights @ ends.full, y, se, se_rows)
+        return from_law(Expected(weights @ ends.full, value, se, se_rows), y)
     return value, se, se_rows
