@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dge_ray.bundle.received import load_members
+    from dge_ray.commands.evaluate import evaluate
+    from dge_ray.commands.select import select
+    from dge_ray.commands.test import test
+    from dge_ray.commands.tune import tune
+    from dge_ray.commands.verify import verify
+    from dge_ray.errors import InputError, InputErrors, StudyError
     from dge_ray.estimators.augmented import SafeAugmentedClassifier, SafeAugmentedRegressor
     from dge_ray.estimators.ensemble import DGEClassifier, DGERegressor
     from dge_ray.estimators.slm import SynSlmClassifier, SynSlmRegressor
@@ -19,26 +25,42 @@ if TYPE_CHECKING:
 __all__ = [
     "DGEClassifier",
     "DGERegressor",
+    "InputError",
+    "InputErrors",
     "SafeAugmentedClassifier",
     "SafeAugmentedRegressor",
+    "StudyError",
     "SynSlmClassifier",
     "SynSlmRegressor",
     "__version__",
+    "evaluate",
     "load_members",
     "pool",
     "safe_estimate",
+    "select",
+    "test",
+    "tune",
+    "verify",
 ]
 
 _HOMES = {
     "DGEClassifier": "dge_ray.estimators.ensemble",
     "DGERegressor": "dge_ray.estimators.ensemble",
+    "InputError": "dge_ray.errors",
+    "InputErrors": "dge_ray.errors",
     "SafeAugmentedClassifier": "dge_ray.estimators.augmented",
     "SafeAugmentedRegressor": "dge_ray.estimators.augmented",
+    "StudyError": "dge_ray.errors",
     "SynSlmClassifier": "dge_ray.estimators.slm",
     "SynSlmRegressor": "dge_ray.estimators.slm",
+    "evaluate": "dge_ray.commands.evaluate",
     "load_members": "dge_ray.bundle.received",
     "pool": "dge_ray.inference.pooling",
     "safe_estimate": "dge_ray.inference.prediction_powered",
+    "select": "dge_ray.commands.select",
+    "test": "dge_ray.commands.test",
+    "tune": "dge_ray.commands.tune",
+    "verify": "dge_ray.commands.verify",
 }
 
 

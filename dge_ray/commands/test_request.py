@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dge_ray.commands.verbs import TestKeys
+from dge_ray.commands.verbs import SynTestKeys
 from dge_ray.downstream.catalogue import check_estimator
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.checkpoint import read_pretrained
@@ -67,7 +67,7 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
         InputError: an unknown key, a bad value, or a table in which the features cannot be tested.
         InputErrors: several of these.
     """
-    keys = TestKeys.read(options)
+    keys = SynTestKeys.read(options)
     alpha, replicates, generator, learner = keys.alpha, keys.replicates, keys.generator, keys.learner
     if (least := math.ceil(1 / alpha - 1e-9) - 1) > replicates:
         raise InputError("replicates", f"{replicates} with alpha={alpha:g}", f"at least {least}: fewer never reject")
@@ -109,7 +109,7 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
     )
 
 
-def _table(source: str, keys: TestKeys) -> tuple[pa.Table, TableSchema]:
+def _table(source: str, keys: SynTestKeys) -> tuple[pa.Table, TableSchema]:
     table = load_table(source)
     if keys.drop:
         table = drop_columns(table, keys.drop)
@@ -150,7 +150,7 @@ def _ordered(schema: TableSchema, features: tuple[str, ...], *, keep: bool) -> T
     return replace(schema, columns=tuple(columns))
 
 
-def _volumes(keys: TestKeys, n: int) -> tuple[int, ...]:
+def _volumes(keys: SynTestKeys, n: int) -> tuple[int, ...]:
     """The volumes that were asked for, ascending."""
     if keys.volume is not None:
         if keys.ratio is not None:

@@ -67,7 +67,7 @@ class StudyKeys(Options):
     storage: Storage = "./studies"
 
 
-class TestKeys(Options):
+class SynTestKeys(Options):
     features: Names = Field(min_length=1, description="names of columns, as [a,b] (those that are tested)")
     target: Text | None = Field(None, description="a column's name (a built-in table's own if not given)")
     method: Literal["refit", "paper"] = Field("refit", description="refit (holds its level) or paper (as published)")
@@ -221,7 +221,7 @@ VERBS: dict[str, Verb] = {
     "test": Verb(
         "TABLE",
         "Do features tell of the target what the others do not?",
-        TestKeys,
+        SynTestKeys,
         ("test diabetes features=[bmi] generator=copula", "test t.csv target=y features=[a,b] replicates=99"),
         ("A test on synthetic rows, at a level that holds.",),
         ("features", "target", "method", "alpha", "replicates", "generator", "learner", "seed", "storage"),
