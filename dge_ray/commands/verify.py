@@ -14,7 +14,8 @@ from dge_ray.bundle.croissant import FILE as CROISSANT
 from dge_ray.bundle.croissant import parts_of, validate
 from dge_ray.bundle.received import Members, bundle_faults, load_members
 from dge_ray.commands.sample import DRAWING
-from dge_ray.errors import InputError, nearest
+from dge_ray.commands.verbs import VerifyKeys
+from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
 from dge_ray.publishing.card import FILE as CARD
 from dge_ray.publishing.card import UNSIGNED
@@ -24,7 +25,6 @@ from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, load_table
 from dge_ray.table.marks import read_mark
 
-KEYS = ["real"]
 NEEDED = ("bundle.json", "schema.json", CROISSANT, CARD, PAGE, SUMS)
 
 
@@ -36,9 +36,7 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
     Raises:
         InputError: no bundle, an unknown key, or a real table that cannot be read.
     """
-    for key in options:
-        if key not in KEYS:
-            raise InputError(key, "an unknown key", nearest(key, KEYS))
+    real = VerifyKeys.read(options).real
     folder = Folder.open(bundle, "bundle")
     folder.check_readable("bundle")
     if not folder.exists("bundle.json") and not folder.exists(SUMS):
@@ -54,10 +52,10 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
     if not faults:
         members = load_members(bundle)
         faults += _marks(folder, members)
-        if options.get("real") is not None:
+        if real is not None:
             say("copies of real rows")
-            faults += _copies(members, str(options["real"]), notes)
-    elif options.get("real") is not None:
+            faults += _copies(members, real, notes)
+    elif real is not None:
         notes.append("copies of real rows were not looked for: the faults come first")
     notes.append(UNSIGNED)
     return {"bundle": str(folder), "clean": not faults, "faults": faults, "notes": notes}
