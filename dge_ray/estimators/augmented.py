@@ -4,35 +4,30 @@ Without Ray. What a weight means: `downstream/mixture.py`; when one counts as be
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
 
-from dge_ray.downstream import make_learner
 from dge_ray.downstream.estimator import EstimatorLearner
-from dge_ray.downstream.mixture import Mixture, no_weights
+from dge_ray.downstream.mixture import no_weights
 from dge_ray.errors import InputError
-from dge_ray.estimators.base import TableEstimator, checked_target, whole
+from dge_ray.estimators.augmented_fits import AugmentedPlan, cross_fitted, refitted
+from dge_ray.estimators.base import MemberClassifier, TableEstimator, checked_target, whole
 from dge_ray.estimators.ensemble import check_estimator
 from dge_ray.evaluation.crossfit import row_folds
-from dge_ray.generators.registry import make_generator
-from dge_ray.generators.rows.shards import default_shard_rows, draw_rows
-from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.comparison.safe_choice import ALPHA, SafeChoice, check_alpha, safe_choice
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.metrics.losses import contributions
-from dge_ray.table.codec import Columns, TableCodec
+from dge_ray.table.codec import TableCodec
 from dge_ray.table.features import target_vector
 from dge_ray.table.frame import from_pandas
-from dge_ray.table.schema import TableSchema
 
 FEWEST_JUDGES = 40  # real rows; fewer can tell no gain from noise, and halves of them fit no generator
 
@@ -40,48 +35,14 @@ Pairs = Sequence[tuple[Any, Any]]
 """Synthetic rows of some members: features and target of each."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What all fits have in common. `ratio`: synthetic rows per real one, or their number; `given`: synthetic tables
-    from elsewhere, in place of generators."""
-
-    table: pa.Table
-    schema: TableSchema
-    generator: str
-    settings: Mapping[str, Any]
-    given: Sequence[pa.Table] | None
-    estimator: BaseEstimator | None
-    volume: int | float
-    seed: int
-
-    def synthetic(self, real: pa.Table, member: int, fold: int) -> Columns:
-        """A member's synthetic rows for a fit on these real ones, which are all that its generator sees."""
-        codec = TableCodec(self.schema)
-        if self.given is not None:
-            return codec.encode(self.given[member])
-        generator = make_generator(self.generator, **self.settings)
-        seed = integer(self.seed, Purpose.WEIGHT, member=member, index=fold)
-        generator.fit(real, self.schema, seed=seed)
-        rows = self.volume if whole(self.volume) else max(1, round(self.volume * real.num_rows))
-        shard_rows = default_shard_rows(real.num_rows)
-        return codec.encode(draw_rows(generator, int(rows), shard_rows=shard_rows, seed=seed, member=member))
-
-    def learn(self, real: Columns, synthetic: Columns, weight: float, member: int) -> EstimatorLearner:
-        """A member's learner at a weight; its seed is the same at all of them."""
-        seed = integer(self.seed, Purpose.LEARNER, member=member, bits=31)
-        if self.estimator is None:
-            learner = cast(EstimatorLearner, make_learner("boosting", {}, self.schema, seed=seed))
-        else:
-            learner = EstimatorLearner(cast(BaseEstimator, clone(self.estimator)), self.schema, seed=seed)
-        if not weight:
-            return learner.fit(real)
-        both = {name: np.concatenate([values, synthetic[name]]) for name, values in real.items()}
-        n, rows = (len(next(iter(columns.values()))) for columns in (real, both))
-        return learner.fit(both, Mixture(n, weight).weights(rows))
-
-
 class _SafeAugmented(TableEstimator):
     """What the classifier and the regressor share."""
+
+    estimator: BaseEstimator | None
+    n_synthetic: int | float
+    weights: Sequence[float]
+    cv: int
+    alpha: float
 
     def __init__(
         self,
@@ -96,16 +57,7 @@ class _SafeAugmented(TableEstimator):
         backend: str = "local",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        self.generator = generator
-        self.generator_settings = generator_settings
-        self.estimator = estimator
-        self.n_members = n_members
-        self.n_synthetic = n_synthetic
-        self.weights = weights
-        self.cv = cv
-        self.alpha = alpha
-        self.backend = backend
-        self.random_state = random_state
+        self._keep(locals())
 
     def predict_members(self, X: Any) -> np.ndarray:
         """Each member's own prediction: (K, n, C) classes in the order of `classes_`; (K, n, 1) in regression."""
@@ -119,7 +71,7 @@ class _SafeAugmented(TableEstimator):
         """Cross-fit every weight, choose one, and fit all rows at it."""
         few = table.num_rows < FEWEST_JUDGES
         self.weights_ = np.unique([0.0, *(() if few else self._weights())])
-        plan = Plan(
+        plan = AugmentedPlan(
             table=table,
             schema=self.schema_,
             generator=self.generator,
@@ -191,29 +143,7 @@ class _SafeAugmented(TableEstimator):
         return given
 
 
-def cross_fitted(plan: Plan, columns: Columns, folds: np.ndarray, weights: Sequence[float], member: int) -> np.ndarray:
-    """One member's predictions at every weight, of each row by fits that never saw it. Shape: (W, n, C)."""
-    found = np.empty((len(weights), len(folds), len(plan.schema.classes) or 1), np.float32)
-    for fold in range(int(folds.max()) + 1):
-        inside = folds == fold
-        real = _rows(columns, ~inside)
-        synthetic = plan.synthetic(plan.table.filter(pa.array(~inside)), member, 1 + fold) if any(weights) else {}
-        for i, weight in enumerate(weights):
-            learner = plan.learn(real, synthetic, weight, member)
-            found[i, inside] = learner.predict(_rows(columns, inside))
-    return found
-
-
-def refitted(plan: Plan, columns: Columns, weight: float, member: int) -> EstimatorLearner:
-    """One member's learner on all rows; at weight 0 no generator is fitted."""
-    return plan.learn(columns, plan.synthetic(plan.table, member, 0) if weight else {}, weight, member)
-
-
-def _rows(columns: Columns, kept: np.ndarray) -> Columns:
-    return {name: values[kept] for name, values in columns.items()}
-
-
-class SafeAugmentedClassifier(ClassifierMixin, _SafeAugmented):
+class SafeAugmentedClassifier(MemberClassifier, _SafeAugmented):
     """A classifier of real rows and synthetic ones beside them, whose weight is chosen such that it does no harm.
 
     The real rows are cut into `cv` folds. K generators are fitted on the rows outside each fold, an estimator on
@@ -271,11 +201,6 @@ class SafeAugmentedClassifier(ClassifierMixin, _SafeAugmented):
         """The mean over members of their probabilities: float64 (n, C), classes in the order of `classes_`."""
         mean = ensemble_mean(self.predict_members(X))
         return mean / mean.sum(axis=1, keepdims=True)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The class with the largest mean probability, (n,)."""
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
 
     def _target(self, y: Any) -> np.ndarray:
         labels = checked_target(self, y)

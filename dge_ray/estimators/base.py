@@ -1,12 +1,12 @@
 """What the package's scikit-learn estimators share: settings, checks by scikit-learn's rules, X and y as one table."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, validate_data
@@ -22,6 +22,38 @@ FEWEST_ROWS = 2
 Fitted = TypeVar("Fitted")
 
 
+class MemberClassifier(ClassifierMixin):
+    """What the classifiers of K members share. Subclasses have `predict_proba`, and `classes_` after a fit."""
+
+    poor_score: ClassVar[bool]
+    classes_: np.ndarray
+
+    def __sklearn_tags__(self) -> Any:
+        tags: Any = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = self.poor_score
+        return tags
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Float64 (n, C), classes in the order of `classes_`."""
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class with the largest mean probability, (n,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+
+class MemberRegressor(RegressorMixin):
+    """What the regressors of K members share."""
+
+    poor_score: ClassVar[bool]
+
+    def __sklearn_tags__(self) -> Any:
+        tags: Any = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = self.poor_score
+        return tags
+
+
 class TableEstimator(BaseEstimator):
     """An estimator of K members, each with a generator of (X, y). Subclasses have these parameters, and their own."""
 
@@ -30,7 +62,14 @@ class TableEstimator(BaseEstimator):
     n_members: int
     backend: str
     random_state: int | np.random.RandomState | None
+    poor_score: ClassVar[bool] = False
+    """Whether scikit-learn's checks may find it bad on their small tables."""
     schema_: TableSchema
+
+    def _keep(self, given: Mapping[str, Any]) -> None:
+        """Set the constructor's parameters, whose names scikit-learn reads off its signature, as they were given."""
+        for name in self._get_param_names():
+            setattr(self, name, given[name])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

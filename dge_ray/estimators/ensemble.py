@@ -7,19 +7,24 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from dge_ray.downstream.catalogue import warn_of_auto_stopping
 from dge_ray.errors import InputError
-from dge_ray.estimators.base import FEWEST_ROWS, TableEstimator, whole
-from dge_ray.estimators.member import Member, Plan, fit_member
+from dge_ray.estimators.base import FEWEST_ROWS, MemberClassifier, MemberRegressor, TableEstimator, whole
+from dge_ray.estimators.member import Member, MemberPlan, fit_member
 from dge_ray.table.frame import to_pandas
 
 
 class _Ensemble(TableEstimator):
     """What the classifier and the regressor share."""
+
+    estimator: BaseEstimator | None
+    n_synthetic: int | float | None
+    # As good as its generator, and no generator is good on every 200 rows: copulas know no three blobs.
+    poor_score = True
 
     def __init__(
         self,
@@ -31,13 +36,7 @@ class _Ensemble(TableEstimator):
         backend: str = "local",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        self.generator = generator
-        self.generator_settings = generator_settings
-        self.estimator = estimator
-        self.n_members = n_members
-        self.n_synthetic = n_synthetic
-        self.backend = backend
-        self.random_state = random_state
+        self._keep(locals())
 
     @property
     def generators_(self) -> list[Any]:
@@ -83,7 +82,7 @@ class _Ensemble(TableEstimator):
     def _fit(self, table: pa.Table) -> Self:
         """Fit on X and y as one table."""
         self.n_synthetic_ = self._rows(table.num_rows)
-        plan = Plan(
+        plan = MemberPlan(
             table=table,
             schema=self.schema_,
             dtypes=self._dtypes,
@@ -114,7 +113,7 @@ class _Ensemble(TableEstimator):
         raise InputError("n_synthetic", repr(given), takes)
 
 
-class DGEClassifier(ClassifierMixin, _Ensemble):
+class DGEClassifier(MemberClassifier, _Ensemble):
     """A deep generative ensemble for classification.
 
     K generators are fitted on (X, y), each with its own random streams; a clone of `estimator` is fitted on the rows
@@ -139,12 +138,6 @@ class DGEClassifier(ClassifierMixin, _Ensemble):
         n_synthetic_: rows that each estimator was fitted on.
     """
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        # It is as good as its generator, and no generator is good on every 200 rows: copulas know no three blobs.
-        tags.classifier_tags.poor_score = True
-        return tags
-
     def fit(self, X: Any, y: Any) -> Self:
         """Fit generators and estimators.
 
@@ -166,22 +159,12 @@ class DGEClassifier(ClassifierMixin, _Ensemble):
         mean = self.predict_members(X).mean(axis=0, dtype=np.float64)
         return mean / mean.sum(axis=1, keepdims=True)
 
-    def predict(self, X: Any) -> np.ndarray:
-        """The class with the largest mean probability, (n,)."""
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
-
     def _labels(self, target: np.ndarray) -> np.ndarray:
         return self.classes_[target.astype(np.int64)]
 
 
-class DGERegressor(RegressorMixin, _Ensemble):
+class DGERegressor(MemberRegressor, _Ensemble):
     """A deep generative ensemble for regression: as `DGEClassifier`, with predictions averaged."""
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.regressor_tags.poor_score = True  # for the same reason
-        return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit generators and estimators.

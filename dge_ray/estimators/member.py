@@ -24,7 +24,7 @@ from dge_ray.table.schema import TableSchema
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemberPlan:
     """What all members have in common. `dtypes`: of the frame that `table` was made of, target last. `rows`: that an
     estimator is fitted on. `estimator`: None for the default learner."""
 
@@ -49,7 +49,7 @@ class Member:
     seed: int
 
     def rows(self, n: int) -> pa.Table:
-        """The member's first `n` rows; the estimator was fitted on the first `Plan.rows` of them."""
+        """The member's first `n` rows; the estimator was fitted on the first `MemberPlan.rows` of them."""
         return draw_rows(self.generator, n, shard_rows=self.shard_rows, seed=self.seed, member=self.number)
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
@@ -61,7 +61,7 @@ class Member:
         return self.learner.predict(TableCodec(schema).encode(from_pandas(frame), names))
 
 
-def fit_member(plan: Plan, number: int) -> Member:
+def fit_member(plan: MemberPlan, number: int) -> Member:
     """Fit member `number`'s generator on the real rows, draw its rows, and fit its estimator on them."""
     generator = make_generator(plan.generator, **plan.settings)
     generator.fit(plan.table, plan.schema, seed=integer(plan.seed, Purpose.FIT, member=number))

@@ -13,11 +13,10 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 from scipy.optimize import minimize_scalar
-from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.estimators.base import TableEstimator, whole
+from dge_ray.estimators.base import MemberClassifier, MemberRegressor, TableEstimator, whole
 from dge_ray.estimators.laws import Laws, joined, member_law, stack
 from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator, names_with
@@ -39,6 +38,9 @@ def completing() -> list[str]:
 class _SynSlm(TableEstimator):
     """What the classifier and the regressor share."""
 
+    n_draws: int
+    poor_score = True  # as good as its generator, and no generator is good on every 200 rows
+
     def __init__(
         self,
         generator: str = "autoregressive",
@@ -48,12 +50,7 @@ class _SynSlm(TableEstimator):
         backend: str = "local",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        self.generator = generator
-        self.generator_settings = generator_settings
-        self.n_members = n_members
-        self.n_draws = n_draws
-        self.backend = backend
-        self.random_state = random_state
+        self._keep(locals())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -97,7 +94,7 @@ class _SynSlm(TableEstimator):
         return codec.decode(codec.encode(table), seed=0)
 
 
-class SynSlmRegressor(RegressorMixin, _SynSlm):
+class SynSlmRegressor(MemberRegressor, _SynSlm):
     """y's law given x from K conditional generators, and its mean as the prediction.
 
     K generators are fitted on (X, y), each with its own random streams; the predicted law is their laws' mixture. X may
@@ -123,6 +120,8 @@ class SynSlmRegressor(RegressorMixin, _SynSlm):
         spread_: the factor that `calibrate` found, or 1.
     """
 
+    calibrate: bool
+
     def __init__(
         self,
         generator: str = "autoregressive",
@@ -133,14 +132,7 @@ class SynSlmRegressor(RegressorMixin, _SynSlm):
         backend: str = "local",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        super().__init__(generator, generator_settings, n_members, n_draws, backend, random_state)
-        self.calibrate = calibrate
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        # It is as good as its generator, and no generator is good on every 200 rows.
-        tags.regressor_tags.poor_score = True
-        return tags
+        self._keep(locals())
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit generators.
@@ -217,18 +209,13 @@ class SynSlmRegressor(RegressorMixin, _SynSlm):
         return np.concatenate(parts)
 
 
-class SynSlmClassifier(ClassifierMixin, _SynSlm):
+class SynSlmClassifier(MemberClassifier, _SynSlm):
     """The classes' probabilities given x from K conditional generators; else as `SynSlmRegressor`.
 
     Attributes:
         classes_, n_features_in_, feature_names_in_: as everywhere in scikit-learn.
         generators_: the fitted generators, member by member.
     """
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.poor_score = True  # for the same reason
-        return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit generators.
@@ -250,11 +237,6 @@ class SynSlmClassifier(ClassifierMixin, _SynSlm):
     def predict_proba(self, X: Any) -> np.ndarray:
         """The mean over members of their probabilities: float64 (n, C), classes in the order of `classes_`."""
         return self.predict_members(X).mean(axis=0)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The class with the largest mean probability, (n,)."""
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
 
 
 def _fit_generator(

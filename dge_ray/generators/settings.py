@@ -75,37 +75,3 @@ class TrainedSettings(Settings):
     budget_seconds: float | None = Field(
         None, gt=0, description="the fit is planned to end within this wall time, as the first rounds' speed foretells"
     )
-
-
-MOST_PASSES = 1_000_000
-
-
-def bins_field(description: str = "the most quantile bins of a measured column") -> Any:
-    """Into how many parts a measured column is cut."""
-    return Field(128, ge=2, le=4096, description=description)
-
-
-def passes_field(description: str) -> Any:
-    """A number of epochs, or none."""
-    return Field(None, ge=1, le=MOST_PASSES, description=description)
-
-
-def patience_field(judged_by: str) -> Any:
-    """When a fit stops early."""
-    text = f"epochs without a better held-out {judged_by} before stopping; none: a quarter of the epochs"
-    return passes_field(text)
-
-
-def batch_field(description: str = "rows a step; none: rows / 64, between 32 and 512") -> Any:
-    """Rows a step, or none: as many as suit the table."""
-    return Field(None, ge=1, le=65_536, description=description)
-
-
-def rate_field(default: float, description: str = "the highest learning rate of the one-cycle schedule") -> Any:
-    """The learning rate."""
-    return Field(default, ge=1e-8, le=1, description=description)
-
-
-def decay_field(default: float, description: str = "AdamW's") -> Any:
-    """The weight decay."""
-    return Field(default, ge=0, le=10, description=description)

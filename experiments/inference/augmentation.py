@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from sklearn.base import BaseEstimator
 
 from dge_ray.downstream.catalogue import estimator_by_name
-from dge_ray.estimators.augmented import Plan, cross_fitted, refitted
+from dge_ray.estimators.augmented_fits import AugmentedPlan, cross_fitted, refitted
 from dge_ray.evaluation.crossfit import row_folds
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
@@ -110,7 +110,7 @@ def unit(
     given = None
     if outside is not None:
         given = [outside.sample(OUTSIDE_RATIO_ROWS, seed=integer(seed, Purpose.SHARD, index=address))]
-    plan = Plan(table, schema, "copula", {}, given, estimator, 1.0, seed)
+    plan = AugmentedPlan(table, schema, "copula", {}, given, estimator, 1.0, seed)
     codec = TableCodec(schema)
     columns, test = codec.encode(table), codec.encode(rows.test)
     y, truth = target_vector(columns, schema), target_vector(test, schema)

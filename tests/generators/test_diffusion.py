@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from helpers.cut_fits import resumed_bit_for_bit
 from helpers.generator_cases import mixed_schema, mixed_table, tiny_cells, tiny_table
 
-from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
 from dge_ray.generators.diffusion.ddpm import Ddpm, cosine_betas, log_mix, log_posterior
 from dge_ray.generators.diffusion.denoiser import ResidualMlp
@@ -22,7 +22,6 @@ from dge_ray.generators.diffusion.edm import Edm
 from dge_ray.generators.diffusion.generator import Diffusion
 from dge_ray.generators.diffusion.training import DenoisingFit
 from dge_ray.generators.fitting.rounds import Plan, run_rounds
-from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, infer_schema
 
 EDM: dict[str, Any] = {"steps": 80, "width": 32, "layers": 1, "bins": 16}
@@ -228,30 +227,14 @@ def test_nulls_are_given_where_the_schema_has_them() -> None:
         fitted.sample(5, seed=0, given=pa.table({"age": pa.array([None] * 5, pa.int16())}))
 
 
-class Cut(Exception):
-    pass
-
-
 @pytest.mark.parametrize("settings", [EDM, TABDDPM], ids=["edm", "tabddpm"])
 def test_a_cut_off_fit_is_resumed_bit_for_bit(tmp_path: Path, settings: dict[str, Any]) -> None:
     """Cut in the middle of a pass over the rows: a round is 2 steps of 128 of 360 rows."""
-    settings = settings | {"batch_size": 128}
-    whole = Diffusion(**settings).fit(TABLE, SCHEMA, seed=1)
 
-    def progress(record: dict[str, Any]) -> None:
-        if record["epoch"] == 4:
-            raise Cut
+    def fit(**options: Any) -> Diffusion:
+        return Diffusion(**settings | {"batch_size": 128}).fit(TABLE, SCHEMA, seed=1, **options)
 
-    def keeper() -> FolderKeeper:
-        return FolderKeeper(Folder.open(tmp_path), "fit", every=0)
-
-    with pytest.raises(Cut):
-        Diffusion(**settings).fit(TABLE, SCHEMA, seed=1, keeper=keeper(), progress=progress)
-    resumed = Diffusion(**settings).fit(TABLE, SCHEMA, seed=1, keeper=keeper())
-    whole.save(tmp_path / "whole")
-    resumed.save(tmp_path / "resumed")
-    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "resumed")]
-    assert weights[0] == weights[1]
+    whole, resumed, _ = resumed_bit_for_bit(fit, tmp_path, cut=4)
     assert [r["heldout"] for r in whole.history] == [r["heldout"] for r in resumed.history]
 
 

@@ -7,9 +7,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers.generator_cases import LEARNING, SMALL, mixed_schema, mixed_table, tiny_table
+from helpers.cut_fits import resumed_bit_for_bit
+from helpers.generator_cases import (
+    LEARNING,
+    SMALL,
+    income_gap,
+    mixed_schema,
+    mixed_table,
+    refuses_another_width,
+    tiny_table,
+)
 
-from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.encoding.blocks import Blocks, gumbel
@@ -20,7 +28,6 @@ from dge_ray.generators.gan.condition_vectors import ConditionLaw, RowFinder
 from dge_ray.generators.gan.generator import Gan
 from dge_ray.generators.gan.networks import Critic, Maker
 from dge_ray.generators.gan.settings import PRESETS, GanSettings
-from dge_ray.storage import Folder
 from dge_ray.table import TableCodec, check_table, infer_schema
 
 TABLE = mixed_table()
@@ -303,33 +310,14 @@ def test_marginals_are_those_of_the_table() -> None:
     assert abs(rows["income"].null_count / 8_000 - TABLE["income"].null_count / TABLE.num_rows) < 0.04
 
 
-class Cut(Exception):
-    pass
-
-
 def test_a_cut_off_fit_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     settings = {**SMALL["gan"], "epochs": 125, "dropout": 0.1}  # 5 rounds
-    whole = Gan(**settings).fit(TABLE, SCHEMA, seed=1)
 
-    def progress(record: dict[str, Any]) -> None:
-        if record["epoch"] == 4:
-            raise Cut
+    def fit(**options: Any) -> Gan:
+        return Gan(**settings).fit(TABLE, SCHEMA, seed=1, **options)
 
-    def keeper() -> FolderKeeper:
-        return FolderKeeper(Folder.open(tmp_path), "fit", every=0)
-
-    with pytest.raises(Cut):
-        Gan(**settings).fit(TABLE, SCHEMA, seed=1, keeper=keeper(), progress=progress)
-    heard: list[int] = []
-    resumed = Gan(**settings).fit(
-        TABLE, SCHEMA, seed=1, keeper=keeper(), progress=lambda record: heard.append(record["epoch"])
-    )
-    assert heard == [4, 5]
-    for name, generator in (("whole", whole), ("resumed", resumed)):
-        generator.save(tmp_path / name)
-    assert (tmp_path / "whole/weights.safetensors").read_bytes() == (
-        tmp_path / "resumed/weights.safetensors"
-    ).read_bytes()
+    _, _, epochs = resumed_bit_for_bit(fit, tmp_path, cut=4)
+    assert epochs == [4, 5]
 
 
 def test_members_share_the_encoder_and_differ_from_the_first_weight_on() -> None:
@@ -341,14 +329,8 @@ def test_members_share_the_encoder_and_differ_from_the_first_weight_on() -> None
 
 
 def test_warm_start_goes_on_from_the_weights_and_refuses_others(tmp_path: Path) -> None:
-    source = Gan(**SMALL["gan"]).fit(TABLE, SCHEMA, seed=0)
-    source.save(tmp_path)
     short = {**SMALL["gan"], "epochs": 1, "lr": 1e-6}
-    warm = Gan(**short).fit(TABLE.slice(0, 300), SCHEMA, seed=1, warm_start=tmp_path)
-    before, after = source._state()[1].weights.flat, warm._state()[1].weights.flat
-    assert float((before - after).abs().max()) < 1e-4
-    with pytest.raises(InputError, match=r"warm_start: got a checkpoint with hidden=16 .*; takes hidden=8"):
-        Gan(**{**short, "hidden": 8}).fit(TABLE, SCHEMA, seed=0, warm_start=tmp_path)
+    refuses_another_width("gan", short, {"hidden": 8}, tmp_path)
     with pytest.raises(InputError, match="warm_start: got a checkpoint of another schema"):
         Gan(**short).fit(tiny_table(), infer_schema(tiny_table()), seed=0, warm_start=tmp_path)
 
@@ -366,9 +348,5 @@ def test_learns_what_the_label_changes() -> None:
 
     With 900 epochs six seeds gave .66 to 1.18. With 300 three of six gave nothing: which ones, the CPU's rounding says.
     """
-    rows = Gan(**LEARNING["gan"] | {"epochs": 900}).fit(TABLE, SCHEMA, seed=0).sample(8_000, seed=0).to_pylist()
-    means = [
-        np.mean([np.log(r["income"]) for r in rows if r["label"] == label and (r["income"] or 0) > 0])
-        for label in ("yes", "no")
-    ]
-    assert means[0] - means[1] > 0.5
+    fitted = Gan(**LEARNING["gan"] | {"epochs": 900}).fit(TABLE, SCHEMA, seed=0)
+    assert income_gap(fitted.sample(8_000, seed=0)) > 0.5

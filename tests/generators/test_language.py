@@ -2,15 +2,16 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from helpers.cut_fits import resumed_bit_for_bit
 from helpers.generator_cases import SMALL, mixed_schema, mixed_table, with_notes
 from scipy.stats import chisquare
 
-from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.copula.generator import Copula
@@ -19,7 +20,6 @@ from dge_ray.generators.text import language_network
 from dge_ray.generators.text.language import Language, _shares
 from dge_ray.generators.text.language_network import LanguageNetwork, Shape
 from dge_ray.generators.text.words import END, MISSING, PAD, SPECIAL, UNKNOWN, Words
-from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, infer_schema
 
 CONDITIONS = torch.tensor([[1], [2]])
@@ -167,21 +167,12 @@ def test_a_cut_off_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     table = with_notes(mixed_table(120)).select(["label", "note"])
     schema = mixed_schema(table)
     settings = {**SMALL["language"], "epochs": 4, "patience": 4}
-    whole = Language(**settings).fit(table, schema, seed=0)
 
-    class Cut(Exception):
-        pass
+    def fit(**options: Any) -> Language:
+        return Language(**settings).fit(table, schema, seed=0, **options)
 
-    def cut(record: dict) -> None:
-        if record["epoch"] == 3:
-            raise Cut
-
-    keeper = FolderKeeper(Folder.open(tmp_path), "state", every=0.0)
-    with pytest.raises(Cut):
-        Language(**settings).fit(table, schema, seed=0, keeper=keeper, progress=cut)
-    seen: list[int] = []
-    again = Language(**settings).fit(table, schema, seed=0, keeper=keeper, progress=lambda r: seen.append(r["epoch"]))
-    assert seen == [3, 4]
+    whole, again, epochs = resumed_bit_for_bit(fit, tmp_path, cut=3)
+    assert epochs == [3, 4]
     assert again.sample(50, seed=0).equals(whole.sample(50, seed=0))
 
 

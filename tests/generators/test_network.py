@@ -12,7 +12,7 @@ from dge_ray.generators.autoregressive import conditional
 from dge_ray.generators.autoregressive.conditional import complete
 from dge_ray.generators.autoregressive.network import LANES, Dropout, Network
 from dge_ray.generators.autoregressive.sampling import UNKNOWN, Sampler
-from dge_ray.generators.autoregressive.training import batch_size_for, epochs_for, one_cycle
+from dge_ray.generators.fitting.schedule import batch_size_for, epochs_for, one_cycle
 
 SIZES = [3, 2, 17, 5]
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from helpers.cut_fits import resumed_bit_for_bit
 from helpers.generator_cases import mixed_schema, mixed_table, tiny_cells, tiny_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, norm
 
-from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.diffusion import generator as diffusion
@@ -28,7 +29,6 @@ from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.marginals import noisy_marginals
 from dge_ray.generators.registry import abilities
-from dge_ray.storage import Folder
 from dge_ray.table import check_table, infer_schema
 
 SMALL: dict[str, Any] = {"width": 16, "layers": 1, "bins": 16, "draws": 1}
@@ -239,25 +239,10 @@ def test_stopping_rows_are_fitted_on(tmp_path: Path) -> None:
     assert parts[0] == whole[0]
 
 
-class Cut(Exception):
-    pass
-
-
 def test_a_cut_off_fit_is_resumed_bit_for_bit(tmp_path: Path) -> None:
-    whole = files(fit(draws=2), tmp_path / "whole")
-
-    def progress(record: dict[str, Any]) -> None:
-        if record["epoch"] == 7:
-            raise Cut
-
-    def keeper() -> FolderKeeper:
-        return FolderKeeper(Folder.open(tmp_path), "fit", every=0)
-
-    with pytest.raises(Cut):
-        fit(draws=2, keeper=keeper(), progress=progress)
-    seen: list[dict[str, Any]] = []
-    assert files(fit(draws=2, keeper=keeper(), progress=seen.append), tmp_path / "resumed") == whole
-    assert seen[0]["epoch"] == 7  # the sixth round's state was kept last
+    whole, resumed, epochs = resumed_bit_for_bit(partial(fit, draws=2), tmp_path, cut=7)
+    assert files(resumed, tmp_path / "resumed") == files(whole, tmp_path / "whole")
+    assert epochs[0] == 7  # the sixth round's state was kept last
 
 
 def test_a_usual_fit_may_start_from_a_private_one(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dge_ray.generators.autoregressive.network import POOL_ROWS, Dropout, Network, Windows
 from dge_ray.generators.autoregressive.together import StackedFit
-from dge_ray.generators.autoregressive.training import MASKS, ORDER, WARMUP, TokenFit, one_cycle
+from dge_ray.generators.autoregressive.training import MASKS, ORDER, TokenFit
 from dge_ray.generators.diffusion.ddpm import Ddpm
 from dge_ray.generators.diffusion.edm import Edm
 from dge_ray.generators.diffusion.training import DenoisingFit
 from dge_ray.generators.fitting.descent import Descent
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.replay import WARM_UPS, Replay
+from dge_ray.generators.fitting.schedule import WARMUP, one_cycle
 from dge_ray.generators.registry import make_generator
 from dge_ray.table import infer_schema
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from helpers.cut_fits import Cut, cut_at, every_round, resumed_bit_for_bit
 from helpers.generator_cases import mixed_schema, mixed_table
 
 from dge_ray.distributed.keeper import FolderKeeper
@@ -105,22 +106,11 @@ def test_a_budget_shortens_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     assert walk.planned == [100] + [10] * 9
 
 
-class Cut(Exception):
-    pass
-
-
 def cut_off(path: Path, at: int, scores: list[float] | None = None, identity: str = "x") -> None:
     """A fit that ends in the middle, its state kept after each round."""
-
-    def progress(record: dict[str, Any]) -> None:
-        if record["epoch"] == at:
-            raise Cut
-
+    held = {"keeper": every_round(path), "progress": cut_at(at), "identity": identity}
     with pytest.raises(Cut):
-        keeper = FolderKeeper(Folder.open(path), "fit", every=0)
-        run_rounds(
-            lambda rate: Walk(rate, scores), Plan(8, patience=4), identity=identity, keeper=keeper, progress=progress
-        )
+        run_rounds(lambda rate: Walk(rate, scores), Plan(8, patience=4), **held)
 
 
 @pytest.mark.parametrize("scores", [None, [5.0, 4, 3, 6, 6, 6, 6, 6]])
@@ -129,7 +119,7 @@ def test_a_cut_off_fit_goes_on_to_the_same_weights(tmp_path: Path, scores: list[
     expected = run(whole, Plan(8, patience=4))
     cut_off(tmp_path, 5, scores)
     resumed = Walk(scores=scores)
-    history = run(resumed, Plan(8, patience=4), keeper=FolderKeeper(Folder.open(tmp_path), "fit", every=0))
+    history = run(resumed, Plan(8, patience=4), keeper=every_round(tmp_path))
     assert len(resumed.planned) == len(expected) - 4  # rounds 1 to 4 were kept
     assert torch.equal(resumed.weights, whole.weights)
     assert [r["train"] for r in history] == [r["train"] for r in expected]
@@ -148,24 +138,12 @@ def test_another_fits_state_and_a_damaged_one_are_not_gone_on_with(tmp_path: Pat
 
 def test_autoregressive_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     table = mixed_table()
-    schema = mixed_schema(table)
-    settings = {"epochs": 6, "hidden": 16, "bins": 16}
-    whole = make_generator("autoregressive", **settings).fit(table, schema, seed=1)
 
-    def progress(record: dict[str, Any]) -> None:
-        if record["epoch"] == 4:
-            raise Cut
+    def fit(**options: Any) -> Any:
+        fresh = make_generator("autoregressive", epochs=6, hidden=16, bins=16)
+        return fresh.fit(table, mixed_schema(table), seed=1, **options)
 
-    def keeper() -> FolderKeeper:
-        return FolderKeeper(Folder.open(tmp_path), "fit", every=0)
-
-    with pytest.raises(Cut):
-        make_generator("autoregressive", **settings).fit(table, schema, seed=1, keeper=keeper(), progress=progress)
-    resumed = make_generator("autoregressive", **settings).fit(table, schema, seed=1, keeper=keeper())
-    whole.save(tmp_path / "whole")
-    resumed.save(tmp_path / "resumed")
-    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "resumed")]
-    assert weights[0] == weights[1]
+    resumed_bit_for_bit(fit, tmp_path, cut=4)
 
 
 @pytest.mark.parametrize("name", ["autoregressive", "vae"])
@@ -184,7 +162,7 @@ def test_fine_tuning_goes_on_at_the_rate_where_it_was_cut_off(name: str, cut: in
             raise Cut
 
     def fit(folder: str, **more: Any) -> bytes:
-        keeper = FolderKeeper(Folder.open(tmp_path), "fit", every=0)
+        keeper = every_round(tmp_path)
         tuned = make_generator(name, **settings)
         tuned.fit(table.slice(0, 200), schema, seed=2, warm_start=tmp_path / "source", keeper=keeper, **more)
         tuned.save(tmp_path / folder)

@@ -8,16 +8,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers.generator_cases import LEARNING, SMALL, mixed_schema, mixed_table, tiny_table
+from helpers.cut_fits import resumed_bit_for_bit
+from helpers.generator_cases import (
+    LEARNING,
+    SMALL,
+    income_gap,
+    mixed_schema,
+    mixed_table,
+    refuses_another_width,
+    tiny_table,
+)
 
-from dge_ray.distributed.keeper import FolderKeeper
-from dge_ray.errors import InputError
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.encoding.blocks import Blocks
 from dge_ray.generators.fitting.flat_weights import FlatWeights
 from dge_ray.generators.vae.generator import Vae
 from dge_ray.generators.vae.network import Coder, divergence
-from dge_ray.storage import Folder
 from dge_ray.table import check_table, infer_schema
 
 TABLE = mixed_table()
@@ -67,29 +73,9 @@ def test_tables_without_measured_or_without_coded_columns() -> None:
         assert check_table(generator.sample(100, seed=0), schema) == []
 
 
-class Cut(Exception):
-    pass
-
-
 def test_a_cut_off_fit_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     settings = {**SMALL["vae"], "epochs": 6, "patience": 6}
-    whole = Vae(**settings).fit(TABLE, SCHEMA, seed=1)
-
-    def progress(record: dict[str, Any]) -> None:
-        if record["epoch"] == 4:
-            raise Cut
-
-    def keeper() -> FolderKeeper:
-        return FolderKeeper(Folder.open(tmp_path), "fit", every=0)
-
-    with pytest.raises(Cut):
-        Vae(**settings).fit(TABLE, SCHEMA, seed=1, keeper=keeper(), progress=progress)
-    resumed = Vae(**settings).fit(TABLE, SCHEMA, seed=1, keeper=keeper())
-    for name, generator in (("whole", whole), ("resumed", resumed)):
-        generator.save(tmp_path / name)
-    assert (tmp_path / "whole/weights.safetensors").read_bytes() == (
-        tmp_path / "resumed/weights.safetensors"
-    ).read_bytes()
+    resumed_bit_for_bit(lambda **options: Vae(**settings).fit(TABLE, SCHEMA, seed=1, **options), tmp_path, cut=4)
 
 
 def test_stops_when_the_held_out_bound_gets_no_better() -> None:
@@ -101,14 +87,7 @@ def test_stops_when_the_held_out_bound_gets_no_better() -> None:
 
 
 def test_warm_start_goes_on_from_the_weights_and_refuses_others(tmp_path: Path) -> None:
-    source = Vae(**SMALL["vae"]).fit(TABLE, SCHEMA, seed=0)
-    source.save(tmp_path)
-    short = {**SMALL["vae"], "epochs": 1, "lr": 1e-6}
-    warm = Vae(**short).fit(TABLE.slice(0, 300), SCHEMA, seed=1, warm_start=tmp_path)
-    before, after = source._state()[1].weights.flat, warm._state()[1].weights.flat
-    assert float((before - after).abs().max()) < 1e-4
-    with pytest.raises(InputError, match=r"warm_start: got a checkpoint with latent=4 .*; takes latent=3"):
-        Vae(**{**short, "latent": 3}).fit(TABLE, SCHEMA, seed=0, warm_start=tmp_path)
+    refuses_another_width("vae", {**SMALL["vae"], "epochs": 1, "lr": 1e-6}, {"latent": 3}, tmp_path)
 
 
 def test_refuses_every_condition() -> None:
@@ -119,9 +98,5 @@ def test_refuses_every_condition() -> None:
 
 def test_learns_what_the_label_changes() -> None:
     """Logarithms of incomes above 0 differ by 1 between labels in the table; 0.49 came back, 0.3 must."""
-    rows = Vae(**LEARNING["vae"]).fit(TABLE, SCHEMA, seed=0).sample(8_000, seed=0).to_pylist()
-    means = [
-        np.mean([np.log(r["income"]) for r in rows if r["label"] == label and (r["income"] or 0) > 0])
-        for label in ("yes", "no")
-    ]
-    assert means[0] - means[1] > 0.3
+    fitted = Vae(**LEARNING["vae"]).fit(TABLE, SCHEMA, seed=0)
+    assert income_gap(fitted.sample(8_000, seed=0)) > 0.3

@@ -143,18 +143,11 @@ def _package_model(settings: CtganSettings, device: str) -> Any:
     from ctgan import CTGAN  # type: ignore[import-not-found]
 
     widths = (settings.hidden,) * settings.layers
-    model = CTGAN(
-        embedding_dim=settings.latent,
-        generator_dim=widths,
-        discriminator_dim=widths,
-        generator_lr=settings.lr,
-        discriminator_lr=settings.lr,
-        batch_size=settings.batch_size,
-        discriminator_steps=settings.critic_steps,
-        log_frequency=settings.frequencies == "log",
-        epochs=settings.epochs,
-        pac=settings.pac,
-    )
+    sizes = {"embedding_dim": settings.latent, "generator_dim": widths, "discriminator_dim": widths}
+    rates = {"generator_lr": settings.lr, "discriminator_lr": settings.lr}
+    steps = {"epochs": settings.epochs, "discriminator_steps": settings.critic_steps}
+    rows = {"batch_size": settings.batch_size, "pac": settings.pac, "log_frequency": settings.frequencies == "log"}
+    model = CTGAN(**sizes, **rates, **steps, **rows)
     model.set_device(torch.device(device))
     return model
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from dge_ray.generators.diffusion.denoiser import TIME_FEATURES, PublishedMlp, time_features
+from dge_ray.generators.diffusion.process import Held, Process
 from dge_ray.generators.encoding.ranks import FARTHEST
 
 LARGEST_BETA = 0.999
@@ -43,7 +44,7 @@ def log_posterior(
     return torch.log_softmax(log_mix(log_clean, kept_before) + log_mix(log_noisy, alpha), 1)
 
 
-class Ddpm:
+class Ddpm(Process):
     """Noise, loss and sampling for q measured columns and c coded ones of `sizes` codes.
 
     `shares`: shares of all codes in the training rows (sum of sizes,). `target`: which coded column is drawn first and
@@ -76,11 +77,6 @@ class Ddpm:
         self.schedule = {name: value.float().to(device) for name, value in as_float.items()}
         dimensions = measured + sum(self.diffused_sizes)
         self.network = PublishedMlp(dimensions, dimensions, self.classes, widths=widths, device=device)
-
-    @property
-    def flat(self) -> torch.Tensor:
-        """The weights (p,)."""
-        return self.network.flat
 
     def noise(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """What a loss of n rows draws, on the CPU: timesteps (n,), the noise of scores (n, q), and uniform numbers (n,
@@ -116,30 +112,14 @@ class Ddpm:
             total = total + (nats * self.timesteps + at_end).mean() / len(clean)
         return total
 
-    @torch.no_grad()
-    def sample(
-        self,
-        n: int,
-        generator: torch.Generator,
-        known: torch.Tensor | None = None,
-        scores: torch.Tensor | None = None,
-        codes: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores (n, q) and codes (n, c) of n rows; columns where `known` (q + c,) are held at `scores`, `codes`.
+    @property
+    def block_rows(self) -> int:
+        return BLOCK_ROWS
 
-        Ancestral, over all timesteps. Known columns other than the target are replaced by their own noisy values at
+    def _sample_block(self, n: int, generator: torch.Generator, held: Held | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ancestral, over all timesteps. Known columns other than the target are replaced by their own noisy values at
         each step (Song et al. 2021, appendix I.2), which is an approximation.
         """
-        found = []
-        for start in range(0, n, BLOCK_ROWS):
-            rows = slice(start, min(start + BLOCK_ROWS, n))
-            held = None if known is None or scores is None or codes is None else (known, scores[rows], codes[rows])
-            found.append(self._sample_block(rows.stop - start, generator, held))
-        return torch.cat([x for x, _ in found]), torch.cat([z for _, z in found])
-
-    def _sample_block(
-        self, n: int, generator: torch.Generator, held: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
         device = self.network.device
 
         def uniform(size: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from dge_ray.generators.diffusion.denoiser import ResidualMlp, time_features
+from dge_ray.generators.diffusion.process import Held, Process
 from dge_ray.generators.encoding.code_vectors import MOST_ONE_HOT, code_vectors
 from dge_ray.generators.encoding.ranks import FARTHEST
 
@@ -32,7 +33,7 @@ BLOCK_ROWS = (
 )
 
 
-class Edm:
+class Edm(Process):
     """Noise, loss and sampling for q measured columns and c coded ones of `sizes` codes.
 
     `shares`: shares of all codes in the training rows (sum of sizes,), none of them 0. Scores are (n, q) float32,
@@ -59,11 +60,6 @@ class Edm:
         self.frequency = torch.exp(torch.linspace(math.log(0.5), math.log(HIGHEST), WAVES)).to(device)
         inputs = measured * (2 + 2 * WAVES) + sum(self.widths) + TIME_WAVES
         self.network = ResidualMlp(inputs, measured + sum(sizes), width=width, layers=layers, device=device)
-
-    @property
-    def flat(self) -> torch.Tensor:
-        """The weights (p,)."""
-        return self.network.flat
 
     def noise(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """What a loss of n rows draws, on the CPU: sigma (n, 1), which columns are known (n, q + c), every column's
@@ -122,26 +118,9 @@ class Edm:
 
         return inputs, total
 
-    @torch.no_grad()
-    def sample(
-        self,
-        n: int,
-        generator: torch.Generator,
-        known: torch.Tensor | None = None,
-        scores: torch.Tensor | None = None,
-        codes: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores (n, q) and codes (n, c) of n rows; columns where `known` (q + c,) are held at `scores`, `codes`.
-
-        DPM-Solver++(2M), Lu et al. 2022, algorithm 2: the probability flow's ODE with one prediction a step, noise
-        levels as in EDM with rho = 4. At the last level scores are their expectations, and codes are drawn.
-        """
-        found, block = [], BLOCK_ROWS if self.network.device.type == "cpu" else 16 * BLOCK_ROWS
-        for start in range(0, n, block):
-            rows = slice(start, min(start + block, n))
-            held = None if known is None or scores is None or codes is None else (known, scores[rows], codes[rows])
-            found.append(self._sample_block(rows.stop - start, generator, held))
-        return torch.cat([x for x, _ in found]), torch.cat([z for _, z in found])
+    @property
+    def block_rows(self) -> int:
+        return BLOCK_ROWS if self.network.device.type == "cpu" else 16 * BLOCK_ROWS
 
     @torch.no_grad()
     def quantile_scores(self, column: int, scores: torch.Tensor, codes: torch.Tensor, points: int) -> torch.Tensor:
@@ -177,9 +156,10 @@ class Edm:
         at = z.new_full((1, 1), SIGMA_MAX)
         return torch.softmax(self._predict(self.flat, scores, z, at, level)[1][column].double(), 1)
 
-    def _sample_block(
-        self, n: int, generator: torch.Generator, held: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _sample_block(self, n: int, generator: torch.Generator, held: Held | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """DPM-Solver++(2M), Lu et al. 2022, algorithm 2: the probability flow's ODE with one prediction a step, noise
+        levels as in EDM with rho = 4. At the last level scores are their expectations, and codes are drawn.
+        """
         device = self.network.device
         scores, logits = self._solve(n, lambda width: torch.randn(n, width, generator=generator, device=device), held)
         drawn = [_draw(part, torch.rand(n, 1, generator=generator, device=device)) for part in logits]
@@ -193,7 +173,7 @@ class Edm:
         self,
         n: int,
         normal: Callable[[int], torch.Tensor],
-        held: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
+        held: Held | None,
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Scores (n, q) at the flow's end, and there the coded columns' log odds (n, size) each.
 

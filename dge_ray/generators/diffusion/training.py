@@ -1,11 +1,11 @@
 """Fitting a diffusion: AdamW on noisy batches, and a moving average of the weights."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 
+from dge_ray.generators.diffusion.process import Process
 from dge_ray.generators.fitting.descent import Descent
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.replay import stage
@@ -13,32 +13,6 @@ from dge_ray.generators.fitting.replay import stage
 WEIGHTS, NOISE, LOOK, EPOCHS = 0, 1, 2, 16  # the streams of a fit: indices at Purpose.FIT; epoch e's order: EPOCHS + e
 ROUNDS = 40  # of a fit
 LOOKS = 8  # draws of noise that held-out rows are looked at through, the same each time
-
-
-class Process(Protocol):
-    """A diffusion of scores (n, q) and codes (n, c), as far as fitting and sampling know it."""
-
-    @property
-    def flat(self) -> torch.Tensor: ...
-
-    def noise(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """What a loss of n rows draws, on the CPU: the same on every device."""
-        ...
-
-    def loss(
-        self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, noise: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
-        """The mean loss of the rows with the weights `flat`, at `noise` on their device."""
-        ...
-
-    def sample(
-        self,
-        n: int,
-        generator: torch.Generator,
-        known: torch.Tensor | None = None,
-        scores: torch.Tensor | None = None,
-        codes: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
 def steps_for(rows: int, batch_size: int) -> int:

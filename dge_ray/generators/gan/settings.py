@@ -4,8 +4,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from dge_ray.generators import fields
 from dge_ray.generators.abilities import Abilities
-from dge_ray.generators.settings import TrainedSettings, bins_field, decay_field, passes_field, rate_field
+from dge_ray.generators.settings import TrainedSettings
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The CTGAN of van Breugel et al. 2023, Synthetic data, real errors: 2,000 epochs of the library that they used, at
@@ -42,7 +43,7 @@ class GanSettings(TrainedSettings):
     encoding: Literal["ranks", "modes"] = Field(
         "ranks", description="measured columns as normal scores of their ranks, or as modes of a Gaussian mixture"
     )
-    bins: int = bins_field("with ranks: the most quantile bins of a measured column")
+    bins: int = fields.bins("with ranks: the most quantile bins of a measured column")
     latent: int = Field(128, ge=1, le=4096, description="normal numbers that a row is made from")
     hidden: int = Field(256, ge=1, le=4096, description="width of both networks' hidden layers")
     layers: int = Field(2, ge=1, le=8, description="hidden layers of both networks")
@@ -50,15 +51,15 @@ class GanSettings(TrainedSettings):
     made: Literal["one_hot", "relaxed"] = Field(
         "one_hot", description="how the critic sees made categories: one-hot, or only nearly so (Gumbel-softmax)"
     )
-    epochs: int | None = passes_field("passes over the rows; none: as many as make 6,000 steps")
+    epochs: int | None = fields.passes("passes over the rows; none: as many as make 6,000 steps")
     batch_size: int = Field(250, ge=2, le=65_536, description="rows a step")
-    lr: float = rate_field(2e-3, "the learning rate of both networks' Adam, at first")
+    lr: float = fields.rate(2e-3, "the learning rate of both networks' Adam, at first")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="how the learning rate falls to 0, if at all")
     average: float = Field(
         0.02, ge=0, le=1, description="share of the steps that the weights' moving average spans; 0: the last weights"
     )
     calibrate: bool = Field(True, description="set each column's marginal right after the fit")
-    weight_decay: float = decay_field(1e-6, "Adam's, a squared penalty")
+    weight_decay: float = fields.weight_decay(1e-6, "Adam's, a squared penalty")
     dropout: float = Field(0.0, ge=0, le=0.95, description="share of the critic's hidden units dropped while fitting")
     penalty: float = Field(10.0, ge=0, le=1000, description="weight of the gradient penalty")
     clip: float | None = Field(None, gt=0, description="the largest norm of a step's gradient; none: any")

@@ -1,7 +1,8 @@
 """What the generators of text have in common: the other columns first, by their own model, then the text given them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,21 +11,22 @@ import torch
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count, text_column
-from dge_ray.generators.fitting.neural import Neural, Rows, sample_stream
-from dge_ray.generators.fitting.rounds import run_rounds
+from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream
+from dge_ray.generators.fitting.rounds import Plan, run_rounds
+from dge_ray.generators.fitting.schedule import epochs_for
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.conditions import encode_given, with_given
+from dge_ray.generators.text.language_training import Encoded, LanguageFit
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.schema import Kind, TableSchema
 
 WORDS, OTHERS_STREAM = 0, 1  # the streams of a sample, its words' and the seed of the other columns': at Purpose.SHARD
 OTHERS = "autoregressive"  # the generator of the other columns
+LEAST_STEPS = 600  # of a fit, where no epochs are set
 REST_SEED = 1_000  # the seed of the other columns' fit: index at Purpose.FIT
 
 S = TypeVar("S")
-Encoded = tuple[torch.Tensor, torch.Tensor]
-"""Tokens (n, most), and conditions (c, n) int64."""
 
 
 class Vocabulary(Protocol):
@@ -118,6 +120,26 @@ class TextModel:
 
 class OfText(Neural[S, TextModel]):
     """A generator of one text column and any others."""
+
+    least_epochs: ClassVar[int]
+    """Of a fit, where no epochs are set."""
+
+    def _training(
+        self, schema: TableSchema, rows: Rows, model: TextModel, first: Callable[[Encoded], None], *, seed: int
+    ) -> Start[TextModel]:
+        """How the text's network is trained. `first` puts its weights to where each fit begins, given the
+        rows that are fitted."""
+        s: Any = self.settings
+        train, heldout = (model.encode(text_column(schema).name, part) for part in (rows.train, rows.heldout))
+        least = {"least_epochs": self.least_epochs, "least_steps": LEAST_STEPS}
+        epochs = s.epochs or epochs_for(rows.count, s.batch_size, **least)
+
+        def begin(rate: float) -> LanguageFit:
+            first(train)
+            dropout = getattr(s, "dropout", 0.0)
+            return LanguageFit(model.network, train, heldout, settings=s, rate=rate, dropout=dropout, seed=seed)
+
+        return Start(model, begin, Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds))
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.

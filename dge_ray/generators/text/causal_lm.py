@@ -16,18 +16,15 @@ from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import text_column
 from dge_ray.generators.fitting.neural import Rows, Start, stream
-from dge_ray.generators.fitting.rounds import Plan
-from dge_ray.generators.fitting.schedule import epochs_for
 from dge_ray.generators.text.base import OfText, Rest, TextModel
 from dge_ray.generators.text.causal_network import CausalNetwork, SubWords
-from dge_ray.generators.text.language_training import ORDER, WEIGHTS, LanguageFit
+from dge_ray.generators.text.language_training import ORDER, WEIGHTS
 from dge_ray.generators.text.settings import CausalLmSettings
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.schema import TableSchema
 
 END = "<|end|>"
 HEADS = 4
-LEAST_EPOCHS, LEAST_STEPS = 3, 600  # of a fit, where no epochs are set
 NEW_ROWS = ORDER + 100  # the stream of embeddings that a loaded model lacks: index at Purpose.FIT
 TAKES = "a folder or a hub's name of a causal language model with safetensors weights and a fast tokeniser"
 
@@ -37,6 +34,7 @@ class CausalLm(OfText[CausalLmSettings]):
 
     name = "causal_lm"
     abilities = CausalLmSettings.abilities
+    least_epochs = 3
     architecture = ("model", "tokens", "width", "layers")
 
     def _start(
@@ -54,23 +52,7 @@ class CausalLm(OfText[CausalLmSettings]):
             model = self._model(schema, rest, module, words, device)
         network: CausalNetwork = model.network
         first = network.flat.flat.clone()
-        train, heldout = model.encode(text, rows.train), model.encode(text, rows.heldout)
-        epochs = s.epochs or epochs_for(rows.count, s.batch_size, least_epochs=LEAST_EPOCHS, least_steps=LEAST_STEPS)
-
-        def begin(rate: float) -> LanguageFit:
-            network.flat.flat.copy_(first)
-            return LanguageFit(
-                network,
-                train,
-                heldout if len(heldout[0]) else None,
-                batch_size=s.batch_size,
-                lr=s.lr * rate,
-                dropout=0.0,
-                weight_decay=s.weight_decay,
-                seed=seed,
-            )
-
-        return Start(model, begin, Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds))
+        return self._training(schema, rows, model, lambda _: network.flat.flat.copy_(first), seed=seed)
 
     def _new(self, texts: np.ndarray, rest: Rest) -> tuple[Any, SubWords]:
         """A small GPT-2, and byte pairs of the texts."""

@@ -12,17 +12,14 @@ import torch
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import text_column
 from dge_ray.generators.fitting.neural import Rows, Start, stream
-from dge_ray.generators.fitting.rounds import Plan
-from dge_ray.generators.fitting.schedule import epochs_for
 from dge_ray.generators.text.base import Encoded, OfText, Rest, TextModel
 from dge_ray.generators.text.language_network import LanguageNetwork, Shape
-from dge_ray.generators.text.language_training import WEIGHTS, LanguageFit
+from dge_ray.generators.text.language_training import WEIGHTS
 from dge_ray.generators.text.settings import LanguageSettings
 from dge_ray.generators.text.words import PAD, Words
 from dge_ray.table.schema import TableSchema
 
 MOST_OWN = 64  # categories of a target that have logits of their own for every word
-LEAST_EPOCHS, LEAST_STEPS = 4, 600  # of a fit, where no epochs are set
 
 
 class Language(OfText[LanguageSettings]):
@@ -30,6 +27,7 @@ class Language(OfText[LanguageSettings]):
 
     name = "language"
     abilities = LanguageSettings.abilities
+    least_epochs = 4
     architecture = ("tokens", "hidden", "embedding")
 
     def _start(
@@ -43,25 +41,13 @@ class Language(OfText[LanguageSettings]):
             rest, words = Rest.restored(source, device), self._words(source)
         model = self._model(schema, rest, words, device)
         network: LanguageNetwork = model.network
-        train, heldout = model.encode(text, rows.train), model.encode(text, rows.heldout)
-        epochs = s.epochs or epochs_for(rows.count, s.batch_size, least_epochs=LEAST_EPOCHS, least_steps=LEAST_STEPS)
 
-        def begin(rate: float) -> LanguageFit:
+        def first(train: Encoded) -> None:
             network.initialise(stream(seed, WEIGHTS), _shares(train, network.shape))
             if source is not None:
                 network.flat.flat.copy_(torch.from_numpy(source.arrays["weights"]))
-            return LanguageFit(
-                network,
-                train,
-                heldout if len(heldout[0]) else None,
-                batch_size=s.batch_size,
-                lr=s.lr * rate,
-                dropout=s.dropout,
-                weight_decay=s.weight_decay,
-                seed=seed,
-            )
 
-        return Start(model, begin, Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds))
+        return self._training(schema, rows, model, first, seed=seed)
 
     def _model(self, schema: TableSchema, rest: Rest, words: Words, device: str) -> TextModel:
         s, sizes = self.settings, rest.sizes

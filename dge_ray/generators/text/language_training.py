@@ -5,15 +5,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from dge_ray.generators.fitting.flat_weights import adam_state, restore_adam
+from dge_ray.generators.fitting.averaged import AveragedAdam
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.schedule import WARMUP, one_cycle
+from dge_ray.generators.text.settings import CausalLmSettings, LanguageSettings
 from dge_ray.generators.text.words import PAD
 
 WEIGHTS, ORDER, MASKS = 0, 1, 2  # the streams of a fit: indices at Purpose.FIT
 ALIKE = 16  # batches' rows that are put in the order of their lengths, so that few tokens of a batch are padding
 AVERAGED = 0.25  # of an epoch: what the weights' average reaches back
 CLIP = 1.0  # the gradient's norm, as a rare long step would undo many
+
+
+Encoded = tuple[torch.Tensor, torch.Tensor]
+"""Tokens (n, most), and conditions (c, n) int64."""
 
 
 class LanguageFit:
@@ -26,30 +31,25 @@ class LanguageFit:
     def __init__(
         self,
         network: Any,
-        rows: tuple[torch.Tensor, torch.Tensor],
-        heldout: tuple[torch.Tensor, torch.Tensor] | None,
+        rows: Encoded,
+        heldout: Encoded,
         *,
-        batch_size: int,
-        lr: float,
+        settings: LanguageSettings | CausalLmSettings,
+        rate: float,
         dropout: float,
-        weight_decay: float,
         seed: int,
     ) -> None:
         self.network, self.rows, self.heldout = network, rows, heldout
-        self.batch_size, self.lr, self.dropout = batch_size, lr, dropout
+        self.batch_size, self.lr, self.dropout = settings.batch_size, settings.lr * rate, dropout
         self.lengths = (rows[0] != PAD).sum(1).cpu().numpy()
-        self.steps_per_epoch = -(-len(self.lengths) // batch_size)
+        self.steps_per_epoch = -(-len(self.lengths) // self.batch_size)
         self.order, self.masks = stream(seed, ORDER), stream(seed, MASKS, network.device)
-        self.flat = network.flat.flat
-        self.flat.grad = network.flat.gradient  # which the end of a fit at another rate took away
-        self.optimizer = torch.optim.AdamW([self.flat], lr=lr, weight_decay=weight_decay, fused=True)
-        self.average, self.best = self.flat.clone(), self.flat.clone()
-        self.step = 0
+        self.descent = AveragedAdam(network.flat, lr=self.lr, weight_decay=settings.weight_decay)
 
     def run(self, done: int, rounds: int) -> float:
         """One epoch."""
         tokens, conditions = self.rows
-        steps = rounds * self.steps_per_epoch
+        steps, span = rounds * self.steps_per_epoch, max(AVERAGED * self.steps_per_epoch, 1.0)
         total = torch.zeros((), dtype=torch.float64, device=self.network.device)
         for rows in self._batches():
             nats, _ = self.network.losses(tokens[rows], conditions[:, rows], self._masks(len(rows)))
@@ -57,44 +57,26 @@ class LanguageFit:
             self.network.flat.gradient.zero_()
             (nats.sum() / (tokens[rows] != PAD).sum()).backward()
             self.network.flat.clip(CLIP)
-            self.optimizer.param_groups[0]["lr"] = self.lr * one_cycle(self.step, steps, WARMUP)
-            self.optimizer.step()
-            self.step += 1
-            self.average.lerp_(self.flat, max(1 / self.step, 1 / max(AVERAGED * self.steps_per_epoch, 1.0)))
+            self.descent.step(self.lr * one_cycle(self.descent.done, steps, WARMUP), span=span)
         return float(total) / len(tokens)
 
     def score(self) -> float | None:
-        if self.heldout is None:
+        if not len(self.heldout[0]):
             return None
-        current = self.flat.clone()
-        self.flat.copy_(self.average)
-        nats = -float(self.network.log_prob(*self.heldout).mean())
-        self.flat.copy_(current)
-        return nats
+        with self.descent.averaged():
+            return -float(self.network.log_prob(*self.heldout).mean())
 
     def keep(self) -> None:
-        self.best.copy_(self.average)
+        self.descent.keep()
 
     def finish(self) -> None:
-        self.flat.grad = None
-        self.flat.copy_(self.best)
+        self.descent.finish()
 
     def state(self) -> dict[str, torch.Tensor]:
-        return {
-            "weights": self.flat,
-            "average": self.average,
-            "best": self.best,
-            **dict(adam_state(self.optimizer, self.flat, "adam")),
-            "step": torch.tensor(self.step),
-            "order": self.order.get_state(),
-            "masks": self.masks.get_state(),
-        }
+        return {**self.descent.state(), "order": self.order.get_state(), "masks": self.masks.get_state()}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        for name, vector in (("weights", self.flat), ("average", self.average), ("best", self.best)):
-            vector.copy_(state[name])
-        restore_adam(self.optimizer, self.flat, "adam", state)
-        self.step = int(state["step"])
+        self.descent.restore(state)
         self.order.set_state(state["order"])
         self.masks.set_state(state["masks"])
 

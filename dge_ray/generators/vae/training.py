@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from dge_ray.generators.encoding.calibration import code_shares
-from dge_ray.generators.fitting.flat_weights import adam_state, restore_adam
+from dge_ray.generators.fitting.averaged import AveragedAdam
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.schedule import WARMUP, one_cycle
 from dge_ray.generators.vae.model import VaeModel
@@ -37,13 +37,10 @@ class VaeFit:
     ) -> None:
         s = model.settings
         self.model, self.real, self.batch_size, self.lr, self.seed = model, real, batch_size, s.lr * rate, seed
-        self.flat, self.device = model.weights.flat, torch.device(model.device)
+        self.device = torch.device(model.device)
         self.heldout = None if heldout is None else self._on_device(heldout)
         self.order, self.noise = stream(seed, ORDER), stream(seed, NOISE, self.device)
-        self.flat.grad = model.weights.gradient  # which the end of a fit at another rate took away
-        self.optimizer = torch.optim.AdamW([self.flat], lr=self.lr, weight_decay=s.weight_decay, fused=True)
-        self.average, self.best = self.flat.clone(), self.flat.clone()
-        self.step = 0
+        self.descent = AveragedAdam(model.weights, lr=self.lr, weight_decay=s.weight_decay)
 
     def run(self, done: int, rounds: int) -> float:
         """One epoch."""
@@ -52,53 +49,36 @@ class VaeFit:
         order = torch.randperm(n, generator=self.order).to(self.device)
         steps, nats = n // size, torch.zeros((), device=self.device)
         for part in order[: steps * size].split(size):
-            self.optimizer.param_groups[0]["lr"] = self.lr * one_cycle(self.step, rounds * steps, WARMUP)
             loss = self._loss(scores[part], codes[part], self.noise)
             self.model.weights.gradient.zero_()
             loss.backward()
-            self.optimizer.step()
             nats += loss.detach()
-            self.step += 1
-            self.average.lerp_(self.flat, max(1 / self.step, 1 / steps))
+            self.descent.step(self.lr * one_cycle(self.descent.done, rounds * steps, WARMUP), span=steps)
         return float(nats) / steps
 
     def score(self) -> float | None:
         if self.heldout is None:
             return None
         scores, codes = self.heldout
-        current, random = self.flat.clone(), stream(self.seed, HELDOUT, self.device)
-        self.flat.copy_(self.average)
-        with torch.no_grad():
+        random = stream(self.seed, HELDOUT, self.device)
+        with torch.no_grad(), self.descent.averaged():
             parts = zip(scores.split(BLOCK_ROWS), codes.split(BLOCK_ROWS), strict=True)
             nats = sum(float(self._loss(*part, random)) * len(part[0]) for part in parts)
-        self.flat.copy_(current)
         return nats / len(scores)
 
     def keep(self) -> None:
-        self.best.copy_(self.average)
+        self.descent.keep()
 
     def finish(self) -> None:
-        self.flat.grad = None
-        self.flat.copy_(self.best)
+        self.descent.finish()
         shares = code_shares(self.real(0)[1], self.model.blocks.sizes)
         self.model.settle(shares, stream(self.seed, CALIBRATION, self.device))
 
     def state(self) -> dict[str, torch.Tensor]:
-        return {
-            "weights": self.flat,
-            "average": self.average,
-            "best": self.best,
-            **dict(adam_state(self.optimizer, self.flat, "adam")),
-            "step": torch.tensor(self.step),
-            "order": self.order.get_state(),
-            "noise": self.noise.get_state(),
-        }
+        return {**self.descent.state(), "order": self.order.get_state(), "noise": self.noise.get_state()}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        for name, vector in (("weights", self.flat), ("average", self.average), ("best", self.best)):
-            vector.copy_(state[name])
-        restore_adam(self.optimizer, self.flat, "adam", state)
-        self.step = int(state["step"])
+        self.descent.restore(state)
         self.order.set_state(state["order"])
         self.noise.set_state(state["noise"])
 

@@ -1,0 +1,58 @@
+"""AdamW on a flat vector of weights with a moving average, a batch at a time: what the VAE's and the texts' fits share.
+
+`descent.py` is for steps of one shape, which a GPU records; here a step is whatever its caller makes of it.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+
+from dge_ray.generators.fitting.flat_weights import FlatWeights, adam_state, restore_adam
+
+
+class AveragedAdam:
+    """Steps of `weights`, whose moving average is what counts; `best`: the average that was kept last."""
+
+    def __init__(self, weights: FlatWeights, *, lr: float, weight_decay: float) -> None:
+        self.weights, self.flat = weights, weights.flat
+        self.flat.grad = weights.gradient  # which the end of a fit at another rate took away
+        self.optimizer = torch.optim.AdamW([self.flat], lr=lr, weight_decay=weight_decay, fused=True)
+        self.average, self.best = self.flat.clone(), self.flat.clone()
+        self.done = 0
+
+    def step(self, rate: float, *, span: float) -> None:
+        """One step along the gradient at the learning rate `rate`; the average reaches back `span` steps."""
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.step()
+        self.done += 1
+        self.average.lerp_(self.flat, max(1 / self.done, 1 / span))
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """A block in which the weights are their average."""
+        current = self.flat.clone()
+        self.flat.copy_(self.average)
+        yield
+        self.flat.copy_(current)
+
+    def keep(self) -> None:
+        self.best.copy_(self.average)
+
+    def finish(self) -> None:
+        """Put what was kept in place."""
+        self.flat.grad = None
+        self.flat.copy_(self.best)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        moments = dict(adam_state(self.optimizer, self.flat, "adam"))
+        return {**self._vectors(), **moments, "step": torch.tensor(self.done)}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        for name, vector in self._vectors().items():
+            vector.copy_(state[name])
+        restore_adam(self.optimizer, self.flat, "adam", state)
+        self.done = int(state["step"])
+
+    def _vectors(self) -> dict[str, torch.Tensor]:
+        return {"weights": self.flat, "average": self.average, "best": self.best}
