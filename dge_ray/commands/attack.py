@@ -10,8 +10,8 @@ from dge_ray.distributed.session import one_thread
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.registry import abilities
 from dge_ray.options import Say, to_stderr
-from dge_ray.privacy.attacks.assemble import ask
 from dge_ray.privacy.attacks.assemble import attack as attack_all
+from dge_ray.privacy.attacks.assemble import draw_candidates
 from dge_ray.privacy.attacks.attributes import guessed_columns
 from dge_ray.privacy.attacks.membership import MOST_FITTED, Material
 from dge_ray.report.attacks_page import attack_figure, attack_lines, render_page
@@ -75,7 +75,7 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
         constraints=config.constraints,
     )
     train = parts["train"].slice(0, prepared.n - config.canaries)
-    asked = ask(train, parts["test"], most, seed=config.seed, canaries=prepared.canaries)
+    candidates = draw_candidates(train, parts["test"], most, seed=config.seed, canaries=prepared.canaries)
     with study_lock(folder, say), threadpool_limits(limits=1):
         one_thread()
         generators = _with_density(spec, members or _fitted(folder))
@@ -83,12 +83,13 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
             schema=schema,
             released=MemberRows(spec, members or _fitted(folder), volume),
             auxiliary=pa.concat_tables([parts["validation"], parts["stopping"]]),
-            asked=asked.table(),
+            candidates=candidates.table(),
             generators=generators,
             seed=config.seed,
         )
-        say(f"attacking {len(material.released)} members of {volume:,} rows, {asked.seen.num_rows:,} rows asked about")
-        found = attack_all(material, asked, columns, folder.read_json(LEDGER) if folder.exists(LEDGER) else None)
+        count = candidates.seen.num_rows
+        say(f"attacking {len(material.released)} members of {volume:,} rows, {count:,} rows asked about")
+        found = attack_all(material, candidates, columns, folder.read_json(LEDGER) if folder.exists(LEDGER) else None)
         report = plain_json(
             {
                 "study": prepared.name,

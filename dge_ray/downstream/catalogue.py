@@ -298,9 +298,10 @@ def _check_value(estimator: BaseEstimator, setting: str, value: Any) -> None:
 
 def _check_task(name: str, estimator: BaseEstimator, task: str) -> None:
     wanted = "regressor" if task == "regression" else "classifier"
-    found = get_tags(estimator).estimator_type
-    if found != wanted:
-        kind = f"a {found}" if found in ("classifier", "regressor") else "neither a classifier nor a regressor"
+    estimator_type = get_tags(estimator).estimator_type
+    if estimator_type != wanted:
+        known = estimator_type in ("classifier", "regressor")
+        kind = f"a {estimator_type}" if known else "neither a classifier nor a regressor"
         raise InputError("learner", f"{name!r}, which is {kind}", f"a {wanted}: the task is {_words(task)}")
     if wanted == "classifier" and not hasattr(estimator, "predict_proba"):
         raise InputError(

@@ -86,8 +86,8 @@ class EstimatorLearner:
         matrix = self._features(columns)
         if self.schema.task == "regression":
             return single(self.model.predict(matrix))
-        alone = len(self.present) == 1
-        probabilities = np.ones((len(matrix), 1)) if alone else self.model.predict_proba(matrix)
+        single_class = len(self.present) == 1
+        probabilities = np.ones((len(matrix), 1)) if single_class else self.model.predict_proba(matrix)
         return align(probabilities, self.present, len(self.schema.classes))
 
     def _features(self, columns: Columns) -> Any:

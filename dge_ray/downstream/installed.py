@@ -25,10 +25,10 @@ def is_installed(top: str) -> bool:
         return False
     if spec is None:
         return False
-    found = spec.origin or next(iter(spec.submodule_search_locations or []), None)
-    if found is None or found in ("built-in", "frozen"):
+    origin = spec.origin or next(iter(spec.submodule_search_locations or []), None)
+    if origin is None or origin in ("built-in", "frozen"):
         return False
-    return any(Path(found).resolve().is_relative_to(Path(place).resolve()) for place in [*_sites(), *_editable(top)])
+    return any(Path(origin).resolve().is_relative_to(Path(place).resolve()) for place in [*_sites(), *_editable(top)])
 
 
 def _sites() -> list[str]:

@@ -17,7 +17,7 @@ from dge_ray.table.schema import CODED, MEASURED, Column, TableSchema
 CLIP = 8.0  # standard deviations; a heavy tail must not drive a whole minibatch
 
 
-class Rows(NamedTuple):
+class EncodedRows(NamedTuple):
     """Encoded rows: features of n rows each, such as codes int64 (n, p_coded) and numbers float32 (n, p_numbers);
     target int64 or float32 (n,); place in the stream int64 (n,)."""
 
@@ -25,8 +25,8 @@ class Rows(NamedTuple):
     target: torch.Tensor
     place: torch.Tensor
 
-    def take(self, index: torch.Tensor) -> "Rows":
-        return Rows(tuple(part[index] for part in self.features), self.target[index], self.place[index])
+    def take(self, index: torch.Tensor) -> "EncodedRows":
+        return EncodedRows(tuple(part[index] for part in self.features), self.target[index], self.place[index])
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def encode_target(columns: Columns, schema: TableSchema, scale: Scale) -> torch.
 
 
 @dataclass(frozen=True)
-class Network:
+class MLPNetwork:
     """Embedded categories and numbers through hidden layers (linear, layer norm, SiLU, dropout) to `outputs` scores.
 
     Its parameters are one flat vector, so that averaging gradients is one message and the optimiser is four lines.
@@ -166,11 +166,11 @@ def blocks(rows: int, size: int, rank: int, world: int) -> list[Block]:
     >>> blocks(5, 4, 1, 2)
     [Block(rows=range(0, 4), own=range(2, 4)), Block(rows=range(4, 5), own=range(4, 5))]
     """
-    found = []
+    cuts = []
     for start in range(0, rows, size):
         n = min(size, rows - start)
-        found.append(Block(range(start, start + n), range(start + n * rank // world, start + n * (rank + 1) // world)))
-    return found
+        cuts.append(Block(range(start, start + n), range(start + n * rank // world, start + n * (rank + 1) // world)))
+    return cuts
 
 
 def cut(pieces: Iterable[Columns], sizes: Iterable[int]) -> Iterator[Columns]:

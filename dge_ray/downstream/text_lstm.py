@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding
 
-from dge_ray.downstream.mlp_parts import Network, Scale, encode_features
+from dge_ray.downstream.mlp_parts import MLPNetwork, Scale, encode_features
 from dge_ray.downstream.torch_mlp import TAKES, MLPSettings, TorchMLP, whole
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import TableSchema
@@ -54,7 +54,9 @@ class TextLSTM(TorchMLP):
     def __init__(self, schema: TableSchema, settings: TextSettings | None = None, *, seed: int) -> None:
         super().__init__(schema, settings or TextSettings(), seed=seed)
         s = self.text = settings or TextSettings()
-        self.network = Network.of(schema, embedding=s.embedding, hidden=s.hidden, more=2 * s.units * len(schema.texts))
+        self.network = MLPNetwork.of(
+            schema, embedding=s.embedding, hidden=s.hidden, more=2 * s.units * len(schema.texts)
+        )
         self.shapes = [(s.words, s.width), (4 * s.units, s.width), (4 * s.units, s.units), (4 * s.units,)]
 
     @property
@@ -88,11 +90,11 @@ class TextLSTM(TorchMLP):
 
 def _hashed(texts: np.ndarray, words: int, tokens: int) -> np.ndarray:
     """Rows of the embedding (n, tokens) int32: 0 behind a text's end."""
-    found = np.zeros((len(texts), tokens), dtype=np.int32)
-    for row, text in zip(found, texts, strict=True):
+    hashes = np.zeros((len(texts), tokens), dtype=np.int32)
+    for row, text in zip(hashes, texts, strict=True):
         rows = [1 + zlib.crc32(word.encode()) % (words - 1) for word in pieces(text or "")[:tokens]]
         row[: len(rows)] = rows
-    return found
+    return hashes
 
 
 def _pooled(
@@ -105,12 +107,12 @@ def _pooled(
     units: int,
 ) -> torch.Tensor:
     """The largest and the mean outputs of the LSTM over words (n, tokens); zeros for no words. (n, 2 units)."""
-    there = words > 0
-    length = max(int(there.sum(1).max()), 1)
-    words, there = words[:, :length], there[:, :length, None]
+    present = words > 0
+    length = max(int(present.sum(1).max()), 1)
+    words, present = words[:, :length], present[:, :length, None]
     first = torch.zeros(1, len(words), units)
     gates = [inputs, own, bias, torch.zeros_like(bias)]
     out, _, _ = torch.lstm(embedding(words, vectors), (first, first), gates, True, 1, 0.0, False, False, True)
-    largest = torch.where(there, out, EMPTY).amax(1).clamp_min(-1.0)  # an output lies between -1 and 1
-    mean = torch.where(there, out, 0.0).sum(1) / there.sum(1).clamp_min(1)
-    return torch.cat([torch.where(there.any(1), largest, 0.0), mean], 1)
+    largest = torch.where(present, out, EMPTY).amax(1).clamp_min(-1.0)  # an output lies between -1 and 1
+    mean = torch.where(present, out, 0.0).sum(1) / present.sum(1).clamp_min(1)
+    return torch.cat([torch.where(present.any(1), largest, 0.0), mean], 1)

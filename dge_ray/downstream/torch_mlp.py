@@ -15,7 +15,16 @@ from safetensors.torch import load_file, save_file
 from dge_ray.downstream.base import RowsOf, align, single, slices
 from dge_ray.downstream.mixture import Mixture
 from dge_ray.downstream.mlp_losses import beta_losses, log_losses
-from dge_ray.downstream.mlp_parts import Block, Network, Rows, Scale, blocks, cut, encode_features, encode_target
+from dge_ray.downstream.mlp_parts import (
+    Block,
+    EncodedRows,
+    MLPNetwork,
+    Scale,
+    blocks,
+    cut,
+    encode_features,
+    encode_target,
+)
 from dge_ray.downstream.store import describe, write_description
 from dge_ray.errors import InputError, StudyError, nearest
 from dge_ray.seeds import Purpose, integer, numpy_generator
@@ -113,7 +122,7 @@ class TorchMLP:
 
     def __init__(self, schema: TableSchema, settings: MLPSettings | None = None, *, seed: int) -> None:
         self.schema, self.settings, self.seed = schema, settings or self.reads(), seed
-        self.network = Network.of(schema, embedding=self.settings.embedding, hidden=self.settings.hidden)
+        self.network = MLPNetwork.of(schema, embedding=self.settings.embedding, hidden=self.settings.hidden)
         self.weights: torch.Tensor | None = None
         self.scale: Scale | None = None
 
@@ -155,7 +164,7 @@ class TorchMLP:
         # Behind the network's weights stands the log of the normal law's standard deviation, which one loss learns.
         step = _Adam(torch.cat([self._initial(generator), torch.zeros(1)]), settings, passes * math.ceil(rows / size))
         parts = blocks(rows, block_rows, rank, world)
-        held: list[Rows] = []
+        held: list[EncodedRows] = []
         self.scale, self._mixture, self._count = None, mixture, rows
         for _ in range(passes):
             for block, mine in zip(parts, held or self._encoded(rows_of, parts), strict=True):
@@ -173,7 +182,7 @@ class TorchMLP:
         self.weights = step.weights[:-1].clone()
         return self
 
-    def _encoded(self, rows_of: RowsOf, parts: Sequence[Block]) -> Iterator[Rows]:
+    def _encoded(self, rows_of: RowsOf, parts: Sequence[Block]) -> Iterator[EncodedRows]:
         """A worker's part of each block."""
         wanted = [part.own for part in parts]
         if self.scale is None:
@@ -183,7 +192,7 @@ class TorchMLP:
                 self.scale = Scale.of(columns, self.schema)
                 [columns] = slices(columns, [part.own])  # the first block begins at row 0
             target = encode_target(columns, self.schema, self.scale)
-            yield Rows(self._features(columns, self.scale), target, torch.arange(part.own.start, part.own.stop))
+            yield EncodedRows(self._features(columns, self.scale), target, torch.arange(part.own.start, part.own.stop))
 
     @property
     def size(self) -> int:
@@ -208,7 +217,7 @@ class TorchMLP:
         keep = 1.0 - self.settings.dropout
         return (torch.rand((n, width), generator=generator) < keep).float() / keep
 
-    def _gradient(self, weights: torch.Tensor, rows: Rows, masks: list[torch.Tensor], n: int) -> torch.Tensor:
+    def _gradient(self, weights: torch.Tensor, rows: EncodedRows, masks: list[torch.Tensor], n: int) -> torch.Tensor:
         """These rows' part of the gradient of the mean loss over the minibatch's `n` rows."""
         if not len(rows.target):
             return torch.zeros_like(weights)
@@ -218,7 +227,7 @@ class TorchMLP:
         weights.requires_grad_(False)
         return gradient
 
-    def _losses(self, scores: torch.Tensor, rows: Rows, log_scale: torch.Tensor) -> torch.Tensor:
+    def _losses(self, scores: torch.Tensor, rows: EncodedRows, log_scale: torch.Tensor) -> torch.Tensor:
         """The weighted loss of each row, (n,)."""
         mixture, robust = self._mixture, self.settings.loss == "beta_divergence"
         if not robust and mixture is None:

@@ -88,7 +88,7 @@ class TunedBoosting(EstimatorLearner):
         if len(rows) < max(LEAST_ROWS, 20 * classes) or (classify and classes == 1):
             return {}
         folds = StratifiedKFold if classify else KFold
-        found = RandomizedSearchCV(
+        search = RandomizedSearchCV(
             self._plain,
             SPACE,
             n_iter=settings.candidates,
@@ -98,7 +98,7 @@ class TunedBoosting(EstimatorLearner):
             random_state=self._integer(_CANDIDATES),
             error_score=cast(Any, "raise"),
         ).fit(fill_empty(matrix[rows]), target[rows])
-        return dict(found.best_params_)
+        return dict(search.best_params_)
 
     def _integer(self, index: int) -> int:
         return integer(self.seed, Purpose.LEARNER, index=index, bits=32)

@@ -186,8 +186,8 @@ def check_estimator(estimator: Any, wanted: str | None) -> None:
     takes = f"None or an instance of a scikit-learn {wanted}"
     if isinstance(estimator, type) or not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
         raise InputError("estimator", repr(estimator), takes)
-    found = get_tags(estimator).estimator_type
-    if found != wanted:
+    estimator_type = get_tags(estimator).estimator_type
+    if estimator_type != wanted:
         raise InputError("estimator", f"{type(estimator).__name__}, which is no {wanted}", takes)
     if wanted == "classifier" and not hasattr(estimator, "predict_proba"):
         raise InputError("estimator", f"{type(estimator).__name__}, which gives no probabilities", "predict_proba")

@@ -64,10 +64,10 @@ def member_law(generator: Any, given: pa.Table, schema: TableSchema, *, draws: i
     for i, pattern in enumerate(patterns):
         rows = np.flatnonzero(which.ravel() == i)
         part = given.take(rows).select([name for name, is_known in zip(names, pattern, strict=True) if is_known])
-        found = None
+        law = None
         if pattern.all() and names and abilities(generator).target_law:
-            found = generator.target_law(part, points=draws)
-        parts.append((rows, found or _drawn(generator, part, len(rows), schema, draws, seed)))
+            law = generator.target_law(part, points=draws)
+        parts.append((rows, law or _drawn(generator, part, len(rows), schema, draws, seed)))
     return parts[0][1] if len(parts) == 1 else joined(parts, n)
 
 
@@ -84,12 +84,12 @@ def joined(parts: list[tuple[np.ndarray, Law]], n: int) -> Law:
     first = parts[0][1][0]
     shared = all(len(values) == 1 and np.array_equal(values, first) for _, (values, _) in parts)
     size = max(values.shape[1] for _, (values, _) in parts)
-    found, share = np.zeros((n, size)), np.zeros((n, size))
+    atoms, share = np.zeros((n, size)), np.zeros((n, size))
     for rows, (values, weights) in parts:
-        found[rows] = values[:, :1]
-        found[rows, : values.shape[1]] = values
+        atoms[rows] = values[:, :1]
+        atoms[rows, : values.shape[1]] = values
         share[rows, : values.shape[1]] = weights
-    return (first if shared else found), share
+    return (first if shared else atoms), share
 
 
 def stack(laws: list[Law], spread: float) -> Laws:

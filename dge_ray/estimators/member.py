@@ -106,6 +106,6 @@ class PipelineLearner:
         """float32 (n, C), or (n, 1) in regression."""
         if self.schema.task == "regression":
             return single(self.model.predict(frame))
-        alone = len(self.present) == 1
-        probabilities = np.ones((len(frame), 1)) if alone else self.model.predict_proba(frame)
+        single_class = len(self.present) == 1
+        probabilities = np.ones((len(frame), 1)) if single_class else self.model.predict_proba(frame)
         return align(probabilities, self.present, len(self.schema.classes))

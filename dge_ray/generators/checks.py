@@ -49,11 +49,11 @@ def row_columns(source: TableSource, schema: TableSchema, *, text: bool = False)
         refuse_text(schema)
     columns = LazyColumns(table, schema)
     for column in schema.modelled:
-        found = columns[column.name]
+        encoded = columns[column.name]
         if column.kind is Kind.TEXT:
-            lost = sum(value is None for value in found)
+            lost = sum(value is None for value in encoded)
         else:
-            lost = int((found < 0).sum() if column.kind in CODED else np.isnan(found).sum())
+            lost = int((encoded < 0).sum() if column.kind in CODED else np.isnan(encoded).sum())
         nulls = _nulls(table.column(column.name)) if lost else 0
         if lost > nulls:
             raise InputError(f"column '{column.name}'", f"{lost - nulls} values not in its schema", "its categories")

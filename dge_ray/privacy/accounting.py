@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ERROR = 0.002  # of the discretisation, as a share of epsilon: it is added to what is found
+ERROR = 0.002  # of the discretisation, as a share of epsilon: it is added to what is spent
 # Renyi orders: broken ones take a hundred times as long, and matter between small whole ones alone.
 ORDERS = [1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2, 2.25, 2.5, 2.75, 3, 3.33, 3.67, 4, 4.5, *range(5, 64)] + [
     2**x for x in range(6, 13)
@@ -63,10 +63,10 @@ def _prv(history: list[tuple[float, float, int]], delta: float, *, error: float)
     accountant.history = history
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found = float(accountant.get_epsilon(delta, eps_error=error))
-    if not (math.isfinite(found) and found > 0):
-        raise ValueError(f"an epsilon of {found}")
-    return found
+        spent = float(accountant.get_epsilon(delta, eps_error=error))
+    if not (math.isfinite(spent) and spent > 0):
+        raise ValueError(f"an epsilon of {spent}")
+    return spent
 
 
 def _renyi(history: list[tuple[float, float, int]], delta: float) -> float:

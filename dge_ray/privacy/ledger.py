@@ -18,7 +18,7 @@ ADJACENCY = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """One thing that depends on real rows, or could: how, and what it cost. Numbers are those of `charged` ones."""
 
     what: str
@@ -38,14 +38,14 @@ class Entry:
         return Mechanism(self.noise_multiplier, self.sample_rate, self.steps * self.times)
 
 
-class Ledger:
+class PrivacyLedger:
     """A study's ledger. `entries`, in the order in which they were written; `spent`, of those that are charged."""
 
-    def __init__(self, folder: Folder, plan: PrivacyPlan, entries: Iterable[Entry], spent: float) -> None:
+    def __init__(self, folder: Folder, plan: PrivacyPlan, entries: Iterable[LedgerEntry], spent: float) -> None:
         self.folder, self.plan, self.entries, self.spent = folder, plan, list(entries), spent
 
     @classmethod
-    def open(cls, folder: Folder, plan: PrivacyPlan) -> "Ledger":
+    def open(cls, folder: Folder, plan: PrivacyPlan) -> "PrivacyLedger":
         """The ledger of a study with this plan, new where there is none.
 
         Raises:
@@ -56,9 +56,9 @@ class Ledger:
         raw = read_ledger(folder)
         if (raw["epsilon"], raw["delta"], raw["models"]) != (plan.epsilon, plan.delta, plan.models):
             raise InputError(str(folder / FILE), "a ledger of another budget", "this study's own")
-        return cls(folder, plan, [Entry(**entry) for entry in raw["entries"]], raw["spent"])
+        return cls(folder, plan, [LedgerEntry(**entry) for entry in raw["entries"]], raw["spent"])
 
-    def add(self, entries: Sequence[Entry]) -> None:
+    def add(self, entries: Sequence[LedgerEntry]) -> None:
         """Write entries down; those that are there stay as they are, and cost nothing again: a fit that is done once
         more draws from the same key, so its output is the same.
 
@@ -105,7 +105,7 @@ def read_ledger(folder: Folder) -> dict[str, Any]:
     return raw
 
 
-def spent_by(entries: Iterable[Entry], delta: float) -> float:
+def spent_by(entries: Iterable[LedgerEntry], delta: float) -> float:
     """Epsilon at `delta` of all that is charged, together."""
     return epsilon([cost for entry in entries if (cost := entry.cost)], delta)
 
@@ -118,31 +118,33 @@ def refuse_over(plan: PrivacyPlan, spent: float) -> None:
         raise InputError("privacy.epsilon", f"a spend of {spent:.4g} at delta {plan.delta:g}", takes)
 
 
-def marginals_entry(plan: PrivacyPlan) -> Entry:
+def marginals_entry(plan: PrivacyPlan) -> LedgerEntry:
     note = "noisy counts of every column over public cells, shared by all members: tokens, bins, atoms, first shares"
     multiplier = plan.marginals_multiplier
-    return Entry("histograms of all columns", "charged", note, "Gaussian", multiplier, 1.0, 1)
+    return LedgerEntry("histograms of all columns", "charged", note, "Gaussian", multiplier, 1.0, 1)
 
 
-def fit_entry(plan: PrivacyPlan, member: int, generator: str) -> Entry:
+def fit_entry(plan: PrivacyPlan, member: int, generator: str) -> LedgerEntry:
     """The entry of a member's fit; of the one model's where all members draw from one."""
     steps, mechanism = plan.steps_of(member), "Poisson-subsampled Gaussian on clipped gradients (DP-SGD)"
     what = f"fit of member {member}" if plan.models == "each" else "fit of the one model"
     note = f"{generator}; no early stopping, no loss read"
-    return Entry(what, "charged", note, mechanism, plan.noise_multiplier, steps.sample_rate, steps.steps)
+    return LedgerEntry(what, "charged", note, mechanism, plan.noise_multiplier, steps.sample_rate, steps.steps)
 
 
-def standing_entries(*, schema: str, constraints: bool, chosen: Sequence[str]) -> list[Entry]:
+def standing_entries(*, schema: str, constraints: bool, chosen: Sequence[str]) -> list[LedgerEntry]:
     """What costs nothing, and why: said in every ledger. `schema`: where it comes from; `chosen`: on validation."""
     entries = [
-        Entry("schema", "public", f"{schema}; rows are made to fit it one by one"),
-        Entry("numbers of rows", "public", "of the table and its parts; the split depends on them and the seed alone"),
-        Entry(
+        LedgerEntry("schema", "public", f"{schema}; rows are made to fit it one by one"),
+        LedgerEntry(
+            "numbers of rows", "public", "of the table and its parts; the split depends on them and the seed alone"
+        ),
+        LedgerEntry(
             f"choice of {', '.join(chosen)}",
             "held apart",
             "made on validation rows, which no generator is fitted on; what it tells of these rows is not covered",
         ),
-        Entry(
+        LedgerEntry(
             "results on test and validation rows",
             "uncovered",
             "predictions, report.json, report.html and figures are about other people's rows; models trained on real "
@@ -150,7 +152,7 @@ def standing_entries(*, schema: str, constraints: bool, chosen: Sequence[str]) -
         ),
     ]
     if constraints:
-        entries.append(Entry("constraints", "public", "the user's word; real rows are not held against them"))
+        entries.append(LedgerEntry("constraints", "public", "the user's word; real rows are not held against them"))
     return entries
 
 

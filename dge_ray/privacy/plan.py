@@ -104,16 +104,16 @@ def least_noise(spent: Callable[[float, Accountant], float], total: float) -> fl
     aim, power, noise = total * (1 - DIGITS), 1.2, enough * 0.93
     before: tuple[float, float] | None = None
     for _ in range(MOST_TRIES):
-        found = spent(noise, epsilon)
-        if found <= total:
+        cost = spent(noise, epsilon)
+        if cost <= total:
             enough = min(enough, noise)
-            if found >= total * (1 - 2 * DIGITS):
+            if cost >= total * (1 - 2 * DIGITS):
                 break
         if before is not None and before[0] != noise:
-            slope = math.log(before[1] / found) / math.log(noise / before[0])
+            slope = math.log(before[1] / cost) / math.log(noise / before[0])
             power = slope if slope > 0.1 else power
-        before = noise, found
-        noise *= (found / aim) ** (1 / power)
+        before = noise, cost
+        noise *= (cost / aim) ** (1 / power)
     return enough
 
 

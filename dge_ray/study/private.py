@@ -9,7 +9,15 @@ import pyarrow as pa
 from dge_ray.errors import InputError
 from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.privacy.ledger import FILE as LEDGER
-from dge_ray.privacy.ledger import Entry, Ledger, fit_entry, marginals_entry, refuse_over, spent_by, standing_entries
+from dge_ray.privacy.ledger import (
+    LedgerEntry,
+    PrivacyLedger,
+    fit_entry,
+    marginals_entry,
+    refuse_over,
+    spent_by,
+    standing_entries,
+)
 from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
 from dge_ray.storage import Folder
 from dge_ray.study.config import Generator, StudyConfig
@@ -85,18 +93,18 @@ def refuse_overspending(config: StudyConfig, folder: Folder) -> None:
     plan = PrivacyPlan.from_json(folder.read_json(PLAN))
     members = config.max_members if config.members == "auto" else config.members
     if members > plan.members and plan.models == "each":
-        done = Ledger.open(folder, plan).entries if folder.exists(LEDGER) else []
+        done = PrivacyLedger.open(folder, plan).entries if folder.exists(LEDGER) else []
         fits = [fit_entry(plan, k, config.generators[k % len(config.generators)][0]) for k in range(members)]
         known = {entry.what for entry in fits}
         others = [entry for entry in [marginals_entry(plan), *done] if entry.what not in known]
         refuse_over(plan, spent_by({entry.what: entry for entry in [*others, *fits]}.values(), plan.delta))
 
 
-def open_ledger(config: StudyConfig, folder: Folder, plan: PrivacyPlan) -> Ledger:
+def open_ledger(config: StudyConfig, folder: Folder, plan: PrivacyPlan) -> PrivacyLedger:
     """The study's ledger with all that stands in it before the first fit; under the study's lock."""
     if not folder.exists(PLAN):
         folder.write_json(PLAN, plan.to_json())
-    ledger = Ledger.open(folder, plan)
+    ledger = PrivacyLedger.open(folder, plan)
     file = config.privacy.schema_file
     chosen = ["the volume", *(["the number of members"] if config.members == "auto" else [])]
     ledger.add(
@@ -109,7 +117,7 @@ def open_ledger(config: StudyConfig, folder: Folder, plan: PrivacyPlan) -> Ledge
     return ledger
 
 
-def charge_members(ledger: Ledger, config: StudyConfig, members: int) -> None:
+def charge_members(ledger: PrivacyLedger, config: StudyConfig, members: int) -> None:
     """Charge the histogram and the fits of members 0..members-1, those that are not yet, before they begin.
 
     Raises:
@@ -129,10 +137,10 @@ def what_members_cost(config: StudyConfig, n: int, counts: tuple[int, ...] = (1,
     return [*rows, {"models": "one", "members": None, "noise_multiplier": plans[0].noise_multiplier}]
 
 
-def privacy_section(ledger: Ledger) -> dict[str, Any]:
+def privacy_section(ledger: PrivacyLedger) -> dict[str, Any]:
     """What report.json says of privacy."""
     plan = ledger.plan
-    charged: list[Entry] = [entry for entry in ledger.entries if entry.cost]
+    charged: list[LedgerEntry] = [entry for entry in ledger.entries if entry.cost]
     return {
         "epsilon": plan.epsilon,
         "delta": plan.delta,

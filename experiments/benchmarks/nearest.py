@@ -92,16 +92,16 @@ def by_sklearn(schema: TableSchema, train: pa.Table, test: pa.Table, options: di
 def attacks(schema: TableSchema, train: pa.Table, test: pa.Table, options: dict[str, Any]) -> dict[str, Any]:
     import torch
 
-    from dge_ray.privacy.attacks.assemble import ask, attack
+    from dge_ray.privacy.attacks.assemble import attack, draw_candidates
     from dge_ray.privacy.attacks.attributes import guessed_columns
     from dge_ray.privacy.attacks.membership import Material
 
     torch.set_num_threads(1)
     rows, columns, seed = options["rows"], options["columns"] - 1, options["seed"]
     released = [table(rows, columns, seed, 3 + k) for k in range(options["members"])]
-    asked = ask(train, test, 10_000, seed=seed)
-    material = Material(schema, released, table(rows // 10, columns, seed, 2), asked.table(), (), seed)
-    report = attack(material, asked, guessed_columns(schema, None), None)
+    candidates = draw_candidates(train, test, 10_000, seed=seed)
+    material = Material(schema, released, table(rows // 10, columns, seed, 2), candidates.table(), (), seed)
+    report = attack(material, candidates, guessed_columns(schema, None), None)
     return {"auc": {one["name"]: [one["auc"], *one["auc_interval"]] for one in report["attacks"]}}
 
 

@@ -26,7 +26,7 @@ from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
-from dge_ray.privacy.attacks.assemble import ask, attack
+from dge_ray.privacy.attacks.assemble import attack, draw_candidates
 from dge_ray.privacy.attacks.membership import Material
 from dge_ray.privacy.canaries import draw_canaries, plant
 from dge_ray.privacy.key import new_key
@@ -81,9 +81,9 @@ def measure(table: pa.Table, schema: TableSchema, case: str, count: int, seed: i
     members, ledger = members_of(train, schema, case, count, seed)
     fitted = time.process_time()
     rows = [draw_rows(one, n, shard_rows=8_192, seed=seed, member=k) for k, one in enumerate(members)]
-    asked = ask(parts["train"], parts["test"], n, seed=seed, canaries=planted)
-    material = Material(schema, rows, parts["auxiliary"], asked.table(), members, seed)
-    found = attack(material, asked, COLUMNS, ledger)
+    candidates = draw_candidates(parts["train"], parts["test"], n, seed=seed, canaries=planted)
+    material = Material(schema, rows, parts["auxiliary"], candidates.table(), members, seed)
+    found = attack(material, candidates, COLUMNS, ledger)
     cost = {"fit_cpu_s": fitted - began, "attack_cpu_s": time.process_time() - fitted}
     return {"case": case, "seed": seed, "n": n, "members": count, "epsilon": total, **cost, **found}
 

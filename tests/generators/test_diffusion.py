@@ -21,7 +21,7 @@ from dge_ray.generators.diffusion.denoiser import ResidualMlp
 from dge_ray.generators.diffusion.edm import Edm
 from dge_ray.generators.diffusion.generator import Diffusion
 from dge_ray.generators.diffusion.training import DenoisingFit
-from dge_ray.generators.fitting.rounds import Plan, run_rounds
+from dge_ray.generators.fitting.rounds import RoundsPlan, run_rounds
 from dge_ray.table import TableSchema, infer_schema
 
 EDM: dict[str, Any] = {"steps": 80, "width": 32, "layers": 1, "bins": 16}
@@ -141,7 +141,7 @@ def fit_process(process: Edm | Ddpm, rows: tuple[torch.Tensor, torch.Tensor], st
             seed=0,
         )
 
-    run_rounds(begin, Plan(40, 40), identity="")
+    run_rounds(begin, RoundsPlan(40, 40), identity="")
 
 
 def assert_is_mixture(scores: torch.Tensor, codes: torch.Tensor, tolerance: float) -> None:

@@ -21,7 +21,7 @@ from helpers.generator_cases import (
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.encoding.blocks import Blocks, gumbel
-from dge_ray.generators.encoding.calibration import Calibration
+from dge_ray.generators.encoding.calibration import MarginalCalibration
 from dge_ray.generators.encoding.modes import ONE_HOT_VALUES, ModeEncoder, Modes
 from dge_ray.generators.fitting.flat_weights import FlatWeights
 from dge_ray.generators.gan.condition_vectors import ConditionLaw, RowFinder
@@ -255,12 +255,12 @@ def test_calibration_sets_marginals_right() -> None:
     logits = torch.randn(4_000, 5, generator=random())
     shares = np.array([0.9, 0.1, 0.2, 0.8, 0.0])
     scores = np.random.default_rng(0).exponential(size=(4_000, 1))
-    found = Calibration.fit(scores, logits, blocks, shares)
+    found = MarginalCalibration.fit(scores, logits, blocks, shares)
     mean = blocks.log_softmax(found.logits(logits)).exp().mean(0)
     np.testing.assert_allclose(mean.numpy(), shares, atol=1e-3)
     normal = found.scores(np.random.default_rng(1).exponential(size=(4_000, 1)))
     assert abs(normal.mean()) < 0.08 and abs(normal.std() - 1) < 0.06  # 5 se of the 4,000 and the 4,000 fitted on
-    untouched = Calibration.none(5)
+    untouched = MarginalCalibration.none(5)
     assert untouched.scores(scores) is scores and torch.equal(untouched.logits(logits), logits)
 
 

@@ -10,15 +10,15 @@ from torch.nn import functional
 
 from dge_ray.generators.autoregressive import conditional
 from dge_ray.generators.autoregressive.conditional import complete
-from dge_ray.generators.autoregressive.network import LANES, Dropout, Network
+from dge_ray.generators.autoregressive.network import LANES, Dropout, TokenNetwork
 from dge_ray.generators.autoregressive.sampling import UNKNOWN, Sampler
 from dge_ray.generators.fitting.schedule import batch_size_for, epochs_for, one_cycle
 
 SIZES = [3, 2, 17, 5]
 
 
-def network(sizes: list[int] = SIZES, scale: float = 1.0) -> Network:
-    net = Network(sizes, hidden=8, widths=[min(4, size) for size in sizes])
+def network(sizes: list[int] = SIZES, scale: float = 1.0) -> TokenNetwork:
+    net = TokenNetwork(sizes, hidden=8, widths=[min(4, size) for size in sizes])
     generator = torch.Generator().manual_seed(0)
     marginals = [torch.full((size,), 1 / size) for size in sizes]
     ranks = [None, *(torch.linspace(0, 1, size) for size in sizes[1:])]
@@ -36,7 +36,7 @@ def tokens(n: int, sizes: list[int] = SIZES) -> torch.Tensor:
     return torch.stack([torch.randint(0, size, (n,), generator=generator) for size in sizes])
 
 
-def reference_loss(net: Network, t: torch.Tensor, dropout: Dropout, w: dict[str, torch.Tensor]) -> torch.Tensor:
+def reference_loss(net: TokenNetwork, t: torch.Tensor, dropout: Dropout, w: dict[str, torch.Tensor]) -> torch.Tensor:
     """The docstring's formulas, in autograd's hands."""
     x = torch.cat([w[f"{j}.embed"][t[j]] for j in range(len(t) - 1)], 1)
     loss = torch.zeros(())

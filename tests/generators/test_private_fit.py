@@ -14,7 +14,7 @@ from torch.nn import functional
 from dge_ray.errors import InputError
 from dge_ray.generators.autoregressive import generator as autoregressive
 from dge_ray.generators.autoregressive import private as clipped
-from dge_ray.generators.autoregressive.network import Network
+from dge_ray.generators.autoregressive.network import TokenNetwork
 from dge_ray.generators.autoregressive.private import clipped_sum, learned_weights
 from dge_ray.generators.private import marginals as private_marginals
 from dge_ray.generators.private.fit import PrivateFit, noisy_step
@@ -31,8 +31,8 @@ def private(**changes: object) -> PrivateFit:
     return PrivateFit(**{**numbers, "key": 2**250 + 7, **changes})  # type: ignore[arg-type]
 
 
-def network() -> Network:
-    net = Network(SIZES, hidden=8, widths=[min(4, size) for size in SIZES])
+def network() -> TokenNetwork:
+    net = TokenNetwork(SIZES, hidden=8, widths=[min(4, size) for size in SIZES])
     generator = torch.Generator().manual_seed(0)
     net.initialise(generator, [torch.full((size,), 1 / size) for size in SIZES], [None] * len(SIZES))
     net.flat += torch.randn(net.flat.shape, generator=generator) * 0.3 * learned_weights(net)
@@ -44,7 +44,7 @@ def tokens(n: int) -> torch.Tensor:
     return torch.stack([torch.randint(0, size, (n,), generator=generator) for size in SIZES])
 
 
-def row_loss(net: Network, w: dict[str, torch.Tensor], row: list[torch.Tensor]) -> torch.Tensor:
+def row_loss(net: TokenNetwork, w: dict[str, torch.Tensor], row: list[torch.Tensor]) -> torch.Tensor:
     """One row's loss by the network's own formulas, in autograd's hands. row: an indicator (size,) a column."""
     x = torch.cat([row[j] @ w[f"{j}.embed"] for j in range(len(SIZES) - 1)])
     total = torch.zeros(())

@@ -10,7 +10,7 @@ import torch
 from helpers.generator_cases import tiny_table
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dge_ray.generators.autoregressive.network import POOL_ROWS, Dropout, Network, Windows
+from dge_ray.generators.autoregressive.network import POOL_ROWS, Dropout, TokenNetwork, Windows
 from dge_ray.generators.autoregressive.together import StackedFit
 from dge_ray.generators.autoregressive.training import MASKS, ORDER, TokenFit
 from dge_ray.generators.diffusion.ddpm import Ddpm
@@ -27,8 +27,8 @@ SIZES = [3, 2, 17, 5]
 CPU = torch.device("cpu")
 
 
-def network(device: str = "cpu") -> Network:
-    net = Network(SIZES, hidden=8, widths=[min(4, size) for size in SIZES], device=device)
+def network(device: str = "cpu") -> TokenNetwork:
+    net = TokenNetwork(SIZES, hidden=8, widths=[min(4, size) for size in SIZES], device=device)
     marginals = [torch.full((size,), 1 / size) for size in SIZES]
     net.initialise(torch.Generator().manual_seed(0), marginals, [None] * len(SIZES))
     return net
@@ -41,7 +41,7 @@ def tokens(n: int = 300) -> torch.Tensor:
     return torch.stack([first, *rest]).int()
 
 
-def token_fit(net: Network, t: torch.Tensor, **options: object) -> TokenFit:
+def token_fit(net: TokenNetwork, t: torch.Tensor, **options: object) -> TokenFit:
     settings = {"batch_size": 64, "lr": 4e-3, "dropout": 0.2, "weight_decay": 1e-3, "seed": 5, **options}
     return TokenFit(net, t, None, **settings)  # type: ignore[arg-type]
 

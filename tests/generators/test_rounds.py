@@ -14,7 +14,7 @@ from helpers.generator_cases import mixed_schema, mixed_table
 
 from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.errors import StudyError
-from dge_ray.generators.fitting.rounds import Plan, run_rounds
+from dge_ray.generators.fitting.rounds import RoundsPlan, run_rounds
 from dge_ray.generators.registry import make_generator
 from dge_ray.storage import Folder
 
@@ -59,13 +59,13 @@ class Walk:
         self.random.set_state(state["random"])
 
 
-def run(walk: Walk, plan: Plan, **more: Any) -> list[dict[str, Any]]:
+def run(walk: Walk, plan: RoundsPlan, **more: Any) -> list[dict[str, Any]]:
     return run_rounds(lambda rate: walk, plan, identity="x", **more)
 
 
 def test_the_best_round_is_what_stays() -> None:
     walk = Walk(scores=[3, 1, 2, 2, 2, 2, 0])
-    history = run(walk, Plan(7, patience=3))
+    history = run(walk, RoundsPlan(7, patience=3))
     assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5]  # three rounds after the second
     other = Walk()
     other.run(0, 7)
@@ -75,7 +75,7 @@ def test_the_best_round_is_what_stays() -> None:
 
 def test_without_held_out_rows_all_rounds_run_and_the_last_stays() -> None:
     walk = Walk()
-    assert len(run(walk, Plan(4, patience=1))) == 4
+    assert len(run(walk, RoundsPlan(4, patience=1))) == 4
     assert torch.equal(walk.weights, walk.kept)
 
 
@@ -86,12 +86,12 @@ def test_a_loss_that_blows_up_is_tried_once_more_at_a_lower_rate() -> None:
         walks.append(Walk(rate, blow_up=(1.0,)))
         return walks[-1]
 
-    history = run_rounds(begin, Plan(5, patience=9), identity="x")
+    history = run_rounds(begin, RoundsPlan(5, patience=9), identity="x")
     assert [walk.rate for walk in walks] == [1.0, 0.2]
     assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5]
     assert [record.get("restarted", False) for record in history] == [True, False, False, False, False]
     with pytest.raises(StudyError, match=r"round 3.*lower generator\.lr"):
-        run_rounds(lambda rate: Walk(rate, blow_up=(1.0, 0.2)), Plan(5, patience=9), identity="x")
+        run_rounds(lambda rate: Walk(rate, blow_up=(1.0, 0.2)), RoundsPlan(5, patience=9), identity="x")
 
 
 def test_a_budget_shortens_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_a_budget_shortens_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 1000, 2))
     monkeypatch.setattr(rounds.time, "perf_counter", lambda: float(next(clock)))
     walk = Walk()
-    history = run(walk, Plan(100, patience=100, budget_seconds=20))
+    history = run(walk, RoundsPlan(100, patience=100, budget_seconds=20))
     assert len(history) == 10
     assert walk.planned == [100] + [10] * 9
 
@@ -110,16 +110,16 @@ def cut_off(path: Path, at: int, scores: list[float] | None = None, identity: st
     """A fit that ends in the middle, its state kept after each round."""
     held = {"keeper": every_round(path), "progress": cut_at(at), "identity": identity}
     with pytest.raises(Cut):
-        run_rounds(lambda rate: Walk(rate, scores), Plan(8, patience=4), **held)
+        run_rounds(lambda rate: Walk(rate, scores), RoundsPlan(8, patience=4), **held)
 
 
 @pytest.mark.parametrize("scores", [None, [5.0, 4, 3, 6, 6, 6, 6, 6]])
 def test_a_cut_off_fit_goes_on_to_the_same_weights(tmp_path: Path, scores: list[float] | None) -> None:
     whole = Walk(scores=scores)
-    expected = run(whole, Plan(8, patience=4))
+    expected = run(whole, RoundsPlan(8, patience=4))
     cut_off(tmp_path, 5, scores)
     resumed = Walk(scores=scores)
-    history = run(resumed, Plan(8, patience=4), keeper=every_round(tmp_path))
+    history = run(resumed, RoundsPlan(8, patience=4), keeper=every_round(tmp_path))
     assert len(resumed.planned) == len(expected) - 4  # rounds 1 to 4 were kept
     assert torch.equal(resumed.weights, whole.weights)
     assert [r["train"] for r in history] == [r["train"] for r in expected]
@@ -132,7 +132,7 @@ def test_another_fits_state_and_a_damaged_one_are_not_gone_on_with(tmp_path: Pat
     for data in (state, state[:100], b"", b"not a state at all"):
         (tmp_path / "fit").write_bytes(data)
         walk = Walk()
-        run(walk, Plan(8, patience=4), keeper=FolderKeeper(Folder.open(tmp_path), "fit"))
+        run(walk, RoundsPlan(8, patience=4), keeper=FolderKeeper(Folder.open(tmp_path), "fit"))
         assert len(walk.planned) == 8
 
 

@@ -7,7 +7,7 @@ from helpers.generator_cases import mixed_schema, mixed_table, tiny_table
 
 from dge_ray.errors import InputError
 from dge_ray.generators.autoregressive.generator import Autoregressive
-from dge_ray.generators.autoregressive.network import POOL_ROWS, Dropout, Network
+from dge_ray.generators.autoregressive.network import POOL_ROWS, Dropout, TokenNetwork
 from dge_ray.generators.autoregressive.stacked import StackedNetwork
 from dge_ray.generators.autoregressive.together import StackedFit
 from dge_ray.generators.autoregressive.training import TokenFit
@@ -18,10 +18,10 @@ SETTINGS = {"epochs": 12, "hidden": 32, "patience": 2}
 SEEDS = [1, 2, 3]
 
 
-def networks(count: int, sizes: list[int]) -> list[Network]:
+def networks(count: int, sizes: list[int]) -> list[TokenNetwork]:
     made = []
     for k in range(count):
-        net = Network(sizes, hidden=8, widths=[min(4, size) for size in sizes])
+        net = TokenNetwork(sizes, hidden=8, widths=[min(4, size) for size in sizes])
         marginals = [torch.full((size,), 1 / size) for size in sizes]
         net.initialise(torch.Generator().manual_seed(k), marginals, [None] * len(sizes))
         made.append(net)

@@ -15,7 +15,7 @@ from helpers.pages import parse
 from dge_ray.errors import InputError
 from dge_ray.generators.registry import make_generator
 from dge_ray.privacy.attacks import membership
-from dge_ray.privacy.attacks.assemble import ask, attack
+from dge_ray.privacy.attacks.assemble import attack, draw_candidates
 from dge_ray.privacy.attacks.attributes import guess, guessed_columns
 from dge_ray.privacy.attacks.membership import Material, floored, membership_scores, snapped
 from dge_ray.report.attacks_page import attack_lines, render_page
@@ -44,8 +44,8 @@ SCHEMA = infer_schema(rows(0, 2_000), target="y")
 
 def material(released: list[pa.Table], generators: Any = ()) -> tuple[Material, Any]:
     train, test = rows(1), rows(2)
-    asked = ask(train, test, N, seed=0, canaries=(rows(8, 20), rows(9, 20)))
-    return Material(SCHEMA, released, rows(3), asked.table(), generators, seed=0), asked
+    candidates = draw_candidates(train, test, N, seed=0, canaries=(rows(8, 20), rows(9, 20)))
+    return Material(SCHEMA, released, rows(3), candidates.table(), generators, seed=0), candidates
 
 
 class Memory:
@@ -80,8 +80,8 @@ def test_copies_are_found_and_fresh_rows_give_nothing_away() -> None:
 
 def test_the_report_holds_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
     train = rows(1)
-    found, asked = material([pa.concat_tables([train, rows(8, 20)])], [Memory(train)])
-    report = attack(found, asked, ["y", "z"], {"epsilon": 2.0, "spent": 1.0, "delta": 1e-5})
+    found, candidates = material([pa.concat_tables([train, rows(8, 20)])], [Memory(train)])
+    report = attack(found, candidates, ["y", "z"], {"epsilon": 2.0, "spent": 1.0, "delta": 1e-5})
     assert report["rows"] == {"seen": N, "unseen": N, "auxiliary": N}
     assert report["privacy"]["auc_at_most"] == auc_allowed(1.0, 1e-5)
     assert set(report["privacy"]["tpr_at_most"]) == {"0.01", "0.001"}
@@ -113,9 +113,9 @@ def test_a_value_that_released_rows_copy_is_guessed_better_of_train_rows() -> No
 
 
 def test_values_are_snapped_and_densities_floored() -> None:
-    asked = pa.table({"x": [-9.0, 0.26, 9.0], "z": [0.0, 0.0, 0.0], "c": ["a"] * 3, "y": ["no"] * 3})
+    candidates = pa.table({"x": [-9.0, 0.26, 9.0], "z": [0.0, 0.0, 0.0], "c": ["a"] * 3, "y": ["no"] * 3})
     known = pa.table({"x": [0.0, 0.25, 1.5], "z": [1.0, 2.0, 3.0], "c": ["b"] * 3, "y": ["yes"] * 3})
-    columns = TableCodec(SCHEMA).encode(snapped(asked, known, SCHEMA))
+    columns = TableCodec(SCHEMA).encode(snapped(candidates, known, SCHEMA))
     assert columns["x"].tolist() == [0.0, 0.25, 1.5] and columns["z"].tolist() == [1.0] * 3
     assert columns["c"].tolist() == [0] * 3
     assert floored(np.array([-np.inf, -3.0, 2.0])).tolist() == [-4.0, -3.0, 2.0]
@@ -123,10 +123,10 @@ def test_values_are_snapped_and_densities_floored() -> None:
 
 
 def test_as_many_rows_of_each_by_seed() -> None:
-    first, again, other = (ask(rows(1), rows(2, 90), 50, seed=s) for s in (0, 0, 1))
+    first, again, other = (draw_candidates(rows(1), rows(2, 90), 50, seed=s) for s in (0, 0, 1))
     assert first.table().num_rows == 100 and first.table().equals(again.table())
     assert not first.seen.equals(other.seen)
-    assert ask(rows(1), rows(2, 90), 500, seed=0).seen.num_rows == 90
+    assert draw_candidates(rows(1), rows(2, 90), 500, seed=0).seen.num_rows == 90
 
 
 def test_a_study_is_attacked_and_the_white_box_left_out_by_name(copula_study: Path, run: Run) -> None:

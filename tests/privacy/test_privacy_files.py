@@ -14,7 +14,7 @@ from dge_ray.privacy import ledger as ledger_module
 from dge_ray.privacy import plan as plan_module
 from dge_ray.privacy.accounting import renyi_epsilon
 from dge_ray.privacy.key import FILE, keyed_digest, new_key, read_key, write_key
-from dge_ray.privacy.ledger import Ledger, fit_entry, marginals_entry, spent_by, standing_entries
+from dge_ray.privacy.ledger import PrivacyLedger, fit_entry, marginals_entry, spent_by, standing_entries
 from dge_ray.privacy.plan import PrivacyPlan, Steps, checked_delta, least_noise, plan_privacy
 from dge_ray.storage import Folder
 
@@ -39,8 +39,8 @@ def entries(plan: PrivacyPlan, members: int) -> list:
 
 def test_what_is_there_is_not_charged_again(tmp_path: Path, plan: PrivacyPlan) -> None:
     folder = Folder.open(tmp_path)
-    Ledger.open(folder, plan).add(entries(plan, 1))
-    once = Ledger.open(folder, plan)
+    PrivacyLedger.open(folder, plan).add(entries(plan, 1))
+    once = PrivacyLedger.open(folder, plan)
     once.add(entries(plan, 1))  # a resumed run
     assert len(once.entries) == 2
     partly = once.spent
@@ -53,7 +53,7 @@ def test_what_is_there_is_not_charged_again(tmp_path: Path, plan: PrivacyPlan) -
 
 def test_over_the_budget_nothing_is_written(tmp_path: Path, plan: PrivacyPlan) -> None:
     folder = Folder.open(tmp_path)
-    ledger = Ledger.open(folder, plan)
+    ledger = PrivacyLedger.open(folder, plan)
     ledger.add(entries(plan, 2))
     before = (tmp_path / "privacy/ledger.json").read_bytes()
     with pytest.raises(InputError, match=r"a spend of 2\.\d+ .* planned for 2 members"):
@@ -62,7 +62,7 @@ def test_over_the_budget_nothing_is_written(tmp_path: Path, plan: PrivacyPlan) -
 
 
 def test_other_numbers_under_a_known_name_are_refused(tmp_path: Path, plan: PrivacyPlan) -> None:
-    ledger = Ledger.open(Folder.open(tmp_path), plan)
+    ledger = PrivacyLedger.open(Folder.open(tmp_path), plan)
     ledger.add(entries(plan, 1))
     other = replace(plan, noise_multiplier=2 * plan.noise_multiplier)
     with pytest.raises(StudyError, match="charged with other numbers"):

@@ -104,13 +104,13 @@ class Ctgan(Adapter[CtganSettings]):
             at += column.width
         values: Columns = {}
         for j, column in enumerate(schema.modelled):
-            found = parts[str(j)]
+            numbers = parts[str(j)]
             if column.kind in CODED:
-                found = found.astype(np.int32)
+                numbers = numbers.astype(np.int32)
             elif f"{j}-atom" in parts:
                 atoms = parts[f"{j}-atom"]
-                found = np.where(np.isinf(atoms), found, atoms)
-            values[column.name] = found
+                numbers = np.where(np.isinf(atoms), numbers, atoms)
+            values[column.name] = numbers
         return values
 
 
@@ -122,20 +122,20 @@ def _frame(schema: TableSchema, values: Columns) -> tuple[pd.DataFrame, dict[str
     columns: dict[str, np.ndarray] = {}
     categories: dict[str, np.ndarray] = {}
 
-    def add(name: str, found: np.ndarray) -> None:
-        categories[name], columns[name] = np.unique(found, return_inverse=True)
+    def add(name: str, labels: np.ndarray) -> None:
+        categories[name], columns[name] = np.unique(labels, return_inverse=True)
 
     for j, column in enumerate(schema.modelled):
-        found = values[column.name]
-        distinct, counts = np.unique(found, return_counts=True)  # nan counts as one value
-        few = len(distinct) <= FEW_VALUES and len(found) >= ROWS_PER_VALUE * len(distinct)
+        numbers = values[column.name]
+        distinct, counts = np.unique(numbers, return_counts=True)  # nan counts as one value
+        few = len(distinct) <= FEW_VALUES and len(numbers) >= ROWS_PER_VALUE * len(distinct)
         if column.kind in CODED or few:
-            add(str(j), found)
+            add(str(j), numbers)
             continue
-        atoms = distinct[(counts >= max(ATOM_ROWS, ATOM_SHARE * len(found))) | np.isnan(distinct)]
-        columns[str(j)] = np.where(np.isnan(found), np.nanmean(found), found)
+        atoms = distinct[(counts >= max(ATOM_ROWS, ATOM_SHARE * len(numbers))) | np.isnan(distinct)]
+        columns[str(j)] = np.where(np.isnan(numbers), np.nanmean(numbers), numbers)
         if len(atoms):
-            add(f"{j}-atom", np.where(np.isin(found, atoms) | np.isnan(found), found, np.inf))
+            add(f"{j}-atom", np.where(np.isin(numbers, atoms) | np.isnan(numbers), numbers, np.inf))
     return pd.DataFrame(columns), categories
 
 

@@ -128,8 +128,8 @@ def _frame(schema: TableSchema, values: Columns) -> pd.DataFrame:
     columns = {}
     for name, column in _names(schema).items():
         if column.name in values:
-            found = pd.Series(values[column.name])
-            columns[name] = found.astype(str).where(found >= 0) if column.kind in CODED else found / column.step
+            series = pd.Series(values[column.name])
+            columns[name] = series.astype(str).where(series >= 0) if column.kind in CODED else series / column.step
     return pd.DataFrame(columns)
 
 
@@ -149,19 +149,19 @@ def _write_folder(folder: Path, state: State) -> None:
     torch.save(weights, folder / WEIGHTS)
 
 
-def _codes(found: pd.Series, column: Column, known: dict[str, int]) -> np.ndarray:
+def _codes(series: pd.Series, column: Column, known: dict[str, int]) -> np.ndarray:
     """Codes (n,). The token of the categories with few rows becomes one of these, each as likely as another."""
-    codes = pd.Series(pd.to_numeric(found, errors="coerce")).fillna(-1).to_numpy(np.int32)
-    protected = (found.notna() & (codes < 0)).to_numpy(bool)
+    codes = pd.Series(pd.to_numeric(series, errors="coerce")).fillna(-1).to_numpy(np.int32)
+    protected = (series.notna() & (codes < 0)).to_numpy(bool)
     rare = [code for code in range(len(column.categories)) if str(code) not in known]
     if protected.any():
         codes[protected] = np.random.choice(rare, protected.sum())
     return codes
 
 
-def _measured(found: pd.Series, column: Column) -> np.ndarray:
+def _measured(series: pd.Series, column: Column) -> np.ndarray:
     """Values (n,). Where the package protects all of so few that it has none to give, any in the column's range."""
-    values = found.astype("Float64").to_numpy(np.float64, na_value=np.nan) * column.step
+    values = series.astype("Float64").to_numpy(np.float64, na_value=np.nan) * column.step
     if not column.missing and (lost := np.isnan(values)).any():
         values[lost] = np.random.uniform(column.minimum or 0.0, column.maximum or 0.0, lost.sum())
     return values

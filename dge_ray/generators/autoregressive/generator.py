@@ -16,7 +16,7 @@ import torch
 
 from dge_ray.errors import InputError
 from dge_ray.generators.autoregressive.conditional import complete
-from dge_ray.generators.autoregressive.network import BLOCK_ROWS, Network
+from dge_ray.generators.autoregressive.network import BLOCK_ROWS, TokenNetwork
 from dge_ray.generators.autoregressive.private import clipped_sum, learned_weights
 from dge_ray.generators.autoregressive.sampling import UNKNOWN, Sampler
 from dge_ray.generators.autoregressive.settings import AutoregressiveSettings
@@ -27,8 +27,8 @@ from dge_ray.generators.checkpoint import Checkpoint, check_columns
 from dge_ray.generators.checks import check_count, check_device
 from dge_ray.generators.encoding.target_law import atoms
 from dge_ray.generators.encoding.tokens import Discretiser
-from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream, stream, training_rows
-from dge_ray.generators.fitting.rounds import Plan
+from dge_ray.generators.fitting.neural import FitRows, Neural, Start, sample_stream, stream, training_rows
+from dge_ray.generators.fitting.rounds import RoundsPlan
 from dge_ray.generators.fitting.schedule import batch_size_for, epochs_for
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.marginals import noisy_marginals
@@ -49,7 +49,7 @@ class TokenModel:
     """Tokens and the network over them."""
 
     discretiser: Discretiser
-    network: Network
+    network: TokenNetwork
 
     @cached_property
     def sampler(self) -> Sampler:
@@ -174,7 +174,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         return values.reshape(1, -1), np.repeat(p / values.shape[1], values.shape[1], axis=1)
 
     def _start(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[TokenModel]:
         if source is None:
             discretiser, origins = Discretiser.fit(schema.modelled, rows.seen, bins=self.settings.bins), []
@@ -186,7 +186,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         widths = [min(s.embedding, size) for size in discretiser.sizes]
         if source is not None:  # no narrower than the source's, or a part of them would be lost
             widths = [max(pair) for pair in zip(widths, source.extra["widths"], strict=True)]
-        network = Network(discretiser.sizes, hidden=s.hidden, widths=widths, device=device)
+        network = TokenNetwork(discretiser.sizes, hidden=s.hidden, widths=widths, device=device)
         tokens = torch.from_numpy(encoded).to(device)
         stopping = torch.from_numpy(heldout).long().to(device) if heldout.shape[1] else None
         batch_size = min(n, s.batch_size or batch_size_for(n))
@@ -225,18 +225,18 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 judged=judged,
             )
 
-        plan = Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds)
+        plan = RoundsPlan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds)
         return Start(TokenModel(discretiser, network), begin, plan)
 
     def _start_private(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, private: PrivateFit
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, private: PrivateFit
     ) -> Start[TokenModel]:
         s, n = self.settings, rows.count
         marginals = noisy_marginals(schema.modelled, rows.train, n, private)
         discretiser = private_discretiser(schema.modelled, marginals, bins=s.bins)
         tokens = torch.from_numpy(discretiser.encode(rows.train)).to(device)
         widths = [min(s.embedding, size) for size in discretiser.sizes]
-        network = Network(discretiser.sizes, hidden=s.hidden, widths=widths, device=device)
+        network = TokenNetwork(discretiser.sizes, hidden=s.hidden, widths=widths, device=device)
         ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
         network.initialise(stream(seed, WEIGHTS), marginals_as_tensors(discretiser, marginals), ranks)
 
@@ -253,7 +253,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
             )
 
         rounds = rounds_of(private.steps)
-        return Start(TokenModel(discretiser, network), begin, Plan(rounds, rounds))
+        return Start(TokenModel(discretiser, network), begin, RoundsPlan(rounds, rounds))
 
     def _files(self, model: TokenModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.discretiser.state()

@@ -33,7 +33,7 @@ class Masks(Protocol):
         ...
 
 
-class Network:
+class TokenNetwork:
     """Weights of the autoregressor.
 
     Args:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dge_ray.generators.autoregressive.network import Network, cross_entropy
+from dge_ray.generators.autoregressive.network import TokenNetwork, cross_entropy
 from dge_ray.generators.private.rounds import blocks, clip_factors
 
 BLOCK = 1024  # rows whose activations are in memory at once
@@ -29,7 +29,7 @@ class Pass:
 
 
 def clipped_sum(
-    network: Network, tokens: torch.Tensor, rows: torch.Tensor, clip: float, weights: Sequence[float]
+    network: TokenNetwork, tokens: torch.Tensor, rows: torch.Tensor, clip: float, weights: Sequence[float]
 ) -> torch.Tensor:
     """The sum (p,) over `rows` (b,) of tokens (d, n) of the gradients of a row's loss, each cut to the norm `clip`.
 
@@ -42,7 +42,7 @@ def clipped_sum(
     return network.flat_gradient
 
 
-def learned_weights(network: Network) -> torch.Tensor:
+def learned_weights(network: TokenNetwork) -> torch.Tensor:
     """1 (p,) where a weight means something, 0 in the padding of outputs: no noise shall move that."""
     learned = torch.ones_like(network.flat)
     views = learned.split([view.numel() for view in network.weights.values()])
@@ -53,7 +53,7 @@ def learned_weights(network: Network) -> torch.Tensor:
     return learned
 
 
-def _add_block(network: Network, tokens: torch.Tensor, clip: float, weights: Sequence[float]) -> None:
+def _add_block(network: TokenNetwork, tokens: torch.Tensor, clip: float, weights: Sequence[float]) -> None:
     w, g, starts, b = network.weights, network.gradients, network.starts, tokens.shape[1]
     x = network.embed(tokens)
     lengths = torch.stack([_square(x[:, starts[j] : starts[j + 1]]) for j in range(len(tokens) - 1)]).cumsum(0)

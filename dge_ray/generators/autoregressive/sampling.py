@@ -8,7 +8,7 @@ nothing: an input is one of few embeddings, so A's part of each is looked up in 
 import torch
 from torch.nn import functional
 
-from dge_ray.generators.autoregressive.network import BLOCK_ROWS, Network
+from dge_ray.generators.autoregressive.network import BLOCK_ROWS, TokenNetwork
 
 UNKNOWN = -1  # the token of a column that is to be drawn
 SAMPLE_ROWS = 1024  # a column's logits and their running sums (1 MiB at 128 tokens) then stay in the second-level cache
@@ -18,7 +18,7 @@ TABLE_BYTES = 1 << 26  # beyond this (many columns, or many categories) the embe
 class Sampler:
     """Draws from a network whose weights do not change any more."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: TokenNetwork) -> None:
         self.network = network
         self.offsets = [sum(network.sizes[:j]) for j in range(len(network.sizes))]
         bytes_needed = 4 * network.hidden * sum(self.offsets)

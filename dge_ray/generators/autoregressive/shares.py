@@ -32,9 +32,9 @@ def updated_shares(known: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return float((betaln(left + a, right + b) - betaln(a, b)).sum())
 
     strength = max(STRENGTHS, key=log_evidence)
-    found = (left + strength * expected) / (left + right + strength)
+    posterior = (left + strength * expected) / (left + right + strength)
     updated = np.ones(len(shares))
-    for (start, half, stop), share in zip(splits, found, strict=True):
+    for (start, half, stop), share in zip(splits, posterior, strict=True):
         updated[start:half] *= share
         updated[half:stop] *= 1 - share
     return updated

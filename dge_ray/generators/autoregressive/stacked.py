@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import torch
 
-from dge_ray.generators.autoregressive.network import Masks, Network, cross_entropy
+from dge_ray.generators.autoregressive.network import Masks, TokenNetwork, cross_entropy
 
 
 class StackedNetwork:
     """k networks over the same tokens. `flat` and `flat_gradient` (k, p) hold a network's weights in a row, and
     `weights[name]` and `gradients[name]` (k, ...) are views of them."""
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    def __init__(self, networks: Sequence[TokenNetwork]) -> None:
         first = networks[0]
         self.widths, self.starts, self.shapes = first.widths, first.starts, first.shapes
         self.flat = torch.stack([network.flat for network in networks])
@@ -27,7 +27,7 @@ class StackedNetwork:
         return {name: part.unflatten(1, shape) for part, (name, shape) in zip(parts, self.shapes.items(), strict=True)}
 
     def loss_and_gradients(self, tokens: torch.Tensor, dropout: Masks) -> torch.Tensor:
-        """`Network.loss_and_gradients` of every member, (k,), over its own batch: tokens (k, d, n)."""
+        """`TokenNetwork.loss_and_gradients` of every member, (k,), over its own batch: tokens (k, d, n)."""
         w, g, (k, d, n) = self.weights, self.gradients, tokens.shape
         at = [tokens[:, j, :, None].expand(k, n, self.widths[j]) for j in range(d - 1)]  # in an embedding's rows
         inputs = [slice(self.starts[j], self.starts[j + 1]) for j in range(d - 1)]

@@ -15,7 +15,7 @@ from dge_ray.generators.autoregressive.stacked import StackedNetwork
 from dge_ray.generators.autoregressive.training import TokenFit
 from dge_ray.generators.fitting.descent import Descent
 from dge_ray.generators.fitting.replay import stage
-from dge_ray.generators.fitting.rounds import Course, Diverged, Plan
+from dge_ray.generators.fitting.rounds import Course, Diverged, RoundsPlan
 
 MemberProgress = Callable[[int, dict[str, Any]], None]
 """Called after each epoch with a member's place among those fitted together, and its record."""
@@ -66,7 +66,7 @@ class StackedFit:
 
 
 def run_together(
-    fits: Sequence[TokenFit], plan: Plan, *, weight_decay: float, progress: MemberProgress | None = None
+    fits: Sequence[TokenFit], plan: RoundsPlan, *, weight_decay: float, progress: MemberProgress | None = None
 ) -> list[list[dict[str, Any]] | None]:
     """Run members' fits to their ends; gives each one's records (rounds.py), None where the loss blew up.
 

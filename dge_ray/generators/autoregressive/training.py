@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from dge_ray.generators.autoregressive.network import Dropout, Network, Windows
+from dge_ray.generators.autoregressive.network import Dropout, TokenNetwork, Windows
 from dge_ray.generators.fitting.descent import Descent
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.replay import stage
@@ -26,7 +26,7 @@ class TokenFit:
 
     def __init__(
         self,
-        network: Network,
+        network: TokenNetwork,
         tokens: torch.Tensor,
         heldout: torch.Tensor | None,
         *,

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from dge_ray.generators.autoregressive.network import NEVER, Network
+from dge_ray.generators.autoregressive.network import NEVER, TokenNetwork
 from dge_ray.generators.autoregressive.shares import LEAST_SHARE, updated_shares
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.encoding.codes import Codes
@@ -40,8 +40,8 @@ def matched_tokens(
     for name, tokens in known.columns.items():  # in the network's order
         theirs, ours = source[name], schema[name]
         if isinstance(tokens, Hashed):
-            found = tokens.for_table(theirs.categories, ours.categories, ours.missing, values[name])
-            columns[name], origin = found[0], _and_missing(found[1], theirs, ours, tokens)
+            matched = tokens.for_table(theirs.categories, ours.categories, ours.missing, values[name])
+            columns[name], origin = matched[0], _and_missing(matched[1], theirs, ours, tokens)
         else:
             match = _matched_codes if ours.kind in CODED else _with_missing
             columns[name], origin = match(theirs, ours, tokens)
@@ -71,7 +71,9 @@ def _with_missing(theirs: Column, ours: Column, tokens: ColumnTokens) -> tuple[C
     return tokens, origin
 
 
-def move_weights(source: Network, network: Network, origins: list[np.ndarray], marginals: list[torch.Tensor]) -> None:
+def move_weights(
+    source: TokenNetwork, network: TokenNetwork, origins: list[np.ndarray], marginals: list[torch.Tensor]
+) -> None:
     """Fill `network` with the source's weights; `marginals` (size,) are the new rows' token shares."""
     w, old = network.weights, source.weights
     network.flat.zero_()
@@ -96,7 +98,7 @@ def move_weights(source: Network, network: Network, origins: list[np.ndarray], m
         w[f"{j}.c"][new] = torch.log(marginals[j].to(network.device)[new]) + old[f"{j}.c"][at].logsumexp(0)
 
 
-def settle_biases(network: Network, tokens: torch.Tensor, ranks: list[np.ndarray | None]) -> None:
+def settle_biases(network: TokenNetwork, tokens: torch.Tensor, ranks: list[np.ndarray | None]) -> None:
     """Set output biases by the new rows' tokens (d, n); `ranks`: the tokens' places (`Discretiser.ranks`)."""
     wanted: list[np.ndarray] = []
     for _ in range(SWEEPS):
@@ -111,9 +113,9 @@ def settle_biases(network: Network, tokens: torch.Tensor, ranks: list[np.ndarray
             network.weights[f"{j}.c"][: len(share)] += torch.from_numpy(change).float().to(network.device)
 
 
-def saved_network(saved: Checkpoint, discretiser: Discretiser, device: str) -> Network:
+def saved_network(saved: Checkpoint, discretiser: Discretiser, device: str) -> TokenNetwork:
     """The network that a checkpoint holds."""
     hidden, widths = saved.settings["hidden"], saved.extra["widths"]
-    network = Network(discretiser.sizes, hidden=hidden, widths=widths, device=device)
+    network = TokenNetwork(discretiser.sizes, hidden=hidden, widths=widths, device=device)
     network.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
     return network

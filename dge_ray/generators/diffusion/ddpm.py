@@ -102,11 +102,11 @@ class Ddpm(Process):
             total = total + ((predicted_noise - of_scores) ** 2).mean()
         before, alpha = self.schedule["before"][t][:, None], self.schedule["alpha"][t][:, None]
         last = self.schedule["kept"][-1:][:, None]
-        for true, seen, found in zip(clean, noisy, predicted, strict=True):
+        for true, seen, guess in zip(clean, noisy, predicted, strict=True):
             of_true = log_posterior(true, seen, before, alpha)
-            of_found = log_posterior(found, seen, before, alpha)
-            divergence = (of_true.exp() * (of_true - of_found)).sum(1)
-            nats = torch.where(t == 0, -(true.exp() * of_found).sum(1), divergence)
+            of_guess = log_posterior(guess, seen, before, alpha)
+            divergence = (of_true.exp() * (of_true - of_guess)).sum(1)
+            nats = torch.where(t == 0, -(true.exp() * of_guess).sum(1), divergence)
             end = log_mix(true, last)
             at_end = (end.exp() * (end + math.log(true.shape[1]))).sum(1)
             total = total + (nats * self.timesteps + at_end).mean() / len(clean)
@@ -153,8 +153,8 @@ class Ddpm(Process):
             expected = ((x - (1 - kept).sqrt() * noise) / kept.sqrt()).clamp(-FARTHEST, FARTHEST)
             mean = (before.sqrt() * (1 - alpha) * expected + alpha.sqrt() * (1 - before) * x) / (1 - kept)
             x = mean + variance.sqrt() * normal() if step else mean
-            for j, found, seen in zip(self.diffused, predicted, noisy, strict=True):
-                drawn[:, j] = _gumbel(log_posterior(found, seen, before, alpha), uniform(self.sizes[j]))
+            for j, guess, seen in zip(self.diffused, predicted, noisy, strict=True):
+                drawn[:, j] = _gumbel(log_posterior(guess, seen, before, alpha), uniform(self.sizes[j]))
         x = x.clamp(-FARTHEST, FARTHEST)
         if held is not None:
             known, clean, codes = held

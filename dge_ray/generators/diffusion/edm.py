@@ -110,11 +110,11 @@ class Edm(Process):
 
         def total(out: torch.Tensor) -> torch.Tensor:
             corrections, logits = self._parts(out, evidence)
-            found = ((corrections - wanted) ** 2 * ~known[:, : self.q]).sum()
+            losses = ((corrections - wanted) ** 2 * ~known[:, : self.q]).sum()
             for j, part in enumerate(logits):
                 nats = cross_entropy(part, codes[:, j], reduction="none")
-                found = found + (nats * ~known[:, self.q + j]).sum()
-            return found
+                losses = losses + (nats * ~known[:, self.q + j]).sum()
+            return losses
 
         return inputs, total
 
@@ -132,7 +132,7 @@ class Edm(Process):
         known = torch.ones(self.q + len(self.sizes), dtype=torch.bool, device=scores.device)
         known[column] = False
         start = torch.special.ndtri((torch.arange(points, device=scores.device) + 0.5) / points)
-        found, block = [], max(1, BLOCK_ROWS // points)
+        quantiles, block = [], max(1, BLOCK_ROWS // points)
         for at in range(0, len(scores), block):
             x, z = (part[at : at + block].repeat_interleave(points, 0) for part in (scores, codes))
             still = x.new_zeros(len(x), self.q), x.new_zeros(len(x), sum(self.widths))
@@ -140,8 +140,8 @@ class Edm(Process):
             noise[:, column] = start.repeat(len(noise) // points)
             draws = iter([*still, noise, still[1]])
             expected, _ = self._solve(len(noise), lambda _, draws=draws: next(draws), (known, x, z))
-            found.append(expected[:, column].view(-1, points))
-        return torch.cat(found)
+            quantiles.append(expected[:, column].view(-1, points))
+        return torch.cat(quantiles)
 
     @torch.no_grad()
     def code_law(self, column: int, scores: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
@@ -163,11 +163,11 @@ class Edm(Process):
         device = self.network.device
         scores, logits = self._solve(n, lambda width: torch.randn(n, width, generator=generator, device=device), held)
         drawn = [_draw(part, torch.rand(n, 1, generator=generator, device=device)) for part in logits]
-        found = torch.stack(drawn, 1) if drawn else torch.empty(n, 0, dtype=torch.int64, device=device)
+        sampled = torch.stack(drawn, 1) if drawn else torch.empty(n, 0, dtype=torch.int64, device=device)
         if held is not None:
             known, _, codes = held
-            found = torch.where(known[self.q :], codes, found)
-        return scores, found
+            sampled = torch.where(known[self.q :], codes, sampled)
+        return scores, sampled
 
     def _solve(
         self,

@@ -24,8 +24,8 @@ from dge_ray.generators.diffusion.training import WEIGHTS, DenoisingFit, steps_f
 from dge_ray.generators.encoding.code_vectors import MOST_ONE_HOT
 from dge_ray.generators.encoding.ranks import MixedEncoder
 from dge_ray.generators.encoding.target_law import atoms
-from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream, stream
-from dge_ray.generators.fitting.rounds import Plan
+from dge_ray.generators.fitting.neural import FitRows, Neural, Start, sample_stream, stream
+from dge_ray.generators.fitting.rounds import RoundsPlan
 from dge_ray.generators.fitting.schedule import one_cycle
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.marginals import noisy_marginals
@@ -105,9 +105,9 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         scores, codes = (torch.from_numpy(part).to(process.network.device) for part in held)
         tokens = encoder.discretiser.columns[name]
         if name in encoder.scales:
-            found = process.quantile_scores(encoder.measured.index(name), scores, codes, points).cpu().numpy()
-            uniform = ndtr(found.astype(np.float64)).ravel()
-            decoded = tokens.decode(*encoder.scales[name].from_uniform(uniform)).reshape(found.shape)
+            quantiles = process.quantile_scores(encoder.measured.index(name), scores, codes, points).cpu().numpy()
+            uniform = ndtr(quantiles.astype(np.float64)).ravel()
+            decoded = tokens.decode(*encoder.scales[name].from_uniform(uniform)).reshape(quantiles.shape)
             return decoded, np.full((1, points), 1 / points)
         known = atoms(tokens)
         if known is None:
@@ -116,7 +116,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
         return known.reshape(1, -1), np.repeat(p / known.shape[1], known.shape[1], axis=1)
 
     def _start(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[DiffusionModel]:
         if source is None:
             encoder = MixedEncoder.fit(schema.modelled, rows.seen, bins=self.settings.bins)
@@ -154,11 +154,11 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
                 seed=seed,
             )
 
-        plan = Plan(math.ceil(steps / steps_per_round(steps)), s.patience, s.budget_seconds)
+        plan = RoundsPlan(math.ceil(steps / steps_per_round(steps)), s.patience, s.budget_seconds)
         return Start(DiffusionModel(encoder, process, shares), begin, plan)
 
     def _start_private(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, private: PrivateFit
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, private: PrivateFit
     ) -> Start[DiffusionModel]:
         s, n = self.settings, rows.count
         if s.formulation != "edm":
@@ -182,7 +182,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
             return PrivateRounds(process.flat, clipped_sum, private, n=n, lr=s.lr * share, learned=all_of_them)
 
         rounds = rounds_of(private.steps)
-        return Start(DiffusionModel(encoder, process, shares), begin, Plan(rounds, rounds))
+        return Start(DiffusionModel(encoder, process, shares), begin, RoundsPlan(rounds, rounds))
 
     def _process(self, schema: TableSchema, encoder: MixedEncoder, shares: np.ndarray, device: str) -> Edm | Ddpm:
         s, measured = self.settings, len(encoder.measured)

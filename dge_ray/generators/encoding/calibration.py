@@ -23,21 +23,21 @@ NEVER = -1e4  # the shift of a category that no training row has
 
 
 @dataclass(frozen=True)
-class Calibration:
+class MarginalCalibration:
     """`quantiles` (q, KNOTS): generated scores at even levels, q = 0 where they stay. `shifts` (width,): of logits."""
 
     quantiles: np.ndarray
     shifts: np.ndarray
 
     @classmethod
-    def fit(cls, scores: np.ndarray, logits: torch.Tensor, blocks: Blocks, shares: np.ndarray) -> "Calibration":
+    def fit(cls, scores: np.ndarray, logits: torch.Tensor, blocks: Blocks, shares: np.ndarray) -> "MarginalCalibration":
         """From generated scores (n, q) and logits (n, width), and each category's share of the rows (width,)."""
         quantiles = np.quantile(scores, np.linspace(0, 1, KNOTS), axis=0).T if scores.shape[1] else np.empty((0, KNOTS))
         wanted = torch.from_numpy(shares).float().to(logits.device)
         shifts = torch.zeros_like(wanted)
         for _ in range(SWEEPS):
-            found = blocks.log_softmax(logits + shifts).exp().mean(0)
-            shifts += (wanted.clamp_min(1e-12) / found.clamp_min(1e-12)).log()
+            expected = blocks.log_softmax(logits + shifts).exp().mean(0)
+            shifts += (wanted.clamp_min(1e-12) / expected.clamp_min(1e-12)).log()
             shifts = shifts.clamp(-FARTHEST_SHIFT, FARTHEST_SHIFT)
         shifts = torch.where(wanted > 0, shifts, NEVER)
         return cls(np.ascontiguousarray(quantiles, np.float64), shifts.cpu().numpy())
@@ -58,11 +58,11 @@ class Calibration:
         return {"calibration.quantiles": self.quantiles, "calibration.shifts": self.shifts}
 
     @classmethod
-    def from_state(cls, arrays: dict[str, np.ndarray]) -> "Calibration":
+    def from_state(cls, arrays: dict[str, np.ndarray]) -> "MarginalCalibration":
         return cls(arrays["calibration.quantiles"], arrays["calibration.shifts"])
 
     @classmethod
-    def none(cls, width: int) -> "Calibration":
+    def none(cls, width: int) -> "MarginalCalibration":
         """One that changes nothing."""
         return cls(np.empty((0, KNOTS)), np.zeros(width, np.float32))
 

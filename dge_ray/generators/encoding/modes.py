@@ -92,7 +92,7 @@ class ModeEncoder:
     def __init__(self, discretiser: Discretiser, modes: dict[str, Modes], names: list[str]) -> None:
         self.discretiser, self.modes, self.names = discretiser, modes, names
         self.measured, self.coded = list(modes), list(discretiser.columns)
-        self.sizes = [*discretiser.sizes, *(found.size for found in modes.values())]
+        self.sizes = [*discretiser.sizes, *(mixture.size for mixture in modes.values())]
 
     @classmethod
     def fit(cls, columns: list[Column], values: Mapping[str, np.ndarray]) -> "ModeEncoder":
@@ -100,9 +100,9 @@ class ModeEncoder:
         tokens: dict[str, ColumnTokens] = {}
         modes: dict[str, Modes] = {}
         for index, column in enumerate(columns):
-            found = fit_column(column, values[column.name], bins=ONE_HOT_VALUES)
-            if isinstance(found, Codes) or (isinstance(found, Values) and len(found.values) <= ONE_HOT_VALUES):
-                tokens[column.name] = found
+            coded = fit_column(column, values[column.name], bins=ONE_HOT_VALUES)
+            if isinstance(coded, Codes) or (isinstance(coded, Values) and len(coded.values) <= ONE_HOT_VALUES):
+                tokens[column.name] = coded
             else:
                 modes[column.name] = Modes.fit(values[column.name], column.missing, index=index)
         return cls(Discretiser(tokens), modes, [column.name for column in columns])

@@ -79,9 +79,9 @@ class MixedEncoder:
         tokens: dict[str, ColumnTokens] = {}
         counts: dict[str, np.ndarray] = {}
         for column in columns:
-            found = tokens[column.name] = fit_column(column, values[column.name], bins=bins)
-            if not isinstance(found, Codes):
-                counts[column.name] = np.bincount(found.encode(values[column.name]), minlength=found.size)
+            cut = tokens[column.name] = fit_column(column, values[column.name], bins=bins)
+            if not isinstance(cut, Codes):
+                counts[column.name] = np.bincount(cut.encode(values[column.name]), minlength=cut.size)
         return cls.of(Discretiser(tokens), counts)
 
     @classmethod

@@ -138,9 +138,9 @@ class Bins:
 ColumnTokens = Codes | Values | Bins  # Hashed is a kind of Codes
 
 
-def _with_missing(tokens: ColumnTokens, found: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _with_missing(tokens: ColumnTokens, codes: np.ndarray, values: np.ndarray) -> np.ndarray:
     missing = np.isnan(values)
-    return np.where(missing, tokens.size - 1 if tokens.missing else -1, found).astype(np.int32)
+    return np.where(missing, tokens.size - 1 if tokens.missing else -1, codes).astype(np.int32)
 
 
 def fit_column(column: Column, values: np.ndarray, *, bins: int) -> ColumnTokens:

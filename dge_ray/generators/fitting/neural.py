@@ -16,7 +16,7 @@ from dge_ray.generators.base import Keeper, Progress
 from dge_ray.generators.checkpoint import Checkpoint, read_checkpoint
 from dge_ray.generators.checks import check_device, row_columns, training_columns
 from dge_ray.generators.fitting.base import BaseGenerator, FitOptions, Model, S
-from dge_ray.generators.fitting.rounds import Fit, Plan, fingerprint, run_rounds
+from dge_ray.generators.fitting.rounds import RoundsFit, RoundsPlan, fingerprint, run_rounds
 from dge_ray.generators.fitting.tuning import FINE_TUNING_RATES, Nowhere, Tuning
 from dge_ray.generators.private.fit import PrivateFit, not_private
 from dge_ray.seeds import Purpose, integer, numpy_generator
@@ -28,7 +28,7 @@ MOST_STOPPING_ROWS = 1_000
 
 
 @dataclass(frozen=True)
-class Rows:
+class FitRows:
     """Rows to fit on and to stop on, with `schema.modelled`'s columns; `seen`: those that encoders may use."""
 
     train: LazyColumns
@@ -45,8 +45,8 @@ class Start(Generic[Model]):
     """A fit before its first round: the model that it trains, how to begin at a share of the rate, how long."""
 
     model: Model
-    begin: Callable[[float], Fit]
-    plan: Plan
+    begin: Callable[[float], RoundsFit]
+    plan: RoundsPlan
 
 
 class Neural(BaseGenerator[S, Model]):
@@ -113,7 +113,7 @@ class Neural(BaseGenerator[S, Model]):
         while tuning.done < len(FINE_TUNING_RATES):
             rate = FINE_TUNING_RATES[tuning.done]
 
-            def begin(lower: float, rate: float = rate) -> Fit:
+            def begin(lower: float, rate: float = rate) -> RoundsFit:
                 return start.begin(rate * lower)
 
             history = run_rounds(begin, start.plan, identity=f"{identity}-{rate}", progress=progress, keeper=tuning)
@@ -142,12 +142,12 @@ class Neural(BaseGenerator[S, Model]):
 
     @abstractmethod
     def _start(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[Model]:
         """Fit encoders, make the network, and say how it is trained."""
 
     def _start_private(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, private: PrivateFit
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, private: PrivateFit
     ) -> Start[Model]:
         """The same of a private fit: `rows.train` is read by the mechanisms of `private` alone."""
         raise not_private(self.name)
@@ -170,7 +170,7 @@ def _content(array: np.ndarray) -> bytes:
 
 def training_rows(
     table: TableSource, stopping: TableSource | None, schema: TableSchema, seed: int, *, text: bool = False
-) -> Rows:
+) -> FitRows:
     """Checked rows; those to stop on are cut from `table` where there are no others.
 
     Raises:
@@ -178,14 +178,14 @@ def training_rows(
     """
     values = training_columns(table, schema, text=text)
     if stopping is not None:
-        return Rows(values, row_columns(stopping, schema, text=text), values)
+        return FitRows(values, row_columns(stopping, schema, text=text), values)
     n = values.count
     cut = min(MOST_STOPPING_ROWS, max(1, round(STOPPING_SHARE * n)))
     order = numpy_generator(seed, Purpose.STOPPING).permutation(n)
-    return Rows(values.take(np.sort(order[cut:])), values.take(order[:cut]), values)
+    return FitRows(values.take(np.sort(order[cut:])), values.take(order[:cut]), values)
 
 
-def private_rows(table: TableSource, stopping: TableSource | None, schema: TableSchema) -> Rows:
+def private_rows(table: TableSource, stopping: TableSource | None, schema: TableSchema) -> FitRows:
     """The rows of a private fit: all of them to fit on, none to stop on.
 
     Raises:
@@ -196,4 +196,4 @@ def private_rows(table: TableSource, stopping: TableSource | None, schema: Table
             raise InputError("stopping", "a dataset in a private fit", "None: all rows are fitted on")
         table = pa.concat_tables([table, stopping])
     values = training_columns(table, schema)
-    return Rows(values, values.take(np.empty(0, np.int64)), values)
+    return FitRows(values, values.take(np.empty(0, np.int64)), values)

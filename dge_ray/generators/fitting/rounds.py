@@ -20,7 +20,7 @@ LOWER_RATE = 0.2  # the learning rate of the second try, as a share of the first
 PROBE_SHARE = 0.05  # of a budget: how long the speed is measured before the rounds are planned
 
 
-class Fit(Protocol):
+class RoundsFit(Protocol):
     """The moving parts of one fit. Rounds are equal amounts of steps: an epoch, or a fixed number."""
 
     def run(self, done: int, rounds: int) -> float | None:
@@ -47,7 +47,7 @@ class Fit(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RoundsPlan:
     """How many rounds at most, after how many without a better score to stop, and in how much time."""
 
     rounds: int
@@ -94,8 +94,8 @@ class Diverged(ArithmeticError):
 
 
 def run_rounds(
-    begin: Callable[[float], Fit],
-    plan: Plan,
+    begin: Callable[[float], RoundsFit],
+    plan: RoundsPlan,
     *,
     identity: str,
     progress: Progress | None = None,
@@ -125,8 +125,8 @@ def run_rounds(
 
 
 def _run(
-    begin: Callable[[float], Fit],
-    plan: Plan,
+    begin: Callable[[float], RoundsFit],
+    plan: RoundsPlan,
     rate: float,
     identity: str,
     progress: Progress | None,

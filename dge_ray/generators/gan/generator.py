@@ -15,11 +15,11 @@ import torch
 
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
-from dge_ray.generators.encoding.calibration import Calibration
+from dge_ray.generators.encoding.calibration import MarginalCalibration
 from dge_ray.generators.encoding.modes import ModeEncoder
 from dge_ray.generators.encoding.ranks import MixedEncoder
-from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream, stream
-from dge_ray.generators.fitting.rounds import Plan
+from dge_ray.generators.fitting.neural import FitRows, Neural, Start, sample_stream, stream
+from dge_ray.generators.fitting.rounds import RoundsPlan
 from dge_ray.generators.gan.condition_vectors import ConditionLaw
 from dge_ray.generators.gan.model import GanModel, RowEncoder
 from dge_ray.generators.gan.settings import GanSettings
@@ -81,7 +81,7 @@ class Gan(Neural[GanSettings, GanModel]):
         return scores, codes
 
     def _start(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[GanModel]:
         s = self.settings
         values = rows.seen  # nothing is held out: there is no loss to look at on rows that were not fitted
@@ -104,7 +104,7 @@ class Gan(Neural[GanSettings, GanModel]):
             return GanFit(model, real, rate=rate, round_steps=round_steps, seed=seed)
 
         rounds = math.ceil(steps / round_steps)
-        return Start(model, begin, Plan(rounds, rounds, s.budget_seconds))
+        return Start(model, begin, RoundsPlan(rounds, rounds, s.budget_seconds))
 
     def _fit_encoder(self, schema: TableSchema, values: Mapping[str, np.ndarray]) -> RowEncoder:
         if self.settings.encoding == "modes":
@@ -127,7 +127,7 @@ class Gan(Neural[GanSettings, GanModel]):
         model.weights.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
         if self.settings.batch_norm:
             model.moments = [(pair[0], pair[1]) for pair in torch.from_numpy(saved.arrays["moments"]).to(device)]
-        model.calibration = Calibration.from_state(saved.arrays)
+        model.calibration = MarginalCalibration.from_state(saved.arrays)
         return model
 
 

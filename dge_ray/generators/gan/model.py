@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from dge_ray.generators.encoding.blocks import Blocks
-from dge_ray.generators.encoding.calibration import ROWS, Calibration
+from dge_ray.generators.encoding.calibration import ROWS, MarginalCalibration
 from dge_ray.generators.encoding.modes import ModeEncoder
 from dge_ray.generators.encoding.ranks import MixedEncoder
 from dge_ray.generators.fitting.flat_weights import FlatWeights, Weights
@@ -39,7 +39,7 @@ class GanModel:
         s = self.settings
         self.maker = Maker(s.latent, self.law.width, s.hidden, s.layers, self.scores + self.blocks.width, s.batch_norm)
         self.weights = FlatWeights(self.maker.shapes, self.device)
-        self.calibration = Calibration.none(self.blocks.width)
+        self.calibration = MarginalCalibration.none(self.blocks.width)
 
     def outputs(
         self, w: Weights, places: torch.Tensor, random: torch.Generator, moments: Moments | None = None
@@ -69,7 +69,7 @@ class GanModel:
                 scores, logits = self.outputs(self.weights.weights, places, random, self.moments)
                 # Offsets within modes have no law that is known beforehand: only their categories are calibrated.
                 known = scores.cpu().numpy()[:, : 0 if self.settings.encoding == "modes" else None]
-                self.calibration = Calibration.fit(known, logits, self.blocks, shares)
+                self.calibration = MarginalCalibration.fit(known, logits, self.blocks, shares)
 
     def draw(self, places: torch.Tensor, random: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n, q) and codes (n, c) of rows that are asked for the conditions `places` (n,)."""

@@ -75,15 +75,15 @@ class Maker:
 
     def moments(self, w: Weights, noise: torch.Tensor, places: torch.Tensor) -> Moments:
         """What batch norm sees on average: the moments of these inputs in each layer; none without it."""
-        found: Moments = []
+        moments: Moments = []
         with torch.no_grad():
             rest = self._first(w, noise, places)
             for i in range(self.layers if self.batch_norm else 0):
                 before, rest = rest.split([self.hidden, self._above(i + 1)], 1)
                 variance, mean = torch.var_mean(before, 0, correction=0)
-                found.append((mean, variance))
-                rest = torch.addmm(rest, self._unit(w, i, before, found[i]), w[f"{i}.W"])
-        return found
+                moments.append((mean, variance))
+                rest = torch.addmm(rest, self._unit(w, i, before, moments[i]), w[f"{i}.W"])
+        return moments
 
     def _first(self, w: Weights, noise: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         noise = noise.to(w["in.W"].dtype)

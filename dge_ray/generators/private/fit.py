@@ -69,5 +69,5 @@ def noisy_step(clipped_sum: torch.Tensor, private: PrivateFit, step: int, n: int
 
 def not_private(name: str) -> Unsupported:
     """The refusal of a generator that has no private fit."""
-    able = " or ".join(names_with(lambda abilities: abilities.private))
-    return Unsupported("privacy", f"a {name} generator", f"{able}, which can be fitted privately")
+    private = " or ".join(names_with(lambda abilities: abilities.private))
+    return Unsupported("privacy", f"a {name} generator", f"{private}, which can be fitted privately")

@@ -60,12 +60,12 @@ class Cells:
         """
         absent = values < 0 if self.levels else np.isnan(values)
         if self.levels:
-            found = values.astype(np.int64)
+            cells = values.astype(np.int64)
         else:
             at = np.where(absent, 0.0, values)
             at = np.rint(at / self.step) if self.step else at
-            found = np.clip(np.searchsorted(self.edges, at, side="right") - 1, 0, self.count - 1)
-        return np.where(absent, self.count if self.missing else -1, found)
+            cells = np.clip(np.searchsorted(self.edges, at, side="right") - 1, 0, self.count - 1)
+        return np.where(absent, self.count if self.missing else -1, cells)
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ def noisy_marginals(
     cells = {column.name: public_cells(column) for column in columns}
     counts = []
     for name, column in cells.items():
-        found = column.find(values[name])
-        counts.append(np.bincount(found[found >= 0], minlength=column.size).astype(np.float64))
+        places = column.find(values[name])
+        counts.append(np.bincount(places[places >= 0], minlength=column.size).astype(np.float64))
     noise = private.marginal_noise(sum(map(len, counts))) * math.sqrt(len(columns))
     noisy = np.concatenate(counts) + noise
     parts = np.split(noisy, np.cumsum([len(part) for part in counts])[:-1])

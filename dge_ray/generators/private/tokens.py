@@ -82,6 +82,6 @@ def token_shares(tokens: ColumnTokens, marginal: NoisyMarginal) -> np.ndarray:
 
 
 def marginals_as_tensors(discretiser: Discretiser, marginals: Mapping[str, NoisyMarginal]) -> list[torch.Tensor]:
-    """`token_shares` of all columns, as `Network.initialise` takes them."""
+    """`token_shares` of all columns, as `TokenNetwork.initialise` takes them."""
     shares = [token_shares(tokens, marginals[name]) for name, tokens in discretiser.columns.items()]
     return [torch.from_numpy(share).float() for share in shares]

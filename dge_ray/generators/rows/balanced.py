@@ -97,5 +97,5 @@ class _OfClass(Constraint):
 
     def holds(self, table: pa.Table) -> np.ndarray:
         assert self.values is not None
-        found = pc.equal(plain(table.column(self.left)), self.values[0])
-        return np.asarray(pc.fill_null(found, False).to_numpy(), dtype=bool)
+        equal = pc.equal(plain(table.column(self.left)), self.values[0])
+        return np.asarray(pc.fill_null(equal, False).to_numpy(), dtype=bool)

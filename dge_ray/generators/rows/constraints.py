@@ -69,10 +69,10 @@ def read_constraints(texts: Sequence[str], schema: TableSchema) -> tuple[Constra
 
 
 def _read(text: str, schema: TableSchema) -> Constraint:
-    found = _PARTS.fullmatch(text.strip())
-    if found is None:
+    parts = _PARTS.fullmatch(text.strip())
+    if parts is None:
         raise InputError("constraints", repr(text), FORM)
-    left, sign, right = found["left"].strip(), found["operator"], found["right"].strip()
+    left, sign, right = parts["left"].strip(), parts["operator"], parts["right"].strip()
     modelled = {column.name: column for column in schema.modelled}
     if left not in modelled:
         raise InputError("constraints", f"{text!r} with no column {left!r}", nearest_column(left, list(modelled)))
@@ -119,13 +119,13 @@ def sample_within(generator: Draws, n: int, constraints: Sequence[Constraint], *
     table = generator.sample(n, seed=seed)
     if not constraints:
         return table, 1.0
-    found, drawn, kept, batch = [], 0, 0, 0
+    tables, drawn, kept, batch = [], 0, 0, 0
     while True:
         good = meets(table, constraints)
-        found.append(table.filter(pa.array(good)))
+        tables.append(table.filter(pa.array(good)))
         drawn, kept = drawn + table.num_rows, kept + int(good.sum())
         if kept >= n:
-            return pa.concat_tables(found).slice(0, n).combine_chunks(), kept / drawn
+            return pa.concat_tables(tables).slice(0, n).combine_chunks(), kept / drawn
         if drawn >= MOST_DRAWN * n:
             least = min(constraints, key=lambda c: int(c.holds(table).sum()))
             met = f"{kept} of {drawn} rows drawn meet them"

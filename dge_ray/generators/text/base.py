@@ -11,8 +11,8 @@ import torch
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count, text_column
-from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream
-from dge_ray.generators.fitting.rounds import Plan, run_rounds
+from dge_ray.generators.fitting.neural import FitRows, Neural, Start, sample_stream
+from dge_ray.generators.fitting.rounds import RoundsPlan, run_rounds
 from dge_ray.generators.fitting.schedule import epochs_for
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.conditions import encode_given, with_given
@@ -55,7 +55,7 @@ class Rest:
     model: Any
 
     @classmethod
-    def fit(cls, schema: TableSchema, rows: Rows, epochs: int | None, *, seed: int, device: str) -> "Rest":
+    def fit(cls, schema: TableSchema, rows: FitRows, epochs: int | None, *, seed: int, device: str) -> "Rest":
         others = _others(schema)
         if not others.columns:
             return cls(others, None)
@@ -125,7 +125,7 @@ class OfText(Neural[S, TextModel]):
     """Of a fit, where no epochs are set."""
 
     def _training(
-        self, schema: TableSchema, rows: Rows, model: TextModel, first: Callable[[Encoded], None], *, seed: int
+        self, schema: TableSchema, rows: FitRows, model: TextModel, first: Callable[[Encoded], None], *, seed: int
     ) -> Start[TextModel]:
         """How the text's network is trained. `first` puts its weights to where each fit begins, given the
         rows that are fitted."""
@@ -139,7 +139,7 @@ class OfText(Neural[S, TextModel]):
             dropout = getattr(s, "dropout", 0.0)
             return LanguageFit(model.network, train, heldout, settings=s, rate=rate, dropout=dropout, seed=seed)
 
-        return Start(model, begin, Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds))
+        return Start(model, begin, RoundsPlan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds))
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the weights, n, seed and `given`.

@@ -15,7 +15,7 @@ import torch
 from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import text_column
-from dge_ray.generators.fitting.neural import Rows, Start, stream
+from dge_ray.generators.fitting.neural import FitRows, Start, stream
 from dge_ray.generators.text.base import OfText, Rest, TextModel
 from dge_ray.generators.text.causal_network import CausalNetwork, SubWords
 from dge_ray.generators.text.language_training import ORDER, WEIGHTS
@@ -38,7 +38,7 @@ class CausalLm(OfText[CausalLmSettings]):
     architecture = ("model", "tokens", "width", "layers")
 
     def _start(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[TextModel]:
         s, text = self.settings, text_column(schema).name
         if source is not None:

@@ -96,8 +96,8 @@ class CausalNetwork(TextNetwork):
         inputs, past = self._prefix(conditions), None
         going = torch.ones(len(out), dtype=torch.bool, device=self.device)
         for place in range(self.words.most):
-            found = self.module(input_ids=inputs, cache=past, use_cache=True)
-            past, logits = found.cache, found.logits[:, -1, : self.words.missing + 1].float()
+            output = self.module(input_ids=inputs, cache=past, use_cache=True)
+            past, logits = output.cache, output.logits[:, -1, : self.words.missing + 1].float()
             if place > 0 or not self.missing:
                 logits[:, self.words.missing] = -torch.inf
             uniform = torch.rand(len(out), generator=random, device=self.device)

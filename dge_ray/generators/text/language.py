@@ -11,7 +11,7 @@ import torch
 
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import text_column
-from dge_ray.generators.fitting.neural import Rows, Start, stream
+from dge_ray.generators.fitting.neural import FitRows, Start, stream
 from dge_ray.generators.text.base import Encoded, OfText, Rest, TextModel
 from dge_ray.generators.text.language_network import LanguageNetwork, Shape
 from dge_ray.generators.text.language_training import WEIGHTS
@@ -31,7 +31,7 @@ class Language(OfText[LanguageSettings]):
     architecture = ("tokens", "hidden", "embedding")
 
     def _start(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[TextModel]:
         s, text = self.settings, text_column(schema).name
         if source is None:

@@ -30,9 +30,9 @@ class Words:
         occurs: Counter[str] = Counter()
         holds: Counter[str] = Counter()
         for text in texts:
-            found = pieces(text)[:most] if text is not None else []
-            occurs.update(found)
-            holds.update(set(found))
+            words = pieces(text)[:most] if text is not None else []
+            occurs.update(words)
+            holds.update(set(words))
         enough = sorted((word for word, count in holds.items() if count >= rows), key=lambda w: (-occurs[w], w))
         return cls(tuple(enough[:size]), most)
 
@@ -52,10 +52,10 @@ class Words:
             if text is None:
                 row[0] = MISSING
                 continue
-            found = [places.get(word, UNKNOWN) for word in pieces(text)[: self.most]]
-            row[: len(found)] = found
-            if len(found) < self.most:
-                row[len(found)] = END
+            codes = [places.get(word, UNKNOWN) for word in pieces(text)[: self.most]]
+            row[: len(codes)] = codes
+            if len(codes) < self.most:
+                row[len(codes)] = END
         return tokens
 
     def decode(self, tokens: np.ndarray) -> np.ndarray:

@@ -13,10 +13,10 @@ import torch
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.checks import check_count
-from dge_ray.generators.encoding.calibration import Calibration
+from dge_ray.generators.encoding.calibration import MarginalCalibration
 from dge_ray.generators.encoding.ranks import MixedEncoder
-from dge_ray.generators.fitting.neural import Neural, Rows, Start, sample_stream, stream
-from dge_ray.generators.fitting.rounds import Plan
+from dge_ray.generators.fitting.neural import FitRows, Neural, Start, sample_stream, stream
+from dge_ray.generators.fitting.rounds import RoundsPlan
 from dge_ray.generators.fitting.schedule import batch_size_for, epochs_for
 from dge_ray.generators.vae.model import VaeModel
 from dge_ray.generators.vae.settings import VaeSettings
@@ -54,7 +54,7 @@ class Vae(Neural[VaeSettings, VaeModel]):
         return TableCodec(schema).decode(model.encoder.decode(scores, codes, rng), seed=seed)
 
     def _start(
-        self, schema: TableSchema, rows: Rows, *, seed: int, device: str, source: Checkpoint | None
+        self, schema: TableSchema, rows: FitRows, *, seed: int, device: str, source: Checkpoint | None
     ) -> Start[VaeModel]:
         s, n = self.settings, rows.count
         if source is None:
@@ -78,7 +78,7 @@ class Vae(Neural[VaeSettings, VaeModel]):
             stopping = heldout if len(heldout[0]) else None
             return VaeFit(model, real, stopping, batch_size=batch_size, rate=rate, seed=seed)
 
-        return Start(model, begin, Plan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds))
+        return Start(model, begin, RoundsPlan(epochs, s.patience or max(2, round(epochs / 4)), s.budget_seconds))
 
     def _files(self, model: VaeModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, plain = model.encoder.state()
@@ -89,5 +89,5 @@ class Vae(Neural[VaeSettings, VaeModel]):
     def _restored(self, saved: Checkpoint, device: str) -> VaeModel:
         model = VaeModel(MixedEncoder.from_state(saved.arrays, saved.extra["columns"]), self.settings, device)
         model.weights.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
-        model.calibration = Calibration.from_state(saved.arrays)
+        model.calibration = MarginalCalibration.from_state(saved.arrays)
         return model

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from dge_ray.generators.encoding.blocks import Blocks
-from dge_ray.generators.encoding.calibration import ROWS, Calibration
+from dge_ray.generators.encoding.calibration import ROWS, MarginalCalibration
 from dge_ray.generators.encoding.ranks import MixedEncoder
 from dge_ray.generators.fitting.flat_weights import FlatWeights
 from dge_ray.generators.vae.network import Coder
@@ -29,13 +29,13 @@ class VaeModel:
         self.blocks = Blocks(self.encoder.sizes, self.device)
         self.coder = Coder(len(self.encoder.measured), self.blocks, s.latent, s.hidden, s.layers)
         self.weights = FlatWeights(self.coder.shapes, self.device)
-        self.calibration = Calibration.none(self.blocks.width)
+        self.calibration = MarginalCalibration.none(self.blocks.width)
 
     def settle(self, shares: np.ndarray, random: torch.Generator) -> None:
         """Calibrate to `shares` (width,), where the settings ask for it."""
         if self.settings.calibrate:
             scores, logits = self._outputs(ROWS, random)
-            self.calibration = Calibration.fit(scores.cpu().numpy(), logits, self.blocks, shares)
+            self.calibration = MarginalCalibration.fit(scores.cpu().numpy(), logits, self.blocks, shares)
 
     def draw(self, n: int, random: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n, q) and codes (n, c) of rows from the prior, drawn from the decoder's law and not its means."""

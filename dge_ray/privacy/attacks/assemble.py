@@ -28,8 +28,8 @@ MOST_NEAR = 20_000  # rows of a member whose nearest real rows are looked up
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The rows whose membership is asked: as many of train as of test, and the canaries with their twins."""
+class Candidates:
+    """The rows whose membership is in question: as many of train as of test, and the canaries with their twins."""
 
     seen: pa.Table
     unseen: pa.Table
@@ -44,9 +44,9 @@ class Asked:
         return pa.concat_tables([part.select(self.seen.column_names).cast(self.seen.schema) for part in self.parts])
 
 
-def ask(
+def draw_candidates(
     train: pa.Table, test: pa.Table, most: int, *, seed: int, canaries: tuple[pa.Table, pa.Table] | None = None
-) -> Asked:
+) -> Candidates:
     """At most `most` rows of each, drawn without replacement. `train` without the canaries."""
     count = min(most, train.num_rows, test.num_rows)
 
@@ -54,33 +54,33 @@ def ask(
         order = numpy_generator(seed, Purpose.ATTACK, index=index).permutation(table.num_rows)
         return table.take(pa.array(np.sort(order[:count])))
 
-    return Asked(drawn(train, SEEN), drawn(test, UNSEEN), canaries)
+    return Candidates(drawn(train, SEEN), drawn(test, UNSEEN), canaries)
 
 
 def attack(
-    material: Material, asked: Asked, columns: Sequence[str], ledger: Mapping[str, Any] | None
+    material: Material, candidates: Candidates, columns: Sequence[str], ledger: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """What the attacks found; `columns` are guessed, `ledger` is privacy/ledger.json's content.
 
     Args:
-        material: its `asked` is `asked.table()`.
+        material: its `candidates` is `candidates.table()`.
     """
     private = _private(ledger)
     delta = private["delta"] if private else 0.0
-    ends = np.cumsum([part.num_rows for part in asked.parts])[:-1]
+    ends = np.cumsum([part.num_rows for part in candidates.parts])[:-1]
     scores = membership_scores(material)
     pooled, seed = material.pooled(MOST_ROWS), material.seed
-    found = [guess(material.schema, name, pooled, asked.seen, asked.unseen, seed=seed) for name in columns]
+    guesses = [guess(material.schema, name, pooled, candidates.seen, candidates.unseen, seed=seed) for name in columns]
     return {
         "rows": {
-            "seen": asked.seen.num_rows,
-            "unseen": asked.unseen.num_rows,
+            "seen": candidates.seen.num_rows,
+            "unseen": candidates.unseen.num_rows,
             "auxiliary": material.auxiliary.num_rows,
         },
         "attacks": [_judged(one, ends, delta) for one in scores],
-        "attributes": [one for one in found if one is not None],
-        "nearest": _nearness(material, asked),
-        "canaries": None if asked.canaries is None else _canaries(scores, ends, delta),
+        "attributes": [one for one in guesses if one is not None],
+        "nearest": _nearness(material, candidates),
+        "canaries": None if candidates.canaries is None else _canaries(scores, ends, delta),
         "privacy": private,
     }
 
@@ -103,10 +103,10 @@ def _judged(scores: Scores, ends: np.ndarray, delta: float) -> dict[str, Any]:
     return record
 
 
-def _nearness(material: Material, asked: Asked) -> dict[str, Any]:
+def _nearness(material: Material, candidates: Candidates) -> dict[str, Any]:
     """Of each member's rows, and their mean; distances in units of the train rows' ranges."""
     codec = TableCodec(material.schema)
-    train, holdout = codec.encode(asked.seen), codec.encode(asked.unseen)
+    train, holdout = codec.encode(candidates.seen), codec.encode(candidates.unseen)
     each = [asdict(nearness(codec.encode(rows.slice(0, MOST_NEAR)), train, holdout)) for rows in material.released]
     together = nearness(codec.encode(material.pooled(MOST_NEAR)), train, holdout)
     return {**asdict(together), "by_member": each}
@@ -116,8 +116,8 @@ def _canaries(scores: Sequence[Scores], ends: np.ndarray, delta: float) -> dict[
     ranked = []
     for one in scores:
         planted, twins = np.split(one.values, ends)[2:]
-        found = asdict(exposure(planted, twins))
-        ranked.append({"name": one.name, **found, "epsilon_at_least": epsilon_at_least(planted, twins, delta)})
+        figures = asdict(exposure(planted, twins))
+        ranked.append({"name": one.name, **figures, "epsilon_at_least": epsilon_at_least(planted, twins, delta)})
     counts = np.diff(ends)
     return {"planted": int(counts[1]), "ranked": ranked}
 

@@ -24,18 +24,18 @@ MOST_LEVELS = 10  # categories of a column that is guessed unasked
 MOST_COLUMNS = 3  # that are guessed unasked
 
 
-def guessed_columns(schema: TableSchema, asked: Sequence[str] | None) -> list[str]:
+def guessed_columns(schema: TableSchema, requested: Sequence[str] | None) -> list[str]:
     """The columns to guess: as asked, or the target and the first coded columns of few categories.
 
     Raises:
         InputError: a column that is not modelled.
     """
     modelled = [column.name for column in schema.modelled]
-    if asked is not None:
-        for name in asked:
+    if requested is not None:
+        for name in requested:
             if name not in modelled:
                 raise InputError("attributes", repr(name), nearest_column(name, modelled))
-        return list(asked)
+        return list(requested)
     few = [c.name for c in schema.features if c.kind in CODED and 1 < len(c.categories) <= MOST_LEVELS]
     return [*([schema.target] if schema.target else []), *few][:MOST_COLUMNS]
 

@@ -40,12 +40,12 @@ RELEASED, REFERENCE, CLASSIFIER = 2, 3, 4  # indices of the streams of Purpose.A
 @dataclass(frozen=True)
 class Material:
     """What attackers work with. `released`: a table a member; `generators`: a member's each, with `log_prob`, for who
-    has the weights; empty where nobody does. `asked`: rows whose membership is asked."""
+    has the weights; empty where nobody does. `candidates`: rows whose membership is in question."""
 
     schema: TableSchema
     released: Sequence[pa.Table]
     auxiliary: pa.Table
-    asked: pa.Table
+    candidates: pa.Table
     generators: Sequence[Any]
     seed: int
 
@@ -70,16 +70,16 @@ def membership_scores(material: Material) -> list[Scores]:
     """Every attack's scores; `likelihood` only where there are generators."""
     pooled, reference = material.pooled(), _reference(material)
     density = _density(material, pooled, integer(material.seed, Purpose.ATTACK, index=RELEASED))
-    found = [
+    scores = [
         Scores("blind", "nothing", -reference),
         Scores("density", "rows", density - reference),
         *_distances(material),
         Scores("classifier", "rows", _told_apart(material, pooled)),
     ]
     if material.generators:
-        each = np.array([floored(generator.log_prob(material.asked)) for generator in material.generators])
-        found.append(Scores("likelihood", "generators", each.mean(axis=0) - reference, each - reference))
-    return found
+        each = np.array([floored(generator.log_prob(material.candidates)) for generator in material.generators])
+        scores.append(Scores("likelihood", "generators", each.mean(axis=0) - reference, each - reference))
+    return scores
 
 
 def floored(log_p: np.ndarray) -> np.ndarray:
@@ -90,20 +90,20 @@ def floored(log_p: np.ndarray) -> np.ndarray:
 
 def _density(material: Material, rows: pa.Table, seed: int) -> np.ndarray:
     fitted: Any = make_generator("autoregressive").fit(rows, material.schema, seed=seed)
-    return floored(fitted.log_prob(snapped(material.asked, rows, material.schema)))
+    return floored(fitted.log_prob(snapped(material.candidates, rows, material.schema)))
 
 
-def snapped(asked: pa.Table, rows: pa.Table, schema: TableSchema) -> pa.Table:
+def snapped(candidates: pa.Table, rows: pa.Table, schema: TableSchema) -> pa.Table:
     """The rows asked about, each measured value the nearest one that occurs in `rows`: a density fitted on these has
     support there, and says of a value beyond their ends what it says of the end."""
     codec = TableCodec(schema)
-    columns, known = codec.encode(asked), codec.encode(rows)
+    columns, known = codec.encode(candidates), codec.encode(rows)
     for name, values in columns.items():
         if values.dtype.kind == "f":
-            there = np.unique(known[name][~np.isnan(known[name])])
-            if len(there):
-                at = np.searchsorted((there[1:] + there[:-1]) / 2, values)
-                columns[name] = np.where(np.isnan(values), np.nan, there[at])
+            levels = np.unique(known[name][~np.isnan(known[name])])
+            if len(levels):
+                at = np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
+                columns[name] = np.where(np.isnan(values), np.nan, levels[at])
     return codec.decode(columns, seed=0)
 
 
@@ -114,12 +114,12 @@ def _reference(material: Material) -> np.ndarray:
 
 def _distances(material: Material) -> list[Scores]:
     codec = TableCodec(material.schema)
-    asked, auxiliary = codec.encode(material.asked), codec.encode(material.auxiliary)
+    candidates, auxiliary = codec.encode(material.candidates), codec.encode(material.auxiliary)
 
     def distance(others: Columns) -> np.ndarray:
         # Scaled by the auxiliary rows, which every attacker has.
-        points, found, _ = unit_points(asked, others, auxiliary)
-        return np.log(np.sqrt(nearest(points, found)[0]) + NEAR)
+        points, neighbours, _ = unit_points(candidates, others, auxiliary)
+        return np.log(np.sqrt(nearest(points, neighbours)[0]) + NEAR)
 
     to_auxiliary = distance(auxiliary)
     each = np.array([distance(codec.encode(rows)) for rows in material.released])
@@ -147,4 +147,4 @@ def _told_apart(material: Material, pooled: pa.Table) -> np.ndarray:
         random_state=integer(material.seed, Purpose.ATTACK, index=CLASSIFIER, bits=31),
     )
     model.fit(np.r_[released, auxiliary], np.repeat([1, 0], [len(released), len(auxiliary)]))
-    return model.decision_function(matrix(material.asked))
+    return model.decision_function(matrix(material.candidates))
