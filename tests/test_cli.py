@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.refusals import check_refused
 from helpers.s3 import S3
 
 from dge_ray.generators import registry
@@ -26,16 +27,6 @@ N = 120
 def _frame(**more: object) -> pd.DataFrame:
     columns = {"x": RNG.normal(size=N), "c": RNG.choice(list("abc"), N), "y": RNG.choice(["no", "yes"], N)}
     return pd.DataFrame({**columns, **more})
-
-
-def _refused(answer: tuple[int, str, str], *parts: str) -> None:
-    code, out, err = answer
-    lines = err.strip().splitlines()
-    assert (code, out) == (2, ""), err
-    assert len(lines) == 1, err
-    assert "Traceback" not in err and lines[0].startswith("dge-ray: ")
-    for part in parts:
-        assert part in lines[0], lines[0]
 
 
 def _table(frame: pd.DataFrame | pa.Table, name: str = "t.parquet") -> str:
@@ -67,7 +58,7 @@ BAD_TABLES: dict[str, tuple[Callable[[], pd.DataFrame | pa.Table], tuple[str, ..
 @pytest.mark.parametrize("case", BAD_TABLES)
 def test_bad_tables(run: Run, case: str, tmp_path: Path) -> None:
     make, parts = BAD_TABLES[case]
-    _refused(run("tune", _table(make()), "target=y"), *parts)
+    check_refused(run("tune", _table(make()), "target=y"), *parts)
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
 
 
@@ -126,7 +117,7 @@ BAD_WORDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
 def test_bad_words(run: Run, case: str, tmp_path: Path) -> None:
     words, parts = BAD_WORDS[case]
     given = [] if any(word.startswith("target") for word in words) else ["target=y"]
-    _refused(run("tune", _table(_frame()), *given, "tracking=false", *words), *parts)
+    check_refused(run("tune", _table(_frame()), *given, "tracking=false", *words), *parts)
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
 
 
@@ -141,7 +132,7 @@ def test_bad_words(run: Run, case: str, tmp_path: Path) -> None:
 )
 def test_bad_sources(run: Run, source: str, parts: tuple[str, ...]) -> None:
     Path("t.xlsx").write_bytes(b"PK")
-    _refused(run("tune", source, "target=y"), *parts)
+    check_refused(run("tune", source, "target=y"), *parts)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +160,7 @@ def test_credentials_in_a_uri_are_refused_and_not_repeated(
     (tmp_path / "studies/t/members/000").mkdir(parents=True)
     (tmp_path / "studies/t/members/000/member.json").write_text("{}")
     answer = run(verb, *(word.replace("{}", "s3://AKIA:planted%2Fkey@bucket") for word in words))
-    _refused(answer, "credentials from the environment alone")
+    check_refused(answer, "credentials from the environment alone")
     assert "planted" not in answer[2]
 
 
@@ -184,10 +175,12 @@ def test_a_storage_that_cannot_be_read_is_one_line_in_every_verb(run: Run, s3: S
         "track": [nowhere],
         "sample": ["t", f"storage={nowhere}", "out=b", "volume=10"],
     }.items():
-        _refused(run(verb, *words), "nowhere")
+        check_refused(run(verb, *words), "nowhere")
     with s3.strict():
-        _refused(run("ls", f"storage={s3.uri('x')}"), "storage", "ACCESS_DENIED")
-        _refused(run("tune", "t.parquet", "target=y", f"storage={s3.uri('x')}"), "storage", "INVALID_ACCESS_KEY_ID")
+        check_refused(run("ls", f"storage={s3.uri('x')}"), "storage", "ACCESS_DENIED")
+        check_refused(
+            run("tune", "t.parquet", "target=y", f"storage={s3.uri('x')}"), "storage", "INVALID_ACCESS_KEY_ID"
+        )
 
 
 def test_a_tracking_server_that_does_not_answer_is_told_before_training(
@@ -197,7 +190,7 @@ def test_a_tracking_server_that_does_not_answer_is_told_before_training(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    _refused(run("tune", _table(_frame()), "target=y"), "MLFLOW_TRACKING_URI", str(port))
+    check_refused(run("tune", _table(_frame()), "target=y"), "MLFLOW_TRACKING_URI", str(port))
     assert not (tmp_path / "studies").exists()
 
 
@@ -211,22 +204,22 @@ def _identity(tmp_path: Path, **changes: object) -> None:
     claim_folder(prepared, check_folder(prepared))
 
 
-def test_the_same_name_with_another_configuration_is_refused(run: Run, tmp_path: Path) -> None:
+def test_the_same_name_with_another_configuration_ischeck_refused(run: Run, tmp_path: Path) -> None:
     table = _table(_frame())
     _identity(tmp_path)
     before = (tmp_path / "studies/t/config.yaml").read_text()
     for word, field in (("seed=1", "seed"), ("generator.epochs=3", "generator"), ("shard_rows=999", "shard_rows")):
-        _refused(run("tune", table, "target=y", "tracking=false", word), "study", "'t'", field, "study=NAME")
+        check_refused(run("tune", table, "target=y", "tracking=false", word), "study", "'t'", field, "study=NAME")
     assert (tmp_path / "studies/t/config.yaml").read_text() == before
 
 
-def test_a_damaged_study_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_damaged_study_ischeck_refused(run: Run, tmp_path: Path) -> None:
     table = _table(_frame())
     _identity(tmp_path)
     (tmp_path / "studies/t/identity.json").write_text("{")
-    _refused(run("tune", table, "target=y", "tracking=false"), "identity.json", "damaged")
+    check_refused(run("tune", table, "target=y", "tracking=false"), "identity.json", "damaged")
     (tmp_path / "studies/t/identity.json").unlink()
-    _refused(run("tune", table, "target=y", "tracking=false"), "no study", "study=NAME")
+    check_refused(run("tune", table, "target=y", "tracking=false"), "no study", "study=NAME")
 
 
 def test_check_prints_the_configuration_and_the_bill(run: Run, tmp_path: Path) -> None:
@@ -250,14 +243,14 @@ def test_what_check_prints_is_a_study_that_check_and_tune_read(run: Run, tmp_pat
     assert again[:2] == (0, printed)
     one, two = (json.loads(run("check", *words, "--json")[1]) for words in (["t.parquet", *words], ["study.yaml"]))
     assert one == two
-    _refused(run("tune", "study.yaml", "tracking=false", "members=0"), "members", "0")  # read, then refused
+    check_refused(run("tune", "study.yaml", "tracking=false", "members=0"), "members", "0")  # read, then refused
 
 
 def test_check_refuses_a_generator_without_its_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", lambda _: None)
     for name, extra in (("ctgan", "ctgan"), ("mostlyai", "mostly")):
         refused = run("check", _table(_frame()), "target=y", f"generator={name}")
-        _refused(refused, f"generator: got '{name}', whose package is not installed", f"dge-ray[{extra}]")
+        check_refused(refused, f"generator: got '{name}', whose package is not installed", f"dge-ray[{extra}]")
 
 
 def test_ls_lists_what_there_is(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,18 +265,18 @@ def test_ls_lists_what_there_is(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(registry, "find_spec", lambda _: None)
     assert json.loads(run("ls", "--json")[1])["not_installed"] == ["causal_lm", "ctgan", "mostlyai"]
     assert "copula, ctgan (not installed)," in run("ls")[1]
-    _refused(run("ls", "stor=x"), "stor", "storage")
+    check_refused(run("ls", "stor=x"), "stor", "storage")
 
 
 def test_report_and_sample_name_what_is_missing(run: Run, tmp_path: Path) -> None:
-    _refused(run("report", "nothing"), "study", "'nothing'")
+    check_refused(run("report", "nothing"), "study", "'nothing'")
     _table(_frame())
     _identity(tmp_path)
-    _refused(run("report", "t"), "without a report")
-    _refused(run("sample", "t", "volume=10"), "out", "nothing")
-    _refused(run("sample", "t", "out=b", "volume=0"), "volume", "0")
-    _refused(run("sample", "t", "out=b", "volume=10"), "without a fitted member")
-    _refused(run("sample", "t", "out=b", "volumes=10"), "volumes", "did you mean 'volume'")
+    check_refused(run("report", "t"), "without a report")
+    check_refused(run("sample", "t", "volume=10"), "out", "nothing")
+    check_refused(run("sample", "t", "out=b", "volume=0"), "volume", "0")
+    check_refused(run("sample", "t", "out=b", "volume=10"), "without a fitted member")
+    check_refused(run("sample", "t", "out=b", "volumes=10"), "volumes", "did you mean 'volume'")
 
 
 def test_usage_errors_and_help(run: Run) -> None:

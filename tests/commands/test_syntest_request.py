@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.refusals import check_refused
 
 from dge_ray.commands.test import _folder, _law_fits
 from dge_ray.commands.test_request import read_request
@@ -59,9 +60,8 @@ def test_bad_words(run: Run, case: str, tmp_path: Path) -> None:
     words, parts = BAD[case]
     source = next((f"{word}.parquet" for word in words if "=" not in word), "table.parquet")
     words = [word for word in words if "=" in word]
-    code, out, err = run("test", source, *(["target=y"] if not any("target=" in w for w in words) else []), *words)
-    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1, err
-    assert err.startswith("dge-ray: ") and all(part in err for part in parts), err
+    target = [] if any("target=" in word for word in words) else ["target=y"]
+    check_refused(run("test", source, *target, *words), *parts)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["few.parquet", "table.parquet"]
 
 

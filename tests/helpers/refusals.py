@@ -1,0 +1,12 @@
+"""What the command line answers to bad input: one line on standard error, exit code 2, nothing on standard output."""
+
+
+def check_refused(answer: tuple[int, str, str], *parts: str) -> None:
+    """`answer` of the fixture `run`; `parts`: what the line holds."""
+    code, out, err = answer
+    lines = err.strip().splitlines()
+    assert (code, out) == (2, ""), err
+    assert len(lines) == 1, err
+    assert "Traceback" not in err and lines[0].startswith("dge-ray: ")
+    for part in parts:
+        assert part in lines[0], lines[0]
