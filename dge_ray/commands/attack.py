@@ -15,7 +15,7 @@ from dge_ray.privacy.attacks.assemble import draw_candidates
 from dge_ray.privacy.attacks.attributes import guessed_columns
 from dge_ray.privacy.attacks.membership import MOST_FITTED, Material
 from dge_ray.report.attacks_page import attack_figure, attack_lines, render_page
-from dge_ray.results.assemble import plain_json
+from dge_ray.report.json_values import plain_json
 from dge_ray.storage import Folder
 from dge_ray.study.folder import IDENTITY, find_study, read_study_config
 from dge_ray.study.lock import study_lock

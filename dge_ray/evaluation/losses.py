@@ -26,7 +26,7 @@ class Estimator:
 
 
 @dataclass(frozen=True)
-class Fit:
+class UtilityFit:
     """One fit: on a variant of the first `volume` rows of member `index`, or on the real rows with seed `index`."""
 
     label: str
@@ -46,21 +46,21 @@ class Fit:
         return Job("member", self.index, self.volume) if self.kind == "as_is" else None
 
 
-def member_fits(label: str, members: int, volume: int, kinds: tuple[str, ...] = VARIANTS) -> list[Fit]:
-    return [Fit(label, kind, k, volume) for k in range(members) for kind in kinds]  # type: ignore[arg-type]
+def member_fits(label: str, members: int, volume: int, kinds: tuple[str, ...] = VARIANTS) -> list[UtilityFit]:
+    return [UtilityFit(label, kind, k, volume) for k in range(members) for kind in kinds]  # type: ignore[arg-type]
 
 
-def real_fits(label: str, count: int) -> list[Fit]:
-    return [Fit(label, "real", b) for b in range(count)]
+def real_fits(label: str, count: int) -> list[UtilityFit]:
+    return [UtilityFit(label, "real", b) for b in range(count)]
 
 
-def write_losses(folder: Folder, fit: Fit, p: np.ndarray, y: np.ndarray, task: str) -> None:
+def write_losses(folder: Folder, fit: UtilityFit, p: np.ndarray, y: np.ndarray, task: str) -> None:
     """The losses of one fit's predictions (N, C) on the test rows, atomically, as float32 columns."""
     values = {name: pa.array(LOSSES[name].of(p.astype(np.float64), y), pa.float64()) for name in loss_names(task)}
     folder.write_table(fit.file, pa.table({n: v.cast(pa.float32()) for n, v in values.items()}))
 
 
-def read_losses(folder: Folder, fits: list[Fit], loss: str, rows: int) -> np.ndarray:
+def read_losses(folder: Folder, fits: list[UtilityFit], loss: str, rows: int) -> np.ndarray:
     """One loss of some fits, (fits, rows) float64.
 
     Raises:
@@ -75,7 +75,7 @@ def read_losses(folder: Folder, fits: list[Fit], loss: str, rows: int) -> np.nda
     return found
 
 
-def missing(folder: Folder, fits: list[Fit]) -> list[Fit]:
+def missing(folder: Folder, fits: list[UtilityFit]) -> list[UtilityFit]:
     """The fits that are not on disk."""
     there = {f"utility/losses/{name}" for name in folder.list("utility/losses")}
     return [fit for fit in fits if fit.file not in there]

@@ -14,7 +14,7 @@ from dge_ray.downstream import make_learner
 from dge_ray.evaluation.ingredients import DOMAIN, Stack, density_ratio, fit_weighted, redraw
 from dge_ray.evaluation.losses import (
     Estimator,
-    Fit,
+    UtilityFit,
     member_fits,
     missing,
     overlap_file,
@@ -38,7 +38,7 @@ class UtilitySpec:
     real: int
 
 
-def learner_seed(seed: int, fit: Fit) -> int:
+def learner_seed(seed: int, fit: UtilityFit) -> int:
     """The study's own seed where the study has the same fit; all variants of a member share it."""
     if fit.kind == "real":  # index 1 of no member is the concatenated baseline's
         return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=fit.index + (fit.index > 0), bits=31)
@@ -86,7 +86,7 @@ def _tasks(spec: UtilitySpec, estimators: list[Estimator]) -> list[Task]:
     return tasks
 
 
-def _absent(spec: UtilitySpec, estimator: Estimator) -> list[Fit]:
+def _absent(spec: UtilitySpec, estimator: Estimator) -> list[UtilityFit]:
     fits = member_fits(estimator.label, spec.count, spec.volume) + real_fits(estimator.label, spec.real)
     return missing(spec.members.folder, fits)
 
@@ -111,7 +111,7 @@ def _weigh(spec: UtilitySpec, member: int, real: dict[str, Columns], response: S
     members.folder.write_json(overlap_file(member, spec.volume), asdict(overlap))
 
 
-def _fit_member(spec: UtilitySpec, estimator: Estimator, fits: list[Fit], real: dict[str, Columns]) -> None:
+def _fit_member(spec: UtilitySpec, estimator: Estimator, fits: list[UtilityFit], real: dict[str, Columns]) -> None:
     """The variants of one member's rows that are missing, one after another."""
     if all(_from_study(spec, fit, real["test"]) for fit in fits):
         return
@@ -133,7 +133,7 @@ def _fit_member(spec: UtilitySpec, estimator: Estimator, fits: list[Fit], real: 
         _keep(spec, fit, learner.predict(real["test"]), real["test"])
 
 
-def _fit_real(spec: UtilitySpec, estimator: Estimator, fit: Fit, real: dict[str, Columns]) -> None:
+def _fit_real(spec: UtilitySpec, estimator: Estimator, fit: UtilityFit, real: dict[str, Columns]) -> None:
     if _from_study(spec, fit, real["test"]):
         return
     members = spec.members
@@ -141,7 +141,7 @@ def _fit_real(spec: UtilitySpec, estimator: Estimator, fit: Fit, real: dict[str,
     _keep(spec, fit, learner.fit(real["train"]).predict(real["test"]), real["test"])
 
 
-def _from_study(spec: UtilitySpec, fit: Fit, test: Columns) -> bool:
+def _from_study(spec: UtilitySpec, fit: UtilityFit, test: Columns) -> bool:
     """Take over a fit that the study itself has made; says whether it had."""
     job, folder = fit.job, spec.members.folder
     if job is None or not finished(folder, fit.label, [job]):
@@ -151,6 +151,6 @@ def _from_study(spec: UtilitySpec, fit: Fit, test: Columns) -> bool:
     return True
 
 
-def _keep(spec: UtilitySpec, fit: Fit, p: np.ndarray, test: Columns) -> None:
+def _keep(spec: UtilitySpec, fit: UtilityFit, p: np.ndarray, test: Columns) -> None:
     schema = spec.members.schema
     write_losses(spec.members.folder, fit, p, target_vector(test, schema), str(schema.task))

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.report.figures import draw
+from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import CAPTIONS, render_html
 from dge_ray.results.outcomes import Outcome, learner_table
 from dge_ray.stats.comparison.baselines import metrics_of, naive_single, naive_single_difference, paired_difference
@@ -251,17 +252,6 @@ def _earlier(folder: Folder, labels: set[str]) -> float:
 
 def _cpu(folder: Folder, name: str) -> float:
     return float(folder.read_json(name)["cpu_seconds"]) if folder.exists(name) else 0.0
-
-
-def plain_json(value: Any) -> Any:
-    """`value` as JSON can hold it: it has no NaN, so a number that does not exist is null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain_json(item) for item in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
 
 
 def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:

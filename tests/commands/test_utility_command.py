@@ -13,7 +13,7 @@ import pytest
 
 from dge_ray.commands import utility as module
 from dge_ray.downstream import make_learner
-from dge_ray.evaluation.losses import Fit, read_losses
+from dge_ray.evaluation.losses import UtilityFit, read_losses
 from dge_ray.evaluation.utility_fits import learner_seed
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_shard
@@ -79,11 +79,11 @@ def test_losses_are_the_plain_loops(place: Path, report: dict) -> None:
     tables, codec = prepared.encoded(), TableCodec(prepared.schema)
     truth = target_vector(tables["test"], prepared.schema)
 
-    def losses(fit: Fit, columns: dict) -> np.ndarray:
+    def losses(fit: UtilityFit, columns: dict) -> np.ndarray:
         learner = make_learner(fit.label, {}, prepared.schema, seed=learner_seed(0, fit)).fit(columns)
         return log_loss(learner.predict(tables["test"]).astype(np.float64), truth)
 
-    def kept(fit: Fit) -> np.ndarray:
+    def kept(fit: UtilityFit) -> np.ndarray:
         return read_losses(folder, [fit], "log_loss", len(truth))[0]
 
     with folder.downloaded("members/000/generator") as saved:
@@ -91,15 +91,16 @@ def test_losses_are_the_plain_loops(place: Path, report: dict) -> None:
     drawn = [draw_shard(copula, j, shard_rows=prepared.shard_rows, seed=0, member=0)[0] for j in range(2)]
     rows = {n: np.concatenate([codec.encode(d)[n] for d in drawn])[:VOLUME] for n in ("a", "b", "y")}
     for name in ("linear", "knn"):
-        for fit, columns in ((Fit(name, "as_is", 0, VOLUME), rows), (Fit(name, "real", 2), tables["train"])):
+        fits = {UtilityFit(name, "as_is", 0, VOLUME): rows, UtilityFit(name, "real", 2): tables["train"]}
+        for fit, columns in fits.items():
             assert np.array_equal(kept(fit), losses(fit, columns).astype(np.float32))
-    assert np.array_equal(kept(Fit("linear", "as_is", 1, VOLUME)), np.full(len(truth), np.log(2), np.float32))
+    assert np.array_equal(kept(UtilityFit("linear", "as_is", 1, VOLUME)), np.full(len(truth), np.log(2), np.float32))
 
 
 def test_report_says_what_the_losses_say(place: Path, report: dict) -> None:
     folder, rows = study_folder(str(place / "studies"), "s"), report["rows"]["test"]
-    synthetic = read_losses(folder, [Fit("knn", "as_is", k, VOLUME) for k in range(MEMBERS)], "log_loss", rows)
-    real = read_losses(folder, [Fit("knn", "real", b) for b in range(5)], "log_loss", rows)
+    synthetic = read_losses(folder, [UtilityFit("knn", "as_is", k, VOLUME) for k in range(MEMBERS)], "log_loss", rows)
+    real = read_losses(folder, [UtilityFit("knn", "real", b) for b in range(5)], "log_loss", rows)
     assert report["utility"]["knn"]["log_loss"] == asdict(utility(synthetic, real, margin=0.05))
     assert report["utility"]["knn"]["zero_one"]["margin"] == 0.01  # the margin given is the headline loss's
     assert report["ranking"]["names"] == ("linear", "knn") and len(report["ranking"]["pairs"]) == 1

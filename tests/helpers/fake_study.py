@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.results.assemble import SURFACE
+
 METRICS = {
     "binary": ["log_loss", "auc", "brier", "accuracy", "macro_f1"],
     "multiclass": ["log_loss", "auc", "brier", "accuracy", "macro_f1"],
@@ -13,19 +15,6 @@ METRICS = {
 LEVELS = {"log_loss": 0.29, "auc": 0.92, "brier": 0.09, "accuracy": 0.86, "macro_f1": 0.79}
 LEVELS |= {"rmse": 0.52, "mse": 0.27, "mae": 0.36, "r2": 0.79}
 HIGHER = {"auc", "accuracy", "macro_f1", "r2"}
-SURFACE_SCHEMA = pa.schema(
-    [
-        ("learner", pa.string()),
-        ("members", pa.int32()),
-        ("volume", pa.int64()),
-        ("split", pa.string()),
-        ("metric", pa.string()),
-        ("value", pa.float64()),
-        ("se", pa.float64()),
-        ("se_rows", pa.float64()),
-        ("dropped", pa.bool_()),
-    ]
-)
 
 
 def risk(metric: str, members: int, ratio: float) -> float:
@@ -55,7 +44,7 @@ def surface(
                     se = 0.006 * LEVELS[metric] * (1 + 1 / k)
                     value = risk(metric, k, ratio) * offset
                     rows.append((learner, k, volume, split, metric, value, se, 0.8 * se, gone))
-    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SURFACE_SCHEMA)
+    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SURFACE)
 
 
 def report(

@@ -17,9 +17,10 @@ from scipy.stats import binomtest
 from dge_ray.phrases import number
 from dge_ray.report.figures_laws import draw_laws
 from dge_ray.report.findings_words import findings_rows, group_cells
+from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
 from dge_ray.results import worst_case
-from dge_ray.results.assemble import choose, plain_json
+from dge_ray.results.assemble import choose
 from dge_ray.results.findings import findings, member_costs
 from dge_ray.results.outcomes import Outcome
 from dge_ray.stats.volume.learning_curve import TOO_SLOW, learning_curve

@@ -54,7 +54,7 @@ def variance_parts(members: np.ndarray) -> tuple[np.ndarray | None, np.ndarray |
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Reliability:
     """Reliability of the likeliest class: confidence, accuracy and rows of each bin, and the expected calibration error
     (estimate, lo, hi) beside the plain one."""
 
@@ -65,7 +65,7 @@ class Calibration:
     plain_ece: float
 
 
-def calibration(p: np.ndarray, y: np.ndarray, *, bins: int = 10, seed: int = 0, level: float = 0.95) -> Calibration:
+def calibration(p: np.ndarray, y: np.ndarray, *, bins: int = 10, seed: int = 0, level: float = 0.95) -> Reliability:
     """Calibration of the likeliest class in bins of equal width from 0 to 1; empty ones are left out.
 
     Shape: p (N, C), y (N,) codes.
@@ -82,7 +82,7 @@ def calibration(p: np.ndarray, y: np.ndarray, *, bins: int = 10, seed: int = 0, 
     noise = np.sqrt(np.maximum(spread, smooth * (1 - smooth) * (rows < 20)) / rows)
     shares = rows / rows.sum()
     ece = _ece_interval(gap, noise, shares, seed=seed, level=level)
-    return Calibration(confidence, accuracy, rows, ece, float(shares @ np.abs(gap)))
+    return Reliability(confidence, accuracy, rows, ece, float(shares @ np.abs(gap)))
 
 
 def _ece_interval(

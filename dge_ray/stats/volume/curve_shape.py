@@ -51,7 +51,7 @@ class NoiseFloor:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Excess:
     """The risk at a volume less that at the reflection point, with an interval that holds for all pairs of volumes at
     once, so whichever of them was found to be best."""
 
@@ -74,7 +74,7 @@ class CurveShape:
     rise_over: int | None  # the smaller volume with the least risk
     plateau_from: int | None
     enough_from: int | None
-    differences: tuple[Difference, ...]  # of every volume, in order
+    differences: tuple[Excess, ...]  # of every volume, in order
     noise_floor: NoiseFloor | None
     band: Band | None
 
@@ -166,7 +166,7 @@ def first_within(found: VolumeRisks, bound: float, *, level: float = 0.95, sides
 
 def differences(
     found: VolumeRisks, volumes: np.ndarray, *, seed: int, level: float = 0.95, draws: int = DRAWS
-) -> tuple[Difference, ...]:
+) -> tuple[Excess, ...]:
     """Every volume against the one of least risk, simultaneous over all pairs of volumes (as Tukey's)."""
     best, errors, deviations = int(np.argmin(found.risks)), found.draws(draws, seed=seed), found.paired_deviations()
     largest = np.zeros(draws)
@@ -177,7 +177,7 @@ def differences(
     half = float(np.quantile(largest, level)) * deviations[:, best]
     value = found.risks - found.risks[best]
     rows = zip(volumes, value, value - half, value + half, strict=True)
-    return tuple(Difference(int(volume), float(v), float(lo), float(hi)) for volume, v, lo, hi in rows)
+    return tuple(Excess(int(volume), float(v), float(lo), float(hi)) for volume, v, lo, hi in rows)
 
 
 def noise_floor(found: VolumeRisks, volumes: np.ndarray, *, level: float = 0.95) -> NoiseFloor | None:
