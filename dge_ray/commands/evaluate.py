@@ -44,7 +44,7 @@ def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = t
     results, count = request.run([*fits, *(fit for _, fit in crossed)], say)
     judged, validated = results[: len(fits)], results[len(fits) :]
     made = {metric: estimates(judged, metric) for metric in request.metrics}
-    scores = {metric: None if found is None else compared(found, metric) for metric, found in made.items()}
+    scores = {metric: None if result is None else compared(result, metric) for metric, result in made.items()}
     answer = {**request.facts(), "estimator": name, "scores": scores}
     if folds is not None:
         answer["cross_validation"] = cross_validation(request, [scheme for scheme, _ in crossed], validated)
@@ -85,10 +85,10 @@ def cross_validation(request: Request, schemes: Sequence[str], results: Sequence
 
 
 def _over_folds(scores: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any] | None:
-    if any(judge[metric] is None for found in scores for judge in found.values()):
+    if any(judge[metric] is None for result in scores for judge in result.values()):
         return None
-    values = [found["judge"][metric]["value"] for found in scores]
-    real = float(np.mean([found[REAL][metric]["value"] for found in scores])) if REAL in scores[0] else None
+    values = [result["judge"][metric]["value"] for result in scores]
+    real = float(np.mean([result[REAL][metric]["value"] for result in scores])) if REAL in scores[0] else None
     return {"value": float(np.mean(values)), "sd": float(np.std(values, ddof=1)), "by_fold": values, "real": real}
 
 
@@ -98,19 +98,19 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
         *head_lines(answer),
         f"estimator {answer['estimator']}; value (95 % interval over members; sd over models)",
     ]
-    for metric, found in answer["scores"].items():
-        if found is None:
+    for metric, result in answer["scores"].items():
+        if result is None:
             lines.append(f"{label(metric)}: {NOTHING}, some judge's rows are of one class")
             continue
-        parts = [f"DGE_{answer['K']} {score_text(found['dge'])}", f"naive {score_text(found['naive'])}"]
-        gap = found["naive_minus_dge"]
+        parts = [f"DGE_{answer['K']} {score_text(result['dge'])}", f"naive {score_text(result['naive'])}"]
+        gap = result["naive_minus_dge"]
         parts.append(f"naive - DGE {number(gap['value'], signed=True)} ({interval_text(gap['interval'], signed=True)})")
-        if "real" in found:
-            parts.append(f"real rows {score_text(found['real'])}")
-            wrong = (found[f"{name}_minus_real"]["absolute"] for name in ("dge", "naive"))
+        if "real" in result:
+            parts.append(f"real rows {score_text(result['real'])}")
+            wrong = (result[f"{name}_minus_real"]["absolute"] for name in ("dge", "naive"))
             parts.append("off by {} (DGE), {} (naive)".format(*map(number, wrong)))
         lines.append(f"{label(metric)}: " + "; ".join(parts))
-    for scheme, found in answer.get("cross_validation", {}).items():
-        shown = [f"{label(m)} {number(v['value'])} (sd {number(v['sd'])})" for m, v in found.items() if v is not None]
+    for scheme, result in answer.get("cross_validation", {}).items():
+        shown = [f"{label(m)} {number(v['value'])} (sd {number(v['sd'])})" for m, v in result.items() if v is not None]
         lines.append(f"cross-validation, {scheme}: " + ", ".join(shown))
     return [*lines, *tail_lines(answer)]

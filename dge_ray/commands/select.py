@@ -59,9 +59,9 @@ def select(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
         "metric": metric,
         "estimators": names,
         "scores": {
-            m: {name: None if e is None else compared(e, m) for name, e in found.items()} for m, found in made.items()
+            m: {name: None if e is None else compared(e, m) for name, e in result.items()} for m, result in made.items()
         },
-        "rankings": {m: ranking(found, higher=higher_is_better(m)) for m, found in made.items()},
+        "rankings": {m: ranking(result, higher=higher_is_better(m)) for m, result in made.items()},
         "stability": _stability(request, judged, metric),
         "pairs": pairs({name: e["dge"] for name, e in made[metric].items() if e is not None}),
     }
@@ -74,10 +74,10 @@ def ranking(made: Mapping[str, Mapping[str, Estimate] | None], *, higher: bool) 
     What the estimators are called and how they are listed changes none of it.
     """
     names = list(made)
-    known = [found for found in made.values() if found is not None]
+    known = [result for result in made.values() if result is not None]
     if len(known) < len(names):
         return None
-    scores = {judge: np.array([found[judge].value for found in known]) for judge in known[0]}
+    scores = {judge: np.array([result[judge].value for result in known]) for judge in known[0]}
     by_judge = {judge: ranks(values, higher=higher) for judge, values in scores.items()}
     best = {judge: top(values, higher=higher) for judge, values in scores.items()}
     agreement = {}
@@ -88,8 +88,8 @@ def ranking(made: Mapping[str, Mapping[str, Estimate] | None], *, higher: bool) 
         }
     last = "real" if "real" in scores else "dge"
     return {
-        "ranks": {j: dict(zip(names, map(float, found), strict=True)) for j, found in by_judge.items()},
-        "top": {j: [name for name, is_top in zip(names, found, strict=True) if is_top] for j, found in best.items()},
+        "ranks": {j: dict(zip(names, map(float, result), strict=True)) for j, result in by_judge.items()},
+        "top": {j: [name for name, is_top in zip(names, result, strict=True) if is_top] for j, result in best.items()},
         "agreement": agreement,
         "regret": {j: regret(scores[j], scores[last], higher=higher) for j in ("dge", "naive") if j != last},
         "regret_judged_by": last,
@@ -107,9 +107,9 @@ def pairs(made: Mapping[str, Estimate]) -> list[dict[str, Any]]:
     for first, second in listed:
         apart = made[first].minus(made[second])
         low, high = apart.interval(1 - (1 - LEVEL) / len(listed))
-        found = described(apart)
-        separable = None if found["interval"] is None else bool(low > 0 or high < 0)
-        answer.append({"first": first, "second": second, **found, "separable": separable})
+        result = described(apart)
+        separable = None if result["interval"] is None else bool(low > 0 or high < 0)
+        answer.append({"first": first, "second": second, **result, "separable": separable})
     return answer
 
 
@@ -118,10 +118,10 @@ def _stability(request: Request, judged: Mapping[str, Sequence[Mapping[str, Any]
     n, higher = len(request.members), higher_is_better(metric)
     unknown = {"top_agrees": None, "splits": 0, "top_shares": None, "how": HOW}
     pairs_of = {name: by_pair(results, metric) for name, results in judged.items()}
-    if n < 4 or any(found is None for found in pairs_of.values()):
+    if n < 4 or any(result is None for result in pairs_of.values()):
         return unknown
     split = halves(n, numpy_generator(request.seed, Purpose.SUBSETS))
-    known = [found for found in pairs_of.values() if found is not None]
+    known = [result for result in pairs_of.values() if result is not None]
     scores = np.array(
         [[[subset_score(m, rows, half) for m, rows in known] for half in two] for two in split]
     )  # (splits, 2, E)
@@ -145,20 +145,20 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
     """The answer for people."""
     metric = answer["metric"]
     lines = [*head_lines(answer), f"{label(metric)}, {direction(metric)}; value (95 % interval; sd over models)"]
-    found, n = answer["rankings"][metric], len(answer["estimators"])
-    if found is None:
+    result, n = answer["rankings"][metric], len(answer["estimators"])
+    if result is None:
         return [*lines, f"no ranking: {label(metric)} is not defined for some judge's rows", *tail_lines(answer)]
-    for name in sorted(answer["estimators"], key=lambda name: found["ranks"]["dge"][name]):
+    for name in sorted(answer["estimators"], key=lambda name: result["ranks"]["dge"][name]):
         scores = answer["scores"][metric][name]
-        shown = [f"{j} {score_text(scores[j])}, rank {found['ranks'][j][name]:g}" for j in found["ranks"]]
+        shown = [f"{j} {score_text(scores[j])}, rank {result['ranks'][j][name]:g}" for j in result["ranks"]]
         lines.append(f"{name}: " + "; ".join(shown))
-    lines.append("top: " + "; ".join(f"{judge} {', '.join(names)}" for judge, names in found["top"].items()))
-    for two, values in found["agreement"].items():
+    lines.append("top: " + "; ".join(f"{judge} {', '.join(names)}" for judge, names in result["top"].items()))
+    for two, values in result["agreement"].items():
         lines.append(
             f"ranks, {two.replace('_', ' and ')}: tau {number(values['kendall'])}, rho {number(values['spearman'])}"
         )
-    for judge, loss in found["regret"].items():
-        lines.append(f"regret of {judge}'s choice, judged by {found['regret_judged_by']}: {number(loss)}")
+    for judge, loss in result["regret"].items():
+        lines.append(f"regret of {judge}'s choice, judged by {result['regret_judged_by']}: {number(loss)}")
     tied = [f"{pair['first']} = {pair['second']}" for pair in answer["pairs"] if pair["separable"] is False]
     lines.append(f"separable pairs: {sum(p['separable'] is True for p in answer['pairs'])} of {n * (n - 1) // 2}")
     if tied:

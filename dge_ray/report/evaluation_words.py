@@ -21,6 +21,6 @@ def tail_lines(answer: Mapping[str, Any]) -> list[str]:
     return [cost, *answer["notes"], str(answer["certification"])]
 
 
-def score_text(found: Mapping[str, Any]) -> str:
+def score_text(scores: Mapping[str, Any]) -> str:
     """`0.8123 (0.80 to 0.82; sd 0.01)`."""
-    return f"{number(found['value'])} ({interval_text(found['interval'])}; sd {number(found['sd'])})"
+    return f"{number(scores['value'])} ({interval_text(scores['interval'])}; sd {number(scores['sd'])})"
