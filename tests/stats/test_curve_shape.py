@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import ttest_rel
 
 from dge_ray.errors import InputError
-from dge_ray.stats.twoway import TwoWay
+from dge_ray.stats import twoway
+from dge_ray.stats.volume import volumes
 from dge_ray.stats.volume.curve_shape import CurveShape, curve_shape, first_within, noise_floor, rise_of
-from dge_ray.stats.volume.volumes import VolumeRisks
 
 VOLUMES = np.array([250, 500, 1000, 2000, 4000, 8000])
 BIAS = {
@@ -56,12 +56,12 @@ def test_the_rise_over_one_volume_is_a_paired_t_test() -> None:
     assert found.band is None
 
 
-def known(values: list[float], deviation: float) -> VolumeRisks:
+def known(values: list[float], deviation: float) -> volumes.VolumeRisks:
     """Independent errors of one size, over rows; of 10^6 rows, so t is normal."""
     width = len(values)
     nothing = np.zeros((width, width))
-    spread = TwoWay(deviation**2 * np.eye(width), nothing, nothing, 1, 10**6)
-    return VolumeRisks(np.array(values), spread, np.arange(width), 1)
+    spread = twoway.TwoWay(deviation**2 * np.eye(width), nothing, nothing, 1, 10**6)
+    return volumes.VolumeRisks(np.array(values), spread, np.arange(width), 1)
 
 
 def test_claims_stop_at_the_first_proof_that_fails() -> None:
@@ -96,8 +96,8 @@ def test_the_noise_floor_halves_with_the_rows_it_asks_for() -> None:
 
 
 def test_members_that_vary_alike_on_all_rows_ask_for_members() -> None:
-    spread = TwoWay(1e-8 * np.eye(3), 1e-4 * np.eye(3), np.zeros((3, 3)), 4, 10**4)
-    floor = noise_floor(VolumeRisks(np.array([0.3, 0.2, 0.25]), spread, np.arange(3), 4), VOLUMES[:3])
+    spread = twoway.TwoWay(1e-8 * np.eye(3), 1e-4 * np.eye(3), np.zeros((3, 3)), 4, 10**4)
+    floor = noise_floor(volumes.VolumeRisks(np.array([0.3, 0.2, 0.25]), spread, np.arange(3), 4), VOLUMES[:3])
     assert floor is not None
     assert (floor.rows_for_half, floor.members_for_half) == (None, 17)  # 16 and what the rows leave
 

@@ -5,6 +5,8 @@ have at least one row and at least one row outside them. The row contributions a
 (DeLong, DeLong, Clarke-Pearson 1988), scaled so that one variance formula serves every metric.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -20,6 +22,16 @@ def scored_classes(truth: np.ndarray, classes: int) -> list[int]:
     return [c for c in range(classes) if 0 < counts[c] < len(truth)]
 
 
+def _macro(
+    binary: Callable[[np.ndarray, np.ndarray], np.ndarray], by_class: np.ndarray, truth: np.ndarray, size: int
+) -> np.ndarray:
+    """The mean of `binary`, (size,), over the scored classes, NaN without any. `by_class`: scores, classes first."""
+    classes = scored_classes(truth, len(by_class))
+    if not classes:
+        return np.full(size, np.nan)
+    return np.mean([binary(by_class[c], truth == c) for c in classes], axis=0)
+
+
 def auc_contributions(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """AUC plus each row's influence on it, so that the mean over rows is the AUC exactly.
 
@@ -27,10 +39,7 @@ def auc_contributions(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarra
 
     Shape: (rows, classes), (rows,) -> (rows,); NaN everywhere if only one class is present.
     """
-    classes = scored_classes(truth, probabilities.shape[1])
-    if not classes:
-        return np.full(len(truth), np.nan)
-    return np.mean([_binary_contributions(probabilities[:, c], truth == c) for c in classes], axis=0)
+    return _macro(_binary_contributions, probabilities.T, truth, len(truth))
 
 
 def _binary_contributions(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
@@ -59,10 +68,7 @@ def fast_auc(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     Shape: (ensembles, classes, rows), (rows,) -> (ensembles,).
     """
-    classes = scored_classes(truth, probabilities.shape[1])
-    if not classes:
-        return np.full(len(probabilities), np.nan)
-    return np.mean([_fast_binary(probabilities[:, c], truth == c) for c in classes], axis=0)
+    return _macro(_fast_binary, probabilities.transpose(1, 0, 2), truth, len(probabilities))
 
 
 def _fast_binary(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
