@@ -66,15 +66,17 @@ def _command(name: str, verb: Verb) -> Callable[..., None]:
     def keys(incomplete: str) -> list[str]:
         return [f"{key.name}=" for key in keys_of(verb.keys) if key.name.startswith(incomplete)]
 
-    Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", autocompletion=keys)]
-    AsJson = Annotated[bool, typer.Option("--json")]
+    rest = typer.Argument(metavar="[KEY=VALUE]...", autocompletion=keys)
+    json_flag = typer.Option("--json")
 
     def of_subject(
-        subject: Annotated[str, typer.Argument(metavar=verb.subject)], words: Words = None, as_json: AsJson = False
+        subject: Annotated[str, typer.Argument(metavar=verb.subject)],
+        words: Annotated[list[str] | None, rest] = None,
+        as_json: Annotated[bool, json_flag] = False,
     ) -> None:
         _run_verb(name, [subject], words, as_json)
 
-    def of_none(words: Words = None, as_json: AsJson = False) -> None:
+    def of_none(words: Annotated[list[str] | None, rest] = None, as_json: Annotated[bool, json_flag] = False) -> None:
         _run_verb(name, [], words, as_json)
 
     return of_subject if verb.subject else of_none

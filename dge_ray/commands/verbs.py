@@ -166,9 +166,7 @@ class VerifyKeys(Options):
     real: Place | None = Field(None, description="the real table, for its publisher (looks for copies of rare rows)")
 
 
-class JudgingKeys(Options):
-    """What evaluate and select share."""
-
+class JudgingKeys(Options):  # of evaluate and select
     target: Text | None = Field(None, description="a column's name (the bundle's target if not given)")
     members: Annotated[Whole | None, Also("K")] = Field(
         None, description="a whole number from 2 (one trains, the others judge; all if not given)"
