@@ -1,7 +1,7 @@
 """The project's pages: blocks of code run, shell lines are what the verbs take, links lead somewhere.
 
-By default the pages in FAST run, on one small study that they share, and all other shell lines are held against the
-verbs' options. `-m slow` runs every page from its beginning to its end.
+By default all shell lines are held against the verbs' options, and what needs no Ray runs: Python, YAML and the verbs
+in LIGHT. `-m slow` runs every page from its beginning to its end, on one small study that the pages share.
 """
 
 import re
@@ -26,12 +26,14 @@ from dge_ray.table.builtin import builtin_names
 
 Run = Callable[..., tuple[int, str, str]]
 
-FAST = {"dge_ray/README.md", "dge_ray/stats/README.md"}
+LIGHT = {"check", "ls"}
+NEEDS_A_BUNDLE = {"dge_ray/evaluation/README.md", "dge_ray/inference/README.md", "dge_ray/tracking/README.md"}
 COMMANDS = "dge_ray/commands/README.md"
 ALL_BLOCKS = [block for page in pages() for block in blocks(page)]
 RUN = [page for page in pages() if any(block.is_run for block in blocks(page))]
+LIGHT_PAGES = [page for page in RUN if page not in NEEDS_A_BUNDLE]
 CASES = [
-    *(pytest.param(page, False, id=page) for page in RUN if page in FAST),
+    *(pytest.param(page, False, id=page) for page in LIGHT_PAGES),
     *(pytest.param(page, True, marks=pytest.mark.slow, id=f"{page}-whole") for page in RUN),
 ]
 
@@ -163,27 +165,36 @@ def test_those_checks_can_fail(words: list[str], told: str) -> None:
 # Running them
 
 
-@pytest.mark.parametrize(("page", "slow"), CASES)
+@pytest.mark.parametrize(("page", "whole"), CASES)
 def test_a_page_runs(
     page: str,
-    slow: bool,
+    whole: bool,
     tables: dict[str, Any],
     run: Run,
-    cluster: object,
-    empty_database: bytes,
+    request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tables["folder"]
-    if not (folder / "mlflow.db").exists():
-        (folder / "mlflow.db").write_bytes(empty_database)
+    if whole:
+        request.getfixturevalue("cluster")
+        if not (folder / "mlflow.db").exists():
+            (folder / "mlflow.db").write_bytes(request.getfixturevalue("empty_database"))
     monkeypatch.chdir(folder)
     namespace: dict[str, Any] = {}
     for block in blocks(page):
-        if block.is_run and (slow or block.marker != "slow"):
+        if block.is_run and (whole or is_light(block)):
             run_block(block, run, namespace)
-    for block in blocks(page):
+    for block in blocks(page) if whole else ():
         if block.marker.startswith("output: "):
             check_output(block, run)
+
+
+def is_light(block: Block) -> bool:
+    """Whether it is run by default: it takes a second or few, and no Ray."""
+    if block.marker == "slow":
+        return False
+    lines = commands(block.text) if block.language == "bash" else ()
+    return all(words[0] == "dge-ray" and words[1] in LIGHT for words in lines)
 
 
 def run_block(block: Block, run: Run, namespace: dict[str, Any]) -> None:
