@@ -42,6 +42,7 @@ from dge_ray.publishing.disclosure import (
 from dge_ray.publishing.member_figures import members_by_column
 from dge_ray.publishing.member_shifts import member_shifts
 from dge_ray.publishing.rows import Cut, draw_members, part_file
+from dge_ray.report.figures import FIGURES, figure_file
 from dge_ray.study.files import generator_folder
 from dge_ray.study.lineage import mark_of
 
@@ -49,7 +50,7 @@ KEYS = ["out", "volume", "members", "storage", "allow", "licence", "description"
 ALLOWED = ("identifiers", "copies")
 PART_ROWS = 65_536  # whatever the study's shards hold: their size tells the real rows' number to a factor of two
 COPIED = ("attacks", "estimates")  # files of the study, by name, that a bundle carries too
-FIGURES = ("error_by_volume", "error_by_members", "test_comparison", "subgroups", "calibration", "utility")
+SHOWN = (*(figure.name for figure in FIGURES if figure.on_card), "utility")  # on the bundle's page, where they are told
 READ_OFF = "the real rows' number, the reflection point, utility, groups, attacks, estimates and figures"
 
 
@@ -197,8 +198,8 @@ def _finish(cut: Cut, asked: Request, about: About, say: Callable[[str], None]) 
     figure = members_by_column(firsts, schema)
     figures = {} if figure is None else {"members_by_column": figure}
     if about.told:
-        stored = [name for name in FIGURES if asked.folder.exists(f"figures/{name}.png")]
-        figures |= {name: asked.folder.read_bytes(f"figures/{name}.png") for name in stored}
+        stored = [name for name in SHOWN if asked.folder.exists(figure_file(name))]
+        figures |= {name: asked.folder.read_bytes(figure_file(name)) for name in stored}
     content = {
         "schema.json": schema.to_json(),
         "bundle.json": to_json(about.facts),

@@ -1,16 +1,14 @@
 """How a bundle's members differ, column by column, from their synthetic rows alone."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dge_ray.report.axes import INK, short, style
+from dge_ray.report.axes import INK, png_bytes, short, style
 from dge_ray.table import CODED, MEASURED, Column, TableCodec, TableSchema
 
 MOST_COLUMNS = 12
@@ -40,10 +38,7 @@ def members_by_column(tables: Sequence[pa.Table], schema: TableSchema) -> bytes 
         draw(ax, column, [member[column.name] for member in encoded])
     for ax in axes.flat[len(columns) :]:
         ax.set_visible(False)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", dpi=110, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
+    return png_bytes(figure)
 
 
 def _shades(count: int) -> list:

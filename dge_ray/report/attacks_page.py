@@ -1,17 +1,14 @@
-"""The attack report for people: lines for the terminal, the curves on log axes, and attacks.html. All is escaped."""
+"""The attack report for people: lines for the terminal, the curves on log axes, and attacks.html."""
 
-import base64
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dge_ray.phrases import interval_text, number
-from dge_ray.report.style import STYLE
+from dge_ray.report.axes import INK, png_bytes
+from dge_ray.report.page import Heading, Items, Paragraph, Part, Picture, Table, render
 from dge_ray.stats.leakage.attacks import tpr_allowed
 
 COLOURS = {
@@ -95,7 +92,7 @@ def attack_figure(report: Mapping) -> bytes:
     ax = figure.subplots()
     least = 1 / report["rows"]["unseen"]
     at = np.geomspace(least, 1, 200)
-    ax.plot(at, at, color="#222222", lw=0.8, ls=":", label="guessing")
+    ax.plot(at, at, color=INK, lw=0.8, ls=":", label="guessing")
     for one in report["attacks"]:
         fpr, tpr = np.array(one["roc"]["fpr"]), np.array(one["roc"]["tpr"])
         shown = tpr > 0
@@ -104,58 +101,44 @@ def attack_figure(report: Mapping) -> bytes:
     if report["privacy"]:
         private = report["privacy"]
         allowed = tpr_allowed(at, private["epsilon"], private["delta"])
-        ax.plot(at, allowed, color="#222222", ls="--", lw=1.2, label=f"allowed by epsilon {private['epsilon']:.3g}")
+        ax.plot(at, allowed, color=INK, ls="--", lw=1.2, label=f"allowed by epsilon {private['epsilon']:.3g}")
     ax.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.1))
     ax.set_xlabel("rows of test taken for train's (share)")
     ax.set_ylabel("rows of train found (share)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=8, title="attack (AUC)", title_fontsize=8)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
+    return png_bytes(figure)
 
 
 def render_page(report: Mapping, figure: bytes) -> str:
     """attacks.html, in one file."""
-    title = f"Attacks on {report['study']}"
-    body = [
-        f"<p class='soft'>dge_ray attack</p><h1>{escape(title)}</h1>",
-        f"<p class='verdict'>{escape(attack_lines(report)[0])}.</p>",
-        f"<figure><img alt='ROC' src='data:image/png;base64,{base64.b64encode(figure).decode()}'></figure>",
-        "<h2>Is a row in train?</h2>",
-        _table(["attack", "what it looks at", "AUC", "found at 1 %", "found at .1 %", "epsilon"], _attacks(report)),
-        *(f"<p class='soft'>{escape(one['name'])}: left out, {escape(one['why'])}.</p>" for one in report["left_out"]),
-        "<h2>Is a value guessed better than a stranger's?</h2>",
-        _table(["column", "measure", "train", "test", "leak"], _attributes(report)),
-        "<h2>Nearest real rows</h2>",
-        _table(["", "nearer to train", "5th percentile", "median", "equal"], _nearest(report["nearest"])),
+    lines = attack_lines(report)
+    parts: list[Part] = [
+        Picture(figure, alt="True against false positive rate of each attack"),
+        Heading("Is a row in train?"),
+        Table(
+            ["attack", "what it looks at", "AUC", "found at 1 %", "found at .1 %", "epsilon"], [*_attack_rows(report)]
+        ),
+        *(Paragraph(f"{one['name']}: left out, {one['why']}.", soft=True) for one in report["left_out"]),
+        Heading("Is a value guessed better than a stranger's?"),
+        Table(["column", "measure", "train", "test", "leak"], [*_attribute_rows(report)]),
+        Heading("Nearest real rows"),
+        Table(["", "nearer to train", "5th percentile", "median", "equal"], [*_nearest_rows(report["nearest"])]),
     ]
     if report["canaries"]:
-        head = ["attack", "exposure, bits", "without planting", "above all held back", "AUC", "p"]
-        body += ["<h2>Canaries</h2>", _table(head, _ranked(report["canaries"]))]
+        header = ["attack", "exposure, bits", "without planting", "above all held back", "AUC", "p"]
+        parts += [Heading("Canaries"), Table(header, [*_canary_rows(report["canaries"])])]
     if report["privacy"]:
-        body.append(f"<p>{escape(attack_lines(report)[-2])}.</p>")
-    body += ["<h2>Limits</h2><ul>", *(f"<li>{escape(text)}</li>" for text in report["limits"]), "</ul>"]
-    return (
-        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n<link rel='icon' href='data:,'>\n"
-        f"<title>{escape(title)} · dge_ray</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th scope='col'>{escape(text)}</th>" for text in header)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+        parts.append(Paragraph(f"{lines[-2]}."))
+    parts += [Heading("Limits"), Items(report["limits"])]
+    return render("dge_ray attack", f"Attacks on {report['study']}", f"{lines[0]}.", parts)
 
 
 def _share(triple: Sequence[float]) -> str:
     return f"{triple[0]:.2%} ({triple[1]:.2%} to {triple[2]:.2%})"
 
 
-def _attacks(report: Mapping) -> Iterable[Sequence[str]]:
+def _attack_rows(report: Mapping) -> Iterable[Sequence[str]]:
     for one in report["attacks"]:
         yield (
             one["name"],
@@ -167,12 +150,12 @@ def _attacks(report: Mapping) -> Iterable[Sequence[str]]:
         )
 
 
-def _attributes(report: Mapping) -> Iterable[Sequence[str]]:
+def _attribute_rows(report: Mapping) -> Iterable[Sequence[str]]:
     for one in report["attributes"]:
         yield one["column"], one["measure"], number(one["seen"]), number(one["unseen"]), _gap(one["leak"])
 
 
-def _nearest(near: Mapping) -> Iterable[Sequence[str]]:
+def _nearest_rows(near: Mapping) -> Iterable[Sequence[str]]:
     rows: list[tuple[str, Mapping[str, Any]]] = [("all members", near)]
     rows += [(f"member {k}", one) for k, one in enumerate(near["by_member"])]
     for name, one in rows:
@@ -181,7 +164,7 @@ def _nearest(near: Mapping) -> Iterable[Sequence[str]]:
         yield name, closer, *pairs, f"{one['train']['copies']:.2%} (test {one['holdout']['copies']:.2%})"
 
 
-def _ranked(canaries: Mapping) -> Iterable[Sequence[str]]:
+def _canary_rows(canaries: Mapping) -> Iterable[Sequence[str]]:
     for one in canaries["ranked"]:
         yield (
             one["name"],

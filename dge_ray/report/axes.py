@@ -1,14 +1,25 @@
-"""What the figures have in common: colours, axes."""
+"""What the figures have in common: their record, colours, axes, and how they become a PNG.
 
+Matplotlib's object-oriented interface only: no pyplot, no global state.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
 from dge_ray.phrases import finite, ratio_text
 
+DPI = 110
 MOST_TICKS = 11
+NORMAL_95 = 1.96
 INK, GREY, REAL, POINT = "#222222", "#8a8a8a", "#000000", "#d55e00"  # Okabe-Ito vermillion marks m-hat
 METHOD_COLOURS = {
     "dge": "#0072b2",
@@ -18,6 +29,38 @@ METHOD_COLOURS = {
     "raw": "#56b4e9",
     "real": REAL,
 }
+
+
+Draw = Callable[[Mapping, pa.Table], Figure | None]
+
+
+@dataclass(frozen=True)
+class StudyFigure:
+    """A figure of a study's report: `figures/NAME.png`; on the page its title, which is its alternative text too,
+    and its caption.
+
+    `draw`: of the report and the surface; None where they do not have what it shows. `on_card`: it stands on a
+    published bundle's page too.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Draw
+    on_card: bool = False
+
+
+def of_report(draw: Callable[[Mapping], Figure | None]) -> Draw:
+    """A figure of the report alone, which does not look at the surface."""
+    return lambda report, surface: draw(report)
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as a PNG file; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)  # a figure made without pyplot has no canvas of its own
+    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:

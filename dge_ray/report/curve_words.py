@@ -7,13 +7,6 @@ from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
 from dge_ray.report.words import base_rows
 from dge_ray.stats.metrics.losses import label
 
-CURVE_CAPTION = (
-    "What the curve does",
-    "The error at each volume less that at the reflection point, paired on the same members and validation rows (above "
-    "0: worse). The bars hold for all pairs of volumes at once, at 95 %, so also for the one that was chosen. Grey: "
-    "differences under the tolerance. Volumes whose bars lie inside it are as good as the best for all that matters.",
-)
-
 
 def call_sentence(report: Mapping) -> str:
     """What the curve does at its end, with its interval; empty where the report does not say."""

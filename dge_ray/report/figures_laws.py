@@ -8,23 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dge_ray.phrases import finite, number
-from dge_ray.report.axes import GREY, INK, METHOD_COLOURS, POINT, style, volume_axis
+from dge_ray.report.axes import GREY, INK, METHOD_COLOURS, POINT, StudyFigure, of_report, style, volume_axis
 from dge_ray.report.words import base_rows
 from dge_ray.stats.comparison.subgroups import LARGEST_SHARE
 from dge_ray.stats.metrics.losses import label
 
 DGE = METHOD_COLOURS["dge"]
-
-
-def draw_laws(report: Mapping) -> dict[str, Figure | None]:
-    """Every figure that the report's laws allow, by name."""
-    return {
-        "curve_shape": curve_shape_figure(report),
-        "held_back_members": held_back_members(report),
-        "learning_curve": learning_curve_figure(report),
-        "calibration": calibration_figure(report),
-        "subgroups": subgroups_figure(report),
-    }
 
 
 def held_back_members(report: Mapping) -> Figure | None:
@@ -155,3 +144,48 @@ def _interval(triple: Any) -> str:
 
 def _numbers(values: Any) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values or []], dtype=float)
+
+
+LAW_FIGURES = (
+    StudyFigure(
+        "curve_shape",
+        "What the curve does",
+        "The error at each volume less that at the reflection point, paired on the same members and validation rows "
+        "(above 0: worse). The bars hold for all pairs of volumes at once, at 95 %, so also for the one that was "
+        "chosen. Grey: differences under the tolerance. Volumes whose bars lie inside it are as good as the best for "
+        "all that matters.",
+        of_report(curve_shape_figure),
+    ),
+    StudyFigure(
+        "held_back_members",
+        "Members held back",
+        "The law in K put to the test: errors predicted from the first half of the members alone, with 95 % intervals "
+        "over members on these test rows, and what all members show. A square outside its bar says that the members "
+        "are not of one kind.",
+        of_report(held_back_members),
+    ),
+    StudyFigure(
+        "learning_curve",
+        "What more rows can still bring",
+        "The law D m^-a + C fitted to the error over volumes. Above the dotted floor is what more synthetic rows could "
+        "still take off; between the floor (shade: its 95 % interval) and the dashed line of the real rows lies what "
+        "only a better generator, or more members, could.",
+        of_report(learning_curve_figure),
+    ),
+    StudyFigure(
+        "calibration",
+        "Is it as sure as it should be?",
+        "Left: accuracy against confidence of the ensemble's likeliest class; on the diagonal they agree. Right: "
+        "accuracy of the rows it is surer about than a threshold, with exact 95 % intervals, and how many those are.",
+        of_report(calibration_figure),
+        on_card=True,
+    ),
+    StudyFigure(
+        "subgroups",
+        "Groups of few rows",
+        "Each point is a group: a column's rarest category or one of its tails. Bars are 95 % intervals one by one; of "
+        "twenty groups one will miss 0 by chance alone.",
+        of_report(subgroups_figure),
+        on_card=True,
+    ),
+)

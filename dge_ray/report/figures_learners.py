@@ -7,12 +7,10 @@ import pyarrow as pa
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from dge_ray.report.axes import INK, style, volume_axis
+from dge_ray.report.axes import INK, NORMAL_95, StudyFigure, style, volume_axis
 from dge_ray.report.surface_grid import grid
 from dge_ray.report.words import base_rows
 from dge_ray.stats.metrics.losses import direction, label
-
-NORMAL_95 = 1.96
 
 
 def error_by_learner(report: Mapping, surface: pa.Table) -> Figure | None:
@@ -46,3 +44,14 @@ def error_by_learner(report: Mapping, surface: pa.Table) -> Figure | None:
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 6), frameon=False)
     return figure
+
+
+LEARNER_FIGURES = (
+    StudyFigure(
+        "error_by_learner",
+        "Error by learner",
+        "The whole ensemble of each learner against volume; a diamond marks its own reflection point, the thick line "
+        "the learner that is chosen on validation.",
+        error_by_learner,
+    ),
+)

@@ -1,42 +1,16 @@
-"""How the report says the laws, the uncertainty and the groups of few rows: names, values, captions."""
+"""How the report says the laws, the uncertainty and the groups of few rows: names and values."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number
-from dge_ray.report.curve_words import CURVE_CAPTION, curve_rows
+from dge_ray.report.curve_words import curve_rows
 from dge_ray.report.privacy_words import privacy_rows
 from dge_ray.stats.comparison.subgroups import FEWEST_ROWS
 from dge_ray.stats.metrics.losses import label
 from dge_ray.stats.volume.learning_curve import FLOOR_UNKNOWN
 
 SHOWN_GROUPS = 10  # of the table of groups; the others are folded away
-
-FINDINGS_CAPTIONS = {
-    "curve_shape": CURVE_CAPTION,
-    "held_back_members": (
-        "Members held back",
-        "The law in K put to the test: errors predicted from the first half of the members alone, with 95 % intervals "
-        "over members on these test rows, and what all members show. A square outside its bar says that the members "
-        "are not of one kind.",
-    ),
-    "learning_curve": (
-        "What more rows can still bring",
-        "The law D m^-a + C fitted to the error over volumes. Above the dotted floor is what more synthetic rows could "
-        "still take off; between the floor (shade: its 95 % interval) and the dashed line of the real rows lies what "
-        "only a better generator, or more members, could.",
-    ),
-    "calibration": (
-        "Is it as sure as it should be?",
-        "Left: accuracy against confidence of the ensemble's likeliest class; on the diagonal they agree. Right: "
-        "accuracy of the rows it is surer about than a threshold, with exact 95 % intervals, and how many those are.",
-    ),
-    "subgroups": (
-        "Groups of few rows",
-        "Each point is a group: a column's rarest category or one of its tails. Bars are 95 % intervals one by one; of "
-        "twenty groups one will miss 0 by chance alone.",
-    ),
-}
 
 
 def findings_rows(report: Mapping) -> dict[str, list[tuple[str, str]]]:

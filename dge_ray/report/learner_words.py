@@ -1,17 +1,9 @@
-"""How the report says a study's several learners and weights: their tables, a line, and the figure's caption."""
+"""How the report says a study's several learners and weights: their tables, and a line."""
 
 from collections.abc import Mapping
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
 from dge_ray.stats.metrics.losses import label
-
-LEARNER_CAPTIONS = {
-    "error_by_learner": (
-        "Error by learner",
-        "The whole ensemble of each learner against volume; a diamond marks its own reflection point, the thick line "
-        "the learner that is chosen on validation.",
-    ),
-}
 
 
 def learner_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:

@@ -1,15 +1,12 @@
-"""The utility report for people: lines for the terminal, one figure, and utility.html. Everything is escaped."""
+"""The utility report for people: lines for the terminal, one figure, and utility.html."""
 
-import base64
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dge_ray.phrases import NOTHING, interval_text, number
-from dge_ray.report.style import STYLE
+from dge_ray.report.axes import INK, png_bytes
+from dge_ray.report.page import Heading, Paragraph, Part, Picture, Table, Words, render
 from dge_ray.stats.metrics.losses import LOSSES
 
 COLOURS = {"PASS": "#009e73", "FAIL": "#d55e00", "UNDECIDED": "#8a8a8a"}
@@ -107,53 +104,39 @@ def utility_figure(report: Mapping) -> bytes:
         lo, hi = one["interval"]
         ax.plot([lo, hi], [at, at], color=COLOURS[one["verdict"]], lw=2.4)
         ax.plot(one["difference"], at, "o", color=COLOURS[one["verdict"]])
-        ax.plot([one["margin"]] * 2, [at - 0.35, at + 0.35], color="#222222", ls="--", lw=1.3)
+        ax.plot([one["margin"]] * 2, [at - 0.35, at + 0.35], color=INK, ls="--", lw=1.3)
         ax.annotate(one["verdict"], (hi, at), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
-    ax.axvline(0, color="#222222", lw=0.8)
+    ax.axvline(0, color=INK, lw=0.8)
     ax.margins(x=0.15)
     ax.set_yticks(range(len(found)), list(found))
     ax.set_ylim(len(found) - 0.4, -0.6)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_xlabel(f"{LOSSES[report['loss']].label}, synthetic minus real (dashed: the margin)")
-    sink = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(sink, format="png", dpi=110, metadata={"Software": None})
-    return sink.getvalue()
+    return png_bytes(figure)
 
 
 def render_page(report: Mapping, figure: bytes) -> str:
     """utility.html, self-contained."""
-    title = f"{report['study']}: utility"
-    body = [
-        f"<p class='soft'>dge_ray utility</p><h1>{escape(title)}</h1>",
-        f"<p class='verdict'>{escape(utility_lines(report)[0])}; {escape(report['given'])}.</p>",
-        f"<figure><img alt='U' src='data:image/png;base64,{base64.b64encode(figure).decode()}'></figure>",
-        "<h2>Is it good enough?</h2>",
-        _table(["pipeline", "loss", "synthetic - real", "margin", "verdict", "would decide"], _utility_rows(report)),
-        *(f"<p>{escape(line)}.</p>" for line in _generations(report.get("generations"))),
-        "<h2>May a model be chosen on it?</h2>",
-        *(_ranking(report["ranking"]) if report["ranking"] else ["<p class='soft'>One pipeline: nothing to rank.</p>"]),
-        "<h2>Features or responses?</h2>",
-        _table(["pipeline", "features", "responses", "residue", "misspecification"], _attribution_rows(report)),
-        "<h2>Features' laws, by member</h2>",
-        _table(["", "chi-square (real; synthetic)", "V", "ESS share", "W", "clipped", "two-sample"], _overlaps(report)),
-        "<h2>Words</h2><dl>",
-        *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in WORDS.items()),
-        "</dl>",
+    generations = [Paragraph(f"{line}.") for line in _generations(report.get("generations"))]
+    parts: list[Part] = [
+        Picture(figure, alt="Synthetic minus real risk of each pipeline, with its interval and the margin"),
+        Heading("Is it good enough?"),
+        Table(["pipeline", "loss", "synthetic - real", "margin", "verdict", "would decide"], [*_utility_rows(report)]),
+        *generations,
+        Heading("May a model be chosen on it?"),
+        *_ranking(report["ranking"]),
+        Heading("Features or responses?"),
+        Table(["pipeline", "features", "responses", "residue", "misspecification"], [*_attribution_rows(report)]),
+        Heading("Features' laws, by member"),
+        Table(
+            ["", "chi-square (real; synthetic)", "V", "ESS share", "W", "clipped", "two-sample"],
+            [*_overlap_rows(report)],
+        ),
+        Heading("Words"),
+        Words(WORDS),
     ]
-    return (
-        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n<link rel='icon' href='data:,'>\n"
-        f"<title>{escape(title)} · dge_ray</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th scope='col'>{escape(text)}</th>" for text in header)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    verdict = f"{utility_lines(report)[0]}; {report['given']}."
+    return render("dge_ray utility", f"{report['study']}: utility", verdict, parts)
 
 
 def _signed(value: float, interval: Sequence[float]) -> str:
@@ -183,7 +166,9 @@ def _utility_rows(report: Mapping) -> Iterable[Sequence[str]]:
             )
 
 
-def _ranking(ranked: Mapping) -> list[str]:
+def _ranking(ranked: Mapping) -> list[Part]:
+    if not ranked:
+        return [Paragraph("One pipeline: nothing to rank.", soft=True)]
     tops = f"{ranked['top_real']} on real rows, {ranked['top_synthetic']} on synthetic ones"
     facts = [
         ("best", tops),
@@ -203,7 +188,7 @@ def _ranking(ranked: Mapping) -> list[str]:
         )
         for pair in ranked["pairs"]
     ]
-    return [_table(["", ""], facts), _table(["real order", "real gap", "synthetic gap", "order"], pairs)]
+    return [Table(["", ""], facts), Table(["real order", "real gap", "synthetic gap", "order"], pairs)]
 
 
 def _order(pair: Mapping) -> str:
@@ -231,7 +216,7 @@ def _attribution_rows(report: Mapping) -> Iterable[Sequence[str]]:
         yield (label, *cells, verdict)
 
 
-def _overlaps(report: Mapping) -> Iterable[Sequence[str]]:
+def _overlap_rows(report: Mapping) -> Iterable[Sequence[str]]:
     overlap = report["ingredients"]["overlap"]
     named = [("mean", overlap["mean"]), *((f"member {k}", one) for k, one in enumerate(overlap["members"]))]
     for name, one in named:

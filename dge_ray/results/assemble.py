@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.report.figures import draw
+from dge_ray.report.figures import FIGURES, draw, figure_file
 from dge_ray.report.json_values import plain_json
-from dge_ray.report.study_page import CAPTIONS, render_html
+from dge_ray.report.study_page import render_html
 from dge_ray.results.outcomes import Outcome, learner_table
 from dge_ray.stats.comparison.baselines import metrics_of, naive_single, naive_single_difference, paired_difference
 from dge_ray.stats.comparison.groups import group_table
@@ -266,9 +266,14 @@ def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -
 
 
 def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
+    """The study's figures and its page.
+
+    A figure of an earlier run, with other learners or rows, that is not drawn now is deleted; other verbs' stay.
+    """
     figures = draw(report, surface)
     for name, png in figures.items():
-        folder.write_bytes(f"figures/{name}.png", png)
-    for name in set(CAPTIONS) - set(figures):  # of an earlier run, with other learners or rows
-        folder.delete(f"figures/{name}.png")
+        folder.write_bytes(figure_file(name), png)
+    for figure in FIGURES:
+        if figure.name not in figures:
+            folder.delete(figure_file(figure.name))
     folder.write_bytes("report.html", render_html(report, figures).encode())

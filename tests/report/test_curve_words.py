@@ -8,9 +8,10 @@ from helpers import fake_study
 from helpers.pages import parse
 
 from dge_ray.report.curve_words import call_sentence, law_sentence, noise_sentence
-from dge_ray.report.figures import error_by_volume
-from dge_ray.report.figures_laws import draw_laws
-from dge_ray.report.study_page import render_html, summary_lines
+from dge_ray.report.figures_errors import error_by_volume
+from dge_ray.report.figures_laws import curve_shape_figure
+from dge_ray.report.study_page import render_html
+from dge_ray.report.summary import summary_lines
 
 
 def report(call: str = "rise", **changed: Any) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def test_every_call_is_said_with_its_interval(call: str, changed: dict, said: st
     assert said in call_sentence(found)
     assert len(summary_lines(found)) in range(6, 13)
     assert any(said in line for line in summary_lines(found))
-    assert draw_laws(found)["curve_shape"] is not None
+    assert curve_shape_figure(found) is not None
     text = unescape(" ".join(parse(render_html(found, {})).text))
     for words in (said, "6 of the 30 volumes", "beyond it no volume gains 0.0015 or more"):
         assert words in text
@@ -73,7 +74,7 @@ def test_the_figures_are_drawn_and_explained() -> None:
     validation, test = drawn.axes[:2]
     name = "smooth curve, simultaneous band"
     assert name in validation.get_legend_handles_labels()[1] and name not in test.get_legend_handles_labels()[1]
-    shape = draw_laws(report())["curve_shape"]
+    shape = curve_shape_figure(report())
     assert shape is not None and shape.axes[0].get_title() == "rise"
     assert "What the curve does" in " ".join(parse(render_html(report(), {"curve_shape": b""})).text)
 
@@ -107,5 +108,5 @@ def test_a_report_without_a_curve_says_nothing_of_it() -> None:
     assert (call_sentence(bare), noise_sentence(bare), law_sentence(bare)) == ("", "", "")
     assert "members: 8" in summary_lines(bare)
     alone = report("undecided", rise=None, rise_over=None, differences=[], noise_floor=None, band=None)
-    assert draw_laws(alone)["curve_shape"] is None
+    assert curve_shape_figure(alone) is None
     parse(render_html(alone, {}))

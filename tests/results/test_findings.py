@@ -15,7 +15,7 @@ from helpers.pages import parse
 from scipy.stats import binomtest
 
 from dge_ray.phrases import number
-from dge_ray.report.figures_laws import draw_laws
+from dge_ray.report.figures_laws import LAW_FIGURES
 from dge_ray.report.findings_words import findings_rows, group_cells
 from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
@@ -90,7 +90,8 @@ def test_classification(tmp_path: Path) -> None:
     said = dict(findings_rows({"data": {"task": prepared.task}, **found})["Uncertainty"])
     sets = next(text for name, text in said.items() if name.startswith("conformal sets of classes"))
     assert f"(95 % interval {number(exact.low)} to {number(exact.high)}); sets hold" in sets
-    drawn = draw_laws(found)
+    no_surface = pa.table({})
+    drawn = {figure.name: figure.draw(found, no_surface) for figure in LAW_FIGURES}
     assert all(figure is not None for figure in drawn.values()), drawn
 
 

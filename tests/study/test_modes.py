@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from dge_ray.commands.check import bill
 from dge_ray.distributed.worker import Worker
 from dge_ray.downstream import slices
-from dge_ray.report.figures import error_by_volume
+from dge_ray.report.figures_errors import error_by_volume
 from dge_ray.report.figures_learners import error_by_learner
 from dge_ray.report.study_page import render_html
 from dge_ray.report.summary import summary_lines
