@@ -141,7 +141,7 @@ def _start(
     tasks: Sequence[Task], done: Mapping[str, Any], shared: Mapping[str, Callable[[], Any]]
 ) -> dict[Any, tuple[str, Any]]:
     """Key and value reference of every task that is not done, by the reference that says that it has ended."""
-    remote = ray.remote(num_cpus=1, max_retries=RETRIES, num_returns=2)(_call)
+    remote: Any = ray.remote(num_cpus=1, max_retries=RETRIES, num_returns=2)(_call)
     values: dict[str, Any] = {}
     stored: dict[str, Any] = {}
     running = {}

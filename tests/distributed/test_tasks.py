@@ -55,7 +55,7 @@ def test_progress_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_nothing_to_do_starts_no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never() -> Any:
+    def never(*_: Any) -> Any:
         raise AssertionError("Ray was asked for")
 
     monkeypatch.setattr(tasks, "ray_session", never)
