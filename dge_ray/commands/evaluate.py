@@ -8,8 +8,8 @@ import numpy as np
 from dge_ray.commands.judging_request import read_request
 from dge_ray.commands.verbs import EvaluateKeys
 from dge_ray.downstream.catalogue import check_estimator
-from dge_ray.evaluation.crossfit import REAL, CrossFit, Part
-from dge_ray.evaluation.judging import Request, compared, estimates
+from dge_ray.evaluation.crossfit import REAL, CrossFit, MemberPart
+from dge_ray.evaluation.judging import JudgingRequest, compared, estimates
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import NOTHING, interval_text, number
 from dge_ray.report.evaluation_words import head_lines, score_text, tail_lines
@@ -51,7 +51,9 @@ def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = t
     return {**answer, "fits": count, "cpu_seconds": round(sum(r["cpu_seconds"] for r in results), 1)}
 
 
-def cross_fits(request: Request, name: str, settings: Mapping[str, Any], folds: int) -> list[tuple[str, CrossFit]]:
+def cross_fits(
+    request: JudgingRequest, name: str, settings: Mapping[str, Any], folds: int
+) -> list[tuple[str, CrossFit]]:
     """The fits of three cross-validations, each with its scheme.
 
     dge: folds over members: trained on all rows of the other members, judged on generators it has not seen.
@@ -62,16 +64,18 @@ def cross_fits(request: Request, name: str, settings: Mapping[str, Any], folds: 
     fold_of = numpy_generator(request.seed, Purpose.SPLIT, index=folds).permutation(len(request.members)) % folds
     made = []
     for f in range(folds):
-        seen = tuple(Part(k) for k in everyone if fold_of[k] != f)
-        unseen = tuple(Part(k) for k in everyone if fold_of[k] == f)
+        seen = tuple(MemberPart(k) for k in everyone if fold_of[k] != f)
+        unseen = tuple(MemberPart(k) for k in everyone if fold_of[k] == f)
         made.append(("dge", CrossFit(name, seen, {"judge": unseen}, settings, index=1 + f)))
         for scheme, members in (("naive", [0]), ("concatenated", everyone)):
-            train, held = (tuple(Part(k, f, folds, inside) for k in members) for inside in (False, True))
+            train, held = (tuple(MemberPart(k, f, folds, inside) for k in members) for inside in (False, True))
             made.append((scheme, CrossFit(name, train, {"judge": held}, settings, index=1 + f)))
     return made
 
 
-def cross_validation(request: Request, schemes: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def cross_validation(
+    request: JudgingRequest, schemes: Sequence[str], results: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """{scheme: {metric: {"value", "sd", "by_fold", "real"}}}: means and standard deviations (ddof 1) over folds.
 
     No interval: the folds' models share most of their training rows, and no variance of their mean can be had from

@@ -5,13 +5,13 @@ from dataclasses import replace
 from dge_ray.bundle.received import load_members
 from dge_ray.commands.verbs import JudgingKeys
 from dge_ray.errors import InputError, nearest_column
-from dge_ray.evaluation.judging import LEAST_ROWS, Request, encoded
+from dge_ray.evaluation.judging import LEAST_ROWS, JudgingRequest, encoded
 from dge_ray.masking import refuse_secrets
 from dge_ray.storage import Folder
 from dge_ray.table import Columns, Kind, TableSchema, data_digest, load_table, target_vector, task_of
 
 
-def read_request(bundle: str, keys: JudgingKeys) -> Request:
+def read_request(bundle: str, keys: JudgingKeys) -> JudgingRequest:
     """The checked request.
 
     Raises:
@@ -32,7 +32,7 @@ def read_request(bundle: str, keys: JudgingKeys) -> Request:
     context = {"bundle": members.digest, "target": schema.target, "real": real_digest, "seed": keys.seed}
     folder = out / members.digest[:16]
     k = keys.members or len(members)
-    return Request(members, schema, k, keys.others, keys.seed, real, context, folder, str(bundle))
+    return JudgingRequest(members, schema, k, keys.others, keys.seed, real, context, folder, str(bundle))
 
 
 def _aimed(schema: TableSchema, target: str | None) -> TableSchema:

@@ -9,7 +9,7 @@ import numpy as np
 from dge_ray.commands.judging_request import read_request
 from dge_ray.commands.verbs import SelectKeys
 from dge_ray.downstream.catalogue import check_estimator
-from dge_ray.evaluation.judging import Request, by_pair, compared, described, estimates
+from dge_ray.evaluation.judging import JudgingRequest, by_pair, compared, described, estimates
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import number
 from dge_ray.report.evaluation_words import head_lines, score_text, tail_lines
@@ -113,7 +113,9 @@ def pairs(made: Mapping[str, Estimate]) -> list[dict[str, Any]]:
     return answer
 
 
-def _stability(request: Request, judged: Mapping[str, Sequence[Mapping[str, Any]]], metric: str) -> dict[str, Any]:
+def _stability(
+    request: JudgingRequest, judged: Mapping[str, Sequence[Mapping[str, Any]]], metric: str
+) -> dict[str, Any]:
     """How often two halves of the members choose the same estimator. Needs four members: each half judges itself."""
     n, higher = len(request.members), higher_is_better(metric)
     unknown = {"top_agrees": None, "splits": 0, "top_shares": None, "how": HOW}

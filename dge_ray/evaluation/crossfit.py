@@ -24,7 +24,7 @@ REAL = "real"  # the judge that is a real table
 
 
 @dataclass(frozen=True)
-class Part:
+class MemberPart:
     """Rows of one member: all, or those in a fold (`inside`) or out of it, of so many folds."""
 
     member: int
@@ -46,8 +46,8 @@ class CrossFit:
     """An estimator, what it is trained on, and who judges it. `index` tells fits of one member apart by their seed."""
 
     estimator: str
-    train: tuple[Part, ...]
-    judges: Mapping[str, tuple[Part, ...]]
+    train: tuple[MemberPart, ...]
+    judges: Mapping[str, tuple[MemberPart, ...]]
     settings: Mapping[str, Any] = field(default_factory=dict)
     index: int = 0
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dge_ray.bundle.received import Members
 from dge_ray.errors import InputError
-from dge_ray.evaluation.crossfit import REAL, CrossFit, Part
+from dge_ray.evaluation.crossfit import REAL, CrossFit, MemberPart
 from dge_ray.evaluation.fits import run_fits
 from dge_ray.phrases import finite
 from dge_ray.stats.comparison.crossed import Estimate, crossed, uncrossed
@@ -26,7 +26,7 @@ NOT_CERTIFIED = (
 
 
 @dataclass(frozen=True)
-class Request:
+class JudgingRequest:
     """What a bundle is judged by, checked. `real`: the encoded real rows of `test=`, or None."""
 
     members: Members
@@ -53,18 +53,18 @@ class Request:
         Raises:
             InputError: too few of them.
         """
-        found = encoded(self.members.table(k), self.schema)
-        rows = len(target_vector(found, self.schema))
+        columns = encoded(self.members.table(k), self.schema)
+        rows = len(target_vector(columns, self.schema))
         if rows < LEAST_ROWS:
             raise InputError("bundle", f"member {k} with {rows} rows that have a target", f"at least {LEAST_ROWS}")
-        return found
+        return columns
 
     def fits(self, estimator: str, settings: Mapping[str, Any]) -> list[CrossFit]:
         """f_i for every member i: four fifths of its rows train it, the last fifth and the other members judge it."""
         made = []
         for i in range(len(self.members)):
-            train, own = (Part(i, 0, HELD_OUT, inside) for inside in (False, True))
-            judges = {OWN: (own,), OTHERS: tuple(Part(j) for j in self._judges(i))}
+            train, own = (MemberPart(i, 0, HELD_OUT, inside) for inside in (False, True))
+            judges = {OWN: (own,), OTHERS: tuple(MemberPart(j) for j in self._judges(i))}
             made.append(CrossFit(estimator, (train,), judges, settings))
         return made
 
@@ -132,12 +132,12 @@ def by_pair(results: Sequence[Mapping[str, Any]], metric: str) -> tuple[np.ndarr
 
     None if the metric is undefined for some f_i.
     """
-    found = [result["scores"][OTHERS][metric] for result in results]
-    if any(scores is None for scores in found):
+    by_fit = [result["scores"][OTHERS][metric] for result in results]
+    if any(scores is None for scores in by_fit):
         return None
     n = len(results)
     pairs, rows = np.full((n, n), np.nan), np.ones(n)
-    for i, (result, scores) in enumerate(zip(results, found, strict=True)):
+    for i, (result, scores) in enumerate(zip(results, by_fit, strict=True)):
         for j, contribution in scores["by_member"].items():
             pairs[i, int(j)] = contribution
             rows[int(j)] = result["scores"][OTHERS]["rows_by_member"][j]
@@ -149,18 +149,18 @@ def estimates(results: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Es
 
     `results`: of f_0 .. f_(N-1), in that order.
     """
-    scores = [result["scores"] for result in results]
-    if any(judge[metric] is None for found in scores for judge in found.values()):
+    scores = [result["scores"] for result in results]  # of every fit, by judge
+    if any(judge[metric] is None for judges in scores for judge in judges.values()):
         return None
     pairs = by_pair(results, metric)
     assert pairs is not None  # as the check above has it
     made = {
         "dge": crossed(*pairs),
-        "naive": uncrossed(np.array([found[OWN][metric]["value"] for found in scores])),
+        "naive": uncrossed(np.array([judges[OWN][metric]["value"] for judges in scores])),
     }
     if REAL in scores[0]:
-        values = np.array([found[REAL][metric]["value"] for found in scores])
-        errors = np.array([found[REAL][metric]["se"] for found in scores])
+        values = np.array([judges[REAL][metric]["value"] for judges in scores])
+        errors = np.array([judges[REAL][metric]["se"] for judges in scores])
         made["real"] = uncrossed(values, errors, scores[0][REAL]["rows"])
     return made
 

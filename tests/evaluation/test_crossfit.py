@@ -15,7 +15,7 @@ from dge_ray.commands.judging_request import read_request
 from dge_ray.commands.verbs import JudgingKeys
 from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError, StudyError
-from dge_ray.evaluation.crossfit import CrossFit, Part, row_folds, run_fit
+from dge_ray.evaluation.crossfit import CrossFit, MemberPart, row_folds, run_fit
 from dge_ray.evaluation.judging import estimates
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table import target_vector
@@ -109,14 +109,14 @@ def test_no_judge_shares_a_row_or_a_generator_with_training(tmp_path: Path) -> N
 
 
 def test_an_address_is_of_what_matters() -> None:
-    fit = CrossFit("tree", (Part(0, 0, 5),), {"own": (Part(0, 0, 5, True),)}, {"max_depth": 3})
+    fit = CrossFit("tree", (MemberPart(0, 0, 5),), {"own": (MemberPart(0, 0, 5, True),)}, {"max_depth": 3})
     context = {"bundle": "abc", "seed": 0}
     assert fit.key(context) == replace(fit, settings={"max_depth": 3}).key(dict(context))
     others = [
         fit.key({**context, "seed": 1}),
         replace(fit, estimator="forest").key(context),
         replace(fit, settings={"max_depth": 4}).key(context),
-        replace(fit, judges={"own": (Part(0, 1, 5, True),)}).key(context),
+        replace(fit, judges={"own": (MemberPart(0, 1, 5, True),)}).key(context),
         replace(fit, index=1).key(context),
     ]
     assert len({fit.key(context), *others}) == 6
