@@ -1,8 +1,10 @@
 """One thread a process, as in a study: OpenMP's waiting threads cost more than they bring on a busy machine."""
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Run = Callable[..., tuple[int, str, str]]
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes the session's Ray, or the study that was made with one, needs Ray."""
+    for item in items:
+        if {"cluster", "copula_study"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.ray)
 
 
 @pytest.fixture
@@ -41,13 +50,38 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 @pytest.fixture(scope="session")
 def copula_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working folder in which `dge-ray tune` has run COPULA to its end, undisturbed, with two downstream workers."""
+    """A working folder in which `dge-ray tune` has run COPULA to its end, undisturbed, with two downstream workers.
+
+    Beside the study: mlflow.db, and opened_by.json, who had it open. Tests that change anything work on a copy.
+    """
     folder = tmp_path_factory.mktemp("copula")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
     command = [sys.executable, "-m", "dge_ray.cli", "tune", *COPULA, "workers=2"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr
+    opened = set[str]()
+    with (folder / "said").open("w+") as said:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
+        while process.poll() is None:
+            opened |= openers(folder / "mlflow.db")
+            time.sleep(0.5)
+        said.seek(0)
+        assert process.returncode == 0, said.read()
+    (folder / "opened_by.json").write_text(json.dumps(sorted(opened)))
     return folder
+
+
+def openers(file: Path) -> set[str]:
+    """The command lines of the processes that have the file open, where the system tells (Linux).
+
+    Not their numbers: a process that the driver starts has the driver's files, and its command line, for a moment.
+    """
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(link) == str(file):
+                found.add(link.parents[1].joinpath("cmdline").read_bytes().decode())
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
 
 
 @pytest.fixture(scope="session")

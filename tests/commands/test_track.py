@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.copula import COPULA
 from mlflow_server import Server
 from tracking import killed, together
 
@@ -27,7 +28,7 @@ from dge_ray.tracking.outbox import log as outbox_log
 from dge_ray.tracking.study import LEFT_OVER
 from dge_ray.tracking.tracker import Tracker
 
-WORDS = ["breast_cancer", "generator=copula", "members=3", "ratios=0.5,1"]
+WORDS = COPULA
 STUDY = Path("studies") / "breast_cancer"
 DRIVER_ONLY = Path("/proc/self/fd").is_dir()  # where the system tells who has a file open
 
@@ -55,33 +56,10 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.05)
 
 
-def openers(file: Path) -> set[str]:
-    """The command lines of the processes that have the file open.
-
-    Not their numbers: a process that the driver starts has the driver's files, and its command line, for a moment.
-    """
-    found = set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.readlink(link) == str(file):
-                found.add(link.parents[1].joinpath("cmdline").read_bytes().decode())
-        except OSError:  # it has ended, or is another user's
-            continue
-    return found
-
-
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(copula_study: Path) -> Path:
     """A folder with a finished study, undisturbed, and mlflow.db; opened_by.json: who had it open."""
-    folder = tmp_path_factory.mktemp("done")
-    process = tune(folder)
-    opened = set[str]()
-    while process.poll() is None:
-        opened |= openers(folder / "mlflow.db")
-        time.sleep(0.5)
-    assert process.returncode == 0, process.communicate()
-    (folder / "opened_by.json").write_text(json.dumps(sorted(opened)))
-    return folder
+    return copula_study
 
 
 @pytest.fixture
@@ -196,7 +174,7 @@ def test_a_lost_database_is_made_again_and_nothing_twice(here: Path, done: Path,
     sent = json.loads(out)
     assert sent["study"] == "breast_cancer" and sent["uri"] == database(here)
     mine, theirs = content(database(here)), content(database(done))
-    assert len(theirs) == 3 and theirs["breast_cancer"]["models"], "or there is nothing to compare"
+    assert len(theirs) == 4 and theirs["breast_cancer"]["models"], "or there is nothing to compare"
     assert any(key.startswith("running/") for key in theirs["volume=" + str(_volumes(done)[0])]["metrics"])
     assert mine == without(theirs, "running/")
     rows, kept = counts(here / "mlflow.db"), files(here)

@@ -6,6 +6,7 @@ against itself after a `kill -9`. One study of breast_cancer with the copula ser
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,13 +30,14 @@ from dge_ray.study.prepare import Prepared, prepare
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
 
 WORDS = COPULA
+Run = Callable[..., tuple[int, str, str]]
 FITS = 3 * 3 + 2 + 1 + 1  # members x volumes, naive ensemble's other seeds, concatenated, real
 
 
-def _tune(folder: Path, *words: str, wait: bool = True) -> subprocess.Popen[str]:
-    """`dge-ray tune --json` in `folder`, in a process group of its own."""
+def _tune(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """`dge-ray tune --json` in `folder`, begun in a process group of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "dge_ray.cli", "tune", *WORDS, *words, "--json"],
         cwd=folder,
         env=environment,
@@ -44,11 +46,6 @@ def _tune(folder: Path, *words: str, wait: bool = True) -> subprocess.Popen[str]
         text=True,
         start_new_session=True,
     )
-    if wait:
-        out, err = process.communicate(timeout=280)
-        assert process.returncode == 0, err
-        process.answer, process.said = json.loads(out), err  # type: ignore[attr-defined]
-    return process
 
 
 @pytest.fixture(scope="module")
@@ -161,17 +158,21 @@ def test_mlflow_holds_it_all(done: Path, prepared: Prepared, monkeypatch: pytest
     assert np.allclose(answer["proba_malignant"], mean[:, 1], atol=1e-7)
 
 
-def test_a_second_run_redoes_nothing(done: Path) -> None:
-    folder = done / "studies" / "breast_cancer"
+@pytest.mark.usefixtures("cluster")
+def test_a_second_run_redoes_nothing(done: Path, tmp_path: Path, run: Run) -> None:
+    shutil.copytree(done / "studies", tmp_path / "studies")
+    shutil.copy(done / "mlflow.db", tmp_path / "mlflow.db")
+    folder = tmp_path / "studies" / "breast_cancer"
 
     def stamps() -> dict[str, int]:
         kept = ("members", "shards", "predictions", "baselines", "models")
         return {str(p): p.stat().st_mtime_ns for part in kept for p in (folder / part).rglob("*") if p.is_file()}
 
     before, first = stamps(), _report(done)
-    process = _tune(done)
+    code, out, err = run("tune", *WORDS, "--json")
+    assert code == 0, err
     assert stamps() == before
-    again = process.answer  # type: ignore[attr-defined]
+    again = json.loads(out)
     assert again["reflection_point"] == first["reflection_point"] and again["test"] == first["test"]
 
 
@@ -182,20 +183,21 @@ def _await(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("cluster")
+def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path, run: Run) -> None:
     """Ctrl-C, then kill -9 of the driver once fits have begun; then the same bits, nothing redone.
 
     With one worker where the undisturbed study had two: that makes no difference either.
     """
     study = tmp_path / "studies" / "breast_cancer"
-    process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
+    process = _tune(tmp_path, "workers=1", "tracking=false")
     _await(lambda: (study / "members" / "000" / "member.json").exists())
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "goes on from here" in err, err
     assert not (study / "lock.json").exists()
 
-    process = _tune(tmp_path, "workers=1", "tracking=false", wait=False)
+    process = _tune(tmp_path, "workers=1", "tracking=false")
     _await(lambda: (study / "lock.json").exists())
     found = status(str(study), {})  # from another process while it starts; looking takes seconds
     assert found["state"] == "running" and found["members_fitted"] >= 1
@@ -209,8 +211,9 @@ def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path) -> None:
         str(p): p.stat().st_mtime_ns for p in study.rglob("member.json")
     }
     assert len(finished) >= 4
-    process = _tune(tmp_path, "workers=1", "tracking=false", "log=json")
-    told = [json.loads(line) for line in process.said.splitlines()]  # type: ignore[attr-defined]
+    code, _, said = run("tune", *WORDS, "workers=1", "tracking=false", "log=json", "--json")
+    assert code == 0, said
+    told = [json.loads(line) for line in said.splitlines()]
     assert {line["study"] for line in told} == {"breast_cancer"}
     assert any(line["event"] == "fit done" and line["volume"] > 0 for line in told)
     assert any(line["event"] == "member ready" and line["member"] == 2 for line in told)
@@ -287,13 +290,11 @@ def test_report_is_rebuilt_from_the_files(done: Path) -> None:
     assert page.read_bytes() == before
 
 
-def test_damaged_predictions_are_named(done: Path, tmp_path: Path) -> None:
-    import shutil
-
+@pytest.mark.usefixtures("cluster")
+def test_damaged_predictions_are_named(done: Path, tmp_path: Path, run: Run) -> None:
     shutil.copytree(done / "studies", tmp_path / "studies")
     name = prediction_file("boosting", Job("member", 1, prepare(read_config(WORDS[0], WORDS[1:])).volumes[0]))
     (tmp_path / "studies" / "breast_cancer" / name).write_bytes(b"PAR1")
-    process = _tune(tmp_path, "tracking=false", wait=False)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 2
+    code, _, err = run("tune", *WORDS, "tracking=false", "--json")
+    assert code == 2
     assert name in err and "damaged" in err.strip().splitlines()[-1]

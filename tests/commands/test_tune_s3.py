@@ -28,7 +28,8 @@ from dge_ray.study.prepare import Prepared, prepare
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
 
-WORDS = ["breast_cancer", "generator=copula", "members=3", "ratios=0.5,1"]
+WORDS = ["breast_cancer", "generator=copula", "members=2", "ratios=0.5,1"]
+pytestmark = pytest.mark.ray
 SERVERS = {"gcs_server", "raylet"}
 PLANTED = {
     "AWS_SECRET_ACCESS_KEY": SECRET,  # the one that the server goes by
@@ -137,7 +138,7 @@ def test_its_predictions_are_the_plain_loops(told: Told, prepared: Prepared) -> 
     from plain import plain_study
 
     folder, volume = Folder.open(told.uri), told.report["reflection_point"]["volume"]
-    for job, mine in plain_study(prepared, 3, prepared.volumes, baselines_at=volume).items():
+    for job, mine in plain_study(prepared, 2, prepared.volumes, baselines_at=volume).items():
         kept = read_predictions(folder, "boosting", job, 2)
         assert all(np.array_equal(mine[split], kept[split]) for split in mine), job
 

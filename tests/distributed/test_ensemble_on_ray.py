@@ -9,13 +9,8 @@ from sklearn.datasets import load_iris
 from sklearn.tree import DecisionTreeClassifier
 
 from dge_ray import DGEClassifier
-from dge_ray.distributed.session import ray_session
 
-
-@pytest.fixture(scope="module", autouse=True)
-def session() -> Any:
-    with ray_session(num_cpus=2):
-        yield
+pytestmark = pytest.mark.usefixtures("cluster")
 
 
 @pytest.mark.parametrize("estimator", [None, DecisionTreeClassifier(max_depth=3)])

@@ -146,14 +146,34 @@ def test_autoregressive_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     resumed_bit_for_bit(fit, tmp_path, cut=4)
 
 
-@pytest.mark.parametrize("name", ["autoregressive", "vae"])
-@pytest.mark.parametrize("cut", [1, 2, 4, 5, 7, 8, 10, 11])
-def test_fine_tuning_goes_on_at_the_rate_where_it_was_cut_off(name: str, cut: int, tmp_path: Path) -> None:
-    """Four rates of three epochs; the cut falls in the middle of one or at its end."""
+TUNED = {"epochs": 3, "hidden": 16, "bins": 16, "patience": 9}
+
+
+def tune(name: str, source: Path, folder: Path, **more: Any) -> bytes:
+    """Fine-tune a saved fit; its weights and losses as bytes."""
     table = mixed_table()
-    schema = mixed_schema(table)
-    settings = {"epochs": 3, "hidden": 16, "bins": 16, "patience": 9}
-    make_generator(name, **settings).fit(table, schema, seed=1).save(tmp_path / "source")
+    keeper = every_round(folder)
+    tuned = make_generator(name, **TUNED)
+    tuned.fit(table.slice(0, 200), mixed_schema(table), seed=2, warm_start=source, keeper=keeper, **more)
+    tuned.save(folder / "out")
+    texts = [{k: v for k, v in record.items() if k != "seconds"} for record in tuned.history]
+    return (folder / "out" / "weights.safetensors").read_bytes() + repr(texts).encode()
+
+
+@pytest.fixture(scope="module", params=["autoregressive", "vae"])
+def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, bytes]:
+    """A generator's name, a saved fit of it, and what it comes to where fine-tuning is not cut off."""
+    folder, table = tmp_path_factory.mktemp("tuned"), mixed_table()
+    make_generator(request.param, **TUNED).fit(table, mixed_schema(table), seed=1).save(folder / "source")
+    return request.param, folder / "source", tune(request.param, folder / "source", folder)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 4, 5, 7, 8, 10, 11])
+def test_fine_tuning_goes_on_at_the_rate_where_it_was_cut_off(
+    undisturbed: tuple[str, Path, bytes], cut: int, tmp_path: Path
+) -> None:
+    """Four rates of three epochs; the cut falls in the middle of one or at its end."""
+    name, source, whole = undisturbed
     heard: list[int] = []
 
     def progress(record: dict[str, Any]) -> None:
@@ -161,18 +181,9 @@ def test_fine_tuning_goes_on_at_the_rate_where_it_was_cut_off(name: str, cut: in
         if len(heard) == cut:
             raise Cut
 
-    def fit(folder: str, **more: Any) -> bytes:
-        keeper = every_round(tmp_path)
-        tuned = make_generator(name, **settings)
-        tuned.fit(table.slice(0, 200), schema, seed=2, warm_start=tmp_path / "source", keeper=keeper, **more)
-        tuned.save(tmp_path / folder)
-        texts = [{k: v for k, v in record.items() if k != "seconds"} for record in tuned.history]
-        return (tmp_path / folder / "weights.safetensors").read_bytes() + repr(texts).encode()
-
-    whole = fit("whole")
     with pytest.raises(Cut):
-        fit("cut", progress=progress)
-    assert fit("resumed", progress=progress) == whole
+        tune(name, source, tmp_path, progress=progress)
+    assert tune(name, source, tmp_path, progress=progress) == whole
     assert heard[:cut] == ([1, 2, 3] * 4)[:cut]
     # The epoch whose progress raised was not kept yet; an epoch 1 has nothing before it but the rates that are done.
     assert heard[cut:] == ([1, 2, 3] * 4)[cut - 1 :]
@@ -189,14 +200,14 @@ from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.storage import Folder
 from dge_ray.table import infer_schema
 torch.set_num_threads(1)
-folder = Path(sys.argv[1])
+folder, name = Path(sys.argv[1]), sys.argv[2]
 table = pq.read_table(folder / "table.parquet")
 schema = infer_schema(table, target="label")
 keeper = FolderKeeper(Folder.open(folder), "fit", every=0)
-settings = dict(epochs=40, hidden=32, bins=16, patience=40)
+settings = dict(epochs=16, hidden=32, bins=16, patience=16)
 say = lambda record: print(record["epoch"], flush=True)
 generator = make_generator("autoregressive", **settings)
-generator.fit(table, schema, seed=1, keeper=keeper, progress=say).save(folder / "out")
+generator.fit(table, schema, seed=1, keeper=keeper, progress=say).save(folder / name)
 """
 
 
@@ -204,23 +215,22 @@ def test_killed_in_the_middle_a_fit_goes_on_to_the_same_weights(tmp_path: Path) 
     """kill -9 after the 3rd epoch of one process and the 3rd of the next, then a run to the end."""
     pq.write_table(mixed_table(2_000).drop_columns(["key"]), tmp_path / "table.parquet")
 
-    def start() -> subprocess.Popen[str]:
-        command = [sys.executable, "-W", "ignore", "-c", FIT, str(tmp_path)]
+    def start(name: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "ignore", "-c", FIT, str(tmp_path), name]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     first_epochs = []
     for _ in range(2):
-        process = start()
+        process = start("killed")
         assert process.stdout is not None
         first, *_ = [int(process.stdout.readline()) for _ in range(3)]
         first_epochs.append(first)
         process.kill()
         process.wait()
-    out, _ = start().communicate(timeout=120)
+    out, _ = start("resumed").communicate(timeout=120)
     first_epochs.append(int(out.splitlines()[0]))
     assert first_epochs[0] == 1 and first_epochs[1] >= 3 and first_epochs[2] >= first_epochs[1] + 2
-    resumed = (tmp_path / "out" / "weights.safetensors").read_bytes()
-    (tmp_path / "out" / "weights.safetensors").unlink()
-    out, _ = start().communicate(timeout=120)
+    out, _ = start("undisturbed").communicate(timeout=120)
     assert out.splitlines()[0] == "1"
-    assert (tmp_path / "out" / "weights.safetensors").read_bytes() == resumed
+    resumed, undisturbed = (tmp_path / name / "weights.safetensors" for name in ("resumed", "undisturbed"))
+    assert resumed.read_bytes() == undisturbed.read_bytes() and not (tmp_path / "killed").exists()
