@@ -48,9 +48,9 @@ def main(argv: list[str]) -> None:
     finish(rows, file)
 
 
-def killed(folder: Path, volumes: int, members: int) -> dict[str, Any]:
-    """One study, its server killed when half of the points were logged."""
-    with Tree() as tree, Server(folder) as server, Requests() as asked:
+def killed(folder: Path, volumes: int, members: int, database: bytes | None = None) -> dict[str, Any]:
+    """One study, its server killed when half of the points were logged. `database`: one that is set up already."""
+    with Tree() as tree, Server(folder, database) as server, Requests() as asked:
         own, started = time.process_time(), time.perf_counter()
         tracker = Tracker.open("study", "0", uri=server.uri)
         for count in range(1, members + 1):

@@ -338,8 +338,8 @@ NOTHING = {"lost_runs": 0, "unfinished_runs": 0, "lost_points": 0, "doubled_poin
 @pytest.mark.parametrize(
     ("volumes", "members"), [(8, 3), pytest.param(500, 16, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
 )
-def test_many_runs_outlast_a_killed_server(tmp_path: Path, volumes: int, members: int) -> None:
-    found = killed(tmp_path, volumes, members)
+def test_many_runs_outlast_a_killed_server(tmp_path: Path, volumes: int, members: int, empty_database: bytes) -> None:
+    found = killed(tmp_path, volumes, members, empty_database)
     assert found["held_when_it_ended"] > volumes and found["points"] == 11 * volumes * members
     assert {key: found[key] for key in NOTHING} == NOTHING
 

@@ -1,6 +1,8 @@
-"""A study in an S3-compatible storage: killed, and resumed by another process; what it tells, and who could reach it.
+"""A study in an S3-compatible storage, as a killed driver leaves it, is resumed by another process; what that tells,
+and who could reach it.
 
-One study serves most tests. Its secrets are planted, and looked for in everything that it leaves and says.
+One study serves most tests: the shared one, less a member, fits and its end. Its secrets are planted, and looked for in
+everything that it leaves and says. The slow test kills a real driver.
 """
 
 import json
@@ -19,16 +21,19 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from helpers.copula import COPULA
 from helpers.s3 import S3, SECRET
 
 from dge_ray.storage import Folder
 from dge_ray.study.config import read_config
+from dge_ray.study.lock import FILE as LOCK
+from dge_ray.study.lock import study_lock
 from dge_ray.study.predictions import read_predictions
 from dge_ray.study.prepare import Prepared, prepare
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
 
-WORDS = ["breast_cancer", "generator=copula", "members=2", "ratios=0.5,1"]
+WORDS = COPULA
 pytestmark = pytest.mark.ray
 SERVERS = {"gcs_server", "raylet"}
 PLANTED = {
@@ -87,26 +92,39 @@ def _look(told: Told, driver: int) -> None:
             continue
 
 
-def _finished(s3: S3) -> dict[str, tuple[int, int]]:
+def _finished(s3: S3, study: str = "told/breast_cancer") -> dict[str, tuple[int, int]]:
     """The study's files that nothing may write again."""
     parts = ("predictions/", "baselines/", "shards/")
-    found = s3.objects("told/breast_cancer").items()
+    found = s3.objects(study).items()
     return {name: facts for name, facts in found if name.startswith(parts) or name.endswith("member.json")}
 
 
+def _left(study: Path, folder: Folder) -> None:
+    """Upload what a killed driver leaves of a study: two members of three, some of their fits, no end, its lock."""
+    for file in sorted(study.rglob("*")):
+        name = str(file.relative_to(study))
+        ended = name.startswith(("baselines/", "figures/", "report", "surface", "models/", "costs/", "status"))
+        of_the_third = name.startswith(("members/002", "shards/member=002")) or "member-0002" in name
+        if file.is_file() and not (ended or of_the_third or name.startswith("predictions/boosting-member-0001")):
+            folder.write_bytes(name, file.read_bytes())
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])
+    dead.wait()
+    with study_lock(folder, print):
+        held = folder.read_json(LOCK)
+    folder.write_json(LOCK, {**held, "pid": dead.pid})
+
+
 @pytest.fixture(scope="module")
-def told(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+def told(s3: S3, copula_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     # Ray's sockets lie in its session folder, and their paths must be short.
     ray = Path(tempfile.mkdtemp(prefix="r"))
     told = Told(tmp_path_factory.mktemp("work"), ray, s3.uri("told"), s3.uri("told/breast_cancer"))
-    process = _tune(told, "tracking=false")
+    _left(copula_study / "studies" / "breast_cancer", Folder.open(told.uri))
+    told.finished = _finished(s3)
+    process = _tune(told)
     try:
-        _await(lambda: any(name.startswith("predictions/") for name in _finished(s3)), process)
+        _await(lambda: len(_finished(s3)) > len(told.finished), process)
         _look(told, process.pid)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        told.finished = _finished(s3)
-        process = _tune(told)
         out, told.said = process.communicate(timeout=500)
         assert process.returncode == 0, told.said
         told.said += out
@@ -138,7 +156,7 @@ def test_its_predictions_are_the_plain_loops(told: Told, prepared: Prepared) -> 
     from plain import plain_study
 
     folder, volume = Folder.open(told.uri), told.report["reflection_point"]["volume"]
-    for job, mine in plain_study(prepared, 2, prepared.volumes, baselines_at=volume).items():
+    for job, mine in plain_study(prepared, 3, prepared.volumes, baselines_at=volume).items():
         kept = read_predictions(folder, "boosting", job, 2)
         assert all(np.array_equal(mine[split], kept[split]) for split in mine), job
 
@@ -181,6 +199,20 @@ def test_nothing_of_it_can_be_reached_from_outside(told: Told) -> None:
     assert told.modes == {"token"}
     # A process of that name gathers Ray's usage counts all the same; it serves nothing.
     assert all("--disable-frontend" in command for command in told.commands if "dashboard.py" in command)
+
+
+@pytest.mark.slow
+def test_killed_there_it_is_resumed_by_another_process(told: Told, s3: S3) -> None:
+    process = _tune(told, "study=killed", "tracking=false")
+    _await(lambda: bool(s3.objects("told/killed/predictions")), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = _finished(s3, "told/killed")
+    assert len(finished) >= 3 and "report.json" not in s3.objects("told/killed")
+    _, err = (process := _tune(told, "study=killed", "tracking=false")).communicate(timeout=500)
+    assert process.returncode == 0 and "holds this study's lock" in err, err
+    now = s3.objects("told/killed")
+    assert {name: now[name] for name in finished} == finished and "lock.json" not in now
 
 
 @pytest.mark.slow
