@@ -10,7 +10,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 from helpers.copula import COPULA
+from helpers.driver import start_tune
 from mlflow_server import Server
 from tracking import killed, together
 
@@ -36,17 +36,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def tune(folder: Path, *words: str, uri: str | None = None) -> subprocess.Popen[str]:
-    """`dge-ray tune` in `folder`, in a process group of its own."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "dge_ray.cli", "tune", *WORDS, *words],
-        cwd=folder,
-        env=environment | ({"MLFLOW_TRACKING_URI": uri} if uri else {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return start_tune(folder, [*WORDS, *words], {"MLFLOW_TRACKING_URI": uri} if uri else None)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers.copula import COPULA
+from helpers.driver import start_tune
 
 from dge_ray import load_members
 from dge_ray.commands.status import status
@@ -35,17 +36,7 @@ FITS = 3 * 3 + 2 + 1 + 1  # members x volumes, naive ensemble's other seeds, con
 
 
 def _tune(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """`dge-ray tune --json` in `folder`, begun in a process group of its own."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "dge_ray.cli", "tune", *WORDS, *words, "--json"],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return start_tune(folder, [*WORDS, *words, "--json"])
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 import pytest
 from helpers.copula import COPULA
+from helpers.driver import start_tune
 from helpers.s3 import S3, SECRET
 
 from dge_ray.storage import Folder
@@ -60,16 +61,8 @@ class Told:
 
 
 def _tune(told: Told, *words: str) -> subprocess.Popen[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "dge_ray.cli", "tune", *WORDS, f"storage={told.storage}", *words, "--json"],
-        cwd=told.work,
-        env=environment | PLANTED | {"RAY_TMPDIR": str(told.ray)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    study = [*WORDS, f"storage={told.storage}", *words, "--json"]
+    return start_tune(told.work, study, PLANTED | {"RAY_TMPDIR": str(told.ray)})
 
 
 def _await(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.refused import check_bad_word
 
 from dge_ray.commands import utility as module
 from dge_ray.downstream import make_learner
@@ -149,10 +150,7 @@ def test_a_bundle_certifies_nothing(place: Path, run: Run) -> None:
     ],
 )
 def test_bad_words(place: Path, run: Run, word: str, parts: tuple[str, ...]) -> None:
-    words = [word] if word.startswith("storage") else [f"storage={place / 'studies'}", word]
-    code, out, err = run("utility", "s", *words)
-    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1, err
-    assert all(part in err for part in parts), err
+    check_bad_word(run, "utility", "s", place / "studies", word, parts)
 
 
 def test_another_table_is_refused(place: Path, run: Run) -> None:

@@ -39,7 +39,10 @@ STUDIES = {
         "generator=copula", "learner=[boosting,linear]", "workers=1"],
 }  # fmt: skip
 PARTS = ("predictions", "baselines", "members", "shards", "models")
-NEAR = {"rel": 0.1, "abs": 0.02}
+NEAR = {
+    "rel": 0.05,
+    "abs": 0.02,
+}  # other kernels changed weights in their last bits, no row and no risk; one row may yet differ
 NOT_KEPT = ("member.json", "sampling.json")
 PACKAGES = ("torch", "numpy", "pyarrow", "scikit-learn", "scipy", "skops", "safetensors")
 

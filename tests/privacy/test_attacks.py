@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers.pages import parse
+from helpers.refused import check_bad_word
 
 from dge_ray.errors import InputError
 from dge_ray.generators.registry import make_generator
@@ -158,7 +159,4 @@ def test_a_study_is_attacked_and_the_white_box_left_out_by_name(copula_study: Pa
     ],
 )
 def test_bad_words(copula_study: Path, run: Run, word: str, parts: tuple[str, ...]) -> None:
-    words = [word] if word.startswith("storage") else [f"storage={copula_study / 'studies'}", word]
-    code, out, err = run("attack", "breast_cancer", *words)
-    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1, err
-    assert all(part in err for part in parts), err
+    check_bad_word(run, "attack", "breast_cancer", copula_study / "studies", word, parts)

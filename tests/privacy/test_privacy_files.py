@@ -8,11 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.accounting import renyi_alone
 
 from dge_ray.errors import InputError, StudyError
-from dge_ray.privacy import ledger as ledger_module
-from dge_ray.privacy import plan as plan_module
-from dge_ray.privacy.accounting import renyi_epsilon
 from dge_ray.privacy.key import FILE, keyed_digest, new_key, read_key, write_key
 from dge_ray.privacy.ledger import PrivacyLedger, fit_entry, marginals_entry, spent_by, standing_entries
 from dge_ray.privacy.plan import PrivacyPlan, Steps, checked_delta, least_noise, plan_privacy
@@ -21,10 +19,7 @@ from dge_ray.storage import Folder
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_accounting() -> Iterator[None]:
-    """Renyi divergences alone, an upper bound too: milliseconds instead of seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (plan_module, ledger_module):
-            patch.setattr(module, "epsilon", renyi_epsilon)
+    with renyi_alone():
         yield
 
 

@@ -10,13 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.accounting import renyi_alone
 
 from dge_ray.commands.sample import sample
 from dge_ray.commands.tune import Study
 from dge_ray.errors import InputError, InputErrors
-from dge_ray.privacy import ledger as ledger_module
-from dge_ray.privacy import plan as plan_module
-from dge_ray.privacy.accounting import renyi_epsilon
 from dge_ray.privacy.key import FILE as KEY
 from dge_ray.privacy.key import read_key
 from dge_ray.privacy.ledger import FILE as LEDGER
@@ -47,10 +45,7 @@ SMALL = ["generator.hidden=4", "generator.embedding=2", "generator.epochs=1", "g
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_accounting() -> Iterator[None]:
-    """Renyi divergences alone, an upper bound too: milliseconds instead of seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (plan_module, ledger_module):
-            patch.setattr(module, "epsilon", renyi_epsilon)
+    with renyi_alone():
         yield
 
 

@@ -1,0 +1,21 @@
+"""`dge-ray tune` as a process of its own, to be watched, interrupted or killed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def start_tune(folder: Path, words: Sequence[str], more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """`dge-ray tune` in `folder`, begun in a process group of its own; `more` is added to its environment."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "dge_ray.cli", "tune", *words],
+        cwd=folder,
+        env=environment | dict(more or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
