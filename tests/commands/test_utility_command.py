@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.refused import check_bad_word
+from helpers.refusals import check_bad_word
 
 from dge_ray.commands import utility as module
 from dge_ray.downstream import make_learner

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers.pages import parse
-from helpers.refused import check_bad_word
+from helpers.refusals import check_bad_word
 
 from dge_ray.errors import InputError
 from dge_ray.generators.registry import make_generator
