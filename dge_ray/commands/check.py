@@ -8,7 +8,8 @@ from dge_ray.report.privacy_words import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, as_yaml, read_config
-from dge_ray.study.folder import IDENTITY, check_folder, read_study_config, resolved, study_folder
+from dge_ray.study.files import IDENTITY, REPORT, member_file
+from dge_ray.study.folder import check_folder, read_study_config, resolved, study_folder
 from dge_ray.study.predictions import Job, baseline_jobs, dropped_file, finished
 from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
@@ -58,10 +59,10 @@ def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
     if not folder.exists(IDENTITY):
         return {"exists": False}
     config, count = prepared.config, prepared.most_members
-    stopped = folder.exists("report.json") and read_study_config(folder).members == "auto"
+    stopped = folder.exists(REPORT) and read_study_config(folder).members == "auto"
     if config.members == "auto" and stopped:
-        count = int(folder.read_json("report.json")["members"])
-    fitted = sum(folder.exists(f"members/{k:03d}/member.json") for k in range(count))
+        count = int(folder.read_json(REPORT)["members"])
+    fitted = sum(folder.exists(member_file(k)) for k in range(count))
     found: dict[str, Any] = {"exists": True, "members_to_fit": count - fitted, "cells": None, "cells_to_fit": None}
     if config.search.name == "grid":
         there = left = 0

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dge_ray.commands.verbs import EstimatesKeys
 from dge_ray.distributed.refits import run_refits
 from dge_ray.distributed.session import ray_session
-from dge_ray.errors import InputError, nearest
-from dge_ray.evaluation.judging import whole
+from dge_ray.errors import InputError
 from dge_ray.inference.estimands import FORM, Estimands, Estimates, read_estimands
 from dge_ray.inference.replicates import Recipe, Saved
 from dge_ray.inference.resampling import DRAWS, FITS, Resampled, plain
@@ -27,15 +27,11 @@ from dge_ray.phrases import interval_text, number
 from dge_ray.stats.inference.pipeline_bootstrap import LEAST, pipeline_bootstrap
 from dge_ray.stats.inference.pooled import combine
 from dge_ray.storage import Folder
-from dge_ray.study.folder import IDENTITY, find_study, read_study_config
-from dge_ray.study.lock import study_lock
+from dge_ray.study.files import ESTIMATES, replicates_folder
 from dge_ray.study.members import MemberSpec
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.opened import OpenStudy
 
 ENOUGH = 50  # replicates: a standard error from them is known to about a tenth
-FILE = "estimates.json"
-KEYS = ["estimands", "replicates", "members", "volume", "storage"]
-REPLICATES = 100
 LEVEL = 0.95
 METHOD = (
     "pipeline bootstrap: real rows resampled (those to stop on apart), generators fitted anew, rows drawn anew. "
@@ -59,11 +55,10 @@ class MemberEstimates:
 
 
 @dataclass(frozen=True)
-class Asked:
+class EstimatesRequest:
     """A checked request about a study."""
 
-    folder: Folder
-    prepared: Prepared
+    study: OpenStudy
     spec: MemberSpec
     estimands: Estimands
     members: int
@@ -73,7 +68,7 @@ class Asked:
     @property
     def recipe(self) -> Recipe:
         """How a replicate's generators are fitted: as the members were."""
-        (name, settings), start = self.spec.generators[0], self.prepared.config.pretrained
+        (name, settings), start = self.spec.generators[0], self.study.config.pretrained
         return Recipe(name, settings, _files(start[0]) if start else None)
 
     @property
@@ -85,7 +80,7 @@ class Asked:
             "nested": [FITS, DRAWS],
             "packages": {name: version(name) for name in ("dge-ray", "torch")},
         }
-        return self.folder / "estimates" / hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+        return self.study.folder / replicates_folder(hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16])
 
 
 def estimates(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
@@ -99,69 +94,48 @@ def estimates(study: str, options: Mapping[str, Any] | None = None, say: Say = t
             table that is not the study's any more.
         StudyError: another driver works on the study, or a fit of a released member's rows failed.
     """
-    asked = read_asked(study, options, say)
-    train, stopping = (asked.prepared.parts[part] for part in ("train", "stopping"))
+    request = read_request(study, options, say)
+    opened, kept = request.study, request.kept
+    train, stopping = (opened.prepared.parts[part] for part in ("train", "stopping"))
     work = Resampled(
         train=train,
         stopping=stopping,
-        generator=asked.recipe,
-        estimands=asked.estimands,
-        volume=asked.volume,
-        seed=asked.prepared.config.seed,
-        constraints=asked.prepared.config.constraints,
+        generator=request.recipe,
+        estimands=request.estimands,
+        volume=request.volume,
+        seed=opened.config.seed,
+        constraints=opened.config.constraints,
     )
-    with study_lock(asked.folder, say), ray_session():
-        each = MemberEstimates(asked.spec, asked.volume, asked.estimands)
-        released, _ = run_refits({}, lambda _: each, asked.members, folder=asked.kept / "members", say=lambda _: None)
-        replicates, cost = run_refits({}, lambda _: work, asked.replicates, folder=asked.kept, say=say)
-        report = assemble(asked, released, asked.estimands(train), replicates)
-        asked.folder.write_json(FILE, report)
+    with opened.locked(say), ray_session():
+        each = MemberEstimates(request.spec, request.volume, request.estimands)
+        released, _ = run_refits({}, lambda _: each, request.members, folder=kept / "members", say=lambda _: None)
+        replicates, cost = run_refits({}, lambda _: work, request.replicates, folder=kept, say=say)
+        report = assemble(request, released, request.estimands(train), replicates)
+        opened.keep(ESTIMATES, report)
     return {**report, "refits": cost}
 
 
-def read_asked(study: str, options: Mapping[str, Any], say: Say) -> Asked:
+def read_request(study: str, options: Mapping[str, Any] | None, say: Say) -> EstimatesRequest:
     """The checked request.
 
     Raises:
         InputError: as `estimates`.
     """
-    for key in options:
-        if key not in KEYS:
-            raise InputError(key, "an unknown key", nearest(key, KEYS))
-    folder = find_study(study, str(options.get("storage", "./studies")))
-    if folder.exists("privacy/ledger.json"):
-        raise InputError(
-            "study", "one with a privacy ledger", "one without: refits on resampled real rows are not charged to it"
-        )
-    prepared = prepare(read_study_config(folder), say)
-    if prepared.identity() != folder.read_json(IDENTITY):
-        raise InputError("study", f"{folder}, whose table or settings have changed", "the table that it was made from")
-    config = prepared.config
+    keys = EstimatesKeys.read(options)
+    opened = OpenStudy.find(study, keys.storage, say)
+    opened.check_not_private("study", "one without: refits on resampled real rows are not charged to it")
+    prepared, config = opened.prepared, opened.config
     if len(config.generators) > 1 or len(config.pretrained) > 1:
         raise InputError("study", "members of several generators", "a study whose members are of one generator")
-    fitted = 0
-    while folder.exists(f"members/{fitted:03d}/member.json"):
-        fitted += 1
-    members = whole(options, "members", fitted, 2, fitted) if fitted > 1 else 0
-    if not members:
-        raise InputError("study", f"{folder} with {fitted} fitted members", "at least 2: members vary")
-    report = folder.read_json("report.json") if folder.exists("report.json") else {}
-    point = (report.get("reflection_point") or {}).get("volume") or prepared.n
-    return Asked(
-        folder=folder,
-        prepared=prepared,
-        spec=MemberSpec(
-            folder=folder,
-            schema=prepared.schema,
-            generators=config.generators,
-            seed=config.seed,
-            shard_rows=prepared.shard_rows,
-            constraints=config.constraints,
-        ),
-        estimands=read_estimands(_declared(options.get("estimands")), prepared.schema),
+    members = opened.members(keys.members, least=2, why="members vary")
+    keys.check_whole("replicates", LEAST, 1_000_000)
+    return EstimatesRequest(
+        study=opened,
+        spec=opened.spec(),
+        estimands=read_estimands(_declared(keys.estimands), prepared.schema),
         members=members,
-        volume=whole(options, "volume", int(point), 2, 100_000_000),
-        replicates=whole(options, "replicates", REPLICATES, LEAST, 1_000_000),
+        volume=opened.volume(keys.volume),
+        replicates=keys.replicates,
     )
 
 
@@ -184,20 +158,20 @@ def _files(place: str) -> Saved:
 
 
 def assemble(
-    asked: Asked, released: list[dict[str, Any]], real: Estimates, replicates: list[dict[str, Any]]
+    request: EstimatesRequest, released: list[dict[str, Any]], real: Estimates, replicates: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """estimates.json's content."""
     q, u = (np.array([one[key] for one in released], dtype=np.float64) for key in ("value", "variance"))
     synthetic, resampled = (np.array([one[key] for one in replicates], np.float64) for key in ("synthetic", "real"))
     boot = pipeline_bootstrap(q, synthetic, real.value, resampled)
-    pooled = combine(q, u, "T_p", k=asked.volume, n=asked.prepared.n)
+    pooled = combine(q, u, "T_p", k=request.volume, n=request.study.prepared.n)
     low, high = boot.interval("normal", LEVEL)
     failures: dict[str, int] = {}
     for one in replicates:
         for reason, count in one["failures"].items():
             failures[reason] = failures.get(reason, 0) + count
     rows = []
-    for p, name in enumerate(asked.estimands.names):
+    for p, name in enumerate(request.estimands.names):
         reasons = {one["reasons"][p] for one in released} - {None}
         row: dict[str, Any] = {
             "name": name,
@@ -216,13 +190,13 @@ def assemble(
         counted = {"replicates": int(boot.kept[p]), "failures": len(replicates) - int(boot.kept[p]), "reason": reason}
         rows.append({**finite, **counted})
     return {
-        "study": asked.prepared.name,
+        "study": request.study.name,
         "method": METHOD,
         "rule": "T_p",
         "level": LEVEL,
-        "members": asked.members,
-        "volume": asked.volume,
-        "real_rows": asked.prepared.n,
+        "members": request.members,
+        "volume": request.volume,
+        "real_rows": request.study.prepared.n,
         "replicates": len(replicates),
         "fits": FITS,
         "draws": DRAWS,

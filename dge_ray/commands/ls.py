@@ -7,7 +7,7 @@ from dge_ray.commands.verbs import StudyKeys
 from dge_ray.downstream import learner_names
 from dge_ray.generators.registry import REGISTRY, installed
 from dge_ray.storage import Folder
-from dge_ray.study.folder import IDENTITY
+from dge_ray.study.files import IDENTITY, LOCK, REPORT
 from dge_ray.table import builtin_names
 
 
@@ -31,9 +31,9 @@ def ls(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 
 def _state(folder: Folder) -> str:
-    if folder.exists("lock.json"):
+    if folder.exists(LOCK):
         return "running, or left without unlocking"
-    return "finished" if folder.exists("report.json") else "unfinished"
+    return "finished" if folder.exists(REPORT) else "unfinished"
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:

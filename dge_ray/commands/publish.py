@@ -11,18 +11,8 @@ from dge_ray.bundle.checksums import FILE as SUMS
 from dge_ray.bundle.checksums import sha256, to_text
 from dge_ray.bundle.croissant import FILE as CROISSANT
 from dge_ray.bundle.croissant import croissant
-from dge_ray.commands.sample import (
-    DRAWING,
-    Request,
-    check_claim,
-    claim,
-    describe,
-    read_report,
-    read_request,
-    real_facts,
-    whole,
-)
-from dge_ray.errors import InputError, nearest
+from dge_ray.commands.verbs import PublishKeys
+from dge_ray.errors import InputError
 from dge_ray.inference.estimands import read_estimands
 from dge_ray.options import Say, to_stderr
 from dge_ray.privacy.ledger import FILE as LEDGER
@@ -41,15 +31,23 @@ from dge_ray.publishing.disclosure import (
 )
 from dge_ray.publishing.member_figures import members_by_column
 from dge_ray.publishing.member_shifts import member_shifts
+from dge_ray.publishing.request import (
+    DRAWING,
+    BundleRequest,
+    check_claim,
+    claim,
+    describe,
+    read_request,
+    real_facts,
+)
 from dge_ray.publishing.rows import Cut, draw_members, part_file
-from dge_ray.report.figures import FIGURES, figure_file
-from dge_ray.study.files import generator_folder
+from dge_ray.report.figures import FIGURES
+from dge_ray.study.files import ATTACKS, ESTIMATES, figure_file, generator_folder
 from dge_ray.study.lineage import mark_of
+from dge_ray.study.opened import OpenStudy
 
-KEYS = ["out", "volume", "members", "storage", "allow", "licence", "description", "uncovered", "debias"]
-ALLOWED = ("identifiers", "copies")
 PART_ROWS = 65_536  # whatever the study's shards hold: their size tells the real rows' number to a factor of two
-COPIED = ("attacks", "estimates")  # files of the study, by name, that a bundle carries too
+COPIED = {"attacks": ATTACKS, "estimates": ESTIMATES}  # of the study, which a bundle carries under the same names
 SHOWN = (*(figure.name for figure in FIGURES if figure.on_card), "utility")  # on the bundle's page, where they are told
 READ_OFF = "the real rows' number, the reflection point, utility, groups, attacks, estimates and figures"
 
@@ -66,52 +64,53 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         InputError: an unknown key or value, no such study, members not fitted, a folder that is not empty, columns like
             identifiers or copies of rare real rows that `allow` does not name, or no real table to look for copies in.
     """
-    asked, allow = read_request(study, options, KEYS), _allowed(options)
-    ledger, report = study_ledger(asked.folder), read_report(asked.folder)
-    open_said = _flag(options, "uncovered")
-    told = ledger is None or open_said
-    debias = read_estimands(options["debias"], asked.spec.schema) if options.get("debias") else None
-    mended = [] if debias is None else list(debias.names)
-    cut = _cut(asked, _volume(asked, options, report, told, say))
-    texts = {name: _text(options, name) for name in ("licence", "description")}
+    keys = PublishKeys.read(options)
+    opened, allow = OpenStudy.find(study, keys.storage), set(keys.allow)
+    request = read_request(opened, out=keys.out, members=keys.members)
+    ledger, report = study_ledger(request.folder), opened.report
+    told = ledger is None or keys.uncovered
+    estimands = read_estimands(keys.debias, opened.schema) if keys.debias else None
+    debiased = [] if estimands is None else list(estimands.names)
+    cut = _cut(request, _volume(opened, keys.volume, told, say))
     facts = {
-        "bundle": _bundle_id(asked, cut.volume, mended),
-        "members": asked.members,
+        "bundle": _bundle_id(request, cut.volume, debiased),
+        "members": request.members,
         "volume": cut.volume,
         "allow": sorted(allow),
-        "uncovered": open_said,
+        "uncovered": keys.uncovered,
     }
-    check_claim(asked.out, facts)
-    if debias is not None:
-        cut = replace(cut, shifts=member_shifts(asked.spec, asked.config, debias, asked.members, say))
-    allowed, looked = _look(cut, asked, allow, told, say)  # before a row leaves the study
-    claim(asked.out, facts)
-    mark = {"bundle": facts["bundle"], **mark_of(asked.folder, told=told)}
-    draw_members(cut, asked.out, members=asked.members, say=say, mark=mark)
+    check_claim(request.out, facts)
+    if estimands is not None:
+        cut = replace(cut, shifts=member_shifts(opened, estimands, request.members, say))
+    allowed, looked = _look(cut, request, allow, told, say)  # before a row leaves the study
+    claim(request.out, facts)
+    mark = {"bundle": facts["bundle"], **mark_of(request.folder, told=told)}
+    draw_members(cut, request.out, members=request.members, say=say, mark=mark)
     described = {
-        **describe(asked, cut.volume),
-        **real_facts(asked.folder, told=told),
-        **privacy_facts(asked.folder, READ_OFF if open_said else None),
-        "licence": texts["licence"] or "not stated",
+        **describe(request, cut.volume),
+        **real_facts(opened, told=told),
+        **privacy_facts(request.folder, READ_OFF if keys.uncovered else None),
+        "licence": one_line(keys.licence or "not stated"),
         "bundle": facts["bundle"],
         "allowed": allowed,
-        **({"debiased": mended} if mended else {}),
+        **({"debiased": debiased} if debiased else {}),
     }
     about = About(
         facts=described,
-        schema=asked.spec.schema,
-        settings=asked.spec.generators,
-        description=texts["description"] or f"Synthetic rows of the table of the study '{asked.config.study}'.",
+        schema=request.spec.schema,
+        settings=request.spec.generators,
+        description=one_line(keys.description or "")
+        or f"Synthetic rows of the table of the study '{request.config.study}'.",
         date=datetime.now(UTC).date().isoformat(),
         told=told,
         looked=looked,
         allowed=allowed,
-        constraints=asked.spec.constraints,
-        ledger=_with_uncovered(ledger) if open_said else ledger,
-        **(_read_off(asked, report) if told else {}),
+        constraints=request.spec.constraints,
+        ledger=_with_uncovered(ledger) if keys.uncovered else ledger,
+        **(_read_off(request, report) if told else {}),
     )
-    _finish(cut, asked, about, say)
-    return {**described, "out": str(asked.out)}
+    _finish(cut, request, about, say)
+    return {**described, "out": str(request.out)}
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:
@@ -120,33 +119,33 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     return [f"{made}; {result['privacy']}"]
 
 
-def _cut(asked: Request, volume: int) -> Cut:
-    rows = asked.spec.shard_rows
-    return Cut(asked.spec, volume, PART_ROWS // rows if PART_ROWS % rows == 0 else 1)
+def _cut(request: BundleRequest, volume: int) -> Cut:
+    rows = request.spec.shard_rows
+    return Cut(request.spec, volume, PART_ROWS // rows if PART_ROWS % rows == 0 else 1)
 
 
-def _volume(asked: Request, options: Mapping[str, Any], report: Mapping[str, Any], told: bool, say: Any) -> int:
+def _volume(study: OpenStudy, wanted: int | None, told: bool, say: Say) -> int:
     """As asked; else the reflection point's; else as many as there are real rows."""
-    if "volume" in options:
-        return whole(options, "volume")
+    if wanted is not None:
+        return wanted
     if not told:
         takes = "a whole number from 1: the reflection point and n were read off real rows outside the privacy ledger"
         raise InputError("volume", "nothing", f"{takes}; uncovered=true takes them")
-    point = report.get("reflection_point") or {}
+    point = study.report.get("reflection_point") or {}
     if point.get("volume"):  # 0 are raw rows alone, of which there is no bundle
         say(f"volume={point['volume']}, the study's reflection point ({point.get('status')})")
         return int(point["volume"])
-    n = asked.folder.read_json("members/000/member.json")["rows"]
+    n = study.rows_seen
     say(f"volume={n}, as many as the real rows that the generators were fitted on: the study has no reflection point")
     return n
 
 
-def _look(cut: Cut, asked: Request, allow: set[str], told: bool, say: Any) -> tuple[list[str], str]:
+def _look(cut: Cut, request: BundleRequest, allow: set[str], told: bool, say: Any) -> tuple[list[str], str]:
     """What was allowed of what would have been refused, and what the card says of the look for copies."""
-    real = real_rows(cut, asked.config)
-    count = real.count if isinstance(real, RealRows) else asked.folder.read_json("members/000/member.json")["rows"]
-    names = check_identifiers(asked.spec.schema, count, "identifiers" in allow)
-    found = check_copies(cut, asked.members, real, "copies" in allow, say)
+    real = real_rows(request.study)
+    count = real.count if isinstance(real, RealRows) else request.study.rows_seen
+    names = check_identifiers(request.spec.schema, count, "identifiers" in allow)
+    found = check_copies(cut, request.members, real, "copies" in allow, say)
     allowed = [f"identifier-like columns ({', '.join(names)})"] if names else []
     if found is None:
         allowed.append("not looking for copies of real rows")
@@ -156,26 +155,27 @@ def _look(cut: Cut, asked: Request, allow: set[str], told: bool, say: Any) -> tu
         return allowed, "Copies of rare real rows were looked for before a row left the study; counts are not told."
     if found.rare:
         allowed.append("copies of rare real rows")
-    rows = f"Of the {asked.members * cut.volume:,} rows {found.alone:,} equal a real row that occurs once"
+    rows = f"Of the {request.members * cut.volume:,} rows {found.alone:,} equal a real row that occurs once"
     return allowed, f"{rows}, and {found.rare:,} one that is rare, so that chance would hardly bring it up."
 
 
-def _bundle_id(asked: Request, volume: int, debiased: list[str]) -> str:
+def _bundle_id(request: BundleRequest, volume: int, debiased: list[str]) -> str:
     """What tells a bundle from others: of weights, volume and what it is debiased for, so that it says nothing else of
     real rows."""
     digest = digest_of("\0".join([f"{volume}", *debiased]).encode())
-    for k in range(asked.members):
-        saved = asked.folder.read_json(f"{generator_folder(k)}/generator.json")
+    for k in range(request.members):
+        saved = request.folder.read_json(f"{generator_folder(k)}/generator.json")
         digest.update(saved["weights_sha256"].encode())
     return digest.hexdigest()[:16]
 
 
-def _read_off(asked: Request, report: dict[str, Any]) -> dict[str, Any]:
+def _read_off(request: BundleRequest, report: dict[str, Any]) -> dict[str, Any]:
     """The study's findings on real rows."""
-    folder = asked.folder
-    found = {name: folder.read_json(f"{name}.json") for name in ("utility", *COPIED) if folder.exists(f"{name}.json")}
-    places = [asked.config.source, asked.config.storage, folder.path, str(folder)]
-    return scrubbed({"report": report, **found}, [place for place in places if set(place) & set("/\\")])
+    folder = request.folder
+    files = {"utility": UTILITY, **COPIED}
+    results = {name: folder.read_json(file) for name, file in files.items() if folder.exists(file)}
+    places = [request.config.source, request.config.storage, folder.path, str(folder)]
+    return scrubbed({"report": report, **results}, [place for place in places if set(place) & set("/\\")])
 
 
 def _with_uncovered(ledger: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -190,22 +190,22 @@ def _with_uncovered(ledger: dict[str, Any] | None) -> dict[str, Any] | None:
     return {**ledger, "entries": [*(ledger.get("entries") or []), entry]}
 
 
-def _finish(cut: Cut, asked: Request, about: About, say: Callable[[str], None]) -> None:
+def _finish(cut: Cut, request: BundleRequest, about: About, say: Callable[[str], None]) -> None:
     """Write everything but the rows, the checksums last."""
-    out, schema = asked.out, asked.spec.schema
-    parts = [part_file(k, part) for k in range(asked.members) for part in range(cut.count)]
-    firsts = [out.read_table(part_file(k, 0)) for k in range(asked.members)]
+    out, schema = request.out, request.spec.schema
+    parts = [part_file(k, part) for k in range(request.members) for part in range(cut.count)]
+    firsts = [out.read_table(part_file(k, 0)) for k in range(request.members)]
     figure = members_by_column(firsts, schema)
     figures = {} if figure is None else {"members_by_column": figure}
     if about.told:
-        stored = [name for name in SHOWN if asked.folder.exists(figure_file(name))]
-        figures |= {name: asked.folder.read_bytes(figure_file(name)) for name in stored}
+        stored = [name for name in SHOWN if request.folder.exists(figure_file(name))]
+        figures |= {name: request.folder.read_bytes(figure_file(name)) for name in stored}
     content = {
         "schema.json": schema.to_json(),
         "bundle.json": to_json(about.facts),
         CARD: card(about),
         PAGE: page(about, figures),
-        **{f"{name}.json": to_json(getattr(about, name)) for name in COPIED if getattr(about, name)},
+        **{file: to_json(getattr(about, name)) for name, file in COPIED.items() if getattr(about, name)},
         **({} if about.ledger is None else {LEDGER: to_json(about.ledger)}),
     }
     for name in out.files():
@@ -228,30 +228,3 @@ def _finish(cut: Cut, asked: Request, about: About, say: Callable[[str], None]) 
 
 def to_json(value: Any) -> str:
     return json.dumps(value, indent=1, allow_nan=False)
-
-
-def _allowed(options: Mapping[str, Any]) -> set[str]:
-    given = options.get("allow", [])
-    names = given.split(",") if isinstance(given, str) else given
-    if not isinstance(names, list):
-        raise InputError("allow", repr(given), nearest("", list(ALLOWED)))
-    for name in names:
-        if name not in ALLOWED:
-            raise InputError("allow", repr(name), nearest(str(name), list(ALLOWED)))
-    return set(names)
-
-
-def _flag(options: Mapping[str, Any], key: str) -> bool:
-    value = options.get(key, False)
-    if not isinstance(value, bool):
-        raise InputError(key, repr(value), "true or false")
-    return value
-
-
-def _text(options: Mapping[str, Any], key: str) -> str | None:
-    value = options.get(key)
-    if value is None:
-        return None
-    if isinstance(value, dict | list) or not str(value).strip():
-        raise InputError(key, repr(value), "a text, in quotes where it holds ': ' or brackets")
-    return one_line(str(value))

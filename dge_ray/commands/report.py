@@ -7,6 +7,7 @@ from dge_ray.commands.verbs import StudyKeys
 from dge_ray.errors import InputError
 from dge_ray.report.summary import summary_lines
 from dge_ray.results.assemble import write_page
+from dge_ray.study.files import REPORT, REPORT_PAGE, SURFACE
 from dge_ray.study.folder import find_study
 
 
@@ -17,11 +18,11 @@ def report(study: str, options: Mapping[str, Any] | None = None) -> dict[str, An
         InputError: an unknown key, no such study, or one that has no report yet.
     """
     folder = find_study(study, StudyKeys.read(options).storage)
-    if not folder.exists("report.json") or not folder.exists("surface.parquet"):
+    if not folder.exists(REPORT) or not folder.exists(SURFACE):
         raise InputError("study", f"{folder} without a report", "a finished study; `dge-ray tune` finishes it")
-    content = folder.read_json("report.json")
-    write_page(folder, content, folder.read_table("surface.parquet"))
-    return {**content, "page": str(folder / "report.html")}
+    content = folder.read_json(REPORT)
+    write_page(folder, content, folder.read_table(SURFACE))
+    return {**content, "page": str(folder / REPORT_PAGE)}
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:

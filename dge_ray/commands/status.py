@@ -7,10 +7,10 @@ from typing import Any
 from dge_ray.commands.verbs import StudyKeys
 from dge_ray.phrases import duration, number
 from dge_ray.storage import Folder
-from dge_ray.study.files import STATUS
+from dge_ray.study.files import BASELINES, LOCK, PREDICTIONS, REPORT, STATUS
 from dge_ray.study.folder import find_study
 from dge_ray.study.lock import BEAT_SECONDS
-from dge_ray.study.lock import FILE as LOCK
+from dge_ray.study.members import fitted_members
 
 STATES = {
     "running": "running",
@@ -33,13 +33,12 @@ def status(
     folder = find_study(study, StudyKeys.read(options).storage)
     noted = folder.read_json(STATUS) if folder.exists(STATUS) else {}
     state = _state(folder, sleep)
-    members = [name for name in folder.list("members") if folder.exists(f"members/{name}/member.json")]
     return {
         "study": folder.path.rpartition("/")[2],
         "state": state,
         "members": noted.get("members"),
-        "members_fitted": len(members),
-        "fits_on_disk": len(folder.list("predictions")) + len(folder.list("baselines")),
+        "members_fitted": len(fitted_members(folder)),
+        "fits_on_disk": len(folder.list(PREDICTIONS)) + len(folder.list(BASELINES)),
         "rows_drawn": noted.get("rows_drawn"),
         "fits_done": noted.get("fits_done") if state == "running" else None,
         "fits_wanted": noted.get("fits_wanted") if state == "running" else None,
@@ -50,7 +49,7 @@ def status(
 
 def _state(folder: Folder, sleep: Callable[[float], None]) -> str:
     if not folder.exists(LOCK):
-        return "finished" if folder.exists("report.json") else "unfinished"
+        return "finished" if folder.exists(REPORT) else "unfinished"
     first = folder.read_bytes(LOCK)
     for _ in range(6):
         sleep(BEAT_SECONDS / 2)

@@ -8,8 +8,8 @@ from typing import Any
 from dge_ray.commands.verbs import StudyKeys
 from dge_ray.errors import StudyError
 from dge_ray.options import Say, to_stderr
-from dge_ray.study.folder import IDENTITY, find_study, read_schema, read_study_config, tracking_id
-from dge_ray.study.lock import study_lock
+from dge_ray.study.identity import tracking_id
+from dge_ray.study.opened import OpenStudy
 from dge_ray.tracking.study import close, log_end, log_fits, log_left_over, log_start
 from dge_ray.tracking.tracker import Tracker
 
@@ -23,12 +23,11 @@ def track(study: str, options: Mapping[str, Any] | None = None, say: Say = to_st
         InputError: an unknown key, no such study, or a server that does not answer.
         StudyError: the study is running (it tracks itself), or the server went away meanwhile.
     """
-    folder = find_study(study, StudyKeys.read(options).storage)
-    config, schema, identity = read_study_config(folder), read_schema(folder), folder.read_json(IDENTITY)
-    assert config.study is not None  # resolved
-    with study_lock(folder, say), tempfile.TemporaryDirectory(prefix="dge-ray-") as scratch:
-        report = folder.read_json("report.json") if folder.exists("report.json") else None
-        tracker = Tracker.open(config.study, tracking_id(identity, config.study))
+    opened = OpenStudy.find(study, StudyKeys.read(options).storage)
+    folder, config, schema, identity = opened.folder, opened.config, opened.schema, opened.identity
+    with opened.locked(say), tempfile.TemporaryDirectory(prefix="dge-ray-") as scratch:
+        report = opened.report or None
+        tracker = Tracker.open(opened.name, tracking_id(identity, opened.name))
         try:
             if report is None:
                 tracker.log_config(config.model_dump(mode="json"))
@@ -41,8 +40,8 @@ def track(study: str, options: Mapping[str, Any] | None = None, say: Say = to_st
         finally:
             left = close(tracker, folder, "KILLED" if report is None else "FINISHED")
     if left:
-        raise StudyError(f"MLflow still lacks {left} records of {config.study}: run the same command again")
-    return {"study": config.study, "run": tracker.run_id, "experiment": tracker.experiment_id, "uri": tracker.uri}
+        raise StudyError(f"MLflow still lacks {left} records of {opened.name}: run the same command again")
+    return {"study": opened.name, "run": tracker.run_id, "experiment": tracker.experiment_id, "uri": tracker.uri}
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:

@@ -31,7 +31,8 @@ from dge_ray.stats.volume.pruning import hopeless_volumes
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, read_config
 from dge_ray.study.downstream_spec import DownstreamSpec
-from dge_ray.study.folder import check_folder, claim_folder, resolved, study_folder, tracking_id
+from dge_ray.study.folder import check_folder, claim_folder, resolved, study_folder
+from dge_ray.study.identity import tracking_id
 from dge_ray.study.interrupt import insistent
 from dge_ray.study.lock import study_lock
 from dge_ray.study.log import JsonProgress

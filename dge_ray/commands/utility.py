@@ -1,13 +1,13 @@
 """`dge-ray utility`: is training on a study's synthetic rows good enough, and may a model be chosen on them?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from dge_ray.commands.verbs import UtilityKeys
 from dge_ray.downstream import check_learner
-from dge_ray.errors import InputError, nearest
 from dge_ray.evaluation.losses import (
     Estimator,
     member_fits,
@@ -24,13 +24,11 @@ from dge_ray.stats.utility.consistency import ranking
 from dge_ray.stats.utility.gap import default_margin, mean_difference
 from dge_ray.stats.utility.gap import utility as utility_of
 from dge_ray.storage import Folder
-from dge_ray.study.folder import IDENTITY, find_study, read_study_config
+from dge_ray.study.files import UTILITY, UTILITY_PAGE
 from dge_ray.study.lineage import generations
-from dge_ray.study.lock import study_lock
-from dge_ray.study.members import MemberSpec
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.opened import OpenStudy
+from dge_ray.study.prepare import Prepared
 
-KEYS = ["estimators", "margin", "volume", "storage"]
 DEFAULTS = ("linear", "tree", "boosting")  # beside the study's own learner
 FLEXIBLE = Estimator("boosting")  # what a class is measured against, and the responses with
 REAL_FITS = 5  # trainings on the real rows, to see what a learner's seed alone changes
@@ -49,37 +47,23 @@ def utility(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         InputError: an unknown key or value, no such study, a bundle, or a table that is not the study's any more.
         StudyError: another driver works on the study, or a fit failed.
     """
-    for key in options:
-        if key not in KEYS:
-            raise InputError(key, "an unknown key", nearest(key, KEYS))
-    _refuse_bundle(study)
-    folder = find_study(study, str(options.get("storage", "./studies")))
-    prepared = prepare(read_study_config(folder), say)
-    if prepared.identity() != folder.read_json(IDENTITY):
-        raise InputError("study", f"{folder}, whose table or settings have changed", "the table that it was made from")
-    estimators, margin = _estimators(options, prepared), _margin(options)
+    keys = UtilityKeys.read(options)
+    opened = OpenStudy.find(study, keys.storage, say)
+    prepared = opened.prepared
+    estimators = _estimators(keys.learner, prepared)
     spec = UtilitySpec(
-        members=MemberSpec(
-            folder=folder,
-            schema=prepared.schema,
-            generators=prepared.config.generators,
-            seed=prepared.config.seed,
-            shard_rows=prepared.shard_rows,
-            constraints=prepared.config.constraints,
-        ),
-        count=_fitted(folder),
-        volume=_volume(options, folder, prepared),
+        members=opened.spec(),
+        count=opened.check_fitted(2, "members vary, and so does U"),
+        volume=opened.volume(keys.volume),
         real=REAL_FITS,
     )
     needed = [*estimators, *([FLEXIBLE] if FLEXIBLE not in estimators else [])]
     encoded = prepared.encoded()
-    with study_lock(folder, say):
+    with opened.locked(say):
         run_fits(spec, needed, {part: encoded[part] for part in ("train", "test")}, say)
-        report = assemble(prepared, spec, estimators, margin)
+        report = assemble(prepared, spec, estimators, keys.margin)
         figure = utility_figure(report)
-        folder.write_json("utility.json", report)
-        folder.write_bytes("figures/utility.png", figure)
-        folder.write_bytes("utility.html", render_page(report, figure).encode())
+        opened.keep(UTILITY, report, page=(UTILITY_PAGE, render_page(report, figure)), utility=figure)
     return report
 
 
@@ -146,56 +130,13 @@ def _overlaps(folder: Folder, spec: UtilitySpec) -> dict[str, Any]:
     return {"mean": means, "support_failures": sum(one["support_failure"] for one in each), "members": each}
 
 
-def _refuse_bundle(study: str) -> None:
-    place = Folder.open(study, "study")
-    place.check_readable("study")
-    if place.exists("bundle.json") and not place.exists(IDENTITY):
-        raise InputError(
-            "study",
-            "a bundle, which holds no real row: utility, its verdict and the real ranking are not certified by it",
-            "a study, whose publisher has the real rows; ask for its utility.json",
-        )
-
-
-def _estimators(options: Mapping[str, Any], prepared: Prepared) -> list[Estimator]:
+def _estimators(names: Sequence[str] | None, prepared: Prepared) -> list[Estimator]:
+    """The learners that are named; or the study's own, first, and the default ones."""
     own = [Estimator(learner.name, learner.settings) for learner in prepared.config.learners]
-    given = options.get("estimators")
-    if given is None:
+    if names is None:
         listed = [*own, *(Estimator(name) for name in DEFAULTS if name not in [one.name for one in own])]
     else:
-        names = given.split(",") if isinstance(given, str) else given
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            raise InputError("estimators", repr(given), "names or scikit-learn paths, as [logistic,tree]")
-        listed = [Estimator(name) for name in dict.fromkeys(name.strip() for name in names)]
+        listed = [Estimator(name) for name in dict.fromkeys(names)]
     for estimator in listed:
         check_learner(estimator.name, estimator.settings, prepared.task, texts=prepared.schema.texts)
     return listed
-
-
-def _margin(options: Mapping[str, Any]) -> float | None:
-    margin = options.get("margin")
-    if margin is None:
-        return None
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin < float("inf"):
-        raise InputError("margin", repr(margin), "a number above 0, in the unit of the study's loss")
-    return float(margin)
-
-
-def _volume(options: Mapping[str, Any], folder: Folder, prepared: Prepared) -> int:
-    """As asked; else the reflection point's; else as many as there are real rows."""
-    volume = options.get("volume")
-    if volume is None:
-        report = folder.read_json("report.json") if folder.exists("report.json") else {}
-        return int((report.get("reflection_point") or {}).get("volume") or prepared.n)
-    if isinstance(volume, bool) or not isinstance(volume, int) or volume < 2:
-        raise InputError("volume", repr(volume), "a whole number from 2 (synthetic rows a member)")
-    return volume
-
-
-def _fitted(folder: Folder) -> int:
-    count = 0
-    while folder.exists(f"members/{count:03d}/member.json"):
-        count += 1
-    if count < 2:
-        raise InputError("study", f"{folder} with {count} fitted members", "at least 2: members vary, and so does U")
-    return count

@@ -13,7 +13,6 @@ from dge_ray.bundle.checksums import from_text, sha256, stays_inside
 from dge_ray.bundle.croissant import FILE as CROISSANT
 from dge_ray.bundle.croissant import parts_of, validate
 from dge_ray.bundle.received import Members, bundle_faults, load_members
-from dge_ray.commands.sample import DRAWING
 from dge_ray.commands.verbs import VerifyKeys
 from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
@@ -21,6 +20,7 @@ from dge_ray.publishing.card import FILE as CARD
 from dge_ray.publishing.card import UNSIGNED
 from dge_ray.publishing.card_page import FILE as PAGE
 from dge_ray.publishing.copies import Matches, RealRows
+from dge_ray.publishing.request import DRAWING
 from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, load_table
 from dge_ray.table.marks import read_mark

@@ -15,9 +15,7 @@ from dge_ray.privacy.ledger import privacy_statement, read_ledger
 from dge_ray.publishing.copies import Copies, Matches, RealRows
 from dge_ray.publishing.rows import Cut, all_parts, over_parts
 from dge_ray.storage import Folder
-from dge_ray.study.config import StudyConfig
-from dge_ray.study.folder import IDENTITY
-from dge_ray.study.prepare import prepare
+from dge_ray.study.opened import ChangedStudyError, OpenStudy
 from dge_ray.table.infer import MIN_IDENTIFIER_ROWS
 from dge_ray.table.schema import Kind, TableSchema
 
@@ -94,16 +92,15 @@ def check_copies(
     return copies
 
 
-def real_rows(cut: Cut, config: StudyConfig) -> RealRows | str:
+def real_rows(study: OpenStudy) -> RealRows | str:
     """The study's real table, or why it is not to be had."""
     try:
-        prepared = prepare(config)
+        prepared = study.prepared
+    except ChangedStudyError:
+        return "the real table is not the one that the study was made from any more"
     except InputError as error:
         return f"the real table cannot be read ({mask(error.got)})"
-    identity = prepared.identity()
-    if identity != dict.fromkeys(identity) | cut.spec.folder.read_json(IDENTITY):  # older studies lack what was off
-        return "the real table is not the one that the study was made from any more"
-    return RealRows(pa.concat_tables(prepared.parts.values()), cut.spec.schema)
+    return RealRows(pa.concat_tables(prepared.parts.values()), study.schema)
 
 
 def scrubbed(value: Any, places: list[str]) -> Any:

@@ -6,16 +6,12 @@ from dge_ray.distributed.session import one_thread
 from dge_ray.errors import InputError
 from dge_ray.inference.debiasing import DRAWS, Shift, learn_shifts
 from dge_ray.inference.estimands import Estimands
-from dge_ray.publishing.disclosure import LEDGER
 from dge_ray.seeds import Purpose, integer
-from dge_ray.study.config import StudyConfig
-from dge_ray.study.folder import IDENTITY
-from dge_ray.study.members import MemberSpec
-from dge_ray.study.prepare import prepare
+from dge_ray.study.opened import OpenStudy
 
 
 def member_shifts(
-    spec: MemberSpec, config: StudyConfig, estimands: Estimands, members: int, say: Callable[[str], None]
+    study: OpenStudy, estimands: Estimands, members: int, say: Callable[[str], None]
 ) -> tuple[tuple[Shift, ...], ...]:
     """The shifts of each member's rows, by DRAWS rows of its generator, drawn in this process, and the rows it saw.
 
@@ -23,20 +19,18 @@ def member_shifts(
         InputError: a study with differential privacy or with constraints, a table that is not the study's any more, or
             an estimand that no shift mends.
     """
-    if spec.folder.exists(LEDGER):
-        takes = "a study without one: debiasing reads the real rows once more, and no epsilon would cover it"
-        raise InputError("debias", "a study with a privacy ledger", takes)
+    takes = "a study without one: debiasing reads the real rows once more, and no epsilon would cover it"
+    study.check_not_private("debias", takes)
+    spec = study.spec()
     if spec.constraints:
         raise InputError("debias", "a study with constraints", "one without: shifted rows need not meet them")
-    prepared = prepare(config)
-    if prepared.identity() != spec.folder.read_json(IDENTITY):
-        raise InputError("debias", "a table that has changed since", "the table that the study was made from")
+    train = study.prepared.parts["train"]
     shifts = []
     for k in range(members):
         one_thread()
         seed = integer(spec.seed, Purpose.POOL, member=k)
         draws = spec.load_generator(k, spec.device(k)).sample(DRAWS, seed=seed)
-        shifts.append(learn_shifts(estimands, prepared.parts["train"], draws))
+        shifts.append(learn_shifts(estimands, train, draws))
         say(f"member {k}: " + ", ".join(_said(*pair) for pair in zip(estimands.names, shifts[-1], strict=True)))
     return tuple(shifts)
 

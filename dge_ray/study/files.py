@@ -1,30 +1,48 @@
-"""The names of a study's files, below its folder: they are spelled out here alone."""
+"""The names of a study's files, below its folder: they are spelled out here alone.
+
+The files of a downstream fit are named by its address, in predictions.py, a private study's ledger and key in privacy/.
+"""
 
 IDENTITY = "identity.json"  # whose folder it is
 CONFIG = "config.yaml"  # the configuration, nothing left open
 SCHEMA = "schema.json"
+LOCK = "lock.json"
 STATUS = "status.json"  # where the driver is
 REPORT = "report.json"
+REPORT_PAGE = "report.html"
+SURFACE = "surface.parquet"  # every metric of every number of members at every volume
+PLAN = "privacy/plan.json"  # the plan of a private study's noise
+UNTRACKED = "untracked.json"  # points that a tracking server did not take: nothing else holds them
+FIGURES = "figures"
+PREDICTIONS = "predictions"  # of members' fits
+BASELINES = "baselines"  # predictions of the other fits
+MEMBERS = "members"
+
+# What verbs add to a finished study.
+UTILITY, UTILITY_PAGE = "utility.json", "utility.html"
+ATTACKS, ATTACKS_PAGE = "attacks.json", "attacks.html"
+ESTIMATES = "estimates.json"
+UTILITY_LOSSES = "utility/losses"
 
 
 def member_file(member: int) -> str:
     """What was noted of a fitted member; written last."""
-    return f"members/{member:03d}/member.json"
+    return f"{MEMBERS}/{member:03d}/member.json"
 
 
 def generator_folder(member: int) -> str:
     """A member's saved generator."""
-    return f"members/{member:03d}/generator"
+    return f"{MEMBERS}/{member:03d}/generator"
 
 
 def fit_state_file(member: int) -> str:
     """Where a fit stands that is under way."""
-    return f"members/{member:03d}/fit.safetensors"
+    return f"{MEMBERS}/{member:03d}/fit.safetensors"
 
 
 def sampling_file(member: int) -> str:
     """What drawing a member's shards cost, by shard."""
-    return f"members/{member:03d}/sampling.json"
+    return f"{MEMBERS}/{member:03d}/sampling.json"
 
 
 def shard_folder(member: int) -> str:
@@ -33,3 +51,27 @@ def shard_folder(member: int) -> str:
 
 def shard_file(member: int, shard: int) -> str:
     return f"{shard_folder(member)}/part-{shard:05d}.parquet"
+
+
+def figure_file(name: str) -> str:
+    return f"{FIGURES}/{name}.png"
+
+
+def loss_file(label: str, kind: str, index: int, volume: int) -> str:
+    """The loss of each test row, of one fit of a utility report."""
+    return f"{UTILITY_LOSSES}/{label}-{kind}-{index:04d}-{volume:010d}.parquet"
+
+
+def weights_file(member: int, volume: int) -> str:
+    """A member's importance weights and redrawn labels, for a utility report."""
+    return f"utility/weights/member={member:03d}-{volume:010d}.parquet"
+
+
+def overlap_file(member: int, volume: int) -> str:
+    """How far a member's rows overlap the real ones, for a utility report."""
+    return f"utility/weights/member={member:03d}-{volume:010d}.json"
+
+
+def replicates_folder(digest: str) -> str:
+    """Where the finished replicates of one bootstrap lie; the digest says of what they are."""
+    return f"estimates/{digest}"

@@ -11,11 +11,12 @@ from dge_ray.masking import mask
 from dge_ray.privacy.key import read_key, write_key
 from dge_ray.storage import Folder
 from dge_ray.study.config import STUDY_NAME, StudyConfig, as_yaml, make_config
-from dge_ray.study.lock import FILE as LOCK
-from dge_ray.study.prepare import Prepared, identity_digest
+from dge_ray.study.files import CONFIG, IDENTITY, LOCK, SCHEMA
+from dge_ray.study.identity import BEFORE, first_difference
+from dge_ray.study.prepare import Prepared
 from dge_ray.table.schema import TableSchema
 
-IDENTITY = "identity.json"
+BUNDLE = "bundle.json"  # a bundle's facts: a folder with them and without an identity is no study
 
 
 def study_folder(storage: str, name: str) -> Folder:
@@ -51,8 +52,8 @@ def claim_folder(prepared: Prepared, folder: Folder) -> None:
         write_key(folder, prepared.key)
     if not folder.exists(IDENTITY):
         folder.write_json(IDENTITY, prepared.identity())
-    folder.write_bytes("schema.json", prepared.schema.to_json().encode())
-    folder.write_bytes("config.yaml", as_yaml(resolved(prepared)).encode())
+    folder.write_bytes(SCHEMA, prepared.schema.to_json().encode())
+    folder.write_bytes(CONFIG, as_yaml(resolved(prepared)).encode())
 
 
 def resolved(prepared: Prepared) -> StudyConfig:
@@ -63,18 +64,19 @@ def resolved(prepared: Prepared) -> StudyConfig:
     return config.model_copy(update={"shard_rows": prepared.shard_rows, "metric": prepared.metric, **masked})
 
 
-def _check_same(folder: Folder, old: dict[str, Any], new: dict[str, Any]) -> None:
-    old = {"privacy": None, **old}  # studies from before there was such a thing
-    for field, value in new.items():
-        if field not in old:
-            raise InputError(str(folder / IDENTITY), f"no {field}", "a study's own file")
-        if old[field] != value:
-            raise InputError(
-                "study",
-                f"{folder.path.rpartition('/')[2]!r}, which exists with another {field} "
-                f"({_short(old[field])}, not {_short(value)})",
-                "another name (study=NAME), or the same data and settings; members, ratios and learner may change",
-            )
+def _check_same(folder: Folder, kept: dict[str, Any], now: dict[str, Any]) -> None:
+    field = first_difference(kept, now)
+    if field is None:
+        return
+    kept = {**BEFORE, **kept}
+    if field not in kept:
+        raise InputError(str(folder / IDENTITY), f"no {field}", "a study's own file")
+    raise InputError(
+        "study",
+        f"{folder.path.rpartition('/')[2]!r}, which exists with another {field} "
+        f"({_short(kept[field])}, not {_short(now[field])})",
+        "another name (study=NAME), or the same data and settings; members, ratios and learner may change",
+    )
 
 
 def _short(value: Any) -> str:
@@ -86,7 +88,7 @@ def find_study(study: str, storage: str) -> Folder:
     """A study by its folder, or by its name under the storage.
 
     Raises:
-        InputError: there is none, or the storage cannot be read.
+        InputError: there is none, it is a bundle, or the storage cannot be read.
     """
     kept, itself = Folder.open(storage), Folder.open(study, "study")
     kept.check_readable()
@@ -94,6 +96,9 @@ def find_study(study: str, storage: str) -> Folder:
     for folder in (kept / study if STUDY_NAME.fullmatch(study) else None, itself):
         if folder is not None and folder.exists(IDENTITY):
             return folder
+    if itself.exists(BUNDLE):
+        got = f"{itself}, a bundle, which holds no real row: what is to be known of real rows is not certified by it"
+        raise InputError("study", got, "a study; its publisher has it")
     known = [name for name in kept.list() if (kept / name).exists(IDENTITY)]
     raise InputError("study", repr(study), f"a study's folder, or one of {', '.join(known) or 'none'} in {kept}")
 
@@ -105,11 +110,9 @@ def read_study_config(folder: Folder) -> StudyConfig:
         InputError: the file is missing or damaged.
     """
     try:
-        return make_config(yaml.safe_load(folder.read_bytes("config.yaml")))
+        return make_config(yaml.safe_load(folder.read_bytes(CONFIG)))
     except (FileNotFoundError, yaml.YAMLError, InputErrors, TypeError):
-        raise InputError(
-            str(folder / "config.yaml"), "a missing or damaged file", "the study's resolved YAML"
-        ) from None
+        raise InputError(str(folder / CONFIG), "a missing or damaged file", "the study's resolved YAML") from None
 
 
 def read_schema(folder: Folder) -> TableSchema:
@@ -119,14 +122,9 @@ def read_schema(folder: Folder) -> TableSchema:
         InputError: the file is missing or damaged.
     """
     try:
-        return TableSchema.from_json(folder.read_bytes("schema.json").decode())
+        return TableSchema.from_json(folder.read_bytes(SCHEMA).decode())
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        raise InputError(str(folder / "schema.json"), "a missing or damaged file", "the study's schema") from None
-
-
-def tracking_id(identity: dict[str, Any], study: str) -> str:
-    """What tells a study of this identity and name from every other, wherever it is tracked."""
-    return identity_digest({**identity, "study": study})[:32]
+        raise InputError(str(folder / SCHEMA), "a missing or damaged file", "the study's schema") from None
 
 
 def versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ from dge_ray.errors import InputError
 from dge_ray.stats.utility.loops import trend
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.files import REPORT, UTILITY
 from dge_ray.table.arrow_types import plain
 from dge_ray.table.load import load_table, parquet_files
 from dge_ray.table.marks import read_mark
@@ -136,9 +137,9 @@ def mark_of(folder: Folder, *, told: bool = True) -> dict[str, Any]:
     The utility in it is that of `dge-ray utility`, where it was run. Not `told`: neither that nor the share, which were
     read off the real rows; a share is then 1, that is at most.
     """
-    report = folder.read_json("report.json") if folder.exists("report.json") else {}
+    report = folder.read_json(REPORT) if folder.exists(REPORT) else {}
     before = report.get("synthetic_input") or {"generation": 1, "share": 0.0, "history": []}
-    found = folder.read_json("utility.json") if folder.exists("utility.json") else {}
+    found = folder.read_json(UTILITY) if folder.exists(UTILITY) else {}
     share = before["share"] if told else float(before["generation"] > 1)
     own = {"generation": before["generation"], "share": share, "utility": own_utility(found) if told else None}
     return {"generation": own["generation"], "share": share, "history": [*before["history"], own]}

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 from dge_ray.errors import InputError, StudyError
 from dge_ray.storage import Folder
+from dge_ray.study.files import LOCK
 
-FILE = "lock.json"
 BEAT_SECONDS = 2.0
 SETTLE_SECONDS = 0.3
 LEASE_SECONDS = 8.0  # workers outlive a killed driver by seconds; so does its lock
@@ -44,7 +44,7 @@ def study_lock(folder: Folder, say: Callable[[str], None]) -> Iterator[None]:
         stop.set()
         thread.join()
         if _read(folder).get("token") == token:
-            folder.delete(FILE)
+            folder.delete(LOCK)
 
 
 def _renew(folder: Folder, token: str, stop: threading.Event) -> None:
@@ -77,12 +77,12 @@ def _await_free(folder: Folder, say: Callable[[str], None]) -> None:
 
 
 def _write(folder: Folder, token: str, beat: int) -> None:
-    folder.write_json(FILE, {"token": token, "host": socket.gethostname(), "pid": os.getpid(), "beat": beat})
+    folder.write_json(LOCK, {"token": token, "host": socket.gethostname(), "pid": os.getpid(), "beat": beat})
 
 
 def _read(folder: Folder) -> dict:
     try:
-        return folder.read_json(FILE)
+        return folder.read_json(LOCK)
     except FileNotFoundError:
         return {}
     except InputError:

@@ -22,7 +22,7 @@ from dge_ray.privacy.key import FILE as KEY
 from dge_ray.privacy.key import read_key
 from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.storage import Folder
-from dge_ray.study.files import generator_folder, member_file, shard_file, shard_folder
+from dge_ray.study.files import MEMBERS, generator_folder, member_file, shard_file, shard_folder
 from dge_ray.table.schema import TableSchema
 
 GeneratorChoice = tuple[str, dict[str, Any]]
@@ -145,6 +145,11 @@ class MemberSpec:
         """The member's first `volume` rows; shards that the study lacks are drawn and kept. Under the study's lock."""
         self.complete_rows(member, volume)
         return self.first_rows(member, volume)
+
+
+def fitted_members(folder: Folder) -> list[int]:
+    """The members of a study that are fitted; while it runs there may be gaps."""
+    return [int(name) for name in folder.list(MEMBERS) if folder.exists(member_file(int(name)))]
 
 
 class MemberRows(Sequence[pa.Table]):

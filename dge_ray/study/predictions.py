@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
+from dge_ray.study.files import BASELINES, PREDICTIONS
 from dge_ray.table.arrow_types import pc
 
 SPLITS = ("validation", "test")
@@ -84,7 +85,12 @@ def learner_label(
 
 def prediction_file(label: str, job: Job) -> str:
     """Where a job's predictions lie, below the study's folder."""
-    return f"{'predictions' if job.kind == 'member' else 'baselines'}/{label}-{job.address}.parquet"
+    return f"{PREDICTIONS if job.kind == 'member' else BASELINES}/{label}-{job.address}.parquet"
+
+
+def cost_file(label: str, job: Job) -> str:
+    """Where it is noted what a job cost, below the study's folder."""
+    return f"costs/{label}-{job.address}.json"
 
 
 def dropped_file(label: str, metric: str, members: int) -> str:
@@ -146,7 +152,7 @@ def read_predictions(folder: Folder, label: str, job: Job, width: int) -> dict[s
 
 def finished(folder: Folder, label: str, jobs: Sequence[Job]) -> set[Job]:
     """The jobs whose predictions are on disk."""
-    names = {f"{part}/{name}" for part in ("predictions", "baselines") for name in folder.list(part)}
+    names = {f"{part}/{name}" for part in (PREDICTIONS, BASELINES) for name in folder.list(part)}
     return {job for job in jobs if prediction_file(label, job) in names}
 
 

@@ -1,7 +1,6 @@
 """From a configuration to checked tables: whatever can be wrong with the input is found here, before any work."""
 
 import hashlib
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -182,10 +181,6 @@ class Prepared:
             "privacy": [budget.epsilon, budget.delta, budget.models] if config.private else None,
             "pretrained": [read_pretrained(place, self.schema)["weights_sha256"] for place in config.pretrained],
         }
-
-
-def identity_digest(identity: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) -> Prepared:

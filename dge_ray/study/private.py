@@ -21,10 +21,9 @@ from dge_ray.privacy.ledger import (
 from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
 from dge_ray.storage import Folder
 from dge_ray.study.config import Generator, StudyConfig
+from dge_ray.study.files import PLAN
 from dge_ray.table import Split, TableSchema
 from dge_ray.table.public import declared_schema, read_public_schema
-
-PLAN = "privacy/plan.json"
 
 
 def private_config(config: StudyConfig) -> StudyConfig:

@@ -7,15 +7,25 @@ from typing import Any
 
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.files import CONFIG, REPORT, member_file, shard_file
+from dge_ray.study.files import (
+    CONFIG,
+    FIGURES,
+    REPORT,
+    REPORT_PAGE,
+    SCHEMA,
+    SURFACE,
+    UNTRACKED,
+    member_file,
+    shard_file,
+)
+from dge_ray.study.members import fitted_members
 from dge_ray.study.predictions import Job, model_folder
 from dge_ray.table import TableSchema, to_pandas
 from dge_ray.tracking.scoring import FittedEnsemble
 from dge_ray.tracking.tracker import Tracker
 
 EXAMPLE_ROWS = 5
-PAGES = [REPORT, "report.html", CONFIG, "surface.parquet"]
-LEFT_OVER = "untracked.json"  # points that a study could not send: nothing else holds them
+PAGES = [REPORT, REPORT_PAGE, CONFIG, SURFACE]
 
 Say = Callable[[str], None]
 
@@ -32,8 +42,8 @@ def log_start(
 
 def log_left_over(tracker: Tracker, folder: Folder) -> None:
     """The points that an earlier run of the study could not send."""
-    if folder.exists(LEFT_OVER):
-        tracker.log_points(folder.read_json(LEFT_OVER))
+    if folder.exists(UNTRACKED):
+        tracker.log_points(folder.read_json(UNTRACKED))
 
 
 def log_end(
@@ -43,11 +53,11 @@ def log_end(
 
     Files go by way of `scratch`, which must last until the tracker is closed.
     """
-    tracker.log_surface(folder.read_table("surface.parquet"), learner=report["learner"])
+    tracker.log_surface(folder.read_table(SURFACE), learner=report["learner"])
     log_fits(tracker, folder)
     tracker.log_report(report)
     pages = scratch / "pages"
-    for name in [page for page in PAGES if folder.exists(page)] + [f"figures/{png}" for png in folder.list("figures")]:
+    for name in [page for page in PAGES if folder.exists(page)] + [f"{FIGURES}/{png}" for png in folder.list(FIGURES)]:
         file = pages / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(folder.read_bytes(name))
@@ -58,9 +68,8 @@ def log_end(
 
 def log_fits(tracker: Tracker, folder: Folder) -> None:
     """The loss curves of the members that are fitted."""
-    for member in map(int, folder.list("members")):
-        if folder.exists(member_file(member)):
-            tracker.log_fit(member, folder.read_json(member_file(member))["loss"])
+    for member in fitted_members(folder):
+        tracker.log_fit(member, folder.read_json(member_file(member))["loss"])
 
 
 def _log_model(
@@ -75,7 +84,7 @@ def _log_model(
             return
         with folder.downloaded(name) as source:
             shutil.copytree(source, path / f"member={k:03d}")
-    (path / "schema.json").write_text(schema.to_json())
+    (path / SCHEMA).write_text(schema.to_json())
     rows = folder.read_table(shard_file(0, 0)).slice(0, EXAMPLE_ROWS)
     example = to_pandas(rows.select([column.name for column in schema.features]))
     tracker.log_model(path, example, FittedEnsemble(path).predict(example))
@@ -85,7 +94,7 @@ def close(tracker: Tracker, folder: Folder, status: Any) -> int:
     """End the runs; points that could not be sent are kept in the folder. Gives how many records are left."""
     left = tracker.close(status)
     if points := tracker.unsent_points():
-        folder.write_json(LEFT_OVER, points)
+        folder.write_json(UNTRACKED, points)
     elif not left:
-        folder.delete(LEFT_OVER)
+        folder.delete(UNTRACKED)
     return left

@@ -85,6 +85,6 @@ def test_what_is_refused(run: Run, study: Path) -> None:
     assert "a YAML file with a list" in line("estimands=absent.yaml")
     (study / "privacy").mkdir()
     (study / "privacy" / "ledger.json").write_text("{}")
-    assert "one with a privacy ledger" in line(asked)
+    assert "a study with a privacy ledger" in line(asked)
     code, _, err = run("estimates", "absent", asked)
     assert code == 2 and "study: got 'absent'" in err

@@ -282,7 +282,7 @@ def test_a_damaged_ledger_is_not_taken_for_none(study: Path, tmp_path: Path) -> 
         ({"description": {"a": "b"}}, "description: got"),
         ({"licence": " "}, "licence: got ' '"),
         ({"volume": 0}, "volume: got 0"),
-        ({"members": 4}, "members: got 4; takes 1 to the 3"),
+        ({"members": 4}, "members: got 4; takes a whole number from 1 to 3"),
         ({"out": 3}, "out: got 3"),
         ({"out": "s3://key:secret@bucket"}, "out: got"),
     ],

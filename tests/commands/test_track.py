@@ -23,9 +23,9 @@ from mlflow_server import Server
 from tracking import killed, together
 
 from dge_ray.storage import Folder
+from dge_ray.study.files import UNTRACKED
 from dge_ray.study.lock import study_lock
 from dge_ray.tracking.outbox import log as outbox_log
-from dge_ray.tracking.study import LEFT_OVER
 from dge_ray.tracking.tracker import Tracker
 
 WORDS = COPULA
@@ -197,7 +197,7 @@ def test_an_unfinished_study_is_told_as_far_as_it_came(here: Path, run: Run) -> 
     member["loss"] = [{"epoch": 1, "train": 3.0, "heldout": None}, {"epoch": 2, "train": 2.5, "heldout": 2.0}]
     (study / "members" / "001" / "member.json").write_text(json.dumps(member))
     left = {"volume": 100, "key": "running/boosting/log_loss", "value": 0.25, "step": 1, "latest": False}
-    (study / LEFT_OVER).write_text(json.dumps([left]))
+    (study / UNTRACKED).write_text(json.dumps([left]))
     for _ in range(2):
         assert run("track", "breast_cancer")[0] == 0
         held = content(database(here))
@@ -206,7 +206,7 @@ def test_an_unfinished_study_is_told_as_far_as_it_came(here: Path, run: Run) -> 
         assert parent["params"]["members"] == "3" and parent["models"] == [] and parent["files"] == []
         assert held["volume=100"]["metrics"] == {left["key"]: [(1, 0.25)]}
         assert {one["status"] for one in held.values()} == {"KILLED"}
-        assert not (study / LEFT_OVER).exists()
+        assert not (study / UNTRACKED).exists()
 
 
 def test_bad_input_is_one_line(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,9 +236,9 @@ def test_a_server_that_goes_away_meanwhile(here: Path, run: Run, monkeypatch: py
     with monkeypatch.context() as broken:
         broken.setattr(Tracker, "_send_points", gone)
         _refused(run("track", "breast_cancer"), 1, "MLflow still lacks")
-    assert (here / STUDY / LEFT_OVER).exists()
+    assert (here / STUDY / UNTRACKED).exists()
     assert run("track", "breast_cancer")[0] == 0
-    assert not (here / STUDY / LEFT_OVER).exists()
+    assert not (here / STUDY / UNTRACKED).exists()
     rows = counts(here / "mlflow.db")
     assert run("track", "breast_cancer")[0] == 0 and counts(here / "mlflow.db") == rows
 
@@ -282,14 +282,14 @@ def test_a_server_that_dies_mid_study(
         warnings = [line for line in err.splitlines() if "MLflow" in line]
         assert len(warnings) == 2 and "kept and sent later" in warnings[0]
         assert f"records; `dge-ray track {tmp_path / STUDY}` sends them" in warnings[1]
-        points = json.loads((tmp_path / STUDY / LEFT_OVER).read_text())
+        points = json.loads((tmp_path / STUDY / UNTRACKED).read_text())
         assert {point["volume"] for point in points} >= set(_volumes(tmp_path))
         server.start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
         code, _, err = run("track", "breast_cancer")
         assert (code, err) == (0, "")
         mine, theirs = content(server.uri), content(database(done))
-        assert not (tmp_path / STUDY / LEFT_OVER).exists()
+        assert not (tmp_path / STUDY / UNTRACKED).exists()
         rows = counts(server.database)
         assert run("track", "breast_cancer")[0] == 0 and counts(server.database) == rows
         assert "locked" not in server.log.read_text()

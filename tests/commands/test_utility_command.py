@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.refusals import check_bad_word
+from helpers.small_study import small_prepared, small_study
 
 from dge_ray.commands import utility as module
 from dge_ray.downstream import make_learner
@@ -22,10 +23,8 @@ from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.metrics.by_row import log_loss
 from dge_ray.stats.utility.attribution import VARIANTS
 from dge_ray.stats.utility.gap import utility
-from dge_ray.study.config import read_config
-from dge_ray.study.folder import claim_folder, study_folder
+from dge_ray.study.folder import study_folder
 from dge_ray.study.predictions import Job, write_predictions
-from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.table import TableCodec, target_vector
 
 Run = Callable[..., tuple[int, str, str]]
@@ -36,28 +35,10 @@ MEMBERS, VOLUME = 3, 300
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table, a fitted study of it without shards, and a bundle's facts."""
     place = tmp_path_factory.mktemp("utility")
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(400, 2))
-    y = np.where(generator.random(400) < 1 / (1 + np.exp(-2 * x[:, 0])), "yes", "no")
-    pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": y}).to_parquet(place / "t.parquet", index=False)
-    prepared = _prepared(place)
-    folder = study_folder(prepared.config.storage, prepared.name)
-    claim_folder(prepared, folder)
-    for k in range(MEMBERS):
-        copula = make_generator("copula")
-        copula.fit(prepared.parts["train"], prepared.schema, seed=integer(0, Purpose.FIT, member=k))
-        saved = Path(folder.path) / f"members/{k:03d}/generator"
-        saved.mkdir(parents=True)
-        copula.save(saved)
-        folder.write_json(f"members/{k:03d}/member.json", {"device": "cpu", "rows": prepared.n})
+    small_study(place, MEMBERS)
     (place / "bundle").mkdir()
     (place / "bundle" / "bundle.json").write_text("{}")
     return place
-
-
-def _prepared(place: Path) -> Prepared:
-    words = ["target=y", "generator=copula", f"storage={place / 'studies'}", "study=s", "learner=linear"]
-    return prepare(read_config(str(place / "t.parquet"), words))
 
 
 WORDS = ["estimators=[linear,knn]", f"volume={VOLUME}", "margin=0.05"]
@@ -66,7 +47,7 @@ WORDS = ["estimators=[linear,knn]", f"volume={VOLUME}", "margin=0.05"]
 @pytest.fixture(scope="module")
 def report(place: Path) -> dict:
     """The report, made on Ray. The study has one fit of its own already, of values that no learner would give."""
-    prepared, folder = _prepared(place), study_folder(str(place / "studies"), "s")
+    prepared, folder = small_prepared(place), study_folder(str(place / "studies"), "s")
     marked = {part: np.full((prepared.rows[part], 2), 0.5) for part in ("validation", "test")}
     write_predictions(folder, "linear", Job("member", 1, VOLUME), marked, prepared.schema.classes)
     options = {"estimators": ["linear", "knn"], "volume": VOLUME, "margin": 0.05, "storage": str(place / "studies")}
@@ -76,7 +57,7 @@ def report(place: Path) -> dict:
 def test_losses_are_the_plain_loops(place: Path, report: dict) -> None:
     """Rows drawn, encoded, fitted and scored in this process give the losses that the tasks wrote; a fit that the study
     had made is taken over."""
-    prepared, folder = _prepared(place), study_folder(str(place / "studies"), "s")
+    prepared, folder = small_prepared(place), study_folder(str(place / "studies"), "s")
     tables, codec = prepared.encoded(), TableCodec(prepared.schema)
     truth = target_vector(tables["test"], prepared.schema)
 

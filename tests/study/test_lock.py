@@ -10,16 +10,17 @@ import pytest
 import dge_ray.study.lock as lock
 from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
+from dge_ray.study.files import LOCK
 
 
 def _leave(folder: Folder, pid: int, host: str | None = None) -> None:
-    folder.write_json(lock.FILE, {"token": "x", "host": host or socket.gethostname(), "pid": pid, "beat": 3})
+    folder.write_json(LOCK, {"token": "x", "host": host or socket.gethostname(), "pid": pid, "beat": 3})
 
 
 def test_released_at_the_end(folder: Folder) -> None:
     with lock.study_lock(folder, print):
-        assert folder.exists(lock.FILE)
-    assert not folder.exists(lock.FILE)
+        assert folder.exists(LOCK)
+    assert not folder.exists(LOCK)
 
 
 def test_a_living_holder_is_respected(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +31,7 @@ def test_a_living_holder_is_respected(folder: Folder, monkeypatch: pytest.Monkey
         lock.study_lock(folder, print),
     ):
         pass
-    assert not folder.exists(lock.FILE)
+    assert not folder.exists(LOCK)
 
 
 def test_a_dead_holder_is_taken_over_even_if_its_process_id_lives(
@@ -40,7 +41,7 @@ def test_a_dead_holder_is_taken_over_even_if_its_process_id_lives(
     _leave(folder, os.getppid())
     said: list[str] = []
     with lock.study_lock(folder, said.append):
-        assert folder.read_json(lock.FILE)["pid"] == os.getpid()
+        assert folder.read_json(LOCK)["pid"] == os.getpid()
     assert "holds this study's lock" in said[0]
 
 
@@ -73,7 +74,7 @@ def test_a_holder_that_lost_its_lock_is_interrupted_and_leaves_the_others(
         _leave(folder, 1, host="elsewhere")
         for _ in range(200):  # a long sleep would not hear of it
             time.sleep(0.05)
-    assert folder.read_json(lock.FILE)["host"] == "elsewhere"
+    assert folder.read_json(LOCK)["host"] == "elsewhere"
 
 
 def test_the_holder_renews_it(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,5 +83,5 @@ def test_the_holder_renews_it(folder: Folder, monkeypatch: pytest.MonkeyPatch) -
     with lock.study_lock(folder, print):
         deadline = time.monotonic() + 10
         while len(beats) < 3 and time.monotonic() < deadline:
-            beats.add(folder.read_json(lock.FILE)["beat"])
+            beats.add(folder.read_json(LOCK)["beat"])
     assert len(beats) >= 3

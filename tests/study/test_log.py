@@ -12,7 +12,7 @@ import pytest
 import dge_ray.commands.status as status
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
-from dge_ray.study.lock import FILE as LOCK
+from dge_ray.study.files import LOCK
 from dge_ray.study.log import JsonProgress
 from dge_ray.study.status import StatusFile
 

@@ -1,0 +1,93 @@
+"""What a bundle is to be made of, its facts, and the folder that it fills."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from dge_ray.errors import InputError
+from dge_ray.generators.rows.balanced import check_balanced
+from dge_ray.storage import Folder
+from dge_ray.study.config import StudyConfig
+from dge_ray.study.members import MemberSpec
+from dge_ray.study.opened import OpenStudy
+
+DRAWING = "drawing.json"  # in `out` until all is written: whose rows they are
+
+
+@dataclass(frozen=True)
+class BundleRequest:
+    """The study, how many of its members, and where their rows go, checked."""
+
+    study: OpenStudy
+    spec: MemberSpec
+    out: Folder
+    members: int
+
+    @property
+    def config(self) -> StudyConfig:
+        return self.study.config
+
+    @property
+    def folder(self) -> Folder:
+        """The study's."""
+        return self.study.folder
+
+
+def read_request(
+    study: OpenStudy, *, out: str, members: int | None = None, balance: str | None = None
+) -> BundleRequest:
+    """The request for a bundle of a study in `out`, of all its fitted members where their number is None.
+
+    Raises:
+        InputError: members not fitted, a column that cannot be balanced, or a place that cannot be read.
+    """
+    count = study.members(members)
+    if balance is not None:
+        check_balanced(balance, study.schema)
+    place = Folder.open(out, "out")
+    place.check_readable("out")
+    return BundleRequest(study, study.spec(balance=balance), place, count)
+
+
+def describe(request: BundleRequest, volume: int) -> dict[str, Any]:
+    """bundle.json's first part, which tells nothing of the real rows."""
+    balance = request.spec.balance
+    return {
+        "generator": request.config.generator_name,
+        "version": version("dge-ray"),
+        "members": request.members,
+        "rows_per_member": volume,
+        **({} if balance is None else {"balanced": balance}),
+        "study": request.config.study,
+    }
+
+
+def real_facts(study: OpenStudy, *, told: bool) -> dict[str, Any]:
+    """bundle.json's second part, which was read off the real rows; without their number where it is not to be told."""
+    if not told:
+        return {"reflection_point": None}
+    return {"real_rows": study.rows_seen, "reflection_point": study.report.get("reflection_point")}
+
+
+def claim(out: Folder, facts: dict[str, Any]) -> None:
+    """Put these facts into `out`, unless an earlier call with them, that was cut off, had done so.
+
+    Raises:
+        InputError: as `check_claim`, or it cannot be written.
+    """
+    check_claim(out, facts)
+    out.check_writable("out")
+    if not out.exists(DRAWING):
+        out.write_json(DRAWING, facts)
+
+
+def check_claim(out: Folder, facts: dict[str, Any]) -> None:
+    """See that `out` is empty, or holds what an earlier call with these facts had written when it was cut off.
+
+    Raises:
+        InputError: it holds anything else.
+    """
+    held = out.list()
+    if held and not (out.exists(DRAWING) and out.read_json(DRAWING) == facts):
+        got = "a bundle of another call, not finished" if out.exists(DRAWING) else "which is not empty"
+        raise InputError("out", f"{out}, {got}", "an empty or absent folder, or one that the same call began to fill")
