@@ -11,7 +11,6 @@ from dge_ray.downstream import check_learner
 from dge_ray.evaluation.losses import (
     Estimator,
     member_fits,
-    overlap_file,
     read_losses,
     real_fits,
 )
@@ -24,7 +23,7 @@ from dge_ray.stats.utility.consistency import ranking
 from dge_ray.stats.utility.gap import default_margin, mean_difference
 from dge_ray.stats.utility.gap import utility as utility_of
 from dge_ray.storage import Folder
-from dge_ray.study.files import UTILITY, UTILITY_PAGE
+from dge_ray.study.files import UTILITY, UTILITY_PAGE, overlap_file
 from dge_ray.study.lineage import generations
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.prepare import Prepared

@@ -25,6 +25,7 @@ from dge_ray.distributed.trial import SearchSpec
 from dge_ray.distributed.worker import fits_together
 from dge_ray.errors import InputError, StudyError
 from dge_ray.study.downstream_spec import DownstreamSpec
+from dge_ray.study.files import PREDICTIONS
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job, finished
 
@@ -234,7 +235,7 @@ class Engine:
         """A learner's member jobs whose files are there, whatever their volume: a searcher may propose any."""
         prefix = f"{search.label}-member-"
         jobs = []
-        for name in self.members.folder.list("predictions"):
+        for name in self.members.folder.list(PREDICTIONS):
             if name.startswith(prefix) and name.endswith(".parquet"):
                 member, volume, index = name[len(prefix) : -len(".parquet")].split("-")
                 if int(member) < search.members:

@@ -22,7 +22,7 @@ from dge_ray.errors import StudyError
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
 from dge_ray.storage import Folder
 from dge_ray.study.downstream_spec import DownstreamSpec
-from dge_ray.study.predictions import Job, model_folder, write_predictions
+from dge_ray.study.predictions import Job, cost_file, model_folder, write_predictions
 from dge_ray.table import Columns, TableCodec
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Worker:
         values = {split: learner.predict(self.real[split]) for split in ("validation", "test")}
         if job.kind == "member":
             _keep_model(folder, job, learner)
-        folder.write_json(f"costs/{job.learner}-{job.address}.json", cost)
+        folder.write_json(cost_file(job.learner, job), cost)
         write_predictions(folder, job.learner, job, values, self.schema.classes)
 
     def _real_rows(self, job: Job) -> Columns | None:

@@ -10,6 +10,7 @@ from dge_ray.errors import InputError
 from dge_ray.stats.metrics.losses import LOSSES, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS
 from dge_ray.storage import Folder
+from dge_ray.study.files import UTILITY_LOSSES, loss_file
 from dge_ray.study.predictions import Job, learner_label
 
 
@@ -36,7 +37,7 @@ class UtilityFit:
 
     @property
     def file(self) -> str:
-        return f"utility/losses/{self.label}-{self.kind}-{self.index:04d}-{self.volume:010d}.parquet"
+        return loss_file(self.label, self.kind, self.index, self.volume)
 
     @property
     def job(self) -> Job | None:
@@ -77,15 +78,5 @@ def read_losses(folder: Folder, fits: list[UtilityFit], loss: str, rows: int) ->
 
 def missing(folder: Folder, fits: list[UtilityFit]) -> list[UtilityFit]:
     """The fits that are not on disk."""
-    there = {f"utility/losses/{name}" for name in folder.list("utility/losses")}
+    there = {f"{UTILITY_LOSSES}/{name}" for name in folder.list(UTILITY_LOSSES)}
     return [fit for fit in fits if fit.file not in there]
-
-
-def weights_file(member: int, volume: int) -> str:
-    """Parquet of a member's rows: `weight` and `label`, the redrawn target."""
-    return f"utility/weights/member={member:03d}-{volume:010d}.parquet"
-
-
-def overlap_file(member: int, volume: int) -> str:
-    """JSON of a member's overlap; written after its weights, so it says that they are whole."""
-    return f"utility/weights/member={member:03d}-{volume:010d}.json"

@@ -17,12 +17,11 @@ from dge_ray.evaluation.losses import (
     UtilityFit,
     member_fits,
     missing,
-    overlap_file,
     real_fits,
-    weights_file,
     write_losses,
 )
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
+from dge_ray.study.files import overlap_file, weights_file
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import finished, read_predictions
 from dge_ray.table import Columns, TableCodec, target_vector

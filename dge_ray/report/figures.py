@@ -26,11 +26,6 @@ FIGURES: tuple[StudyFigure, ...] = (
 )
 
 
-def figure_file(name: str) -> str:
-    """Where a figure lies in the study's folder."""
-    return f"figures/{name}.png"
-
-
 def draw(report: Mapping, surface: pa.Table) -> dict[str, bytes]:
     """Every figure that the report and the surface allow, by name, as PNG bytes."""
     drawn = {figure.name: figure.draw(report, surface) for figure in FIGURES}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.report.figures import FIGURES, draw, figure_file
+from dge_ray.report.figures import FIGURES, draw
 from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
 from dge_ray.results.outcomes import Outcome, learner_table
@@ -21,12 +21,14 @@ from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point, r
 from dge_ray.stats.volume.surface import estimate_surface
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.costs import drawn_shards, job_seconds, member_seconds
+from dge_ray.study.files import REPORT, REPORT_PAGE, SURFACE, figure_file
 from dge_ray.study.folder import resolved, versions
 from dge_ray.study.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.study.prepare import Prepared
 from dge_ray.table.arrow_types import pc
 
-SURFACE = pa.schema(
+SURFACE_SCHEMA = pa.schema(
     [
         ("learner", pa.string()),
         ("members", pa.int32()),
@@ -134,7 +136,7 @@ def surface_table(one: Outcome, truth: Mapping[str, np.ndarray]) -> pa.Table:
         keys = {"task": prepared.task, "volumes": one.volumes, "seed": prepared.config.seed}
         cells = estimate_surface(tensor, truth[split], **keys)
         rows += [{"learner": prepared.label, "split": split, **asdict(cell)} for cell in cells]
-    return pa.Table.from_pylist(rows, schema=SURFACE)
+    return pa.Table.from_pylist(rows, schema=SURFACE_SCHEMA)
 
 
 def _test(
@@ -164,12 +166,12 @@ def _test(
 
 def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_seconds: float) -> dict[str, Any]:
     done = [job for one in outcomes for job in finished(folder, one.prepared.label, one.jobs)]
-    learned = sum(_cpu(folder, f"costs/{job.learner}-{job.address}.json") for job in done)
+    learned = sum(job_seconds(folder, job.learner, job) or 0.0 for job in done)
     return {
         "rows_generated": sum(max((j.volume for j in done if j.members == [k]), default=0) for k in range(members)),
         "downstream_fits": len(done),
         "cpu_seconds": {
-            "generators": sum(_cpu(folder, f"members/{k:03d}/member.json") for k in range(members)),
+            "generators": sum(member_seconds(folder, k) for k in range(members)),
             "sampling": sum(shard["cpu_seconds"] for shard in _drawn(folder, members)),
             "downstream": learned,
         },
@@ -179,8 +181,7 @@ def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_second
 
 def _drawn(folder: Folder, members: int) -> list[dict[str, float]]:
     """What each shard of the members cost, and the share of the rows drawn for it that met the constraints."""
-    names = [f"members/{k:03d}/sampling.json" for k in range(members)]
-    return [shard for name in names if folder.exists(name) for shard in folder.read_json(name).values()]
+    return [shard for k in range(members) for shard in drawn_shards(folder, k)]
 
 
 def _members_differ(prepared: Prepared, at_choice: np.ndarray) -> dict[str, Any]:
@@ -244,24 +245,20 @@ def _labels(report: Mapping[str, Any]) -> set[str]:
 
 def _earlier(folder: Folder, labels: set[str]) -> float:
     """Wall seconds of this study's earlier finished runs with the same learners."""
-    if not folder.exists("report.json"):
+    if not folder.exists(REPORT):
         return 0.0
-    report = folder.read_json("report.json")
+    report = folder.read_json(REPORT)
     return float(report["cost"]["wall_seconds"]) if _labels(report) == labels else 0.0
-
-
-def _cpu(folder: Folder, name: str) -> float:
-    return float(folder.read_json(name)["cpu_seconds"]) if folder.exists(name) else 0.0
 
 
 def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
     """report.json, surface.parquet (which keeps what other learners of the study have left there), figures, page."""
-    if folder.exists("surface.parquet"):
-        kept = folder.read_table("surface.parquet")
+    if folder.exists(SURFACE):
+        kept = folder.read_table(SURFACE)
         others = kept.filter(pc.invert(pc.is_in(kept["learner"], pa.array(sorted(_labels(report))))))
         surface = pa.concat_tables([surface, others])
-    folder.write_table("surface.parquet", surface)
-    folder.write_json("report.json", report)
+    folder.write_table(SURFACE, surface)
+    folder.write_json(REPORT, report)
     write_page(folder, report, surface)
 
 
@@ -276,4 +273,4 @@ def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> 
     for figure in FIGURES:
         if figure.name not in figures:
             folder.delete(figure_file(figure.name))
-    folder.write_bytes("report.html", render_html(report, figures).encode())
+    folder.write_bytes(REPORT_PAGE, render_html(report, figures).encode())

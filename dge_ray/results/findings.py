@@ -30,6 +30,7 @@ from dge_ray.stats.volume.curve_shape import curve_shape
 from dge_ray.stats.volume.joint_law import joint_law
 from dge_ray.stats.volume.learning_curve import learning_curve
 from dge_ray.storage import Folder
+from dge_ray.study.costs import drawn_shards, job_seconds, member_seconds
 from dge_ray.study.predictions import Job, read_predictions
 from dge_ray.study.prepare import Prepared
 from dge_ray.table.codec import TableCodec
@@ -93,24 +94,15 @@ def member_costs(folder: Folder, label: str, members: int, volumes: Sequence[int
     """CPU-seconds of one member at each volume, means over members: its generator, the whole shards that hold the rows,
     its fit. Shape: -> (volumes,); 0 where nothing was noted (a volume that was dropped).
     """
-    fits = [_seconds(folder, f"members/{k:03d}/member.json") for k in range(members)]
-    shards = [s for k in range(members) for s in _shards(folder, k)]
+    fits = [member_seconds(folder, k) for k in range(members)]
+    shards = [one["cpu_seconds"] for k in range(members) for one in drawn_shards(folder, k)]
     fit, shard = float(np.mean(fits)), float(np.mean(shards)) if shards else 0.0
     out = []
     for volume in volumes:
-        names = [f"costs/{label}-{Job('member', k, volume).address}.json" for k in range(members)]
-        learned = [_seconds(folder, name) for name in names if folder.exists(name)]
+        each = [job_seconds(folder, label, Job("member", k, volume)) for k in range(members)]
+        learned = [seconds for seconds in each if seconds is not None]
         out.append(fit + shard * -(-volume // shard_rows) + float(np.mean(learned)) if learned else 0.0)
     return np.array(out)
-
-
-def _seconds(folder: Folder, name: str) -> float:
-    return float(folder.read_json(name)["cpu_seconds"]) if folder.exists(name) else 0.0
-
-
-def _shards(folder: Folder, member: int) -> list[float]:
-    name = f"members/{member:03d}/sampling.json"
-    return [one["cpu_seconds"] for one in folder.read_json(name).values()] if folder.exists(name) else []
 
 
 def members_law(prepared: Prepared, members: np.ndarray, y: np.ndarray, *, cost: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dge_ray.generators.registry import abilities, generator_class
 from dge_ray.generators.rows.posterior import joint_log_density
 from dge_ray.stats.comparison.subgroups import TAIL, Group
 from dge_ray.storage import Folder
+from dge_ray.study.files import generator_folder
 from dge_ray.table.schema import TableSchema
 
 MOST_MEMBERS = 2  # that are asked: they largely agree on what is rare, and each passes all test rows once a class
@@ -32,7 +33,7 @@ def least_likely(folder: Folder, names: Sequence[str], schema: TableSchema, tabl
         return None
     generators = []
     for k in able:
-        with folder.downloaded(f"members/{k:03d}/generator") as path:
+        with folder.downloaded(generator_folder(k)) as path:
             generators.append(generator_class(names[k]).load(path, device="cpu"))
     density = feature_log_density(generators, schema, table)
     return Group("least likely tenth, by the generators", TAIL, density <= np.quantile(density, TAIL))

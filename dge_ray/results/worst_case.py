@@ -13,6 +13,7 @@ from dge_ray.stats.metrics.losses import contributions
 from dge_ray.stats.volume.learning_curve import LearningCurve, learning_curve
 from dge_ray.stats.volume.volume_law import VolumeLaw, least_bound
 from dge_ray.storage import Folder
+from dge_ray.study.files import shard_file
 from dge_ray.study.prepare import Prepared
 from dge_ray.table.codec import Columns, TableCodec
 
@@ -68,7 +69,7 @@ def _told_apart(prepared: Prepared, folder: Folder, volume: int) -> tuple[float,
         return codec.encode(table.slice(0, MOST_ROWS), names)
 
     count = -(-min(volume, MOST_ROWS) // prepared.shard_rows)
-    files = [f"shards/member=000/part-{j:05d}.parquet" for j in range(count)]
+    files = [shard_file(0, j) for j in range(count)]
     if not all(folder.exists(file) for file in files):
         return None
     shards = [folder.read_table(file) for file in files]

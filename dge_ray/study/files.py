@@ -63,12 +63,12 @@ def loss_file(label: str, kind: str, index: int, volume: int) -> str:
 
 
 def weights_file(member: int, volume: int) -> str:
-    """A member's importance weights and redrawn labels, for a utility report."""
+    """Parquet of a member's rows, for a utility report: `weight` and `label`, the redrawn target."""
     return f"utility/weights/member={member:03d}-{volume:010d}.parquet"
 
 
 def overlap_file(member: int, volume: int) -> str:
-    """How far a member's rows overlap the real ones, for a utility report."""
+    """JSON of a member's overlap; written after its weights, so it says that they are whole."""
     return f"utility/weights/member={member:03d}-{volume:010d}.json"
 
 

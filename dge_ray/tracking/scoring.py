@@ -9,6 +9,8 @@ from dge_ray.downstream import load_learner
 from dge_ray.errors import StudyError
 from dge_ray.table import TableCodec, TableSchema, from_pandas
 
+SCHEMA = "schema.json"
+
 
 class FittedEnsemble:
     """The mean over the members' predictions. No pickle is involved in loading it.
@@ -18,7 +20,7 @@ class FittedEnsemble:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.schema = TableSchema.from_json((folder / "schema.json").read_text())
+        self.schema = TableSchema.from_json((folder / SCHEMA).read_text())
         self.members = [load_learner(path, self.schema) for path in sorted(folder.glob("member=*"))]
         if not self.members:
             raise StudyError(f"{folder}: an ensemble without members")

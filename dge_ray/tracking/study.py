@@ -12,7 +12,6 @@ from dge_ray.study.files import (
     FIGURES,
     REPORT,
     REPORT_PAGE,
-    SCHEMA,
     SURFACE,
     UNTRACKED,
     member_file,
@@ -21,7 +20,7 @@ from dge_ray.study.files import (
 from dge_ray.study.members import fitted_members
 from dge_ray.study.predictions import Job, model_folder
 from dge_ray.table import TableSchema, to_pandas
-from dge_ray.tracking.scoring import FittedEnsemble
+from dge_ray.tracking.scoring import SCHEMA, FittedEnsemble
 from dge_ray.tracking.tracker import Tracker
 
 EXAMPLE_ROWS = 5

@@ -19,7 +19,6 @@ from dge_ray.evaluation.losses import UtilityFit, read_losses
 from dge_ray.evaluation.utility_fits import learner_seed
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_shard
-from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.metrics.by_row import log_loss
 from dge_ray.stats.utility.attribution import VARIANTS
 from dge_ray.stats.utility.gap import utility
@@ -120,7 +119,7 @@ def test_a_bundle_certifies_nothing(place: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("word", "parts"),
     [
-        ("estimator=tree", ("estimator", "did you mean 'estimators'")),
+        ("estimater=tree", ("estimater", "an unknown key")),
         ("estimators=[forrest]", ("learner", "did you mean 'forest'")),
         ("estimators=ridge", ("learner", "binary classification")),
         ("estimators=[]", ("estimators", "[logistic,tree]")),

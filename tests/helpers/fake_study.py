@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.results.assemble import SURFACE
+from dge_ray.results.assemble import SURFACE_SCHEMA
 
 METRICS = {
     "binary": ["log_loss", "auc", "brier", "accuracy", "macro_f1"],
@@ -44,7 +44,7 @@ def surface(
                     se = 0.006 * LEVELS[metric] * (1 + 1 / k)
                     value = risk(metric, k, ratio) * offset
                     rows.append((learner, k, volume, split, metric, value, se, 0.8 * se, gone))
-    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SURFACE)
+    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SURFACE_SCHEMA)
 
 
 def report(
