@@ -1,7 +1,7 @@
 """`dge-ray publish`: a study's members as a bundle that others can find, read, check and use rightly."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256 as digest_of
@@ -140,7 +140,7 @@ def _volume(study: OpenStudy, wanted: int | None, told: bool, say: Say) -> int:
     return n
 
 
-def _look(cut: Cut, request: BundleRequest, allow: set[str], told: bool, say: Any) -> tuple[list[str], str]:
+def _look(cut: Cut, request: BundleRequest, allow: Set[str], told: bool, say: Any) -> tuple[list[str], str]:
     """What was allowed of what would have been refused, and what the card says of the look for copies."""
     real = real_rows(request.study)
     count = real.count if isinstance(real, RealRows) else request.study.rows_seen

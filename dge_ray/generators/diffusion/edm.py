@@ -40,6 +40,8 @@ class Edm(Process):
     codes (n, c) int64; `level` holds each column's noise, (n or 1, q) and (n or 1, c).
     """
 
+    network: ResidualMlp
+
     def __init__(
         self,
         measured: int,

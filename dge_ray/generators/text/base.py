@@ -16,6 +16,7 @@ from dge_ray.generators.fitting.rounds import RoundsPlan, run_rounds
 from dge_ray.generators.fitting.schedule import epochs_for
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.conditions import encode_given, with_given
+from dge_ray.generators.settings import Settings
 from dge_ray.generators.text.language_training import Encoded, LanguageFit
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns, TableCodec
@@ -26,7 +27,7 @@ OTHERS = "autoregressive"  # the generator of the other columns
 LEAST_STEPS = 600  # of a fit, where no epochs are set
 REST_SEED = 1_000  # the seed of the other columns' fit: index at Purpose.FIT
 
-S = TypeVar("S")
+S = TypeVar("S", bound=Settings)
 
 
 class Vocabulary(Protocol):
@@ -125,7 +126,7 @@ class OfText(Neural[S, TextModel]):
     """Of a fit, where no epochs are set."""
 
     def _training(
-        self, schema: TableSchema, rows: FitRows, model: TextModel, first: Callable[[Encoded], None], *, seed: int
+        self, schema: TableSchema, rows: FitRows, model: TextModel, first: Callable[[Encoded], Any], *, seed: int
     ) -> Start[TextModel]:
         """How the text's network is trained. `first` puts its weights to where each fit begins, given the
         rows that are fitted."""
