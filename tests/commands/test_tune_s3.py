@@ -27,7 +27,7 @@ from helpers.s3 import S3, SECRET
 
 from dge_ray.storage import Folder
 from dge_ray.study.config import read_config
-from dge_ray.study.lock import FILE as LOCK
+from dge_ray.study.files import LOCK
 from dge_ray.study.lock import study_lock
 from dge_ray.study.predictions import read_predictions
 from dge_ray.study.prepare import Prepared, prepare
