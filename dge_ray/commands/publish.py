@@ -102,8 +102,8 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         description=one_line(keys.description or "")
         or f"Synthetic rows of the table of the study '{request.config.study}'.",
         date=datetime.now(UTC).date().isoformat(),
-        told=told,
-        looked=looked,
+        disclosed=told,
+        copies=looked,
         allowed=allowed,
         constraints=request.spec.constraints,
         ledger=_with_uncovered(ledger) if keys.uncovered else ledger,
@@ -197,7 +197,7 @@ def _finish(cut: Cut, request: BundleRequest, about: About, say: Callable[[str],
     firsts = [out.read_table(part_file(k, 0)) for k in range(request.members)]
     figure = members_by_column(firsts, schema)
     figures = {} if figure is None else {"members_by_column": figure}
-    if about.told:
+    if about.disclosed:
         stored = [name for name in SHOWN if request.folder.exists(figure_file(name))]
         figures |= {name: request.folder.read_bytes(figure_file(name)) for name in stored}
     content = {

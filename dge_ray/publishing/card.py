@@ -25,10 +25,10 @@ UNSIGNED = (
 
 @dataclass(frozen=True)
 class About:
-    """What a bundle's card and page tell of. Files that the study lacks, or that are not told, are empty.
+    """What a bundle's card and page tell of. Files that the study lacks, or that are not disclosed, are empty.
 
-    `facts`: bundle.json. `told`: whether numbers that were read off the real rows are. `looked`: what came of looking
-    for copies of real rows. `allowed`: what would have been refused. `date`: ISO 8601.
+    `facts`: bundle.json. `disclosed`: whether numbers that were read off the real rows are given. `copies`: what came
+    of looking for copies of real rows. `allowed`: what would have been refused. `date`: ISO 8601.
     """
 
     facts: Mapping[str, Any]
@@ -36,8 +36,8 @@ class About:
     settings: Sequence[tuple[str, Mapping[str, Any]]]
     description: str
     date: str
-    told: bool
-    looked: str
+    disclosed: bool
+    copies: str
     allowed: Sequence[str] = ()
     constraints: Sequence[str] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
@@ -101,7 +101,7 @@ def _what(about: About) -> str:
 
 def _provenance(about: About) -> str:
     facts = about.facts
-    rows = f"on {facts['real_rows']:,} real rows" if about.told else "on real rows, whose number is not told"
+    rows = f"on {facts['real_rows']:,} real rows" if about.disclosed else "on real rows, whose number is not told"
     lines = [f"Study `{facts['study']}`, dge_ray {facts['version']}, published {about.date}."]
     fitted = [
         f"`{name}`" + (" with " + ", ".join(f"{key}={value}" for key, value in given.items()) if given else "")
@@ -165,7 +165,9 @@ def _use(about: About) -> str:
 def _volume(about: About) -> str:
     point = about.report.get("reflection_point") or {}
     if not point:
-        return LEFT_OUT if not about.told else "The study has no reflection point: nobody looked for the best volume."
+        return (
+            LEFT_OUT if not about.disclosed else "The study has no reflection point: nobody looked for the best volume."
+        )
     n, own = about.facts.get("real_rows"), about.facts["rows_per_member"]
     text = (
         f"The reflection point, the volume at which `{about.report.get('learner')}` errs least on real validation "
@@ -182,7 +184,7 @@ def _volume(about: About) -> str:
 
 def _utility(about: About) -> str:
     if not about.utility:
-        return LEFT_OUT if not about.told else "Not examined (`dge-ray utility` had not been run)."
+        return LEFT_OUT if not about.disclosed else "Not examined (`dge-ray utility` had not been run)."
     lines = [
         f"- `{name}`: **{one['verdict']}**: {MEANING[one['verdict']]}; synthetic minus real "
         f"{number(one['difference'], signed=True)} ({interval_text(one['interval'], signed=True)}), margin "
@@ -196,16 +198,16 @@ def _utility(about: About) -> str:
 
 
 def _groups(about: About) -> str:
-    found = about.report.get("subgroups") or []
-    if not found:
-        return LEFT_OUT if not about.told else "No groups of few rows were found, or none were looked for."
-    lows = [((row.get("differences") or {}).get("real") or [None, None])[1] for row in found]
-    worse = [row for row, low in zip(found, lows, strict=True) if finite(low) and low > 0]
+    groups = about.report.get("subgroups") or []
+    if not groups:
+        return LEFT_OUT if not about.disclosed else "No groups of few rows were found, or none were looked for."
+    lows = [((row.get("differences") or {}).get("real") or [None, None])[1] for row in groups]
+    worse = [row for row, low in zip(groups, lows, strict=True) if finite(low) and low > 0]
     text = (
         "Generators know groups of few rows least. Take care with what you say of these (share of the real test rows): "
     )
-    text += "; ".join(f"{row['group']} ({100 * row['share']:.1f} %)" for row in found[:MOST_GROUPS])
-    text += f"; and {len(found) - MOST_GROUPS} more." if len(found) > MOST_GROUPS else "."
+    text += "; ".join(f"{row['group']} ({100 * row['share']:.1f} %)" for row in groups[:MOST_GROUPS])
+    text += f"; and {len(groups) - MOST_GROUPS} more." if len(groups) > MOST_GROUPS else "."
     if worse:
         names = "; ".join(one_line(row["group"]) for row in worse[:MOST_GROUPS])
         text += f"\n\n**Worse than with real rows** (by an interval of each alone): {names}."
@@ -213,7 +215,7 @@ def _groups(about: About) -> str:
 
 
 def _privacy(about: About) -> str:
-    ledger, lines = about.ledger, [about.looked]
+    ledger, lines = about.ledger, [about.copies]
     if ledger is None:
         lines.insert(0, "**No formal guarantee.** The generators were fitted on the real rows without added noise.")
     else:
@@ -242,8 +244,8 @@ def _attack_lines(attacks: Mapping[str, Any]) -> str:
     lines = []
     for one in attacks.get("attacks") or []:
         rates = "; ".join(
-            f"true positives at {float(rate):.1%} false ones {number(found[0])} ({interval_text(found[1:])})"
-            for rate, found in (one.get("tpr_at_fpr") or {}).items()
+            f"true positives at {float(rate):.1%} false ones {number(share[0])} ({interval_text(share[1:])})"
+            for rate, share in (one.get("tpr_at_fpr") or {}).items()
         )
         auc = f"AUC {number(one.get('auc'))} ({interval_text(one.get('auc_interval'))})"
         lines.append(f"- {one.get('name')}: {auc}" + (f"; {rates}" if rates else ""))
@@ -253,7 +255,7 @@ def _attack_lines(attacks: Mapping[str, Any]) -> str:
 def _estimates(about: About) -> str:
     rows = about.estimates.get("estimands") or []
     if not rows:
-        return LEFT_OUT if not about.told else "The publisher declared none."
+        return LEFT_OUT if not about.disclosed else "The publisher declared none."
     lines = [
         f"- {one.get('name')}: {number(one.get('debiased', one.get('estimate')))} "
         f"({interval_text(one.get('interval'))}); the members' mean is {number(one.get('estimate'))} "

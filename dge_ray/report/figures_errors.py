@@ -20,7 +20,7 @@ def error_by_volume(report: Mapping, surface: pa.Table) -> Figure | None:
     """The selection metric against volume for K = 1, 2, 4, ..., one panel a split, with m-hat and its interval."""
     metric = str(report.get("metric"))
     panels = {split: grid(surface, report, split=split, metric=metric) for split in ("validation", "test")}
-    panels = {split: found for split, found in panels.items() if found is not None}
+    panels = {split: cells for split, cells in panels.items() if cells is not None}
     if not panels:
         return None
     figure = Figure(figsize=(1.2 + 4.9 * len(panels), 4.4), layout="constrained")
@@ -77,11 +77,11 @@ def error_by_members(report: Mapping, surface: pa.Table) -> Figure | None:
     figure = Figure(figsize=(1.2 + 4.4 * len(panels), 3.9), layout="constrained")
     for ax, (name, cells) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         style(ax)
-        for split, (found, at) in cells.items():
+        for split, (surface_cells, at) in cells.items():
             colour, marker = (METHOD_COLOURS["dge"], "o") if split == "validation" else (POINT, "s")
-            value, error = found.value[:, at], NORMAL_95 * np.nan_to_num(found.se[:, at])
+            value, error = surface_cells.value[:, at], NORMAL_95 * np.nan_to_num(surface_cells.se[:, at])
             there = np.isfinite(value)
-            ks, value, error = found.members[there], value[there], error[there]
+            ks, value, error = surface_cells.members[there], value[there], error[there]
             apart = -0.06 if split == "validation" else 0.06  # bars side by side
             ax.errorbar(
                 ks + apart, value, error, fmt=marker, ms=4.5, color=colour, elinewidth=0.9, alpha=0.9, label=split
@@ -100,7 +100,7 @@ def error_by_members(report: Mapping, surface: pa.Table) -> Figure | None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_xlabel("members K")
         ax.set_ylabel(f"{label(name)} ({direction(name)})")
-        ax.set_xlim(0.5, max(found.members[-1] for found, _ in cells.values()) + 0.5)
+        ax.set_xlim(0.5, max(surface_cells.members[-1] for surface_cells, _ in cells.values()) + 0.5)
         lawful_title = "follows the 1/K law; dotted: endless members"
         ax.set_title(lawful_title if name == lawful else "selection metric", fontsize=10.5, color=INK)
         ax.legend(frameon=False, fontsize=8.5)

@@ -89,8 +89,8 @@ def learning_curve_figure(report: Mapping) -> Figure | None:
 
 def calibration_figure(report: Mapping) -> Figure | None:
     """Reliability of the likeliest class, and accuracy of the rows above each confidence."""
-    found = report.get("uncertainty") or {}
-    bins, curve = found.get("calibration") or {}, found.get("accuracy_confidence") or {}
+    uncertainty = report.get("uncertainty") or {}
+    bins, curve = uncertainty.get("calibration") or {}, uncertainty.get("accuracy_confidence") or {}
     if not bins.get("confidence"):
         return None
     figure = Figure(figsize=(9.4, 3.9), layout="constrained")
@@ -105,7 +105,7 @@ def calibration_figure(report: Mapping) -> Figure | None:
     left.set_ylim(least, 1.02)
     left.set_xlabel("confidence (area: rows)")
     left.set_ylabel("accuracy, test")
-    left.set_title(f"calibration error {_interval(found.get('ece'))}", fontsize=10.5, color=INK)
+    left.set_title(f"calibration error {_interval(uncertainty.get('ece'))}", fontsize=10.5, color=INK)
     at = _numbers(curve.get("thresholds"))
     right.plot(at, _numbers(curve.get("accuracy")), color=DGE, label="accuracy of the rows kept")
     right.fill_between(at, _numbers(curve.get("lo")), _numbers(curve.get("hi")), color=DGE, alpha=0.12, lw=0)

@@ -31,10 +31,11 @@ def test_comparison(report: Mapping) -> Figure | None:
         reference = float(test["dge"][metric])
         ax.axvline(reference, color=METHOD_COLOURS["dge"], lw=1.2, alpha=0.55)
         for at, method in enumerate(methods):
-            value, found = test[method].get(metric), comparison(report, method, metric)
+            value, compared = test[method].get(metric), comparison(report, method, metric)
             colour = METHOD_COLOURS[method]
-            if found:
-                lo, hi = reference - found[1][2], reference - found[1][1]
+            if compared:
+                _, (_, least, most) = compared
+                lo, hi = reference - most, reference - least
                 ax.plot([lo, hi], [at, at], color=colour, lw=2.2, alpha=0.75, solid_capstyle="butt")
             if finite(value):
                 ax.plot(value, at, "D" if method == "dge" else "o", color=colour, ms=6.5)

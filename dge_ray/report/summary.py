@@ -31,10 +31,12 @@ def summary_lines(report: Mapping) -> list[str]:
         lines.append(weights)
     names = method_names(report)
     for method in list(names)[1:]:
-        value, found = (test.get(method) or {}).get(metric), comparison(report, method, metric)
+        value, compared = (test.get(method) or {}).get(metric), comparison(report, method, metric)
         if finite(value):
-            tail = f"; DGE is {found[0]}, {number(found[1][0], signed=True)} " if found else ""
-            tail += f"({interval_text(found[1][1:], signed=True)})" if found else ""
+            tail = ""
+            if compared:
+                word, (difference, *interval) = compared
+                tail = f"; DGE is {word}, {number(difference, signed=True)} ({interval_text(interval, signed=True)})"
             lines.append(f"{names[method]}: {label(metric)} {number(value)}{tail}")
     if point.get("advice"):
         lines.append(f"advice: {point['advice']}")

@@ -49,11 +49,11 @@ def utility_lines(report: Mapping) -> list[str]:
         f"study {report['study']}: {report['members']} members of {number(report['volume'])} rows against "
         f"{number(report['rows']['train'])} real rows, on {number(report['rows']['test'])} test rows, in {loss}"
     ]
-    for label, found in verdicts(report).items():
+    for label, result in verdicts(report).items():
         lines.append(
-            f"{label}: {found['verdict']}, synthetic minus real {number(found['difference'], signed=True)} "
-            f"({interval_text(found['interval'], signed=True)}), one-sided 95 % bounds "
-            f"{interval_text(found['bounds'], signed=True)}, margin {number(found['margin'])}" + _would_decide(found)
+            f"{label}: {result['verdict']}, synthetic minus real {number(result['difference'], signed=True)} "
+            f"({interval_text(result['interval'], signed=True)}), one-sided 95 % bounds "
+            f"{interval_text(result['bounds'], signed=True)}, margin {number(result['margin'])}" + _would_decide(result)
         )
     ranked = report["ranking"]
     if ranked:
@@ -68,26 +68,25 @@ def utility_lines(report: Mapping) -> list[str]:
         f"effective share of rows {number(mean.get('ess_share'))}; responses: "
         + _signed(response["value"], response["interval"])
     )
-    return [*lines, *_generations(report.get("generations")), f"all of it {report['given']}"]
+    return [*lines, *_generation_lines(report.get("generations")), f"all of it {report['given']}"]
 
 
-def _generations(found: Mapping | None) -> list[str]:
+def _generation_lines(generations: Mapping | None) -> list[str]:
     """How U moves from generation to generation, for a table that holds synthetic rows of earlier ones."""
-    if found is None:
+    if generations is None:
         return []
-    known = ", ".join(f"{one['generation']}: {_signed(one['value'], one['interval'])}" for one in found["known"])
-    if found["trend"] is None:
+    known = ", ".join(f"{one['generation']}: {_signed(one['value'], one['interval'])}" for one in generations["known"])
+    if generations["trend"] is None:
         return [f"generations with a known U in this loss: {known}; one has no trend"]
-    moves = (
-        f"{found['trend']['direction']}, {_signed(found['trend']['slope'], found['trend']['interval'])} a generation"
-    )
+    trend = generations["trend"]
+    moves = f"{trend['direction']}, {_signed(trend['slope'], trend['interval'])} a generation"
     return [f"synthetic minus real by generation: {known}; {moves}"]
 
 
-def _would_decide(found: Mapping) -> str:
-    if found["verdict"] != "UNDECIDED":
+def _would_decide(result: Mapping) -> str:
+    if result["verdict"] != "UNDECIDED":
         return ""
-    rows, members, both = found["rows_needed"], found["members_needed"], found["both_needed"]
+    rows, members, both = result["rows_needed"], result["members_needed"], result["both_needed"]
     needs = [f"{number(rows)} test rows"] if rows else []
     needs += [f"{number(members)} members"] if members else []
     if not needs and both:
@@ -97,10 +96,10 @@ def _would_decide(found: Mapping) -> str:
 
 def utility_figure(report: Mapping) -> bytes:
     """Synthetic minus real risk of each pipeline with its interval, and the margin, as PNG."""
-    found = verdicts(report)
-    figure = Figure(figsize=(7.2, 1.3 + 0.5 * len(found)), layout="constrained")
+    results = verdicts(report)
+    figure = Figure(figsize=(7.2, 1.3 + 0.5 * len(results)), layout="constrained")
     ax = figure.subplots()
-    for at, one in enumerate(found.values()):
+    for at, one in enumerate(results.values()):
         lo, hi = one["interval"]
         ax.plot([lo, hi], [at, at], color=COLOURS[one["verdict"]], lw=2.4)
         ax.plot(one["difference"], at, "o", color=COLOURS[one["verdict"]])
@@ -108,8 +107,8 @@ def utility_figure(report: Mapping) -> bytes:
         ax.annotate(one["verdict"], (hi, at), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
     ax.axvline(0, color=INK, lw=0.8)
     ax.margins(x=0.15)
-    ax.set_yticks(range(len(found)), list(found))
-    ax.set_ylim(len(found) - 0.4, -0.6)
+    ax.set_yticks(range(len(results)), list(results))
+    ax.set_ylim(len(results) - 0.4, -0.6)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_xlabel(f"{LOSSES[report['loss']].label}, synthetic minus real (dashed: the margin)")
     return png_bytes(figure)
@@ -117,7 +116,7 @@ def utility_figure(report: Mapping) -> bytes:
 
 def render_page(report: Mapping, figure: bytes) -> str:
     """utility.html, self-contained."""
-    generations = [Paragraph(f"{line}.") for line in _generations(report.get("generations"))]
+    generations = [Paragraph(f"{line}.") for line in _generation_lines(report.get("generations"))]
     parts: list[Part] = [
         Picture(figure, alt="Synthetic minus real risk of each pipeline, with its interval and the margin"),
         Heading("Is it good enough?"),

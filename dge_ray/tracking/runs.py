@@ -1,6 +1,8 @@
 """A study's runs on the tracking server: a parent, and a child run per volume. They are found again, or created."""
 
+import contextlib
 import os
+from pathlib import Path
 from typing import Any
 
 from dge_ray.errors import InputError
@@ -103,3 +105,21 @@ def find_parent(client: Any, study: str, identity: str) -> tuple[str, str, bool]
     tags = {STUDY: legal(identity), "dge_ray.study": mask(study)}
     run = client.create_run(experiment.experiment_id, tags=tags, run_name=mask(study))
     return experiment.experiment_id, run.info.run_id, False
+
+
+def delete_others(client: Any, run: str, folder: Path) -> None:
+    """Delete the run's artifacts below `folder.name` that are not in `folder`: of an earlier end of the same study.
+
+    Where the store cannot delete, they stay.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    names = {path.name for path in folder.iterdir()}
+    others = [file.path for file in client.list_artifacts(run, folder.name) if Path(file.path).name not in names]
+    if others:
+        place = client.get_run(run).info.artifact_uri
+        with contextlib.suppress(MlflowException, NotImplementedError):
+            store = get_artifact_repository(place, tracking_uri=client.tracking_uri)
+            for path in others:
+                store.delete_artifacts(path)

@@ -27,7 +27,7 @@ from dge_ray.tracking.records import (
     surface_points,
     versions,
 )
-from dge_ray.tracking.runs import Runs, connect_to, find_parent
+from dge_ray.tracking.runs import Runs, connect_to, delete_others, find_parent
 from dge_ray.tracking.server import ANSWER_SECONDS, DEFAULT_URI, check_uri, quiet, within
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -147,7 +147,7 @@ class Tracker:
     def log_artifacts(self, folder: Path, names: Sequence[str] | None = None) -> None:
         """Files and folders below `folder` as the parent's artifacts: `names`, as far as they are there, or everything.
 
-        `folder` must last until they are sent.
+        A folder's files replace those that an earlier run has left in it. `folder` must last until they are sent.
         """
 
         def act(run: str) -> None:
@@ -156,6 +156,7 @@ class Tracker:
             for path in sorted(folder.iterdir()) if names is None else [folder / name for name in names]:
                 if path.is_dir():
                     self._client.log_artifacts(run, str(path), path.name)
+                    delete_others(self._client, run, path)
                 elif path.is_file():
                     self._client.log_artifact(run, str(path))
 

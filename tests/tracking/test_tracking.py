@@ -168,6 +168,22 @@ def test_config_dataset_and_artifacts(database: str, folder: Path):
     assert [file.path for file in reader.list_artifacts(run.info.run_id, "figures")] == ["figures/surface.png"]
 
 
+def test_a_folders_files_replace_those_of_an_earlier_end(database: str, folder: Path):
+    """A figure that a later run of the study does not draw leaves MLflow's run too."""
+    figures = folder / "out" / "figures"
+    figures.mkdir(parents=True)
+    for drawn in (["surface.png", "error_by_learner.png"], ["surface.png"]):
+        for path in figures.iterdir():
+            path.unlink()
+        for name in drawn:
+            (figures / name).write_bytes(b"png")
+        tracker = Tracker.open("adult", "abc")
+        tracker.log_artifacts(folder / "out")
+        tracker.close()
+    run = runs(database)["adult"].info.run_id
+    assert [file.path for file in client(database).list_artifacts(run, "figures")] == ["figures/surface.png"]
+
+
 def test_without_settings_a_quiet_database_in_the_working_folder(
     folder: Path, capfd: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ):
