@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers.cut_fits import resumed_bit_for_bit
+from helpers.fit_cases import resumed_bit_for_bit
 from helpers.generator_cases import mixed_schema, mixed_table, tiny_cells, tiny_table
 
 from dge_ray.errors import InputError

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers.cut_fits import resumed_bit_for_bit
+from helpers.fit_cases import resumed_bit_for_bit
 from helpers.generator_cases import SMALL, mixed_schema, mixed_table, with_notes
 from scipy.stats import chisquare
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers.cut_fits import resumed_bit_for_bit
+from helpers.fit_cases import resumed_bit_for_bit
 from helpers.generator_cases import mixed_schema, mixed_table, tiny_cells, tiny_table
 from hypothesis import given, settings
 from hypothesis import strategies as st

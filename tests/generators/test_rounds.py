@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from helpers.cut_fits import Cut, cut_at, every_round, resumed_bit_for_bit
+from helpers.fit_cases import Cut, cut_at, every_round, resumed_bit_for_bit
 from helpers.generator_cases import mixed_schema, mixed_table
 
 from dge_ray.distributed.keeper import FolderKeeper

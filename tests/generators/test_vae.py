@@ -8,16 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers.cut_fits import resumed_bit_for_bit
-from helpers.generator_cases import (
-    LEARNING,
-    SMALL,
-    income_gap,
-    mixed_schema,
-    mixed_table,
-    refuses_another_width,
-    tiny_table,
-)
+from helpers.fit_cases import income_gap, refuses_another_width, resumed_bit_for_bit
+from helpers.generator_cases import LEARNING, SMALL, mixed_schema, mixed_table, tiny_table
 
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.encoding.blocks import Blocks

@@ -56,3 +56,27 @@ class AveragedAdam:
 
     def _vectors(self) -> dict[str, torch.Tensor]:
         return {"weights": self.flat, "average": self.average, "best": self.best}
+
+
+class AveragedFit:
+    """What of a fit (rounds.RoundsFit) is kept, left in place, written down and gone on with, by its `descent`.
+
+    `streams`: its random streams, by the names under which their states are written.
+    """
+
+    descent: AveragedAdam
+    streams: dict[str, torch.Generator]
+
+    def keep(self) -> None:
+        self.descent.keep()
+
+    def finish(self) -> None:
+        self.descent.finish()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {**self.descent.state(), **{name: stream.get_state() for name, stream in self.streams.items()}}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        self.descent.restore(state)
+        for name, stream in self.streams.items():
+            stream.set_state(state[name])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dge_ray.generators.fitting.averaged import AveragedAdam
+from dge_ray.generators.fitting.averaged import AveragedAdam, AveragedFit
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.schedule import WARMUP, one_cycle
 from dge_ray.generators.text.settings import CausalLmSettings, LanguageSettings
@@ -21,7 +21,7 @@ Encoded = tuple[torch.Tensor, torch.Tensor]
 """Tokens (n, most), and conditions (c, n) int64."""
 
 
-class LanguageFit:
+class LanguageFit(AveragedFit):
     """A network (of language_network.py or causal_network.py) fitted to tokens (n, most) with conditions (c, n), a
     round being an epoch.
 
@@ -45,6 +45,7 @@ class LanguageFit:
         self.steps_per_epoch = -(-len(self.lengths) // self.batch_size)
         self.order, self.masks = stream(seed, ORDER), stream(seed, MASKS, network.device)
         self.descent = AveragedAdam(network.flat, lr=self.lr, weight_decay=settings.weight_decay)
+        self.streams = {"order": self.order, "masks": self.masks}
 
     def run(self, done: int, rounds: int) -> float:
         """One epoch."""
@@ -65,20 +66,6 @@ class LanguageFit:
             return None
         with self.descent.averaged():
             return -float(self.network.log_prob(*self.heldout).mean())
-
-    def keep(self) -> None:
-        self.descent.keep()
-
-    def finish(self) -> None:
-        self.descent.finish()
-
-    def state(self) -> dict[str, torch.Tensor]:
-        return {**self.descent.state(), "order": self.order.get_state(), "masks": self.masks.get_state()}
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        self.descent.restore(state)
-        self.order.set_state(state["order"])
-        self.masks.set_state(state["masks"])
 
     def _batches(self) -> list[torch.Tensor]:
         """The epoch's rows in random order, but of like length within a batch."""

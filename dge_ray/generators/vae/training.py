@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from dge_ray.generators.encoding.calibration import code_shares
-from dge_ray.generators.fitting.averaged import AveragedAdam
+from dge_ray.generators.fitting.averaged import AveragedAdam, AveragedFit
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.schedule import WARMUP, one_cycle
 from dge_ray.generators.vae.model import VaeModel
@@ -17,7 +17,7 @@ BLOCK_ROWS = 8_192  # held-out rows at a time
 Encoded = tuple[np.ndarray, np.ndarray]
 
 
-class VaeFit:
+class VaeFit(AveragedFit):
     """Both networks fitted to rows, a round being an epoch.
 
     `real(round)` gives scores (n, q) and codes (n, c), whose ties fall anew each round. What counts is the moving
@@ -41,6 +41,7 @@ class VaeFit:
         self.heldout = None if heldout is None else self._on_device(heldout)
         self.order, self.noise = stream(seed, ORDER), stream(seed, NOISE, self.device)
         self.descent = AveragedAdam(model.weights, lr=self.lr, weight_decay=s.weight_decay)
+        self.streams = {"order": self.order, "noise": self.noise}
 
     def run(self, done: int, rounds: int) -> float:
         """One epoch."""
@@ -66,21 +67,10 @@ class VaeFit:
             nats = sum(float(self._loss(*part, random)) * len(part[0]) for part in parts)
         return nats / len(scores)
 
-    def keep(self) -> None:
-        self.descent.keep()
-
     def finish(self) -> None:
-        self.descent.finish()
+        super().finish()
         shares = code_shares(self.real(0)[1], self.model.blocks.sizes)
         self.model.settle(shares, stream(self.seed, CALIBRATION, self.device))
-
-    def state(self) -> dict[str, torch.Tensor]:
-        return {**self.descent.state(), "order": self.order.get_state(), "noise": self.noise.get_state()}
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        self.descent.restore(state)
-        self.order.set_state(state["order"])
-        self.noise.set_state(state["noise"])
 
     def _loss(self, scores: torch.Tensor, codes: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         noise = torch.randn(len(scores), self.model.settings.latent, generator=random, device=self.device)
