@@ -276,7 +276,7 @@ def test_a_damaged_ledger_is_not_taken_for_none(study: Path, tmp_path: Path) -> 
     ("options", "says"),
     [
         ({"licenses": "MIT"}, "licenses: got an unknown key"),
-        ({"allow": "everything"}, "allow: got 'everything'; takes one of identifiers, copies"),
+        ({"allow": "everything"}, "allow: got 'everything'; takes identifiers, copies or both"),
         ({"allow": {"copies": 1}}, "allow: got"),
         ({"uncovered": "yes please"}, "uncovered: got 'yes please'; takes true or false"),
         ({"description": {"a": "b"}}, "description: got"),
