@@ -21,17 +21,12 @@ Run = Callable[..., tuple[int, str, str]]
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what takes the session's Ray, or the study that was made with one. With `-n 2 --dist loadgroup` one process
-    runs all of these, so that there is one Ray and one such study, and begins with them; other files stay whole too."""
+    """Marks what takes the session's Ray, or the study that was made with one."""
     for item in items:
         if {"cluster", "copula_study"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.ray)
-        group = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: item.get_closest_marker("ray") is None)
 
 
 @pytest.fixture

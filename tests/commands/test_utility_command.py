@@ -44,7 +44,7 @@ WORDS = ["estimators=[linear,knn]", f"volume={VOLUME}", "margin=0.05"]
 
 
 @pytest.fixture(scope="module")
-def report(place: Path) -> dict:
+def report(place: Path, cluster: object) -> dict:
     """The report, made on Ray. The study has one fit of its own already, of values that no learner would give."""
     prepared, folder = small_prepared(place), study_folder(str(place / "studies"), "s")
     marked = {part: np.full((prepared.rows[part], 2), 0.5) for part in ("validation", "test")}

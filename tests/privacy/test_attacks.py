@@ -152,9 +152,9 @@ def test_a_study_is_attacked_and_the_white_box_left_out_by_name(copula_study: Pa
     [
         ("row=9", ("row", "did you mean 'rows'")),
         ("rows=0", ("rows", "whole number from 1")),
-        ("members=9", ("members", "3 fitted members")),
+        ("members=9", ("members", "1 to 3, the members that are fitted")),
         ("attributes=[nope]", ("attributes", "'nope'")),
-        ("attributes=7", ("attributes", "[a,b]")),
+        ("attributes=7", ("attributes", "'7'", "of the 31 columns")),
         ("storage=elsewhere", ("study", "'breast_cancer'")),
     ],
 )

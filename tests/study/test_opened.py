@@ -67,6 +67,7 @@ def test_a_study_from_before_a_field_is_accepted(
     assert code == 2 and refused in err and "changed" not in err, err
 
 
+@pytest.mark.usefixtures("cluster")
 def test_a_study_from_before_a_field_is_worked_on(older: Path, run: Run, tmp_path: Path) -> None:
     storage = f"storage={older / 'studies'}"
     code, _, err = run("attack", "s", storage, "rows=40", "volume=60", "members=2")
@@ -104,6 +105,7 @@ def test_the_table_is_read_once_and_compared(made: Path, place: Path, monkeypatc
         _ = open_at(place).prepared
 
 
+@pytest.mark.usefixtures("cluster")
 def test_a_debiased_bundle_prepares_the_table_once(place: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[None] = []
     real = module.prepare
