@@ -25,6 +25,29 @@ if TYPE_CHECKING:
 _TEXTS, _COUNTS = ("generator", "version"), ("members", "rows_per_member")
 
 
+class PartsRead:
+    """What a caller makes of a bundle's parts while they are checked, so that none is read again. Here: nothing."""
+
+    def begins(self, facts: dict[str, Any], schema: TableSchema) -> None:
+        """Facts and schema are sound."""
+
+    def content(self, name: str, sha256: "hashlib._Hash") -> None:
+        """A part was read; its rows are not checked yet."""
+
+    def rows(self, name: str, table: pa.Table) -> None:
+        """A part's rows are what the schema allows."""
+
+
+class _Digest(PartsRead):
+    """The sha256 of a bundle: of its schema and of the digests of its parts."""
+
+    def __init__(self, schema: bytes) -> None:
+        self.sha256 = hashlib.sha256(schema)
+
+    def content(self, name: str, sha256: "hashlib._Hash") -> None:
+        self.sha256.update(sha256.digest())
+
+
 class Members:
     """K synthetic tables of one schema.
 
@@ -90,12 +113,12 @@ def load_members(path: str | Path, volume: int | None = None) -> Members:
         raise InputError("volume", repr(volume), f"a whole number from 1 to the {rows:,} rows of each member")
     _check_members(folder, facts["members"])
     _check_sums(folder)
-    digest = hashlib.sha256(folder.read_bytes("schema.json"))
+    digest = _Digest(folder.read_bytes("schema.json"))
     for k in range(facts["members"]):
         _check_member(folder, k, schema, rows, digest)
     kept = rows if volume is None else volume
-    digest.update(f"{kept}".encode())
-    return Members(folder, schema, facts, kept, digest.hexdigest())
+    digest.sha256.update(f"{kept}".encode())
+    return Members(folder, schema, facts, kept, digest.sha256.hexdigest())
 
 
 def _facts(folder: Folder) -> dict[str, Any]:
@@ -176,8 +199,8 @@ def _parts(folder: Folder, k: int) -> Iterator[str]:
     yield from (f"member={k:03d}/part-{j:05d}.parquet" for j in range(len(folder.list(f"member={k:03d}"))))
 
 
-def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, digest: Any) -> None:
-    """One member's files against the schema and the row count; their bytes go into the digest."""
+def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, parts: PartsRead) -> None:
+    """One member's files against the schema and the row count. Each is read once, and `parts` hears of it."""
     place, expected, seen = f"member={k:03d}", arrow_schema(schema), 0
     try:
         files = folder.list(place)
@@ -189,7 +212,7 @@ def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, digest
     for name in _parts(folder, k):
         _stays_inside(folder, name)
         opened, content = _parquet(folder, name)
-        digest.update(hashlib.sha256(content).digest())
+        parts.content(name, hashlib.sha256(content))
         fault = _schema_fault(opened.schema_arrow, expected)
         if fault:
             _refuse(folder, name, fault, "the columns and types of schema.json")
@@ -204,6 +227,7 @@ def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, digest
             _refuse(folder, name, "damaged", "Parquet")
         if faults:
             _refuse(folder, name, faults[0], "rows that schema.json allows")
+        parts.rows(name, table)
     if seen < rows:
         _refuse(folder, place, f"{seen:,} rows", f"{rows:,} rows a member, as bundle.json says")
 
@@ -248,16 +272,20 @@ def _refuse(folder: Folder, name: str, got: str, takes: str) -> NoReturn:
     raise InputError(str(folder / name), got, takes)
 
 
-def bundle_faults(folder: Folder) -> list[str]:
-    """What is wrong with a bundle's facts, schema and members, a line a fault; at most one of each member."""
+def bundle_faults(folder: Folder, parts: PartsRead) -> list[str]:
+    """What is wrong with a bundle's facts, schema and members, a line a fault; at most one of each member.
+
+    Each part is read once: what else is to be made of it, `parts` makes of it then.
+    """
     try:
         facts, schema = _facts(folder), _schema(folder)
     except InputError as error:
         return [str(error)]
+    parts.begins(facts, schema)
     faults = []
     checks: list[Callable[[], None]] = [partial(_check_members, folder, facts["members"])]
     for k in range(min(facts["members"], len(folder.list()))):
-        checks.append(partial(_check_member, folder, k, schema, facts["rows_per_member"], hashlib.sha256()))
+        checks.append(partial(_check_member, folder, k, schema, facts["rows_per_member"], parts))
     for check in checks:
         try:
             check()

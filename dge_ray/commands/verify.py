@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dge_ray.bundle.checksums import FILE as SUMS
 from dge_ray.bundle.checksums import from_text, sha256, stays_inside
 from dge_ray.bundle.croissant import FILE as CROISSANT
 from dge_ray.bundle.croissant import parts_of, validate
-from dge_ray.bundle.received import Members, bundle_faults, load_members
+from dge_ray.bundle.received import PartsRead, bundle_faults
 from dge_ray.commands.verbs import VerifyKeys
 from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
@@ -44,21 +43,70 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
     notes: list[str] = []
     faults = _strangers(folder)
     if not faults:  # nothing is read behind a link
+        parts = _Parts(None if real is None else load_table(real))
+        say("members" if real is None else "members, and copies of real rows")
+        wrong = bundle_faults(folder, parts)
         say("checksums")
-        sums, faults = _checksums(folder)
-        say("members")
-        wrong = bundle_faults(folder)
+        sums, faults = _checksums(folder, parts.digests)
         faults += wrong or _metadata(folder, sums, notes)
-    if not faults:
-        members = load_members(bundle)
-        faults += _marks(folder, members)
-        if real is not None:
-            say("copies of real rows")
-            faults += _copies(members, real, notes)
+        if not faults:
+            faults += parts.mark_faults()
+            faults += parts.copy_faults(notes)
+        elif real is not None:
+            notes.append("copies of real rows were not looked for: the faults come first")
     elif real is not None:
         notes.append("copies of real rows were not looked for: the faults come first")
     notes.append(UNSIGNED)
     return {"bundle": str(folder), "clean": not faults, "faults": faults, "notes": notes}
+
+
+class _Parts(PartsRead):
+    """What `verify` keeps of each part of the bundle, which is read once: its digest, its mark, its copies."""
+
+    def __init__(self, real: pa.Table | None) -> None:
+        self._table, self._real, self._facts = real, None, {}
+        self.digests: dict[str, str] = {}
+        self._marks: dict[str, pa.Schema] = {}
+
+    def begins(self, facts: dict[str, Any], schema: TableSchema) -> None:
+        self._facts = facts
+        if self._table is not None:
+            self._real = RealRows(self._table, schema)
+            self._matches = Matches(self._real.once, schema)
+            self._times = np.zeros(len(self._real.once), np.int64)
+
+    def content(self, name: str, sha256: Any) -> None:
+        self.digests[name] = sha256.hexdigest()
+
+    def rows(self, name: str, table: pa.Table) -> None:
+        self._marks[name] = table.schema
+        if self._real is not None:
+            self._times += self._matches.of(table)
+
+    def mark_faults(self) -> list[str]:
+        """A line for each part without a mark of synthetic rows, or with another's."""
+        faults, own = [], self._facts.get("bundle")
+        for name, schema in sorted(self._marks.items()):
+            try:
+                mark = read_mark(schema)
+            except InputError as error:
+                faults.append(f"{name}: {error}")
+                continue
+            if mark is None:
+                faults.append(f"{name}: got no mark of synthetic rows; takes one")
+            elif (mark["bundle"], mark["member"]) != (own, int(name.partition("/")[0].partition("=")[2])):
+                got = f"the mark of member {mark['member']} of bundle {mark['bundle']!r}"
+                faults.append(f"{name}: got {got}; takes its own, of bundle {own!r}")
+        return faults
+
+    def copy_faults(self, notes: list[str]) -> list[str]:
+        """A line where rows are copies of rare real rows; nothing where there is no real table."""
+        if self._real is None:
+            return []
+        rows = self._facts["members"] * self._facts["rows_per_member"]
+        copies = self._real.copies(self._times, rows)
+        notes.append(f"{copies.alone:,} of {rows:,} rows equal a real row that occurs once, {copies.rare:,} a rare one")
+        return [f"rows: got {copies.rare:,} exact copies of rare real rows; takes none"] if copies.rare else []
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
@@ -85,7 +133,8 @@ def _strangers(folder: Folder) -> list[str]:
     return faults
 
 
-def _checksums(folder: Folder) -> tuple[dict[str, str], list[str]]:
+def _checksums(folder: Folder, known: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """SHA256SUMS, and what is not as it says. `known`: digests of files that were read already."""
     if not folder.exists(SUMS):
         return {}, [f"{SUMS}: got no such file; takes the digests of all others"]
     try:
@@ -98,7 +147,7 @@ def _checksums(folder: Folder) -> tuple[dict[str, str], list[str]]:
         f"{name}: got a file that {SUMS} does not name; takes none beyond it" for name in present if name not in sums
     ]
     for name in present:
-        if name in sums and sha256(folder, name) != sums[name]:
+        if name in sums and (known.get(name) or sha256(folder, name)) != sums[name]:
             faults.append(f"{name}: got other bytes than {SUMS} says; takes the file as it was published")
     return sums, faults
 
@@ -119,33 +168,3 @@ def _metadata(folder: Folder, sums: Mapping[str, str], notes: list[str]) -> list
     if found is None:
         notes.append(f"{CROISSANT} was not checked by its own library: pip install 'dge-ray[croissant]'")
     return [*faults, *(f"{CROISSANT}: {line}" for line in found or [])]
-
-
-def _marks(folder: Folder, members: Members) -> list[str]:
-    faults = []
-    own = members.facts.get("bundle")
-    for name in folder.files():
-        if not name.startswith("member="):
-            continue
-        try:
-            mark = read_mark(pq.read_schema(pa.BufferReader(folder.read_bytes(name))))
-        except InputError as error:
-            faults.append(f"{name}: {error}")
-            continue
-        if mark is None:
-            faults.append(f"{name}: got no mark of synthetic rows; takes one")
-        elif (mark["bundle"], mark["member"]) != (own, int(name.partition("/")[0].partition("=")[2])):
-            got = f"the mark of member {mark['member']} of bundle {mark['bundle']!r}"
-            faults.append(f"{name}: got {got}; takes its own, of bundle {own!r}")
-    return faults
-
-
-def _copies(members: Members, source: str, notes: list[str]) -> list[str]:
-    real = RealRows(load_table(source), members.schema)
-    look, times = Matches(real.once, members.schema), np.zeros(len(real.once), np.int64)
-    for k in range(len(members)):
-        times += look.of(members.table(k))
-    rows = len(members) * members.volume
-    found = real.copies(times, rows)
-    notes.append(f"{found.alone:,} of {rows:,} rows equal a real row that occurs once, {found.rare:,} a rare one")
-    return [f"rows: got {found.rare:,} exact copies of rare real rows; takes none"] if found.rare else []

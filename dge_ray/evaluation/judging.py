@@ -114,19 +114,6 @@ class JudgingRequest:
         }
 
 
-def whole(options: Mapping[str, Any], key: str, default: int | None, least: int, most: int) -> Any:
-    """A whole number among the options, or the default.
-
-    Raises:
-        InputError: it is none, or out of bounds.
-    """
-    value = options.get(key, default)
-    if key in options and (not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most):
-        upto = f" to {most}" if most < 2**31 else ""
-        raise InputError(key, repr(value), f"a whole number from {least}{upto}")
-    return value
-
-
 def by_pair(results: Sequence[Mapping[str, Any]], metric: str) -> tuple[np.ndarray, np.ndarray] | None:
     """What member j contributes to f_i's pooled metric, (N, N), NaN where it does not judge; and its rows, (N,).
 

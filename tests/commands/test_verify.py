@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 
@@ -48,6 +50,51 @@ def test_a_whole_bundle_is_clean(whole: Path) -> None:
     assert found["clean"] and found["faults"] == []
     assert any("0 of 600 rows equal a real row" in note for note in found["notes"])
     assert any("no signature" in note for note in found["notes"])
+
+
+class _Counting(pafs.FileSystemHandler):
+    """The local filesystem, which counts how often each file is opened to be read."""
+
+    def __init__(self) -> None:
+        self.local, self.reads = pafs.LocalFileSystem(), Counter[str]()
+
+    def open_input_stream(self, path: str) -> pa.NativeFile:
+        self.reads[path] += 1
+        return self.local.open_input_stream(path)
+
+    def open_input_file(self, path: str) -> pa.NativeFile:
+        self.reads[path] += 1
+        return self.local.open_input_file(path)
+
+    def get_type_name(self) -> str:
+        return "counting"
+
+    def normalize_path(self, path: str) -> str:
+        return path
+
+    def get_file_info(self, paths: list[str]) -> list[pafs.FileInfo]:
+        return self.local.get_file_info(paths)
+
+    def get_file_info_selector(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
+        return self.local.get_file_info(selector)
+
+    def _refused(self, *_: Any) -> None:
+        raise PermissionError("a bundle is only read")
+
+    create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = _refused
+    move = copy_file = open_output_stream = open_append_stream = _refused
+
+
+@pytest.mark.parametrize("real", [None, "breast_cancer"])
+def test_each_part_is_read_once(whole: Path, real: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five times before: for the checksum, twice to check its rows, for its mark, and to look for copies."""
+    handler, opened = _Counting(), Folder.open
+    counted = Folder(pafs.PyFileSystem(handler), str(whole), f"counting://{whole}")
+    monkeypatch.setattr(Folder, "open", lambda at, field="storage": counted if at == str(whole) else opened(at, field))
+    found = verify(str(whole), {} if real is None else {"real": real}, lambda _: None)
+    assert found["clean"], found["faults"]
+    parts = {path: count for path, count in handler.reads.items() if path.endswith(".parquet")}
+    assert len(parts) == len(list(whole.rglob("*.parquet"))) and set(parts.values()) == {1}
 
 
 def _flip(name: str, at: int) -> Callable[[Path], None]:
