@@ -78,14 +78,15 @@ def test_an_interrupted_write_is_whole_or_not_there(folder: Folder, monkeypatch:
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         for i in range(40):
-            signal.setitimer(signal.ITIMER_REAL, 0.0001 * (i + 1))
             try:
-                folder.write_bytes(f"f{i}", b"whole")
-                time.sleep(0.01)
-            except KeyboardInterrupt:
+                signal.setitimer(signal.ITIMER_REAL, 0.0001 * (i + 1))
+                try:
+                    folder.write_bytes(f"f{i}", b"whole")
+                    time.sleep(0.01)
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:  # outside `finally`: the alarm may ring there as well
                 pass
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
         signal.signal(signal.SIGALRM, before)
     assert {folder.read_bytes(name) for name in folder.list()} <= {b"whole"}
