@@ -34,5 +34,5 @@ def score_interval(share: float, trials: float, level: float = LEVEL) -> tuple[f
 
 def mean_gap(values: np.ndarray, others: np.ndarray, *, level: float = LEVEL) -> tuple[float, float, float]:
     """The first mean less the second, with Welch's interval (scipy's)."""
-    found = ttest_ind(values, others, equal_var=False).confidence_interval(level)
-    return float(values.mean() - others.mean()), float(found.low), float(found.high)
+    interval = ttest_ind(values, others, equal_var=False).confidence_interval(level)
+    return float(values.mean() - others.mean()), float(interval.low), float(interval.high)

@@ -70,9 +70,9 @@ def with_misfit(
     def at(extra: float) -> Fits:
         return project(designs, free, covariance + (extra + 1e-9 * tiny) * unit, data[None])
 
-    found = at(0.0)
-    if found.left[0] <= freedom:
-        return found, 0.0
+    fits = at(0.0)
+    if fits.left[0] <= freedom:
+        return fits, 0.0
     low, high = 1e-6 * tiny, float(np.var(data)) + tiny
     for _ in range(25):  # bisection on the log scale: the sum falls as the variance grows
         middle = float(np.sqrt(low * high))

@@ -47,27 +47,28 @@ def group_table(
     if groups < 2 or ensembles.shape != members.shape or concatenated.shape != members[:, 0].shape:
         got = f"shapes {members.shape}, {ensembles.shape}, {concatenated.shape}"
         raise InputError("groups", got, "two groups or more of as many members, seeds and rows")
-    whole = f"dge_{size}"
+    full = f"dge_{size}"
     predictions = {f"dge_{k}": [ensemble_mean(group[:k]) for group in members] for k in SIZES if k < size}
-    predictions[whole] = [ensemble_mean(group) for group in members]
+    predictions[full] = [ensemble_mean(group) for group in members]
     predictions["naive_single"] = list(members[:, 0])
     predictions["naive_ensemble"] = [ensemble_mean(group) for group in ensembles]
     predictions["naive_concatenated"] = list(concatenated)
     predictions["real_ensemble"], predictions["real_single"] = [ensemble_mean(real)], [real[0]]
-    scored = {name: [metrics_of(p, truth, task=task) for p in found] for name, found in predictions.items()}
-    metrics = list(scored[whole][0])
+    scored = {name: [metrics_of(p, truth, task=task) for p in by_group] for name, by_group in predictions.items()}
+    metrics = list(scored[full][0])
     values = {
         name: {metric: np.array([score[metric] for score in scores]) for metric in metrics}
         for name, scores in scored.items()
     }
     quantile = float(student.ppf(0.5 + level / 2, groups - 1))
     methods = {
-        name: {metric: _summary(found) for metric, found in by_metric.items()} for name, by_metric in values.items()
+        name: {metric: _summary(by_group) for metric, by_group in by_metric.items()}
+        for name, by_metric in values.items()
     }
     differences = {
-        name: {metric: _interval(values[whole][metric] - found, quantile) for metric, found in by_metric.items()}
+        name: {metric: _interval(values[full][metric] - by_group, quantile) for metric, by_group in by_metric.items()}
         for name, by_metric in values.items()
-        if name != whole
+        if name != full
     }
     return {"methods": methods, "differences": differences}
 

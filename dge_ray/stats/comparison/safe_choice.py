@@ -66,9 +66,9 @@ def safe_choice(losses: ArrayLike, *, alpha: float = ALPHA, seed: int = 0) -> Sa
     apart = table - table[0]
     rows = apart.shape[1]
     differences, errors = apart.mean(axis=1), apart.std(axis=1, ddof=1) / np.sqrt(rows)
-    able = np.flatnonzero(errors > 0)  # one that never differs from real rows has no gain
-    bound = _largest(apart[able], alpha, seed) if len(able) else 0.0
-    better = able[differences[able] + bound * errors[able] < 0]
+    varying = np.flatnonzero(errors > 0)  # one that never differs from real rows has no gain
+    bound = _largest(apart[varying], alpha, seed) if len(varying) else 0.0
+    better = varying[differences[varying] + bound * errors[varying] < 0]
     index = int(better[np.argmin(differences[better])]) if len(better) else 0
     return SafeChoice(index, differences, errors, bound)
 

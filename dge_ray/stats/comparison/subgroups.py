@@ -42,7 +42,7 @@ def find_groups(
         train, test: a column's values by name: codes (integers, below 0 for missing) or numbers (NaN for missing).
         names: the categories of a coded column by code; a column that is not here is one of numbers.
     """
-    found = []
+    groups = []
     for column, values in train.items():
         known = values >= 0 if column in names else np.isfinite(values)
         present, counts = np.unique(values[known], return_counts=True)
@@ -55,15 +55,15 @@ def find_groups(
                 continue
             rarest = enough[np.argmin(shares[enough])]
             word = names[column][int(present[rarest])] if column in names else f"{present[rarest]:g}"
-            found.append(Group(f"{column} = {word}", float(shares[rarest]), test[column] == present[rarest]))
+            groups.append(Group(f"{column} = {word}", float(shares[rarest]), test[column] == present[rarest]))
             continue
         low, high = np.quantile(values[known], [TAIL, 1 - TAIL])
         for word, of_train, of_test in (
             (f"{column} <= {low:.4g}", values <= low, test[column] <= low),
             (f"{column} >= {high:.4g}", values >= high, test[column] >= high),
         ):
-            found.append(Group(word, float(of_train.mean()), of_test))
-    return sorted((g for g in found if g.share <= LARGEST_SHARE), key=lambda g: (g.share, g.name))
+            groups.append(Group(word, float(of_train.mean()), of_test))
+    return sorted((g for g in groups if g.share <= LARGEST_SHARE), key=lambda g: (g.share, g.name))
 
 
 def subgroup_risks(
@@ -103,11 +103,11 @@ def subgroup_risks(
         row["risk"] = [value, None if low is None else max(low, 0.0), high]  # neither loss is below 0
         differences, clear = {}, {}
         for name in ("naive_single", *others):
-            alone = single[:, at]
-            theirs = alone.mean(axis=0) if name == "naive_single" else loss(others[name], y)[at]
+            member_losses = single[:, at]
+            theirs = member_losses.mean(axis=0) if name == "naive_single" else loss(others[name], y)[at]
             moved = None
             if pseudo is not None:  # a one-member model's own part is its own loss; other methods have none in members
-                moved = pseudo - (alone if name == "naive_single" else theirs)
+                moved = pseudo - (member_losses if name == "naive_single" else theirs)
             differences[name], _ = _interval(mine[at] - theirs, moved, level)
             _, (low, high) = _interval(mine[at] - theirs, moved, 1 - (1 - level) / count)
             clear[name] = n >= FEWEST_ROWS and not low <= 0 <= high

@@ -94,10 +94,10 @@ def finished_members(cells: Floats) -> np.ndarray:
         InputError: a cell is computed for some rows only, or is infinite.
     """
     missing = np.isnan(cells)
-    some, whole = np.any(missing, axis=(2, 3)), np.all(missing, axis=(2, 3))
-    if np.any(some & ~whole):
-        member, volume = np.argwhere(some & ~whole)[0]
+    any_missing, all_missing = np.any(missing, axis=(2, 3)), np.all(missing, axis=(2, 3))
+    if np.any(any_missing & ~all_missing):
+        member, volume = np.argwhere(any_missing & ~all_missing)[0]
         raise InputError("predictions", f"NaN in some rows of member {member}, volume {volume}", "whole cells or none")
     if np.isinf(cells).any():
         raise InputError("predictions", "infinite values", "finite values, or NaN for a cell that was not computed")
-    return np.logical_not(whole)
+    return np.logical_not(all_missing)

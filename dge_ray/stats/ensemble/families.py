@@ -25,8 +25,8 @@ def between_share(members: np.ndarray, families: Sequence[str], *, level: float 
     names = np.array(families)
     kinds, counts = np.unique(names, return_counts=True)
     if len(kinds) < 2 or counts.min() < MIN_MEMBERS:
-        found = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
-        raise ValueError(f"families {found}: at least two, of two members each, are needed")
+        sizes = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+        raise ValueError(f"families {sizes}: at least two, of two members each, are needed")
     flat = members.reshape(len(members), -1).astype(np.float64)
     gram = flat @ flat.T  # everything below is a function of inner products: no pass over the rows a left-out member
     full = _share(gram, names)

@@ -107,11 +107,11 @@ def pipeline_bootstrap(
     if released.shape != (k, p) or real.shape != (p,) or resampled.shape != (b, p) or min(j, d) < 2:
         got = f"{released.shape}, {replicates.shape}, {real.shape}, {resampled.shape}"
         raise ValueError(f"shapes {got}: take (K, p), (B, J, D, p) with J and D >= 2, (p,), (B, p)")
-    whole = np.isfinite(replicates).all(axis=(1, 2)) & np.isfinite(resampled)
-    kept = whole.sum(axis=0)
-    fits = np.where(whole[:, None, None], replicates, np.nan).mean(axis=2)  # (B, J, p): fits' means
+    finite = np.isfinite(replicates).all(axis=(1, 2)) & np.isfinite(resampled)
+    kept = finite.sum(axis=0)
+    fits = np.where(finite[:, None, None], replicates, np.nan).mean(axis=2)  # (B, J, p): fits' means
     means = fits.mean(axis=1)
-    truths = np.where(whole, resampled, np.nan)
+    truths = np.where(finite, resampled, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         square_draws = _mean(((replicates - fits[:, :, None]) ** 2).sum(axis=(1, 2)), kept) / (j * (d - 1))
         square_fits = _mean(((fits - means[:, None]) ** 2).sum(axis=1), kept) / (j - 1)
@@ -133,7 +133,7 @@ def pipeline_bootstrap(
         bias = centre - real
         scaled = centre + (means - centre) * np.sqrt(held / between)
     hidden = np.isnan(q)
-    found = {
+    estimates = {
         "estimate": q,
         "se": np.sqrt(held),
         "df": df,
@@ -147,8 +147,8 @@ def pipeline_bootstrap(
         "fit": np.maximum(square_fits - square_draws / d, 0),
         "draw": square_draws,
     }
-    found = {name: np.where(hidden, np.nan, values) for name, values in found.items()}
-    return Bootstrapped(**found, kept=kept, means=np.where(hidden, np.nan, scaled))
+    estimates = {name: np.where(hidden, np.nan, values) for name, values in estimates.items()}
+    return Bootstrapped(**estimates, kept=kept, means=np.where(hidden, np.nan, scaled))
 
 
 def _mean(values: np.ndarray, kept: np.ndarray) -> np.ndarray:

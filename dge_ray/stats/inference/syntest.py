@@ -79,12 +79,12 @@ def largest_controlled(volumes: Sequence[int], errors: Sequence[Rate], alpha: fl
     >>> largest_controlled([10, 20, 40], [rate(5, 100), rate(30, 100), rate(1, 100)], 0.05)
     10
     """
-    found = None
+    largest = None
     for volume, error in zip(volumes, errors, strict=True):
         if error.low > alpha:
             break
-        found = volume
-    return found
+        largest = volume
+    return largest
 
 
 @dataclass(frozen=True)

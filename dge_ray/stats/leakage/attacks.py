@@ -28,9 +28,9 @@ def auc_with_interval(seen: np.ndarray, unseen: np.ndarray, *, level: float = LE
     """
     scores, truth = np.r_[unseen, seen], np.repeat([0, 1], [len(unseen), len(seen)])
     # The contributions' function takes probabilities of both classes; ranks are all that counts.
-    found = auc_contributions(np.stack([-scores, scores], axis=1), truth)
-    value = float(found.mean())
-    error = float(np.sqrt(((found - value) ** 2).sum())) / len(found)
+    contributions = auc_contributions(np.stack([-scores, scores], axis=1), truth)
+    value = float(contributions.mean())
+    error = float(np.sqrt(((contributions - value) ** 2).sum())) / len(contributions)
     least = ((1 - level) / 2) ** (1 / min(len(seen), len(unseen)))
     if value in (0.0, 1.0):
         return (value, least, 1.0) if value else (value, 0.0, 1 - least)
@@ -129,7 +129,7 @@ def epsilon_at_least(
     an audit: it takes rows for independent, and those of one training run are only nearly so.
     """
     tail = (1 - level) / (4 * len(rates))
-    found = 0.0
+    largest = 0.0
     for hits, misses in ((seen, unseen), (-unseen, -seen)):
         ordered, n = np.sort(misses)[::-1], len(misses)
         for rate in rates:
@@ -137,5 +137,5 @@ def epsilon_at_least(
             false = float(beta.ppf(1 - tail, k, n - k + 1))
             true = clopper_pearson(int((hits > ordered[k - 1]).sum()), len(hits), level=1 - 2 * tail)[0]
             if true > delta:
-                found = max(found, float(np.log((true - delta) / false)))
-    return found
+                largest = max(largest, float(np.log((true - delta) / false)))
+    return largest

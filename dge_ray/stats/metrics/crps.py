@@ -66,13 +66,13 @@ def quantiles(values: np.ndarray, weights: np.ndarray, levels: np.ndarray) -> np
         for j, level in enumerate(levels):
             # Sums of weights are off by their rounding.
             at = (below < level * (1 - 1e-9)).sum(axis=1, keepdims=True)
-            found = np.broadcast_to(atoms, below.shape)
-            out[rows, j] = np.take_along_axis(found, np.minimum(at, below.shape[1] - 1), axis=1)[:, 0]
+            expanded = np.broadcast_to(atoms, below.shape)
+            out[rows, j] = np.take_along_axis(expanded, np.minimum(at, below.shape[1] - 1), axis=1)[:, 0]
     return out
 
 
-def atoms_of_quantiles(found: np.ndarray, levels: np.ndarray, count: int) -> np.ndarray:
-    """Equally likely atoms (n, count) of laws known by their quantiles (n, q) at increasing `levels` (q,).
+def atoms_of_quantiles(values: np.ndarray, levels: np.ndarray, count: int) -> np.ndarray:
+    """Equally likely atoms (n, count) of laws known by their quantiles `values` (n, q) at increasing `levels` (q,).
 
     Quantiles are sorted where they cross, and taken to be linear between levels, and beyond the outer two, in the
     normal score of the level: exact for a normal law.
@@ -85,7 +85,7 @@ def atoms_of_quantiles(found: np.ndarray, levels: np.ndarray, count: int) -> np.
     scores, at = ndtri(levels), ndtri((np.arange(count) + 0.5) / count)
     left = np.clip(np.searchsorted(scores, at) - 1, 0, len(levels) - 2)
     share = (at - scores[left]) / (scores[left + 1] - scores[left])
-    ordered = np.sort(found, axis=1)
+    ordered = np.sort(values, axis=1)
     return ordered[:, left] * (1 - share) + ordered[:, left + 1] * share
 
 

@@ -64,6 +64,6 @@ class Misspecification:
 
 def misspecification(fitted: np.ndarray, flexible: np.ndarray) -> Misspecification:
     """Shape: (B, N) losses of the class, (B', N) of the flexible learner, on the same rows."""
-    found = mean_difference(fitted, flexible)
-    lower = found.bounds(LEVEL)[0]
-    return Misspecification(found.value, lower, lower <= 0)
+    difference = mean_difference(fitted, flexible)
+    lower = difference.bounds(LEVEL)[0]
+    return Misspecification(difference.value, lower, lower <= 0)

@@ -95,7 +95,7 @@ def ranking(synthetic: ArrayLike, real: ArrayLike, names: Sequence[str], *, seed
     lost = drawn_r[np.arange(len(drawn)), chosen] - drawn_r.min(axis=1)
     taus = kendall_rows(drawn_r, drawn_s)
     pairs = tuple(_pair(first, second, names, *_ordered(i, j, risks_r)) for i, j in combinations(range(len(names)), 2))
-    told = [pair for pair in pairs if not pair.tie]
+    untied = [pair for pair in pairs if not pair.tie]
     winners = first.mean(axis=2).argmin(axis=0)  # (S,)
     return Ranking(
         names=tuple(names),
@@ -109,7 +109,7 @@ def ranking(synthetic: ArrayLike, real: ArrayLike, names: Sequence[str], *, seed
         kendall=_known(kendall(risks_r, risks_s)),
         kendall_interval=_central(taus) if np.isfinite(taus).all() else None,
         spearman=_known(spearman(risks_r, risks_s)),
-        agreement=float(np.mean([pair.consistent for pair in told])) if told else None,
+        agreement=float(np.mean([pair.consistent for pair in untied])) if untied else None,
         picks={name: float(np.mean(winners == a)) for a, name in enumerate(names)},
         pairs=pairs,
     )

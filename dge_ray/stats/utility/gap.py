@@ -194,19 +194,19 @@ def utility(synthetic: ArrayLike, real: ArrayLike, *, margin: float, level: floa
     first = _tensor("synthetic", synthetic)
     if len(first) < 2:
         raise InputError("members", "1", "at least 2: the spread between members is part of the interval")
-    found = mean_difference(first, real)
-    lower, upper = found.bounds(level)
+    difference = mean_difference(first, real)
+    lower, upper = difference.bounds(level)
     verdict: Verdict = "PASS" if upper < margin else "FAIL" if lower > margin else "UNDECIDED"
-    gap = abs(found.value - margin) if verdict == "UNDECIDED" else 0.0  # nothing is needed where it is decided
-    rows = found.needed(gap, "rows", level=level)
-    members = found.needed(gap, "members", level=level)
-    both = found.needed(gap, "rows", "members", level=level)
+    gap = abs(difference.value - margin) if verdict == "UNDECIDED" else 0.0  # nothing is needed where it is decided
+    rows = difference.needed(gap, "rows", level=level)
+    members = difference.needed(gap, "members", level=level)
+    both = difference.needed(gap, "rows", "members", level=level)
     risk_real = float(np.asarray(real, dtype=np.float64).mean())
     return Utility(
-        utility=abs(found.value),
-        utility_interval=found.size_interval(level),
-        difference=found.value,
-        interval=found.interval(level),
+        utility=abs(difference.value),
+        utility_interval=difference.size_interval(level),
+        difference=difference.value,
+        interval=difference.interval(level),
         bounds=(lower, upper),
         risk_synthetic=float(first.mean()),
         risk_real=risk_real,
@@ -215,7 +215,7 @@ def utility(synthetic: ArrayLike, real: ArrayLike, *, margin: float, level: floa
         rows_needed=rows["rows"] if rows else None,
         members_needed=members["members"] if members else None,
         both_needed=(both["rows"], both["members"]) if both else None,
-        parts=found,
+        parts=difference,
     )
 
 

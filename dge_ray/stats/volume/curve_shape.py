@@ -105,20 +105,20 @@ def curve_shape(
     metric = check_metric(metric, task)
     if not 0.5 < level < 1:
         raise InputError("level", repr(level), "a number between 0.5 and 1")
-    found = volume_risks(cells, y, metric)
-    kept = grid[found.kept]
-    bound = tolerance * float(abs(found.risks.min()))
+    curve = volume_risks(cells, y, metric)
+    kept = grid[curve.kept]
+    bound = tolerance * float(abs(curve.risks.min()))
     if len(kept) < 2:
         return CurveShape("undecided", metric, level, bound, None, None, None, None, (), None, None)
-    rise, over = rise_of(found, seed=seed, level=level, draws=draws)
-    flat = first_within(found, bound, level=level, sides=2)
-    enough = first_within(found, bound, level=level, sides=1)
+    rise, over = rise_of(curve, seed=seed, level=level, draws=draws)
+    flat = first_within(curve, bound, level=level, sides=2)
+    enough = first_within(curve, bound, level=level, sides=1)
     band = None
     if len(kept) >= FEWEST_VOLUMES:
-        band = curve_band(found, kept, seed=seed, level=level)
+        band = curve_band(curve, kept, seed=seed, level=level)
         band = _mirrored(band) if higher_is_better(metric) else band
     return CurveShape(
-        _call(found, kept, rise, flat, bound, level),
+        _call(curve, kept, rise, flat, bound, level),
         metric,
         level,
         bound,
@@ -126,73 +126,73 @@ def curve_shape(
         int(kept[over]),
         int(kept[flat]) if flat < len(kept) - 1 else None,
         int(kept[enough]) if enough < len(kept) - 1 else None,
-        differences(found, kept, seed=seed, level=level, draws=draws),
-        noise_floor(found, kept, level=level),
+        differences(curve, kept, seed=seed, level=level, draws=draws),
+        noise_floor(curve, kept, level=level),
         band,
     )
 
 
-def rise_of(found: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> tuple[Triple, int]:
+def rise_of(curve: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> tuple[Triple, int]:
     """(rise, lo, hi) of the largest volume above the best smaller one, and that one's place."""
-    last, tail = len(found.risks) - 1, (1 + level) / 2
-    weights = [found.contrast(last, a) for a in range(last)]
-    distance = np.array([w @ found.risks for w in weights])
-    deviation = np.array([found.spread.deviation(w) for w in weights])
-    single = np.array([student.ppf(tail, found.spread.freedom(w)) for w in weights])
-    told = deviation > 0  # a volume with the same predictions has no distance to test
+    last, tail = len(curve.risks) - 1, (1 + level) / 2
+    weights = [curve.contrast(last, a) for a in range(last)]
+    distance = np.array([w @ curve.risks for w in weights])
+    deviation = np.array([curve.spread.deviation(w) for w in weights])
+    single = np.array([student.ppf(tail, curve.spread.freedom(w)) for w in weights])
+    varying = deviation > 0  # a volume with the same predictions has no distance to test
     multiple = 0.0
-    if told.any():
-        errors = found.draws(draws, seed=seed)
-        largest = ((errors[:, [last]] - errors[:, :last])[:, told] / deviation[told]).max(axis=1)
+    if varying.any():
+        errors = curve.draws(draws, seed=seed)
+        largest = ((errors[:, [last]] - errors[:, :last])[:, varying] / deviation[varying]).max(axis=1)
         multiple = float(np.quantile(largest, tail))
     best = int(np.argmax(distance))
     low, high = np.max(distance - multiple * deviation), np.max(distance + single * deviation)
     return (float(distance[best]), float(low), float(high)), best
 
 
-def first_within(found: VolumeRisks, bound: float, *, level: float = 0.95, sides: int = 2) -> int:
+def first_within(curve: VolumeRisks, bound: float, *, level: float = 0.95, sides: int = 2) -> int:
     """Place of the smallest volume from which on every larger one is proved to differ by less than `bound`; with
     `sides` 1, to gain less than it. The last place says nothing: no volume is larger."""
-    count = len(found.risks)
+    count = len(curve.risks)
     for a in range(count - 2, -1, -1):
         for b in range(a + 1, count):
-            weights = found.contrast(a, b)
-            gain = float(weights @ found.risks)
-            reach = float(student.ppf(level, found.spread.freedom(weights))) * found.spread.deviation(weights)
+            weights = curve.contrast(a, b)
+            gain = float(weights @ curve.risks)
+            reach = float(student.ppf(level, curve.spread.freedom(weights))) * curve.spread.deviation(weights)
             if (abs(gain) if sides == 2 else gain) + reach >= bound:
                 return a + 1
     return 0
 
 
 def differences(
-    found: VolumeRisks, volumes: np.ndarray, *, seed: int, level: float = 0.95, draws: int = DRAWS
+    curve: VolumeRisks, volumes: np.ndarray, *, seed: int, level: float = 0.95, draws: int = DRAWS
 ) -> tuple[Excess, ...]:
     """Every volume against the one of least risk, simultaneous over all pairs of volumes (as Tukey's)."""
-    best, errors, deviations = int(np.argmin(found.risks)), found.draws(draws, seed=seed), found.paired_deviations()
+    best, errors, deviations = int(np.argmin(curve.risks)), curve.draws(draws, seed=seed), curve.paired_deviations()
     largest = np.zeros(draws)
     for a in range(len(volumes)):
         others = np.flatnonzero(deviations[a, :a] > 0)
         apart = np.abs(errors[:, [a]] - errors[:, others]) / deviations[a, others]
         largest = np.maximum(largest, apart.max(axis=1, initial=0.0))
     half = float(np.quantile(largest, level)) * deviations[:, best]
-    value = found.risks - found.risks[best]
+    value = curve.risks - curve.risks[best]
     rows = zip(volumes, value, value - half, value + half, strict=True)
     return tuple(Excess(int(volume), float(v), float(lo), float(hi)) for volume, v, lo, hi in rows)
 
 
-def noise_floor(found: VolumeRisks, volumes: np.ndarray, *, level: float = 0.95) -> NoiseFloor | None:
+def noise_floor(curve: VolumeRisks, volumes: np.ndarray, *, level: float = 0.95) -> NoiseFloor | None:
     """Of the least risk against the volume nearest to twice its own (half, at the end). None where they are equal."""
-    best = int(np.argmin(found.risks))
+    best = int(np.argmin(curve.risks))
     factor = 2 if best < len(volumes) - 1 else 0.5
     distance = np.abs(np.log(volumes / (factor * volumes[best])))
     distance[best] = np.inf
     other = int(np.argmin(distance))
-    weights = found.contrast(best, other)
-    half = found.spread.half_width(weights, level)
+    weights = curve.contrast(best, other)
+    half = curve.spread.half_width(weights, level)
     if half == 0:
         return None
-    rows, members = found.spread.parts(weights)
-    now, goal = (found.spread.n_rows, found.n_members), (rows + members) / 4
+    rows, members = curve.spread.parts(weights)
+    now, goal = (curve.spread.n_rows, curve.n_members), (rows + members) / 4
     return NoiseFloor(
         half,
         (int(volumes[best]), int(volumes[other])),
@@ -202,7 +202,7 @@ def noise_floor(found: VolumeRisks, volumes: np.ndarray, *, level: float = 0.95)
     )
 
 
-def _call(found: VolumeRisks, kept: np.ndarray, rise: Triple, flat: int, bound: float, level: float) -> str:
+def _call(curve: VolumeRisks, kept: np.ndarray, rise: Triple, flat: int, bound: float, level: float) -> str:
     half = int(np.argmin(np.abs(np.log(kept[:-1]) - np.log(kept[-1] / 2))))
     if rise[1] > 0 and rise[2] >= bound:
         return "rise"
@@ -210,8 +210,8 @@ def _call(found: VolumeRisks, kept: np.ndarray, rise: Triple, flat: int, bound: 
         return "plateau"
     if rise[1] > 0:
         return "rise"
-    weights = found.contrast(half, len(kept) - 1)
-    gains = float(weights @ found.risks) - found.spread.half_width(weights, level)
+    weights = curve.contrast(half, len(kept) - 1)
+    gains = float(weights @ curve.risks) - curve.spread.half_width(weights, level)
     return "falls" if gains > 0 else "undecided"
 
 

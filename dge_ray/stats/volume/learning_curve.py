@@ -69,9 +69,9 @@ def power_curve(volumes: ArrayLike, risks: ArrayLike, *, scale: float | None = N
         left = r - scale * m ** -EXPONENTS[:, None]  # (exponents, volumes)
         best = int(left.var(axis=1).argmin())
         return scale, float(EXPONENTS[best]), float(left[best].mean())
-    found = project(_designs(m), np.array([True, False]), np.eye(len(m)), r[None])
-    floor, gain = found.coefficients[0]
-    exponent = float(EXPONENTS[found.place[0]])
+    fit = project(_designs(m), np.array([True, False]), np.eye(len(m)), r[None])
+    floor, gain = fit.coefficients[0]
+    exponent = float(EXPONENTS[fit.place[0]])
     return float(gain) * float(m[-1]) ** exponent, exponent, float(floor)
 
 
@@ -105,9 +105,9 @@ def learning_curve(
     if len(m) < FEWEST_VOLUMES or pseudo is None or len(pseudo) < FEWEST_MEMBERS:
         why = f"{len(m)} volumes and {1 if pseudo is None else len(pseudo)} members"
         return LearningCurve("unidentified", f"{why}: it takes {FEWEST_VOLUMES} and {FEWEST_MEMBERS} or more", **known)
-    found = VolumeRisks(full.mean(axis=1), two_way(full, pseudo), kept, len(pseudo))
-    if not best_set(found, seed=seed, level=level)[-1]:
-        lowest = int(grid[kept][int(np.argmin(found.risks))])
+    curve = VolumeRisks(full.mean(axis=1), two_way(full, pseudo), kept, len(pseudo))
+    if not best_set(curve, seed=seed, level=level)[-1]:
+        lowest = int(grid[kept][int(np.argmin(curve.risks))])
         return LearningCurve("refused", f"the risk rises significantly beyond {lowest} rows: no such law", **known)
     count = len(m)
     if real is not None:  # one more statistic, which members have no part in
@@ -117,7 +117,7 @@ def learning_curve(
     errors = curve_errors(two_way(full, pseudo), m)
     weights = errors.total[:count, :count]
     designs, free = _designs(m), np.array([sign < 0, False])  # a loss has no floor under 0
-    point, extra = with_misfit(designs, free, weights, found.risks, exponents=1)
+    point, extra = with_misfit(designs, free, weights, curve.risks, exponents=1)
     fitted = designs[point.place[0]] @ point.coefficients[0]
     drawn = errors.draws(draws, seed=seed, extra=extra)
     jitter = (extra + 1e-9 * np.trace(weights) / count) * np.eye(count)

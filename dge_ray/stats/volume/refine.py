@@ -74,8 +74,8 @@ def next_volumes(
     room = most_volumes(len(every)) - len(done)
     if room <= 0 or len(done) == len(every):
         return []
-    found = volume_risks(cells, y, check_metric(metric, task))
-    _, drawn = curve_draws(found, done[found.kept], every, seed=seed)
+    curve = volume_risks(cells, y, check_metric(metric, task))
+    _, drawn = curve_draws(curve, done[curve.kept], every, seed=seed)
     shares = np.bincount(drawn.argmin(axis=1), minlength=len(every)) / len(drawn)
     shares[np.isin(every, done)] = 0.0
     if shares.sum() < LEFT:

@@ -90,25 +90,25 @@ def reflection_point(
         raise InputError("level", repr(level), "a number between 0.5 and 1")
     if not tolerance >= 0:
         raise InputError("tolerance", repr(tolerance), "a share of the risk, 0 or more")
-    found = volume_risks(cells, y, metric)
-    kept, best = grid[found.kept], int(np.argmin(found.risks))
-    not_rejected = best_set(found, seed=seed, level=level, draws=draws)
-    ends = _Ends(found, kept, not_rejected, best, level, tolerance)
+    curve = volume_risks(cells, y, metric)
+    kept, best = grid[curve.kept], int(np.argmin(curve.risks))
+    not_rejected = best_set(curve, seed=seed, level=level, draws=draws)
+    ends = _Ends(curve, kept, not_rejected, best, level, tolerance)
     status, rows, members, advice = ends.status()
-    if found.n_members == 1:
+    if curve.n_members == 1:
         advice += ". One member: the interval is over rows only, the spread between members is not in it"
-    within = [found.risks[i] - found.risks[best] <= _paired_error(found, i, best) for i in range(len(kept))]
-    low, high = argmin_range(found, seed=seed, level=level, draws=draws)
+    within = [curve.risks[i] - curve.risks[best] <= _paired_error(curve, i, best) for i in range(len(kept))]
+    low, high = argmin_range(curve, seed=seed, level=level, draws=draws)
     sign = -1.0 if higher_is_better(metric) else 1.0
     return ReflectionPoint(
         volume=int(kept[best]),
-        index=int(found.kept[best]),
+        index=int(curve.kept[best]),
         interval=(int(kept[low]), int(kept[high])),
         status=status,
         smallest_within_one_se=int(kept[int(np.argmax(within))]),
         metric=metric,
-        value=float(sign * found.risks[best]),
-        members=found.n_members,
+        value=float(sign * curve.risks[best]),
+        members=curve.n_members,
         level=level,
         candidates=tuple(int(v) for v in kept[not_rejected]),
         dropped=tuple(int(v) for v in grid if v not in kept),
@@ -119,11 +119,11 @@ def reflection_point(
     )
 
 
-def argmin_range(found: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> tuple[int, int]:
+def argmin_range(curve: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> tuple[int, int]:
     """First and last place of the interval: the central `level` of the draws' argmins, joined with the estimate."""
-    best = int(np.argmin(found.risks))
-    errors = found.draws(draws, seed=seed)
-    surfaces = found.risks + errors
+    best = int(np.argmin(curve.risks))
+    errors = curve.draws(draws, seed=seed)
+    surfaces = curve.risks + errors
     # Volumes with equal predictions differ by rounding alone: each of them is a draw's argmin, not the luckiest.
     least = surfaces.min(axis=1, keepdims=True)
     tied = surfaces - least <= TIE * errors.std()
@@ -133,23 +133,23 @@ def argmin_range(found: VolumeRisks, *, seed: int, level: float = 0.95, draws: i
     return min(best, int(first[tail])), max(best, int(last[-1 - tail]))
 
 
-def best_set(found: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> np.ndarray:
+def best_set(curve: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> np.ndarray:
     """Which volumes are not rejected as best; the truly best one is among them with probability `level`.
 
     Shape: -> (V,) bool.
     """
-    count = len(found.risks)
-    errors, deviations = found.draws(draws, seed=seed), found.paired_deviations()
+    count = len(curve.risks)
+    errors, deviations = curve.draws(draws, seed=seed), curve.paired_deviations()
     keep = np.ones(count, dtype=bool)
     for volume in range(count):
         # two volumes with equal predictions have no distance to test: such a pair says nothing
         others = [o for o in range(count) if o != volume and deviations[volume, o] > 0]
         if not others:
             continue
-        distance = (found.risks[volume] - found.risks[others]) / deviations[volume, others]
+        distance = (curve.risks[volume] - curve.risks[others]) / deviations[volume, others]
         largest = ((errors[:, [volume]] - errors[:, others]) / deviations[volume, others]).max(axis=1)
         keep[volume] = distance.max() <= np.quantile(largest, level)
-    keep[int(np.argmin(found.risks))] = True
+    keep[int(np.argmin(curve.risks))] = True
     return keep
 
 
@@ -165,23 +165,23 @@ def risk_interval(
     cell = np.asarray(predictions, dtype=np.float64)
     cells, y, task, _ = check_cells(cell[:, None] if cell.ndim == 3 else cell, truth, task=task)
     metric = check_metric(metric, task)
-    found = volume_risks(cells, y, metric)
-    value = float(found.risks[0]) * (-1.0 if higher_is_better(metric) else 1.0)
-    half = found.spread.half_width(np.array([1.0]), level)
+    curve = volume_risks(cells, y, metric)
+    value = float(curve.risks[0]) * (-1.0 if higher_is_better(metric) else 1.0)
+    half = curve.spread.half_width(np.array([1.0]), level)
     return value, value - half, value + half
 
 
-def _paired_error(found: VolumeRisks, a: int, b: int) -> float:
+def _paired_error(curve: VolumeRisks, a: int, b: int) -> float:
     """The paired error of R(a) - R(b), over rows alone with a single member."""
-    weights = found.contrast(a, b)
-    return found.spread.error(weights) if found.n_members > 1 else found.spread.error_rows(weights)
+    weights = curve.contrast(a, b)
+    return curve.spread.error(weights) if curve.n_members > 1 else curve.spread.error_rows(weights)
 
 
 @dataclass(frozen=True)
 class _Ends:
     """What the ends of the grid say about the surface."""
 
-    found: VolumeRisks
+    curve: VolumeRisks
     kept: np.ndarray
     not_rejected: np.ndarray
     best: int
@@ -193,15 +193,15 @@ class _Ends:
         return int(np.argmin(np.abs(np.log(np.maximum(self.kept[:-1], 1)) - np.log(self.kept[-1] / 2))))
 
     def _gain(self) -> tuple[float, np.ndarray]:
-        weights = self.found.contrast(self._half(), len(self.kept) - 1)
-        return float(weights @ self.found.risks), weights
+        weights = self.curve.contrast(self._half(), len(self.kept) - 1)
+        return float(weights @ self.curve.risks), weights
 
     def gain_interval(self) -> tuple[float, float, float] | None:
         """(gain, lo, hi) of the last doubling, two-sided."""
         if len(self.kept) < 2:
             return None
         gain, weights = self._gain()
-        half = self.found.spread.half_width(weights, self.level)
+        half = self.curve.spread.half_width(weights, self.level)
         return gain, gain - half, gain + half
 
     def status(self) -> tuple[str, int | None, int | None, str]:
@@ -214,8 +214,8 @@ class _Ends:
         if not first and not last:
             return "interior", None, None, "the best volume lies inside the grid"
         gain, weights = self._gain()
-        bound = self.tolerance * abs(self.found.risks[self.best])
-        half = self.found.spread.half_width(weights, 2 * self.level - 1)  # of a one-sided test at `level`
+        bound = self.tolerance * abs(self.curve.risks[self.best])
+        half = self.curve.spread.half_width(weights, 2 * self.level - 1)  # of a one-sided test at `level`
         steps = f"from {self.kept[self._half()]} to {self.kept[-1]} rows a member"
         if last and gain - half > 0:
             worth = "over" if gain > bound else "under"
@@ -238,22 +238,22 @@ class _Ends:
         elif self.best == 0:
             return "undecided", None, None, "the smallest volume of the grid does best: try smaller ratios"
         else:
-            contrasts = [(self.found.risks[0] - self.found.risks[self.best], self.found.contrast(0, self.best))]
+            contrasts = [(self.curve.risks[0] - self.curve.risks[self.best], self.curve.contrast(0, self.best))]
             question = "whether the smallest volume is worse than the best"
         rows = min(filter(None, (self._needed(*c, of="rows") for c in contrasts)), default=None)
         members = min(filter(None, (self._needed(*c, of="members") for c in contrasts)), default=None)
-        ways = [f"about {rows} rows (now {self.found.spread.n_rows})"] if rows else []
-        ways += [f"about {members} members (now {self.found.n_members})"] if members else []
+        ways = [f"about {rows} rows (now {self.curve.spread.n_rows})"] if rows else []
+        ways += [f"about {members} members (now {self.curve.n_members})"] if members else []
         cure = " or ".join(ways) + " would decide" if ways else "only more rows and more members together would decide"
         return "undecided", rows, members, f"{question} is not known: {cure}"
 
     def _needed(self, distance: float, weights: np.ndarray, *, of: str) -> int | None:
         """Rows (or members) at which a contrast of this size would be told from zero, the other source as it is."""
-        rows, members = self.found.spread.parts(weights)
-        goal = (distance / float(student.ppf(self.level, self.found.spread.freedom(weights)))) ** 2
-        grow, stay, now = (rows, members, self.found.spread.n_rows)
+        rows, members = self.curve.spread.parts(weights)
+        goal = (distance / float(student.ppf(self.level, self.curve.spread.freedom(weights)))) ** 2
+        grow, stay, now = (rows, members, self.curve.spread.n_rows)
         if of == "members":
-            grow, stay, now = members, rows, self.found.n_members
+            grow, stay, now = members, rows, self.curve.n_members
         if goal <= stay or grow == 0:
             return None
         return max(int(np.ceil(now * grow / (goal - stay))), now + 1)

@@ -38,18 +38,18 @@ class Band:
     level: float
 
 
-def curve_band(found: VolumeRisks, volumes: np.ndarray, *, seed: int, level: float = 0.95) -> Band:
+def curve_band(curve: VolumeRisks, volumes: np.ndarray, *, seed: int, level: float = 0.95) -> Band:
     """The smooth curve through the risks and the band that holds all of it with probability `level`.
 
     Args:
-        found: the risks of V volumes, at least 4.
+        curve: the risks of V volumes, at least 4.
         volumes: (V,) ascending.
 
     Raises:
         InputError: fewer than 4 volumes.
     """
     at = np.geomspace(volumes[0], volumes[-1], PLACES)
-    mean, drawn = curve_draws(found, volumes, at, seed=seed)
+    mean, drawn = curve_draws(curve, volumes, at, seed=seed)
     apart = drawn - mean
     low, high = np.quantile(apart, [0.1587, 0.8413], axis=0)  # of one deviation each: t tails would swell a variance
     width = (high - low) / 2
@@ -59,7 +59,7 @@ def curve_band(found: VolumeRisks, volumes: np.ndarray, *, seed: int, level: flo
 
 
 def curve_draws(
-    found: VolumeRisks, volumes: np.ndarray, at: np.ndarray, *, seed: int, draws: int = DRAWS
+    curve: VolumeRisks, volumes: np.ndarray, at: np.ndarray, *, seed: int, draws: int = DRAWS
 ) -> tuple[np.ndarray, np.ndarray]:
     """The curve at `at` given the risks: mean and joint draws.
 
@@ -69,7 +69,7 @@ def curve_draws(
         raise InputError("volumes", f"{len(volumes)} of them", f"{FEWEST_VOLUMES} or more for a smooth curve")
     length = np.log(volumes[-1] / volumes[0])
     x, to = np.log(volumes / volumes[0]) / length, np.log(at / volumes[0]) / length
-    errors = curve_errors(found.spread, volumes.astype(np.float64))
+    errors = curve_errors(curve.spread, volumes.astype(np.float64))
     generator = numpy_generator(seed, Purpose.INTERVAL, index=2)
     line = np.stack([np.ones_like(x), x], axis=1)
     apart = np.eye(len(x)) - line @ np.linalg.pinv(line)  # what no line explains
@@ -77,13 +77,13 @@ def curve_draws(
     prior = _wiener(both, both)
     prior /= np.trace(apart @ prior[: len(x), : len(x)] @ apart) / (len(x) - 2)  # so tau is the size off a line
     scales = np.ones(1)
-    if found.n_members > 1:
-        freedom = found.n_members - 1
+    if curve.n_members > 1:
+        freedom = curve.n_members - 1
         scales = freedom / chi2.ppf((np.arange(SCALES) + 0.5) / SCALES, freedom)
     noise = _even(errors.rows + scales[:, None, None] * errors.members)  # (S, V, V), of the weights alone
-    sizes = _sizes(apart, noise, found.risks)
-    smoothers, weights = _smoothers(line, to, prior, noise, sizes, found.risks)
-    fits = smoothers @ found.risks  # (S, T, M)
+    sizes = _sizes(apart, noise, curve.risks)
+    smoothers, weights = _smoothers(line, to, prior, noise, sizes, curve.risks)
+    fits = smoothers @ curve.risks  # (S, T, M)
     mean = np.einsum("st,stm->m", weights, fits) / len(scales)
     scale = np.arange(draws) % len(scales)
     size = (generator.random((draws, 1)) > np.cumsum(weights, axis=1)[scale]).sum(axis=1).clip(max=len(sizes) - 1)
@@ -91,11 +91,11 @@ def curve_draws(
     wrong = generator.standard_normal((draws, len(x))) @ root(errors.rows)
     wrong += np.sqrt(scales[scale, None]) * (generator.standard_normal((draws, len(x))) @ root(errors.members))
     drawn = own[:, len(x) :]
-    told = own[:, : len(x)] + wrong
+    simulated = own[:, : len(x)] + wrong
     for pair in np.unique(scale * len(sizes) + size):
         s, t = divmod(int(pair), len(sizes))
         rows = np.flatnonzero((scale == s) & (size == t))
-        drawn[rows] += fits[s, t] - told[rows] @ smoothers[s, t].T
+        drawn[rows] += fits[s, t] - simulated[rows] @ smoothers[s, t].T
     return mean, drawn
 
 
