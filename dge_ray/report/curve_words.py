@@ -38,7 +38,7 @@ def noise_sentence(report: Mapping) -> str:
         return ""
     first, second = floor["volumes"]
     metric = label(str(report["curve"].get("metric")))
-    said = (
+    text = (
         f"differences under {number(floor['difference'])} in {metric} cannot be told "
         f"with {number(floor['rows'])} validation rows and {_members(floor['members'])} "
         f"(between {number(first)} and {number(second)} rows a member)"
@@ -46,8 +46,8 @@ def noise_sentence(report: Mapping) -> str:
     ways = [f"{number(floor['rows_for_half'])} rows"] if finite(floor.get("rows_for_half")) else []
     ways += [f"{number(floor['members_for_half'])} members"] if finite(floor.get("members_for_half")) else []
     if ways:
-        return f"{said}; half of that takes about {' or '.join(ways)}"
-    return f"{said}; half of that takes more rows and more members, four times both"
+        return f"{text}; half of that takes about {' or '.join(ways)}"
+    return f"{text}; half of that takes more rows and more members, four times both"
 
 
 def law_sentence(report: Mapping) -> str:
@@ -55,19 +55,19 @@ def law_sentence(report: Mapping) -> str:
     law, point = report.get("volume_law") or {}, report.get("reflection_point") or {}
     if not law:
         return ""
-    told = f"a classifier tells synthetic from real rows with accuracy {number(law.get('accuracy'))}"
+    evidence = f"a classifier tells synthetic from real rows with accuracy {number(law.get('accuracy'))}"
     if not finite(law.get("volume")):
-        return f"{told} ({interval_text(law.get('accuracy_interval'))}): not at all, so the law sets no volume"
-    said = (
-        f"at most {number(round(law['volume']))} rows ({told}, so total variation is {number(law.get('distance'))} or "
-        f"more; exponent {number(law.get('exponent'))})"
+        return f"{evidence} ({interval_text(law.get('accuracy_interval'))}): not at all, so the law sets no volume"
+    text = (
+        f"at most {number(round(law['volume']))} rows ({evidence}, so total variation is {number(law.get('distance'))} "
+        f"or more; exponent {number(law.get('exponent'))})"
     )
     lowest = (point.get("interval") or [None])[0]
     if finite(lowest) and law["volume"] < lowest:
         return (
-            f"{said}: vacuous here, the curve is best at {number(lowest)} rows or more; the law bounds the worst case"
+            f"{text}: vacuous here, the curve is best at {number(lowest)} rows or more; the law bounds the worst case"
         )
-    return f"{said}: an order of magnitude, from a bound on the worst case"
+    return f"{text}: an order of magnitude, from a bound on the worst case"
 
 
 def curve_rows(report: Mapping) -> list[tuple[str, str]]:
@@ -85,8 +85,8 @@ def curve_rows(report: Mapping) -> list[tuple[str, str]]:
         rows.append(("best volume by the worst-case law", law))
     search = report.get("search") or {}
     if search.get("name") == "refine":
-        looked = f"{number(search.get('volumes'))} of the {number(search.get('grid'))} volumes, coarse to fine"
-        rows.append(("volumes looked at", looked))
+        tried = f"{number(search.get('volumes'))} of the {number(search.get('grid'))} volumes, coarse to fine"
+        rows.append(("volumes looked at", tried))
     return rows
 
 

@@ -136,18 +136,25 @@ def _members_rows(law: Mapping) -> list[tuple[str, str]]:
     return rows
 
 
-def _uncertainty_rows(found: Mapping) -> list[tuple[str, str]]:
+def _uncertainty_rows(uncertainty: Mapping) -> list[tuple[str, str]]:
     rows = []
     for form, unit in (("entropy", "nats"), ("variance", "variance")):
-        parts = found.get(form) or {}
+        parts = uncertainty.get(form) or {}
         if parts:
             text = ", ".join(f"{name} {number(value)}" for name, value in parts.items())
             rows.append((f"uncertainty of a test row, mean ({unit})", text))
-    if finite(found.get("epistemic_share_of_squared_error")):
-        rows.append(("of the squared error, members' variance", number(found["epistemic_share_of_squared_error"])))
-    if found.get("ece"):
-        rows.append(("expected calibration error", f"{_triple(found['ece'])}; plain {number(found.get('plain_ece'))}"))
-    sets = found.get("conformal") or {}
+    if finite(uncertainty.get("epistemic_share_of_squared_error")):
+        rows.append(
+            ("of the squared error, members' variance", number(uncertainty["epistemic_share_of_squared_error"]))
+        )
+    if uncertainty.get("ece"):
+        rows.append(
+            (
+                "expected calibration error",
+                f"{_triple(uncertainty['ece'])}; plain {number(uncertainty.get('plain_ece'))}",
+            )
+        )
+    sets = uncertainty.get("conformal") or {}
     if sets:
         many = "classes" in sets
         what = f"sets hold {number(sets['classes'])} classes" if many else f"{number(sets.get('width'))} wide"

@@ -6,18 +6,18 @@ from typing import Any
 from dge_ray.phrases import number
 
 
-def plan_lines(found: Mapping[str, Any]) -> list[str]:
+def plan_lines(privacy: Mapping[str, Any]) -> list[str]:
     """`check`'s lines: the plan, and what K costs. Empty without privacy."""
-    if not found:
+    if not privacy:
         return []
-    plan, steps = found["plan"], found["plan"]["steps"][0]
+    plan, steps = privacy["plan"], privacy["plan"]["steps"][0]
     fits = "one model" if plan["models"] == "one" else f"{plan['members']} models"
     return [
         f"privacy: epsilon {plan['epsilon']:g} at delta {plan['delta']:g} for {fits} and one histogram of all columns, "
         f"of which {plan['spent']:.4g} is spent",
         f"  a fit: {steps['steps']} steps, each row in a step with probability {steps['sample_rate']:.3g}, noise of "
         f"{plan['noise_multiplier']:.3g} clips; the histogram's of {plan['marginals_multiplier']:.3g} sensitivities",
-        "  a fit's noise at this budget by K: " + _costs(found["costs"]),
+        "  a fit's noise at this budget by K: " + _costs(privacy["costs"]),
         "  no promise for validation and test rows, nor for results on them; the study's privacy/key is secret",
     ]
 
@@ -30,27 +30,30 @@ def _costs(costs: Sequence[Mapping[str, Any]]) -> str:
 
 def privacy_rows(report: Mapping) -> list[tuple[str, str]]:
     """The page's section. Empty without privacy."""
-    found = report.get("privacy")
-    if not found:
+    privacy = report.get("privacy")
+    if not privacy:
         return []
-    one = found["models"] == "one"
+    one = privacy["models"] == "one"
     return [
-        ("promise", f"({found['epsilon']:g}, {found['delta']:g})-differential privacy of train rows, zero-out"),
-        ("spent", f"epsilon {number(found['spent'])} by {found['mechanisms']} mechanisms, all members together"),
-        ("models", "one, which all members draw from" if one else f"one a member, planned {found['planned_members']}"),
-        ("noise", f"{number(found['noise_multiplier'])} clips a step"),
-        ("noise of the histogram", f"{number(found['marginals_multiplier'])} sensitivities"),
-        *((f"not covered ({at})", text) for at, text in enumerate(found["uncovered"], 1)),
+        ("promise", f"({privacy['epsilon']:g}, {privacy['delta']:g})-differential privacy of train rows, zero-out"),
+        ("spent", f"epsilon {number(privacy['spent'])} by {privacy['mechanisms']} mechanisms, all members together"),
+        (
+            "models",
+            "one, which all members draw from" if one else f"one a member, planned {privacy['planned_members']}",
+        ),
+        ("noise", f"{number(privacy['noise_multiplier'])} clips a step"),
+        ("noise of the histogram", f"{number(privacy['marginals_multiplier'])} sensitivities"),
+        *((f"not covered ({at})", text) for at, text in enumerate(privacy["uncovered"], 1)),
         ("everything, entry by entry", "privacy/ledger.json in the study's folder"),
     ]
 
 
 def privacy_line(report: Mapping) -> str:
     """The summary's line; empty without privacy."""
-    found = report.get("privacy")
-    if not found:
+    privacy = report.get("privacy")
+    if not privacy:
         return ""
     return (
-        f"privacy: epsilon {found['spent']:.4g} of {found['epsilon']:g} spent at delta {found['delta']:g}, on train "
-        "rows, by all members together; results on validation and test rows, this report's, are not covered"
+        f"privacy: epsilon {privacy['spent']:.4g} of {privacy['epsilon']:g} spent at delta {privacy['delta']:g}, on "
+        "train rows, by all members together; results on validation and test rows, this report's, are not covered"
     )

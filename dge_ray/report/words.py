@@ -73,12 +73,12 @@ def _compared(report: Mapping, metric: str) -> list[str]:
     names: dict[str, list[str]] = {"better": [], "worse": [], "level": []}
     called = method_names(report)
     for method in ("real", "raw", "naive_ensemble", "naive_concatenated", "naive_single"):
-        found = comparison(report, method, metric)
-        if found and not (method == "naive_single" and is_convex(metric)):
+        judged = comparison(report, method, metric)
+        if judged and not (method == "naive_single" and is_convex(metric)):
             real = method in ("real", "raw")
-            names[found[0]].append(f"training on the {called[method]}" if real else f"the {called[method]} baseline")
+            names[judged[0]].append(f"training on the {called[method]}" if real else f"the {called[method]} baseline")
     clauses = {"better": "better than ", "level": "not clearly different from ", "worse": "worse than "}
-    return [clauses[word] + _listed(found) for word, found in names.items() if found]
+    return [clauses[word] + _listed(methods) for word, methods in names.items() if methods]
 
 
 def _listed(items: list[str]) -> str:
@@ -144,21 +144,21 @@ def learner_line(report: Mapping) -> str:
     """What was chosen on validation among which learners, and which of them did as well or better on test."""
     rows, metric = report.get("learners") or [], str(report.get("metric"))
     tried = ", ".join(f"{row['learner']} at {ratio_text(row.get('ratio'), 1)}" for row in rows)
-    found = {row["learner"]: _judged(row.get("difference"), metric) for row in rows}
+    judgements = {row["learner"]: _judged(row.get("difference"), metric) for row in rows}
     line = f"learner: {report.get('learner')}, chosen on validation among {tried}"
-    for word, says in (("level", "not clearly different from"), ("worse", "worse than")):
-        names = [name for name, judged in found.items() if judged and judged[0] == word]
-        line += f"; on test {says} {_listed(names)}" if names else ""
+    for word, relation in (("level", "not clearly different from"), ("worse", "worse than")):
+        names = [name for name, judged in judgements.items() if judged and judged[0] == word]
+        line += f"; on test {relation} {_listed(names)}" if names else ""
     return line
 
 
-def lineage_rows(found: Mapping) -> list[tuple[str, Any]]:
+def lineage_rows(lineage: Mapping) -> list[tuple[str, Any]]:
     """Of a table that holds synthetic rows."""
-    if not found:
+    if not lineage:
         return []
-    ratio = "no real rows" if found["ratio"] is None else number(found["ratio"])
+    ratio = "no real rows" if lineage["ratio"] is None else number(lineage["ratio"])
     return [
-        *((f"of them synthetic, {part}", number(count)) for part, count in found["synthetic"].items()),
+        *((f"of them synthetic, {part}", number(count)) for part, count in lineage["synthetic"].items()),
         ("synthetic rows to a real one, to learn from", ratio),
-        ("generation of the rows that this study makes", number(found["generation"])),
+        ("generation of the rows that this study makes", number(lineage["generation"])),
     ]

@@ -52,7 +52,7 @@ def findings(one: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> d
     naive = ensemble_mean(np.stack([test[0], *others]))
     rivals = {"naive_ensemble": naive, "real": real["test"]}
     keys = {"task": prepared.task, "seed": prepared.config.seed}
-    found: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     drawn = np.flatnonzero(np.array(volumes))  # raw rows alone, volume 0, are on no curve over log m
     if len(drawn):
         shape = curve_shape(
@@ -63,7 +63,7 @@ def findings(one: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> d
             tolerance=prepared.config.tolerance,
             **keys,
         )
-        found["curve"] = asdict(shape)
+        parts["curve"] = asdict(shape)
     if not prepared.augmented:  # the laws are of synthetic rows alone
         curve = learning_curve(
             predictions["validation"],
@@ -73,21 +73,21 @@ def findings(one: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> d
             real=real["validation"],
             **keys,
         )
-        found["learning_curve"] = asdict(curve)
+        parts["learning_curve"] = asdict(curve)
         on_validation = (predictions["validation"], truth["validation"])
         if worst := worst_case_volume(prepared, folder, *on_validation, volumes, curve):
-            found["volume_law"] = asdict(worst)
+            parts["volume_law"] = asdict(worst)
     if not prepared.augmented and (costs > 0).all():
         law = joint_law(
             predictions["validation"], truth["validation"], volumes=volumes, costs=costs, epsilon=EPSILON, **keys
         )
-        found["joint_law"] = asdict(law)
-    found |= {"uncertainty": uncertainty(test, truth["test"], seed=prepared.config.seed)}
-    found |= {"subgroups": _subgroups(prepared, folder, test, rivals, truth["test"])}
+        parts["joint_law"] = asdict(law)
+    parts |= {"uncertainty": uncertainty(test, truth["test"], seed=prepared.config.seed)}
+    parts |= {"subgroups": _subgroups(prepared, folder, test, rivals, truth["test"])}
     if len(test) >= 4:
         at = float(costs[list(volumes).index(choice.volume)])
-        found["klaw"] = members_law(prepared, test, truth["test"], cost=at)
-    return found
+        parts["klaw"] = members_law(prepared, test, truth["test"], cost=at)
+    return parts
 
 
 def member_costs(folder: Folder, label: str, members: int, volumes: Sequence[int], shard_rows: int) -> np.ndarray:
@@ -109,7 +109,7 @@ def members_law(prepared: Prepared, members: np.ndarray, y: np.ndarray, *, cost:
     """The K-law at the chosen volume on test: its two numbers, members that are enough, sizes held back."""
     task, tolerance = prepared.task, prepared.config.tolerance
     enough = enough_members(members, y, task=task, epsilon=tolerance)
-    found: dict[str, Any] = {
+    law: dict[str, Any] = {
         "metric": "mse" if task == "regression" else "brier",
         "s2": enough["s2"],
         "limit": enough["limit"],
@@ -120,13 +120,13 @@ def members_law(prepared: Prepared, members: np.ndarray, y: np.ndarray, *, cost:
         "held_back": [],
     }
     if cost > 0 and enough["limit"] > 0:  # a minute must take a tolerance's share off the risk
-        found["members_worth_a_minute"] = worth_its_price(enough["s2"], cost, tolerance * enough["limit"] / 60)
+        law["members_worth_a_minute"] = worth_its_price(enough["s2"], cost, tolerance * enough["limit"] / 60)
     if len(members) >= 6:
-        found["held_back"] = [
+        law["held_back"] = [
             {"members": p.size, "from": p.members, "predicted": [p.value, p.lo_here, p.hi_here], "measured": seen}
             for p, seen in held_back(members, y, task=task)
         ]
-    return found
+    return law
 
 
 def uncertainty(members: np.ndarray, y: np.ndarray, *, seed: int) -> dict[str, Any]:
@@ -140,24 +140,24 @@ def uncertainty(members: np.ndarray, y: np.ndarray, *, seed: int) -> dict[str, A
     level = CONFORMAL_LEVEL
     conformal: dict[str, Any] = {"level": level, "calibration_rows": len(calibrate), "rows": len(read)}
     total, aleatoric, epistemic = variance_parts(members)
-    found: dict[str, Any] = {"variance": {"epistemic": float(epistemic.mean())}}
+    result: dict[str, Any] = {"variance": {"epistemic": float(epistemic.mean())}}
     if total is None or aleatoric is None:
         error = (ensemble_mean(members)[:, 0] - y) ** 2
-        found["epistemic_share_of_squared_error"] = float(epistemic.mean() / error.mean()) if error.any() else None
+        result["epistemic_share_of_squared_error"] = float(epistemic.mean() / error.mean()) if error.any() else None
         lo, hi = conformal_intervals(members[:, calibrate], y[calibrate], members[:, read], level=level)
         conformal |= _covered((lo <= y[read]) & (y[read] <= hi)) | {"width": float((hi - lo).mean())}
-        return found | {"conformal": conformal}
+        return result | {"conformal": conformal}
     mean = ensemble_mean(members)
-    found["variance"] |= {"total": float(total.mean()), "aleatoric": float(aleatoric.mean())}
+    result["variance"] |= {"total": float(total.mean()), "aleatoric": float(aleatoric.mean())}
     names = ("total", "aleatoric", "epistemic")
-    found["entropy"] = {n: float(v.mean()) for n, v in zip(names, entropy_parts(members), strict=True)}
+    result["entropy"] = {n: float(v.mean()) for n, v in zip(names, entropy_parts(members), strict=True)}
     reliability, curve = calibration(mean, y, seed=seed), accuracy_confidence(mean, y)
-    found["calibration"] = {n: getattr(reliability, n).tolist() for n in ("confidence", "accuracy", "rows")}
-    found |= {"ece": list(reliability.ece), "plain_ece": reliability.plain_ece}
-    found["accuracy_confidence"] = {n: v.tolist() for n, v in asdict(curve).items()}
+    result["calibration"] = {n: getattr(reliability, n).tolist() for n in ("confidence", "accuracy", "rows")}
+    result |= {"ece": list(reliability.ece), "plain_ece": reliability.plain_ece}
+    result["accuracy_confidence"] = {n: v.tolist() for n, v in asdict(curve).items()}
     sets = conformal_sets(mean[calibrate], y[calibrate], mean[read], level=level)
     conformal |= _covered(sets[np.arange(len(read)), y[read]]) | {"classes": float(sets.sum(axis=1).mean())}
-    return found | {"conformal": conformal}
+    return result | {"conformal": conformal}
 
 
 def _covered(hits: np.ndarray) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Outcome:
         return self.predictions["test"][:, self.choice.index]
 
     @property
-    def looked_at(self) -> list[int]:
+    def complete_volumes(self) -> list[int]:
         """The places of the volumes that every member has."""
         return [j for j in range(len(self.volumes)) if not np.isnan(self.predictions["validation"][:, j]).any()]
 

@@ -28,11 +28,11 @@ def least_likely(folder: Folder, names: Sequence[str], schema: TableSchema, tabl
     """
     if schema.task == "regression" or not 0 < len(schema.classes) <= MOST_CLASSES:
         return None
-    able = [k for k, name in enumerate(names) if abilities(name).log_prob][:MOST_MEMBERS]
-    if not able:
+    supported = [k for k, name in enumerate(names) if abilities(name).log_prob][:MOST_MEMBERS]
+    if not supported:
         return None
     generators = []
-    for k in able:
+    for k in supported:
         with folder.downloaded(generator_folder(k)) as path:
             generators.append(generator_class(names[k]).load(path, device="cpu"))
     density = feature_log_density(generators, schema, table)

@@ -25,19 +25,19 @@ def safe_weights(outcomes: Sequence[Outcome], truth: np.ndarray) -> tuple[list[O
     """
     if not outcomes[0].prepared.config.weights:
         return list(outcomes), {}
-    able, found = [], []
+    chosen, weights = [], []
     for learner, group in groupby(outcomes, key=lambda one: one.prepared.config.learners[0]):
         safe, rows = _judged(list(group), truth)
-        able.append(safe)
-        found += [{"learner": learner.name, **row} for row in rows]
-    return able, {"weights": found}
+        chosen.append(safe)
+        weights += [{"learner": learner.name, **row} for row in rows]
+    return chosen, {"weights": weights}
 
 
 def _judged(group: Sequence[Outcome], truth: np.ndarray) -> tuple[Outcome, list[dict[str, Any]]]:
     """The safe one of a learner's weights, and how each stands to weight 0 at its reflection point."""
     prepared = group[0].prepared
     sign = 1.0 if prepared.lower_is_better else -1.0
-    cells = [(i, j) for i, one in enumerate(group) for j in one.looked_at]
+    cells = [(i, j) for i, one in enumerate(group) for j in one.complete_volumes]
     losses = [
         sign * contributions(prepared.metric, ensemble_mean(group[i].predictions["validation"][:, j]), truth)
         for i, j in cells

@@ -49,17 +49,17 @@ def worst_case_volume(
         last = ensemble_mean(validation[:, list(volumes).index(curve.volumes[-1])])
         scale *= 2 * curve.curve[-1]
         bound = float(contributions("squared_error", last, truth).max())
-    found = _told_apart(prepared, folder, volumes[-1])
-    if found is None:
+    accuracy = _classifier_accuracy(prepared, folder, volumes[-1])
+    if accuracy is None:
         return None
-    law = VolumeLaw(None, None, *found, curve.exponent[0], scale, "squared_error" if regression else loss, bound)
-    distance = 2 * found[1][0] - 1
+    law = VolumeLaw(None, None, *accuracy, curve.exponent[0], scale, "squared_error" if regression else loss, bound)
+    distance = 2 * accuracy[1][0] - 1
     if distance <= 0:
         return law
     return replace(law, distance=distance, volume=least_bound(scale, law.exponent, bound, distance))
 
 
-def _told_apart(prepared: Prepared, folder: Folder, volume: int) -> tuple[float, tuple[float, float]] | None:
+def _classifier_accuracy(prepared: Prepared, folder: Folder, volume: int) -> tuple[float, tuple[float, float]] | None:
     """How well a classifier tells member 0's rows from real ones that its generator has not seen, target included."""
     schema = replace(prepared.schema, target=None, task=None)
     codec = TableCodec(schema)
@@ -75,7 +75,7 @@ def _told_apart(prepared: Prepared, folder: Folder, volume: int) -> tuple[float,
     shards = [folder.read_table(file) for file in files]
     seed = integer(prepared.config.seed, Purpose.UTILITY, member=0, index=INDEX)
     parts = prepared.parts
-    _, found = density_ratio(
+    _, overlap = density_ratio(
         rows(parts["validation"]), rows(parts["test"]), rows(pa.concat_tables(shards)), schema, seed=seed
     )
-    return found.c2st, found.c2st_interval
+    return overlap.c2st, overlap.c2st_interval
