@@ -136,7 +136,7 @@ class Options(BaseModel):
         """Whether the key was given, even as its default."""
         return name in self._spelled
 
-    def check_whole(self, name: str, least: int, most: int) -> None:
+    def check_range(self, name: str, least: int, most: int) -> None:
         """Raises InputError if the key, a whole number or None, is out of bounds that only its verb knows."""
         value = getattr(self, name)
         if value is not None and not least <= value <= most:
@@ -245,4 +245,4 @@ def inner_model(annotation: Any) -> type[BaseModel] | None:
     """The model among a field's types, if there is one."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for argument in get_args(annotation) if (found := inner_model(argument))), None)
+    return next((model for argument in get_args(annotation) if (model := inner_model(argument))), None)

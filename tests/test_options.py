@@ -91,9 +91,9 @@ def test_several_faults_are_a_line_each() -> None:
 def test_bounds_that_only_the_verb_knows() -> None:
     keys = Keys.read({"K": 9})
     with pytest.raises(InputError, match=r"^K: got 9; takes a whole number from 2 to 4$"):
-        keys.check_whole("many", 2, 4)
-    keys.check_whole("many", 2, 9)
-    Keys.read().check_whole("many", 2, 4)
+        keys.check_range("many", 2, 4)
+    keys.check_range("many", 2, 9)
+    Keys.read().check_range("many", 2, 4)
     assert (keys.given("many"), keys.given("share")) == (True, False)
 
 

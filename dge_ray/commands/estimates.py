@@ -50,8 +50,12 @@ class MemberEstimates:
     estimands: Estimands
 
     def __call__(self, member: int) -> dict[str, Any]:
-        found = self.estimands(self.members.rows(member, self.volume))
-        return {"value": plain(found.value), "variance": plain(found.variance), "reasons": list(found.reasons)}
+        estimates = self.estimands(self.members.rows(member, self.volume))
+        return {
+            "value": plain(estimates.value),
+            "variance": plain(estimates.variance),
+            "reasons": list(estimates.reasons),
+        }
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def read_request(study: str, options: Mapping[str, Any] | None, say: Say) -> Est
     if len(config.generators) > 1 or len(config.pretrained) > 1:
         raise InputError("study", "members of several generators", "a study whose members are of one generator")
     members = opened.members(keys.members, least=2, why="members vary")
-    keys.check_whole("replicates", LEAST, 1_000_000)
+    keys.check_range("replicates", LEAST, 1_000_000)
     return EstimatesRequest(
         study=opened,
         spec=opened.spec(),

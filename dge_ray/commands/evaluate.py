@@ -38,7 +38,7 @@ def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = t
     request = read_request(bundle, keys)
     name, settings, folds = keys.learner.name, keys.learner.settings, keys.folds
     check_estimator(name, settings, request.schema, keys.spelled("learner"))
-    keys.check_whole("folds", 2, len(request.members))
+    keys.check_range("folds", 2, len(request.members))
     fits = request.fits(name, settings)
     crossed = [] if folds is None else cross_fits(request, name, settings, folds)
     results, count = request.run([*fits, *(fit for _, fit in crossed)], say)

@@ -23,7 +23,7 @@ def read_request(bundle: str, keys: JudgingKeys) -> JudgingRequest:
     if members.volume < LEAST_ROWS:
         raise InputError("bundle", f"members of {members.volume} rows", f"at least {LEAST_ROWS} rows each")
     schema = _aimed(members.schema, keys.target)
-    keys.check_whole("members", 2, len(members))
+    keys.check_range("members", 2, len(members))
     real, real_digest = _real(keys.test, schema)
     place = keys.spelled("storage")
     out = Folder.open(keys.storage, place)

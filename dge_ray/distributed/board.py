@@ -105,7 +105,7 @@ class Board:
         self.ledger = Ledger(cores)
         self.gauges = None if study is None else Gauges(study)
         self._news: deque[dict[str, Any]] = deque(maxlen=NEWS_KEPT)
-        self._told = 0
+        self._event_count = 0
         self.epochs: dict[int, dict[str, Any]] = {}
         self.rows: Counter[int] = Counter()
         self.taken_rows: Counter[int] = Counter()
@@ -129,14 +129,14 @@ class Board:
                 return value
             await self._changed.wait()
 
-    def _tell(self, event: str, **fields: Any) -> None:
-        self._told += 1
+    def _record_event(self, event: str, **fields: Any) -> None:
+        self._event_count += 1
         self._news.append({"event": event, "at": time.time(), **fields})
 
     async def news(self, after: int) -> tuple[int, list[dict[str, Any]]]:
         """What happened since the first `after` events, and how many there were by now."""
-        missed = min(self._told - after, len(self._news))
-        return self._told, list(self._news)[len(self._news) - missed :] if missed else []
+        missed = min(self._event_count - after, len(self._news))
+        return self._event_count, list(self._news)[len(self._news) - missed :] if missed else []
 
     async def want(self, jobs: Iterable[Job]) -> None:
         self.ledger.wanted.update(jobs)
@@ -156,7 +156,7 @@ class Board:
     async def member_ready(self, member: int, holder: str | None = None) -> None:
         """The member's rows can be read; where shards are missing, the actor `holder` draws them."""
         self.ledger.ready.add(member)
-        self._tell("member ready", member=member)
+        self._record_event("member ready", member=member)
         if holder is not None:
             self.holders[member] = holder
         self._wake()
@@ -183,7 +183,7 @@ class Board:
         """
         self.turns[worker] += 1
         if self.turns[worker] > 1:
-            self._tell("worker restarted", worker=worker)
+            self._record_event("worker restarted", worker=worker)
         self.ledger.release(worker)
         if worker == 0:
             self.ledger.release(-1)
@@ -228,7 +228,7 @@ class Board:
 
     async def finish(self, job: Job) -> None:
         self.ledger.finish(job)
-        self._tell("fit done", learner=job.learner, kind=job.kind, member=job.member, volume=job.volume)
+        self._record_event("fit done", learner=job.learner, kind=job.kind, member=job.member, volume=job.volume)
         self._wake()
 
     async def leading(self, learner: str, volumes: list[int]) -> int:
@@ -258,7 +258,7 @@ class Board:
     async def fail(self, message: str) -> None:
         """Tell everybody who waits that the study cannot go on. The first message stays."""
         self.failure = self.failure or message
-        self._tell("failed", message=message)
+        self._record_event("failed", message=message)
         self._wake()
 
     async def close(self) -> None:
@@ -270,7 +270,7 @@ class Board:
 
     async def drew(self, member: int, shard: int, rows: int, seconds: float) -> None:
         self.rows[member] += rows
-        self._tell("shard drawn", member=member, shard=shard, rows=rows, seconds=seconds)
+        self._record_event("shard drawn", member=member, shard=shard, rows=rows, seconds=seconds)
 
     async def took(self, member: int, rows: int) -> None:
         """A worker has read the member's stream up to this row."""

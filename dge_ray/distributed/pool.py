@@ -65,7 +65,7 @@ class MemberPool:
         self._nodes: dict[str, str | None] = {}  # where each actor was put, by its name
         self._train, self._stopping = ray.put(train), ray.put(stopping)
         self._waiting: list[int] = []
-        self._asked = self._announced = 0
+        self._requested = self._announced = 0
         self._started = 0
         self._free: list[tuple[str, Any]] = []  # name and handle of an actor without a member
         self._live: dict[int, tuple[str, Any]] = {}
@@ -79,8 +79,8 @@ class MemberPool:
     def grow(self, count: int) -> None:
         """Ask for members 0..count-1; the Board learns of each one that is ready."""
         with self._lock:
-            self._waiting.extend(range(self._asked, count))
-            self._asked = max(self._asked, count)
+            self._waiting.extend(range(self._requested, count))
+            self._requested = max(self._requested, count)
 
     def stop(self) -> None:
         self._stopped.set()

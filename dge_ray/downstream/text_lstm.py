@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import embedding
 
 from dge_ray.downstream.mlp_parts import MLPNetwork, Scale, encode_features
-from dge_ray.downstream.torch_mlp import TAKES, MLPSettings, TorchMLP, whole
+from dge_ray.downstream.torch_mlp import TAKES, MLPSettings, TorchMLP, is_integer
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema import TableSchema
 from dge_ray.table.text import pieces
@@ -37,10 +37,10 @@ class TextSettings(MLPSettings):
     width: int = 64
     units: int = 64
     takes: ClassVar[dict[str, tuple[str, Callable[[Any], bool]]]] = TAKES | {
-        "words": ("a whole number from 2", lambda v: whole(v, 2)),
-        "tokens": ("a whole number from 1", lambda v: whole(v, 1)),
-        "width": ("a whole number from 1", lambda v: whole(v, 1)),
-        "units": ("a whole number from 1", lambda v: whole(v, 1)),
+        "words": ("a whole number from 2", lambda v: is_integer(v, 2)),
+        "tokens": ("a whole number from 1", lambda v: is_integer(v, 1)),
+        "width": ("a whole number from 1", lambda v: is_integer(v, 1)),
+        "units": ("a whole number from 1", lambda v: is_integer(v, 1)),
     }
 
 

@@ -37,21 +37,21 @@ MIN_BATCHES = 8  # a small sample is cut into at least this many minibatches an 
 MIN_BATCH = 16
 
 TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "hidden": ("widths of the hidden layers, as [128, 128]", lambda v: len(v) > 0 and all(whole(w, 1) for w in v)),
-    "embedding": ("a whole number from 1", lambda v: whole(v, 1)),
+    "hidden": ("widths of the hidden layers, as [128, 128]", lambda v: len(v) > 0 and all(is_integer(w, 1) for w in v)),
+    "embedding": ("a whole number from 1", lambda v: is_integer(v, 1)),
     "dropout": ("a number from 0 and below 1", lambda v: _number(v) and 0 <= v < 1),
     "learning_rate": ("a number above 0", lambda v: _number(v) and v > 0),
     "weight_decay": ("a number from 0", lambda v: _number(v) and v >= 0),
-    "batch_size": ("a whole number from 1", lambda v: whole(v, 1)),
-    "epochs": ("a whole number from 1, or null for as many as min_steps asks", lambda v: v is None or whole(v, 1)),
-    "min_epochs": ("a whole number from 1", lambda v: whole(v, 1)),
-    "min_steps": ("a whole number from 1", lambda v: whole(v, 1)),
+    "batch_size": ("a whole number from 1", lambda v: is_integer(v, 1)),
+    "epochs": ("a whole number from 1, or null for as many as min_steps asks", lambda v: v is None or is_integer(v, 1)),
+    "min_epochs": ("a whole number from 1", lambda v: is_integer(v, 1)),
+    "min_steps": ("a whole number from 1", lambda v: is_integer(v, 1)),
     "loss": ("log or beta_divergence", lambda v: v in ("log", "beta_divergence")),
     "beta": ("a number above 0, at most 2", lambda v: _number(v) and 0 < v <= 2),
 }
 
 
-def whole(value: Any, least: int) -> bool:
+def is_integer(value: Any, least: int) -> bool:
     """Whether a setting is a whole number of at least so much."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 

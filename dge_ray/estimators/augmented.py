@@ -19,7 +19,7 @@ from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.mixture import no_weights
 from dge_ray.errors import InputError
 from dge_ray.estimators.augmented_fits import AugmentedPlan, cross_fitted, refitted
-from dge_ray.estimators.base import MemberClassifier, TableEstimator, checked_target, whole
+from dge_ray.estimators.base import MemberClassifier, TableEstimator, checked_target, is_integer
 from dge_ray.estimators.ensemble import check_estimator
 from dge_ray.evaluation.crossfit import row_folds
 from dge_ray.stats.comparison.safe_choice import ALPHA, SafeChoice, check_alpha, safe_choice
@@ -121,7 +121,7 @@ class _SafeAugmented(TableEstimator):
                 raise InputError("estimator", "a Pipeline", "an estimator by itself: rows are encoded for it")
             if not has_fit_parameter(self.estimator, "sample_weight"):
                 raise no_weights("estimator", type(self.estimator).__name__)
-        if not whole(self.cv) or self.cv < 2:
+        if not is_integer(self.cv) or self.cv < 2:
             raise InputError("cv", repr(self.cv), "a whole number from 2 (folds)")
         check_alpha(self.alpha)
         self._weights()

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from dge_ray.downstream import make_learner
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.mixture import Mixture
-from dge_ray.estimators.base import whole
+from dge_ray.estimators.base import is_integer
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import default_shard_rows, draw_rows
 from dge_ray.seeds import Purpose, integer
@@ -41,7 +41,7 @@ class AugmentedPlan:
         generator = make_generator(self.generator, **self.settings)
         seed = integer(self.seed, Purpose.WEIGHT, member=member, index=fold)
         generator.fit(real, self.schema, seed=seed)
-        rows = self.volume if whole(self.volume) else max(1, round(self.volume * real.num_rows))
+        rows = self.volume if is_integer(self.volume) else max(1, round(self.volume * real.num_rows))
         shard_rows = default_shard_rows(real.num_rows)
         return codec.encode(draw_rows(generator, int(rows), shard_rows=shard_rows, seed=seed, member=member))
 

@@ -133,7 +133,7 @@ class TableEstimator(BaseEstimator):
         return [fit(k) for k in range(self.n_members)]
 
     def _check_settings(self) -> None:
-        if not whole(self.n_members) or self.n_members < 1:
+        if not is_integer(self.n_members) or self.n_members < 1:
             raise InputError("n_members", repr(self.n_members), "a whole number from 1")
         if self.backend not in ("local", "ray"):
             raise InputError("backend", repr(self.backend), "local or ray")
@@ -142,12 +142,12 @@ class TableEstimator(BaseEstimator):
         check_generator(self.generator, self.generator_settings or {})
 
     def _seed(self) -> int:
-        if whole(self.random_state) and cast(int, self.random_state) >= 0:
+        if is_integer(self.random_state) and cast(int, self.random_state) >= 0:
             return int(cast(int, self.random_state))
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
 
-def whole(value: Any) -> bool:
+def is_integer(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

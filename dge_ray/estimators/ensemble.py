@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dge_ray.downstream.catalogue import warn_of_auto_stopping
 from dge_ray.errors import InputError
-from dge_ray.estimators.base import FEWEST_ROWS, MemberClassifier, MemberRegressor, TableEstimator, whole
+from dge_ray.estimators.base import FEWEST_ROWS, MemberClassifier, MemberRegressor, TableEstimator, is_integer
 from dge_ray.estimators.member import Member, MemberPlan, fit_member
 from dge_ray.table.frame import to_pandas
 
@@ -66,9 +66,9 @@ class _Ensemble(TableEstimator):
             InputError: no such member, or fewer than one row.
         """
         check_is_fitted(self)
-        if not whole(n) or n < 1:
+        if not is_integer(n) or n < 1:
             raise InputError("n", repr(n), "a whole number from 1")
-        if not whole(member) or not 0 <= member < len(self.members_):
+        if not is_integer(member) or not 0 <= member < len(self.members_):
             raise InputError("member", repr(member), f"a member's number, 0 to {len(self.members_) - 1}")
         rows = to_pandas(self.members_[member].rows(int(n)), self._dtypes)
         target = self._labels(rows.iloc[:, -1].to_numpy())
@@ -105,7 +105,7 @@ class _Ensemble(TableEstimator):
         given = self.n_synthetic
         if given is None:
             return n
-        if whole(given) and given >= FEWEST_ROWS:
+        if is_integer(given) and given >= FEWEST_ROWS:
             return int(given)
         if isinstance(given, float | np.floating) and 0 < given < np.inf:
             return max(FEWEST_ROWS, round(float(given) * n))

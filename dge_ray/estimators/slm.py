@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.estimators.base import MemberClassifier, MemberRegressor, TableEstimator, whole
+from dge_ray.estimators.base import MemberClassifier, MemberRegressor, TableEstimator, is_integer
 from dge_ray.estimators.laws import Laws, joined, member_law, stack
 from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator, names_with
@@ -61,7 +61,7 @@ class _SynSlm(TableEstimator):
         if self.generator not in completing():
             raise InputError("generator", repr(self.generator), nearest(self.generator, completing()))
         super()._check_settings()
-        if not whole(self.n_draws) or self.n_draws < 1:
+        if not is_integer(self.n_draws) or self.n_draws < 1:
             raise InputError("n_draws", repr(self.n_draws), "a whole number from 1")
 
     def _fit(self, table: pa.Table, seed: int, stopping: pa.Table | None = None) -> Self:

@@ -67,13 +67,13 @@ def read_losses(folder: Folder, fits: list[UtilityFit], loss: str, rows: int) ->
     Raises:
         InputError: a file is damaged or of other rows.
     """
-    found = np.empty((len(fits), rows))
+    values = np.empty((len(fits), rows))
     for i, fit in enumerate(fits):
         table = folder.read_table(fit.file)
         if table.num_rows != rows or loss not in table.column_names:
             raise InputError(str(folder / fit.file), "other columns or rows", f"{rows} rows of {loss}; delete it")
-        found[i] = table[loss].to_numpy()
-    return found
+        values[i] = table[loss].to_numpy()
+    return values
 
 
 def missing(folder: Folder, fits: list[UtilityFit]) -> list[UtilityFit]:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dge_ray.errors import InputError
-from dge_ray.estimators.base import whole
+from dge_ray.estimators.base import is_integer
 from dge_ray.estimators.laws import member_law
 from dge_ray.estimators.slm import completing
 from dge_ray.generators.base import Generator
@@ -65,7 +65,7 @@ def safe_estimate(
     """
     real, more = (rows if isinstance(rows, pa.Table) else from_pandas(rows) for rows in (labelled, unlabelled))
     target = _target(real, more)
-    if not whole(folds) or not 2 <= folds <= real.num_rows:
+    if not is_integer(folds) or not 2 <= folds <= real.num_rows:
         raise InputError("folds", repr(folds), f"a whole number from 2 to the {real.num_rows} labelled rows")
     if isinstance(generator, str) and generator not in completing():
         raise InputError("generator", repr(generator), "one of " + ", ".join(completing()))

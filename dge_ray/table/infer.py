@@ -135,7 +135,7 @@ def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target
     if is_temporal(values.type):
         return Kind.DATETIME
     numbers = measured(values)
-    if not _whole(values.type, numbers):
+    if not _all_integers(values.type, numbers):
         return Kind.NUMERIC
     if is_target:
         return Kind.CATEGORICAL if distinct <= MAX_CLASSES_OF_INTEGER else Kind.INTEGER
@@ -145,7 +145,7 @@ def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target
     return Kind.INTEGER
 
 
-def _whole(dtype: pa.DataType, numbers: np.ndarray) -> bool:
+def _all_integers(dtype: pa.DataType, numbers: np.ndarray) -> bool:
     """Whether every value is a whole number. Floats beyond 2**53 are whole by storage: that says nothing of them."""
     if pa.types.is_integer(dtype):
         return True
@@ -198,7 +198,7 @@ def _check_kind(name: str, kind: Kind, column: pa.ChunkedArray, values: pa.Chunk
     refusals = {
         Kind.NUMERIC: not flat_number and f"type {column.type}, no number",
         Kind.INTEGER: (not flat_number and f"type {column.type}, no number")
-        or (flat_number and not _whole(dtype, measured(values)) and "values with decimals"),
+        or (flat_number and not _all_integers(dtype, measured(values)) and "values with decimals"),
         Kind.BOOLEAN: distinct > 2 and f"{distinct:,} distinct values",
         Kind.CATEGORICAL: False,
         Kind.DATETIME: not is_temporal(dtype) and f"type {column.type}, neither timestamp nor date",
@@ -206,7 +206,7 @@ def _check_kind(name: str, kind: Kind, column: pa.ChunkedArray, values: pa.Chunk
         Kind.CONSTANT: (distinct > 1 or values.null_count > 0) and "values that differ",
         Kind.IDENTIFIER: not (
             is_string(column.type)
-            or (flat_number and not pa.types.is_decimal(dtype) and _whole(dtype, measured(values)))
+            or (flat_number and not pa.types.is_decimal(dtype) and _all_integers(dtype, measured(values)))
         )
         and f"type {column.type}",
     }

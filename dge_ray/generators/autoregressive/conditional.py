@@ -60,19 +60,21 @@ def _lengths(sums: torch.Tensor) -> torch.Tensor:
 class _Chains:
     """A chain a row, each over proposals of its own. `state` (c, n): where they are."""
 
-    def __init__(self, sampler: Sampler, asked: torch.Tensor, generator: torch.Generator) -> None:
-        self.sampler, self.asked, self.generator = sampler, asked, generator
-        self.state = asked.clone()
-        self.weights = torch.full((asked.shape[1],), -math.inf, device=asked.device)  # the log weights of `state`
+    def __init__(self, sampler: Sampler, conditions: torch.Tensor, generator: torch.Generator) -> None:
+        self.sampler, self.conditions, self.generator = sampler, conditions, generator
+        self.state = conditions.clone()
+        self.weights = torch.full(
+            (conditions.shape[1],), -math.inf, device=conditions.device
+        )  # the log weights of `state`
 
     def advance(self, proposals: int) -> torch.Tensor:
         """So many steps; gives the sum of the proposals' weights over the largest of them, (n,)."""
         total, largest = self.weights.clone(), self.weights.clone()
-        n = self.asked.shape[1]
+        n = self.conditions.shape[1]
         once = max(1, min(proposals, PROPOSALS_AT_ONCE // n))
         for start in range(0, proposals, once):
             count = min(once, proposals - start)
-            proposed = self.asked.repeat_interleave(count, 1)
+            proposed = self.conditions.repeat_interleave(count, 1)
             weights = self.sampler.fill(proposed, self.generator).view(n, count)
             self._step(proposed.view(len(proposed), n, count), weights)
             total = torch.logaddexp(total, weights.logsumexp(1))

@@ -27,7 +27,7 @@ def joint_log_density(generators: Sequence[Any], schema: TableSchema, table: pa.
         raise InputError("target", repr(schema.target), "a column of classes")
     for generator in generators:
         if not abilities(generator).log_prob:
-            takes = " or ".join(names_with(lambda able: able.log_prob))
+            takes = " or ".join(names_with(lambda abilities: abilities.log_prob))
             raise InputError("generator", f"{generator.name!r}, which has no log_prob", takes)
     column = schema[schema.target]
     values = from_json_scalars(column.categories, arrow_type(column.type))

@@ -79,7 +79,7 @@ def _known(columns: Columns, name: str) -> Columns:
     """The rows in which the column is not missing."""
     values = columns[name]
     kept = ~np.isnan(values) if values.dtype.kind == "f" else values >= 0
-    return {column: found[kept] for column, found in columns.items()}
+    return {column: array[kept] for column, array in columns.items()}
 
 
 def _right(predicted: np.ndarray, truth: np.ndarray, released: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ def membership_scores(material: Material) -> list[Scores]:
         Scores("blind", "nothing", -reference),
         Scores("density", "rows", density - reference),
         *_distances(material),
-        Scores("classifier", "rows", _told_apart(material, pooled)),
+        Scores("classifier", "rows", _classifier_scores(material, pooled)),
     ]
     if material.generators:
         each = np.array([floored(generator.log_prob(material.candidates)) for generator in material.generators])
@@ -129,7 +129,7 @@ def _distances(material: Material) -> list[Scores]:
     ]
 
 
-def _told_apart(material: Material, pooled: pa.Table) -> np.ndarray:
+def _classifier_scores(material: Material, pooled: pa.Table) -> np.ndarray:
     codec = TableCodec(material.schema)
 
     def matrix(table: pa.Table) -> np.ndarray:
