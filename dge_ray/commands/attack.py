@@ -71,7 +71,7 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
         )
         count = candidates.seen.num_rows
         say(f"attacking {len(material.released)} members of {volume:,} rows, {count:,} rows asked about")
-        found = attack_all(material, candidates, columns, folder.read_json(LEDGER) if folder.exists(LEDGER) else None)
+        results = attack_all(material, candidates, columns, folder.read_json(LEDGER) if folder.exists(LEDGER) else None)
         report = plain_json(
             {
                 "study": prepared.name,
@@ -81,7 +81,7 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
                     "volume": volume,
                     "fitted_on_at_most": MOST_FITTED,
                 },
-                **found,
+                **results,
                 "left_out": [] if generators else [_left_out(config.generators)],
                 "limits": list(LIMITS),
             }
@@ -92,8 +92,8 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
 
 
 def _with_density(spec: MemberSpec, members: int) -> list[Any]:
-    able = [k for k in range(members) if abilities(spec.generator(k)[0]).log_prob]
-    return [spec.load_generator(k, "cpu") for k in able]
+    supported = [k for k in range(members) if abilities(spec.generator(k)[0]).log_prob]
+    return [spec.load_generator(k, "cpu") for k in supported]
 
 
 def _left_out(generators: Sequence[tuple[str, Any]]) -> dict[str, str]:

@@ -68,10 +68,10 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     opened, allow = OpenStudy.find(study, keys.storage), set(keys.allow)
     request = read_request(opened, out=keys.out, members=keys.members)
     ledger, report = study_ledger(request.folder), opened.report
-    told = ledger is None or keys.uncovered
+    disclosed = ledger is None or keys.uncovered
     estimands = read_estimands(keys.debias, opened.schema) if keys.debias else None
     debiased = [] if estimands is None else list(estimands.names)
-    cut = _cut(request, _volume(opened, keys.volume, told, say))
+    cut = _cut(request, _volume(opened, keys.volume, disclosed, say))
     facts = {
         "bundle": _bundle_id(request, cut.volume, debiased),
         "members": request.members,
@@ -82,13 +82,13 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     check_claim(request.out, facts)
     if estimands is not None:
         cut = replace(cut, shifts=member_shifts(opened, estimands, request.members, say))
-    allowed, looked = _look(cut, request, allow, told, say)  # before a row leaves the study
+    allowed, copies_text = _check_disclosure(cut, request, allow, disclosed, say)  # before a row leaves the study
     claim(request.out, facts)
-    mark = {"bundle": facts["bundle"], **mark_of(request.folder, told=told)}
+    mark = {"bundle": facts["bundle"], **mark_of(request.folder, told=disclosed)}
     draw_members(cut, request.out, members=request.members, say=say, mark=mark)
     described = {
         **describe(request, cut.volume),
-        **real_facts(opened, told=told),
+        **real_facts(opened, disclosed=disclosed),
         **privacy_facts(request.folder, READ_OFF if keys.uncovered else None),
         "licence": one_line(keys.licence or "not stated"),
         "bundle": facts["bundle"],
@@ -102,12 +102,12 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         description=one_line(keys.description or "")
         or f"Synthetic rows of the table of the study '{request.config.study}'.",
         date=datetime.now(UTC).date().isoformat(),
-        disclosed=told,
-        copies=looked,
+        disclosed=disclosed,
+        copies=copies_text,
         allowed=allowed,
         constraints=request.spec.constraints,
         ledger=_with_uncovered(ledger) if keys.uncovered else ledger,
-        **(_read_off(request, report) if told else {}),
+        **(_read_off(request, report) if disclosed else {}),
     )
     _finish(cut, request, about, say)
     return {**described, "out": str(request.out)}
@@ -124,11 +124,11 @@ def _cut(request: BundleRequest, volume: int) -> Cut:
     return Cut(request.spec, volume, PART_ROWS // rows if PART_ROWS % rows == 0 else 1)
 
 
-def _volume(study: OpenStudy, wanted: int | None, told: bool, say: Say) -> int:
+def _volume(study: OpenStudy, wanted: int | None, disclosed: bool, say: Say) -> int:
     """As asked; else the reflection point's; else as many as there are real rows."""
     if wanted is not None:
         return wanted
-    if not told:
+    if not disclosed:
         takes = "a whole number from 1: the reflection point and n were read off real rows outside the privacy ledger"
         raise InputError("volume", "nothing", f"{takes}; uncovered=true takes them")
     point = study.report.get("reflection_point") or {}
@@ -140,23 +140,25 @@ def _volume(study: OpenStudy, wanted: int | None, told: bool, say: Say) -> int:
     return n
 
 
-def _look(cut: Cut, request: BundleRequest, allow: Set[str], told: bool, say: Any) -> tuple[list[str], str]:
+def _check_disclosure(
+    cut: Cut, request: BundleRequest, allow: Set[str], disclosed: bool, say: Any
+) -> tuple[list[str], str]:
     """What was allowed of what would have been refused, and what the card says of the look for copies."""
     real = real_rows(request.study)
     count = real.count if isinstance(real, RealRows) else request.study.rows_seen
     names = check_identifiers(request.spec.schema, count, "identifiers" in allow)
-    found = check_copies(cut, request.members, real, "copies" in allow, say)
+    copies = check_copies(cut, request.members, real, "copies" in allow, say)
     allowed = [f"identifier-like columns ({', '.join(names)})"] if names else []
-    if found is None:
+    if copies is None:
         allowed.append("not looking for copies of real rows")
         return allowed, "Nobody looked for copies of real rows: the real table was not to be had."
-    if not told:
+    if not disclosed:
         allowed += ["copies of rare real rows, if there are any"] if "copies" in allow else []
         return allowed, "Copies of rare real rows were looked for before a row left the study; counts are not told."
-    if found.rare:
+    if copies.rare:
         allowed.append("copies of rare real rows")
-    rows = f"Of the {request.members * cut.volume:,} rows {found.alone:,} equal a real row that occurs once"
-    return allowed, f"{rows}, and {found.rare:,} one that is rare, so that chance would hardly bring it up."
+    rows = f"Of the {request.members * cut.volume:,} rows {copies.unique:,} equal a real row that occurs once"
+    return allowed, f"{rows}, and {copies.rare:,} one that is rare, so that chance would hardly bring it up."
 
 
 def _bundle_id(request: BundleRequest, volume: int, debiased: list[str]) -> str:

@@ -35,7 +35,7 @@ def sample(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
     draw_members(Cut(request.spec, volume), request.out, members=request.members, say=say)
     described = {
         **describe(request, volume),
-        **real_facts(request.study, told=ledger is None),
+        **real_facts(request.study, disclosed=ledger is None),
         **privacy_facts(request.folder),
         "licence": "not stated",
     }

@@ -93,11 +93,11 @@ def test(
         "seed": request.seed,
         "replicates": request.replicates,
     }
-    found = (_refit if request.method == "refit" else _paper)(request, judge, _folder(request, label), say)
-    p = found["p_value"]
-    ratio = None if found["volume"] is None else found["volume"] / request.fitted_rows
-    notes = [*request.notes, *found.pop("notes")]
-    return {**answer, "ratio": ratio, "rejected": None if p is None else p <= request.alpha, **found, "notes": notes}
+    result = (_refit if request.method == "refit" else _paper)(request, judge, _folder(request, label), say)
+    p = result["p_value"]
+    ratio = None if result["volume"] is None else result["volume"] / request.fitted_rows
+    notes = [*request.notes, *result.pop("notes")]
+    return {**answer, "ratio": ratio, "rejected": None if p is None else p <= request.alpha, **result, "notes": notes}
 
 
 def _folder(request: SynTestRequest, label: str) -> Folder:
@@ -172,16 +172,16 @@ def _paper(request: SynTestRequest, judge: Statistic, folder: Folder, say: Say) 
 
     results, cost = run_refits(fits, work, request.replicates, folder=folder, say=say)
     null, drawn = (np.array([r[name] for r in results]).transpose(1, 2, 0) for name in ("null", "drawn"))
-    found = twins(null, drawn, request.volumes, request.alpha)
-    at = None if found.volume is None else request.volumes.index(found.volume)
+    outcome = twins(null, drawn, request.volumes, request.alpha)
+    at = None if outcome.volume is None else request.volumes.index(outcome.volume)
     notes = [] if at is not None else ["no volume at which its own estimate of the type I error is controlled"]
     return {
-        "volume": found.volume,
-        "p_value": None if at is None else found.p[at],
+        "volume": outcome.volume,
+        "p_value": None if at is None else outcome.p[at],
         "p_interval": None,
         "statistic": None if at is None else drawn[:, at, 0].tolist(),
-        "type_one_error": None if at is None else found.errors[at].value,
-        "type_one_interval": None if at is None else [found.errors[at].low, found.errors[at].high],
+        "type_one_error": None if at is None else outcome.errors[at].value,
+        "type_one_interval": None if at is None else [outcome.errors[at].low, outcome.errors[at].high],
         "type_one_basis": ITS_OWN,
         "curve": [
             {
@@ -192,7 +192,7 @@ def _paper(request: SynTestRequest, judge: Statistic, folder: Folder, say: Say) 
                 "power": power.value,
                 "power_interval": [power.low, power.high],
             }
-            for volume, p, error, power in zip(request.volumes, found.p, found.errors, found.power, strict=True)
+            for volume, p, error, power in zip(request.volumes, outcome.p, outcome.errors, outcome.power, strict=True)
         ],
         "raw": _raw(results[0]["raw"], request, judge),
         "refits": cost,
@@ -210,12 +210,12 @@ def _law_fits(request: SynTestRequest, rows: pa.Table, k: int) -> dict[str, Call
     """What is fitted on some real rows: a generator, and where it cannot redraw features, one that can."""
     made = {f"law-{k}": partial(_fit, request.generator, rows, request.schema, stream(request.seed, 2 * k, Stream.LAW))}
     if not abilities(request.generator.name).completes:
-        schema, seed = _features_alone(request.schema), stream(request.seed, 2 * k + 1, Stream.LAW)
+        schema, seed = _features_only(request.schema), stream(request.seed, 2 * k + 1, Stream.LAW)
         made[f"redraws-{k}"] = partial(_fit, Recipe(REDRAWER, {}), rows.select(schema.names), schema, seed)
     return made
 
 
-def _features_alone(schema: TableSchema) -> TableSchema:
+def _features_only(schema: TableSchema) -> TableSchema:
     return replace(without(schema, (str(schema.target),)), target=None, task=None)
 
 

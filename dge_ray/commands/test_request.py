@@ -170,9 +170,9 @@ def _pretrained(place: str | None, name: str, schema: TableSchema) -> Saved | No
     if place is None:
         return None
     refuse_secrets("pretrained", place)
-    found = read_pretrained(place, schema)["generator"]
-    if found != name:
-        raise InputError("pretrained", f"a {found} generator in {place}", f"a saved {name} generator")
+    saved_name = read_pretrained(place, schema)["generator"]
+    if saved_name != name:
+        raise InputError("pretrained", f"a {saved_name} generator in {place}", f"a saved {name} generator")
     with Folder.open(place, "pretrained").downloaded() as folder:
         names = ("generator.json", "weights.safetensors")
         return {file: (folder / file).read_bytes() for file in names}

@@ -79,13 +79,13 @@ def assemble(
     def real_losses(estimator: Estimator, loss: str) -> np.ndarray:
         return read_losses(folder, real_fits(estimator.label, spec.real), loss, rows)
 
-    found: dict[str, dict] = {}
+    utilities: dict[str, dict] = {}
     for estimator in estimators:
-        found[estimator.label] = {}
+        utilities[estimator.label] = {}
         for loss in loss_names(prepared.task):
             synthetic, real = member_losses(estimator, "as_is", loss), real_losses(estimator, loss)
             chosen = margin if margin is not None and loss == head else default_margin(loss, float(real.mean()))
-            found[estimator.label][loss] = asdict(utility_of(synthetic, real, margin=chosen))
+            utilities[estimator.label][loss] = asdict(utility_of(synthetic, real, margin=chosen))
     at_head = {e.label: {v: member_losses(e, v, head) for v in VARIANTS} for e in estimators}
     real_head = {e.label: real_losses(e, head) for e in [*estimators, FLEXIBLE]}
     flexible = mean_difference(member_losses(FLEXIBLE, "as_is", head), real_head[FLEXIBLE.label])
@@ -104,8 +104,8 @@ def assemble(
         "volume": spec.volume,
         "real_fits": spec.real,
         "rows": {"train": prepared.n, "test": rows},
-        "utility": found,
-        **({} if lineage is None else generations(lineage, {"loss": head, "utility": found})),
+        "utility": utilities,
+        **({} if lineage is None else generations(lineage, {"loss": head, "utility": utilities})),
         "ranking": ranked,
         "ingredients": {
             "overlap": _overlaps(folder, spec),

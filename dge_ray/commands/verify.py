@@ -105,14 +105,16 @@ class _Parts(PartsRead):
             return []
         rows = self._facts["members"] * self._facts["rows_per_member"]
         copies = self._real.copies(self._times, rows)
-        notes.append(f"{copies.alone:,} of {rows:,} rows equal a real row that occurs once, {copies.rare:,} a rare one")
+        notes.append(
+            f"{copies.unique:,} of {rows:,} rows equal a real row that occurs once, {copies.rare:,} a rare one"
+        )
         return [f"rows: got {copies.rare:,} exact copies of rare real rows; takes none"] if copies.rare else []
 
 
-def lines(found: Mapping[str, Any]) -> list[str]:
+def lines(result: Mapping[str, Any]) -> list[str]:
     """The answer in plain lines."""
-    head = f"{found['bundle']}: " + ("clean" if found["clean"] else f"{len(found['faults'])} faults")
-    return [head, *(f"fault: {line}" for line in found["faults"]), *(f"note: {line}" for line in found["notes"])]
+    head = f"{result['bundle']}: " + ("clean" if result["clean"] else f"{len(result['faults'])} faults")
+    return [head, *(f"fault: {line}" for line in result["faults"]), *(f"note: {line}" for line in result["notes"])]
 
 
 def exit_code(result: Mapping[str, Any]) -> int:
@@ -164,7 +166,7 @@ def _metadata(folder: Folder, sums: Mapping[str, str], notes: list[str]) -> list
             return faults
     except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return faults if faults else [f"{CROISSANT}: got damaged, or what it describes is"]
-    found = validate(document)
-    if found is None:
+    errors = validate(document)
+    if errors is None:
         notes.append(f"{CROISSANT} was not checked by its own library: pip install 'dge-ray[croissant]'")
-    return [*faults, *(f"{CROISSANT}: {line}" for line in found or [])]
+    return [*faults, *(f"{CROISSANT}: {line}" for line in errors or [])]

@@ -28,7 +28,7 @@ MOST_BY_CHANCE = 0.01  # expected rows of a bundle that equal a rare real row by
 class Copies:
     """Synthetic rows that equal a real row which occurs once, and those of them whose real row is rare."""
 
-    alone: int
+    unique: int
     rare: int
 
 

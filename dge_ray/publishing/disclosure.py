@@ -47,15 +47,15 @@ def check_identifiers(schema: TableSchema, rows: int, allowed: bool) -> list[str
     Raises:
         InputError: there are some, and they are not allowed.
     """
-    found = [c.name for c in schema.columns if c.kind is Kind.IDENTIFIER]
+    columns = [c.name for c in schema.columns if c.kind is Kind.IDENTIFIER]
     least = max(MIN_IDENTIFIER_ROWS, IDENTIFIER_SHARE * rows)
-    found += [c.name for c in schema.columns if c.kind is Kind.CATEGORICAL and len(c.categories) >= least]
-    if found and not allowed:
-        names = ", ".join(f"'{name}'" for name in found)
+    columns += [c.name for c in schema.columns if c.kind is Kind.CATEGORICAL and len(c.categories) >= least]
+    if columns and not allowed:
+        names = ", ".join(f"'{name}'" for name in columns)
         got = "values that nearly all differ: identifiers tell who a row is, and schema.json lists categories"
-        takes = f"a study without (drop=[{','.join(found)}]), or allow=identifiers"
-        raise InputError(f"column{'s' * (len(found) > 1)} {names}", got, takes)
-    return found
+        takes = f"a study without (drop=[{','.join(columns)}]), or allow=identifiers"
+        raise InputError(f"column{'s' * (len(columns) > 1)} {names}", got, takes)
+    return columns
 
 
 def check_copies(
@@ -78,8 +78,8 @@ def check_copies(
         takes = "the real table, to look for copies of its rows; allow=copies publishes unseen"
         raise InputError("source", f"{real}, so nobody can see whether rows are copies of rare real ones", takes)
     times = np.zeros(len(real.once), np.int64)
-    for found in over_parts(cut, all_parts(cut, members), Matches(real.once, cut.spec.schema)):
-        times += found
+    for matches in over_parts(cut, all_parts(cut, members), Matches(real.once, cut.spec.schema)):
+        times += matches
     rows = members * cut.volume
     copies = real.copies(times, rows)
     if copies.rare and not allowed:

@@ -31,9 +31,9 @@ def member_shifts(
         seed = integer(spec.seed, Purpose.POOL, member=k)
         draws = spec.load_generator(k, spec.device(k)).sample(DRAWS, seed=seed)
         shifts.append(learn_shifts(estimands, train, draws))
-        say(f"member {k}: " + ", ".join(_said(*pair) for pair in zip(estimands.names, shifts[-1], strict=True)))
+        say(f"member {k}: " + ", ".join(_shift_text(*pair) for pair in zip(estimands.names, shifts[-1], strict=True)))
     return tuple(shifts)
 
 
-def _said(name: str, shift: Shift) -> str:
+def _shift_text(name: str, shift: Shift) -> str:
     return f"{name} shifted by {shift.by:+.4g}"

@@ -62,9 +62,9 @@ def describe(request: BundleRequest, volume: int) -> dict[str, Any]:
     }
 
 
-def real_facts(study: OpenStudy, *, told: bool) -> dict[str, Any]:
+def real_facts(study: OpenStudy, *, disclosed: bool) -> dict[str, Any]:
     """bundle.json's second part, which was read off the real rows; without their number where it is not to be told."""
-    if not told:
+    if not disclosed:
         return {"reflection_point": None}
     return {"real_rows": study.rows_seen, "reflection_point": study.report.get("reflection_point")}
 

@@ -74,7 +74,7 @@ def test_copies_on_a_table_of_few_discrete_columns_are_harmless() -> None:
     rng = np.random.default_rng(0)
     draw = lambda n: pa.table({c: rng.integers(0, 5, n) for c in "abcd"})  # noqa: E731
     found = _copies(draw(500), draw(2_000))
-    assert found.alone > 100 and found.rare == 0
+    assert found.unique > 100 and found.rare == 0
 
 
 def test_copies_of_continuous_rows_are_not() -> None:
@@ -104,9 +104,9 @@ def test_constants_and_identifiers_do_not_count_and_types_may_differ() -> None:
 def test_text_is_compared_too() -> None:
     texts = [f"a rather long text about the matter number {i}" for i in range(60)]
     real = pa.table({"t": pa.array([*texts, None]), "y": [i % 2 for i in range(61)]})
-    assert _copies(real, real.slice(58), t="text").alone == 3
+    assert _copies(real, real.slice(58), t="text").unique == 3
     other = real.slice(58).set_column(0, "t", pa.array(["", "b", None]))
-    assert _copies(real, other, t="text").alone == 1
+    assert _copies(real, other, t="text").unique == 1
 
 
 @pytest.mark.parametrize("rows", [0, 1])
