@@ -90,9 +90,9 @@ class DownstreamRun:
                 return
             failures = list(getattr(error, "worker_failures", {}).values())
             cause = getattr(failures[0], "cause", None) or failures[0] if failures else error
-            self._tell(f"the downstream workers failed: {first_line(cause)}")
+            self._report_failure(f"the downstream workers failed: {first_line(cause)}")
 
-    def _tell(self, message: str) -> None:
+    def _report_failure(self, message: str) -> None:
         try:
             ray.get(self.board.fail.remote(message))
         except RayError:
