@@ -46,7 +46,7 @@ def cost(run: dict[str, Any]) -> dict[str, float]:
 def copies(real: pa.Table, rows: pa.Table, schema: TableSchema) -> dict[str, int]:
     known = RealRows(real, schema)
     found = known.copies(Matches(known.once, schema).of(rows), rows.num_rows)
-    return {"rows": rows.num_rows, "real": known.count, "of_rows_alone": found.alone, "of_rare_rows": found.rare}
+    return {"rows": rows.num_rows, "real": known.count, "of_rows_alone": found.unique, "of_rare_rows": found.rare}
 
 
 def main(words: list[str]) -> None:
