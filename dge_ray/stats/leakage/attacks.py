@@ -23,7 +23,7 @@ def auc_with_interval(seen: np.ndarray, unseen: np.ndarray, *, level: float = LE
     Where the sample's order is perfect that variance is 0; the interval is then the exact one of min(n1, n0) disjoint
     pairs, all of which are in order.
 
-    >>> auc_with_interval(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.5, 0.5]))[0].round(3)
+    >>> round(auc_with_interval(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.5, 0.5]))[0], 3)
     0.889
     """
     scores, truth = np.r_[unseen, seen], np.repeat([0, 1], [len(unseen), len(seen)])
