@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks")
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what takes the session's Ray, or the study that was made with one; with `-n 2` one process has all of it."""
+    """Marks what takes the session's Ray, or the study made with one; with `-n 2` one process runs all of it."""
     for item in items:
         if {"cluster", "copula_study"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.ray)

@@ -1,6 +1,5 @@
 """The surface against brute force over all subsets, and its standard errors against simulation and closed forms."""
 
-import time
 from itertools import combinations
 
 import numpy as np
@@ -159,10 +158,3 @@ def test_bad_input_is_named_in_one_line(change, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         estimate_surface(p, y, task="binary", volumes=[1, 2])
     assert "\n" not in str(caught.value)
-
-
-def test_a_surface_of_adults_size_is_cheap() -> None:
-    p, y = binary_study(8, 5, 16_281)
-    start = time.process_time()
-    estimate_surface(p, y, task="binary", volumes=[1, 2, 3, 4, 5])
-    assert time.process_time() - start < 4.0
