@@ -176,21 +176,15 @@ def _await(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.usefixtures("cluster")
 def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path, run: Run) -> None:
-    """Ctrl-C, then kill -9 of the driver once fits have begun; then the same bits, nothing redone.
+    """kill -9 of the driver once fits have begun; then the same bits, nothing redone.
 
-    With one worker where the undisturbed study had two: that makes no difference either.
+    With one worker where the undisturbed study had two: that makes no difference either. Ctrl-C, in every phase of a
+    study, is in tests/faults/test_signals.py.
     """
     study = tmp_path / "studies" / "breast_cancer"
     process = _tune(tmp_path, "workers=1", "tracking=false")
     _await(lambda: (study / "members" / "000" / "member.json").exists())
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "goes on from here" in err, err
-    assert not (study / "lock.json").exists()
-
-    process = _tune(tmp_path, "workers=1", "tracking=false")
-    _await(lambda: (study / "lock.json").exists())
-    found = status(str(study), {})  # from another process while it starts; looking takes seconds
+    found = status(str(study), {})  # from another process; looking takes seconds
     assert found["state"] == "running" and found["members_fitted"] >= 1
     _await(lambda: len(list(study.glob("predictions/*.parquet"))) >= 2)
     os.killpg(process.pid, signal.SIGKILL)
