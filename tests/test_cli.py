@@ -196,9 +196,9 @@ def test_a_tracking_server_that_does_not_answer_is_told_before_training(
 
 def _identity(tmp_path: Path, **changes: object) -> None:
     """A study folder as `tune` leaves it before anything is fitted."""
-    from dge_ray.study.config import read_config
     from dge_ray.study.folder import check_folder, claim_folder
     from dge_ray.study.prepare import prepare
+    from dge_ray.study.read_config import read_config
 
     prepared = prepare(read_config("t.parquet", ["target=y"]))
     claim_folder(prepared, check_folder(prepared))

@@ -7,12 +7,13 @@ from dge_ray.options import Say, to_stderr
 from dge_ray.report.privacy_words import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.storage import Folder
-from dge_ray.study.config import StudyConfig, as_yaml, read_config
+from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.files import IDENTITY, REPORT, member_file
 from dge_ray.study.folder import check_folder, read_study_config, resolved, study_folder
 from dge_ray.study.predictions import Job, baseline_jobs, dropped_file, finished
 from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
+from dge_ray.study.read_config import read_config
 
 
 def check(source: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:

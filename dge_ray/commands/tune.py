@@ -29,7 +29,7 @@ from dge_ray.stats.ensemble.klaw_interval import next_members
 from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.stats.volume.pruning import hopeless_volumes
 from dge_ray.storage import Folder
-from dge_ray.study.config import StudyConfig, read_config
+from dge_ray.study.config import StudyConfig
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.folder import check_folder, claim_folder, resolved, study_folder
 from dge_ray.study.identity import tracking_id
@@ -47,6 +47,7 @@ from dge_ray.study.private import (
     study_plan,
 )
 from dge_ray.study.progress import Progress
+from dge_ray.study.read_config import read_config
 from dge_ray.study.status import StatusFile
 from dge_ray.tracking.study import close, log_end, log_start
 from dge_ray.tracking.tracker import Status, Tracker

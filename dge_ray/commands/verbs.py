@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from dge_ray.options import Also, Flag, Names, Number, Options, Place, Text, Whole, listed, part, yaml_list
-from dge_ray.study.config import Generator, Learner, StudyConfig
+from dge_ray.study.config import GeneratorChoice, LearnerChoice, StudyConfig
 
 GROUPS = {
     "study": ("tune", "check", "report", "test"),
@@ -53,10 +53,10 @@ Seed = Annotated[Whole, Field(ge=0, lt=2**63, description="a whole number from 0
 Members = Annotated[Whole | None, Field(ge=1, description="a whole number from 1 (all that are fitted if not given)")]
 LearnerNames = Annotated[tuple[Annotated[str, Field(strict=True)], ...], BeforeValidator(listed)]
 OneGenerator = Annotated[
-    Generator, BeforeValidator(part), Field(description="a generator's name; generator.SETTING=VALUE sets it")
+    GeneratorChoice, BeforeValidator(part), Field(description="a generator's name; generator.SETTING=VALUE sets it")
 ]
 OneLearner = Annotated[
-    Learner,
+    LearnerChoice,
     BeforeValidator(part),
     Also("estimator"),
     Field(description="a learner's name or an estimator's dotted path; learner.SETTING=VALUE sets it"),
@@ -73,8 +73,8 @@ class SynTestKeys(Options):
     method: Literal["refit", "paper"] = Field("refit", description="refit (holds its level) or paper (as published)")
     alpha: Number = Field(0.05, gt=0, lt=1, description="a number above 0 and below 1 (the level)")
     replicates: Whole = Field(200, ge=1, le=1_000_000, description="a whole number from 1 (null tables, or draws)")
-    generator: OneGenerator = Generator()
-    learner: OneLearner = Learner()
+    generator: OneGenerator = GeneratorChoice()
+    learner: OneLearner = LearnerChoice()
     seed: Seed = 0
     storage: Kept = "./syntests"
     ratio: Annotated[tuple[Annotated[Number, Field(gt=0, le=1e6)], ...], BeforeValidator(yaml_list)] | None = Field(
@@ -181,7 +181,7 @@ class JudgingKeys(Options):  # of evaluate and select
 
 
 class EvaluateKeys(JudgingKeys):
-    learner: OneLearner = Learner()
+    learner: OneLearner = LearnerChoice()
     folds: Whole | None = Field(None, description="a whole number from 2 (folds of a cross-validation over generators)")
 
 

@@ -1,19 +1,15 @@
-"""What a study is asked to do: defaults, then a YAML file, then `key=value` words; every bad field told at once.
+"""The keys of a study and their defaults.
 
 Each field's `description` is what it takes, and is the text of its error message.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from dge_ray.errors import InputError, InputErrors
-from dge_ray.masking import refuse_secrets
-from dge_ray.options import input_errors, listed, nest, parse_words, part, yaml_list
+from dge_ray.options import listed, part, yaml_list
 
 DEFAULT_RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -71,14 +67,14 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Generator(Frozen):
+class GeneratorChoice(Frozen):
     """Which generator, and its settings (checked by the generator itself)."""
 
     name: str = Field(default="autoregressive", description="a generator's name (`dge-ray ls` lists them)")
     settings: dict[str, Any] = Field(default={}, description="settings as key: value")
 
 
-class Learner(Frozen):
+class LearnerChoice(Frozen):
     """Which downstream model, and its settings (checked by the learner itself)."""
 
     name: str = Field(
@@ -162,8 +158,8 @@ class StudyConfig(Frozen):
         description="numbers from 0, not 0 alone, as 0.1,0.3,1, with rows=augmented (what all synthetic rows count "
         "together per raw row; 0, the raw rows alone, is always tried, and left only for what is known to be better)",
     )
-    generator: Annotated[Generator | tuple[Generator, ...], BeforeValidator(_parts)] = Field(
-        default_factory=Generator,
+    generator: Annotated[GeneratorChoice | tuple[GeneratorChoice, ...], BeforeValidator(_parts)] = Field(
+        default_factory=GeneratorChoice,
         description="a generator's name, or name and settings; several, as [a,b], are taken by the members in turn",
     )
     pretrained: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(
@@ -172,8 +168,8 @@ class StudyConfig(Frozen):
     constraints: Annotated[tuple[str, ...], BeforeValidator(_constraints)] = Field(
         (), description="a list such as [age >= 18, low <= high]: every synthetic row meets them"
     )
-    learner: Annotated[Learner | tuple[Learner, ...], BeforeValidator(_parts)] = Field(
-        default_factory=Learner,
+    learner: Annotated[LearnerChoice | tuple[LearnerChoice, ...], BeforeValidator(_parts)] = Field(
+        default_factory=LearnerChoice,
         description="a learner's name, or name and settings; several, as [a,b], each have their volumes searched",
     )
     search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
@@ -232,8 +228,8 @@ class StudyConfig(Frozen):
     @property
     def generators(self) -> tuple[tuple[str, dict[str, Any]], ...]:
         """Names and settings; members take them in turn."""
-        several = self.generator if isinstance(self.generator, tuple) else (self.generator,)
-        return tuple((one.name, one.settings) for one in several)
+        choices = self.generator if isinstance(self.generator, tuple) else (self.generator,)
+        return tuple((choice.name, choice.settings) for choice in choices)
 
     @property
     def private(self) -> bool:
@@ -241,7 +237,7 @@ class StudyConfig(Frozen):
         return self.privacy.epsilon is not None
 
     @property
-    def learners(self) -> tuple[Learner, ...]:
+    def learners(self) -> tuple[LearnerChoice, ...]:
         """The learners, in the order given."""
         return self.learner if isinstance(self.learner, tuple) else (self.learner,)
 
@@ -249,83 +245,6 @@ class StudyConfig(Frozen):
     def generator_name(self) -> str:
         """The generator's name, or the different names joined by +."""
         return "+".join(dict.fromkeys(name for name, _ in self.generators))
-
-
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), str):
-            merged[key] = {"name": merged[key]}
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = _merge(dict(merged[key]), value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> StudyConfig:
-    """The configuration of a study from its source (a YAML or a table) and `key=value` words, the words on top.
-
-    A mapping {key: value} stands for words too.
-
-    Raises:
-        InputErrors: a line for every bad field.
-        InputError: a YAML that cannot be read, or a URI that carries a password or a key.
-    """
-    refuse_secrets("source", source)
-    over = nest(words) if isinstance(words, Mapping) else parse_words(words)
-    if source.endswith((".yaml", ".yml")):
-        base = _read_yaml(Path(source))
-        base.setdefault("study", Path(source).stem)
-    else:
-        base = {"source": source}
-    merged = _merge(base, over)
-    merged.setdefault("study", source_name(str(merged.get("source", ""))))
-    return make_config(merged)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise InputError("source", f"{str(path)!r}, which is not there", "a study YAML") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError("source", f"{str(path)!r}, which cannot be read ({first})", "a study YAML") from None
-    if not isinstance(raw, dict) or "source" not in raw:
-        raise InputError("source", f"{str(path)!r} without a `source`", "a study YAML with source: TABLE")
-    return raw
-
-
-def make_config(raw: Mapping[str, Any]) -> StudyConfig:
-    """A checked configuration from a nested mapping.
-
-    Raises:
-        InputErrors: a line for every bad field.
-        InputError: a URI that carries a password or a key.
-    """
-    try:
-        config = StudyConfig.model_validate(raw)
-    except ValidationError as error:
-        raise InputErrors(input_errors(error, StudyConfig)) from None
-    for field in ("source", "storage", "pretrained"):
-        value = getattr(config, field)
-        for uri in [value] if isinstance(value, str) else value:
-            refuse_secrets(field, uri)
-    return config
-
-
-def source_name(source: str) -> str:
-    """A study name made of the source's name: the file's stem, or the table's name behind `openml:`."""
-    if source.startswith("openml:"):
-        stem = "openml-" + source.removeprefix("openml:")
-    else:
-        source = source.partition("?")[0] if "://" in source else source
-        stem = PurePosixPath(source.rstrip("/").replace("\\", "/")).name
-        for suffix in (".gz", ".csv", ".parquet", ".pq"):
-            stem = stem.removesuffix(suffix)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")
-    return name[:100] or "study"
 
 
 def as_yaml(config: StudyConfig) -> str:

@@ -20,7 +20,7 @@ from dge_ray.privacy.ledger import (
 )
 from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
 from dge_ray.storage import Folder
-from dge_ray.study.config import Generator, StudyConfig
+from dge_ray.study.config import GeneratorChoice, StudyConfig
 from dge_ray.study.files import PLAN
 from dge_ray.table import Split, TableSchema
 from dge_ray.table.public import declared_schema, read_public_schema
@@ -39,7 +39,7 @@ def private_config(config: StudyConfig) -> StudyConfig:
     ):
         if given:
             raise InputError(field, f"{getattr(config, field)} with privacy.epsilon", takes)
-    chosen = tuple(Generator(name=n, settings=private_settings(n, s)) for n, s in config.generators)
+    chosen = tuple(GeneratorChoice(name=n, settings=private_settings(n, s)) for n, s in config.generators)
     return config.model_copy(update={"generator": chosen[0] if len(chosen) == 1 else chosen})
 
 

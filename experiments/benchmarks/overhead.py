@@ -25,9 +25,9 @@ from dge_ray.commands.tune import run_study
 from dge_ray.results.assemble import choose, surface_table
 from dge_ray.results.outcomes import Outcome
 from dge_ray.storage import Folder
-from dge_ray.study.config import read_config
 from dge_ray.study.predictions import SPLITS, Job
 from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.read_config import read_config
 
 ADULT = [str(SHARED / "adult.parquet"), ["target=income", "split_column=split"]]
 

@@ -34,9 +34,9 @@ from measure import SHARED, Tree, finish, words
 
 from dge_ray.commands.tune import run_study
 from dge_ray.storage import Folder
-from dge_ray.study.config import read_config
 from dge_ray.study.folder import study_folder
 from dge_ray.study.progress import Progress
+from dge_ray.study.read_config import read_config
 
 ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split"]
 STORE = 400 << 20
@@ -84,7 +84,7 @@ ALONE = """
 import json, sys, time
 import torch
 from plain import draw, fit_member
-from dge_ray.study.config import read_config
+from dge_ray.study.read_config import read_config
 from dge_ray.downstream import make_learner
 from dge_ray.study.prepare import prepare
 from dge_ray.table import TableCodec

@@ -32,11 +32,11 @@ from plain import draw, fit_member
 from dge_ray.commands.sample import sample as write_bundle
 from dge_ray.commands.tune import Study
 from dge_ray.storage import Folder
-from dge_ray.study.config import read_config
 from dge_ray.study.folder import claim_folder, study_folder
 from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.study.progress import Progress
+from dge_ray.study.read_config import read_config
 
 ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split"]
 LEARNER = ["learner=torch_mlp", "learner.epochs=1", "learner.batch_size=4096", "learner.hidden=[64,64]"]

@@ -29,8 +29,8 @@ from measure import environment, words
 from dge_ray.commands.select import DEFAULT, ranking
 from dge_ray.evaluation.judging import estimates
 from dge_ray.stats.metrics.losses import higher_is_better
-from dge_ray.study.config import read_config
 from dge_ray.study.prepare import prepare
+from dge_ray.study.read_config import read_config
 
 METRICS = ("auc", "accuracy")
 FACTS = ("tau", "rho", "regret", "top", "error")

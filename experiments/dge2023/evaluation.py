@@ -27,8 +27,8 @@ from measure import environment, words
 
 from dge_ray.evaluation.judging import by_pair, compared, described, estimates
 from dge_ray.stats.comparison.crossed import crossed
-from dge_ray.study.config import read_config
 from dge_ray.study.prepare import prepare
+from dge_ray.study.read_config import read_config
 
 MLP = ("sklearn.neural_network.MLPClassifier", {"hidden_layer_sizes": [100, 100]})
 FEWER = (5, 10)  # judges and the one that is judged: DGE_5, DGE_10

@@ -25,8 +25,8 @@ from dge_ray.generators.fitting.neural import training_rows
 from dge_ray.generators.fitting.precision import compute_type
 from dge_ray.generators.gan.generator import Gan
 from dge_ray.generators.gan.training import GanFit
-from dge_ray.study.config import read_config
 from dge_ray.study.prepare import prepare
+from dge_ray.study.read_config import read_config
 
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
 SPLIT = ("test_fraction=0.75", "validation_fraction=0.1", "stopping_fraction=0.1111")

@@ -25,8 +25,8 @@ from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.ensemble.klaw import law_losses
 from dge_ray.stats.volume.joint_law import JointLaw, joint_law
-from dge_ray.study.config import read_config
 from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.read_config import read_config
 from dge_ray.table import TableCodec
 
 MEMBERS = 8

@@ -20,9 +20,9 @@ import numpy as np
 from measure import SHARED, words
 from plain import plain_study
 
-from dge_ray.study.config import make_config
 from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.read_config import make_config
 
 RATIOS = list(range(1, 31))
 TABLES = {

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dge_ray.errors import InputError
-from dge_ray.study.config import read_config
 from dge_ray.study.prepare import prepare
+from dge_ray.study.read_config import read_config
 from dge_ray.table import TableSchema, check_table
 
 

@@ -14,7 +14,7 @@ from dge_ray.distributed.gauges import NAMES
 STUDY = """
 import json, re, sys, threading, urllib.request
 import ray
-from dge_ray.study.config import read_config
+from dge_ray.study.read_config import read_config
 from dge_ray.distributed.session import NAMESPACE
 from dge_ray.commands.tune import run_study
 

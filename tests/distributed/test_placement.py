@@ -95,7 +95,7 @@ import json, sys, threading, time
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
-from dge_ray.study.config import read_config
+from dge_ray.study.read_config import read_config
 from dge_ray.distributed.session import NAMESPACE
 from dge_ray.commands.tune import run_study
 
@@ -152,7 +152,7 @@ import json, sys, time
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
-from dge_ray.study.config import read_config
+from dge_ray.study.read_config import read_config
 from dge_ray.study.members import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.pool import MemberPool

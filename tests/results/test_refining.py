@@ -15,9 +15,9 @@ from plain import plain_study
 
 from dge_ray.commands.check import bill
 from dge_ray.results.refining import refined_volumes
-from dge_ray.study.config import read_config
 from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.read_config import read_config
 
 GRID = tuple(range(100, 3100, 100))
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.options import parse_words
-from dge_ray.study.config import DEFAULT_RATIOS, as_yaml, make_config, read_config, source_name
+from dge_ray.study.config import DEFAULT_RATIOS, as_yaml
+from dge_ray.study.read_config import make_config, read_config, source_name
 
 
 def test_defaults_are_the_contract() -> None:

@@ -15,9 +15,9 @@ from dge_ray.report.study_page import render_html
 from dge_ray.report.utility_page import utility_lines
 from dge_ray.stats.utility.loops import trend
 from dge_ray.storage import Folder
-from dge_ray.study.config import read_config
 from dge_ray.study.lineage import Lineage, generations, mark_of
 from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.read_config import read_config
 from dge_ray.table.marks import KEY, marked, read_mark
 
 MARK = {"bundle": "b1", "member": 0, "generation": 1, "share": 0.0}

@@ -28,9 +28,9 @@ from dge_ray.results.outcomes import Outcome, best_on_validation, learner_table
 from dge_ray.results.weighing import safe_weights
 from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.storage import Folder
-from dge_ray.study.config import make_config, read_config
 from dge_ray.study.predictions import Job, write_predictions
 from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.read_config import make_config, read_config
 
 
 @pytest.fixture(scope="module")

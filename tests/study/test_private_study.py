@@ -23,13 +23,14 @@ from dge_ray.report.findings_words import findings_rows
 from dge_ray.report.privacy_words import plan_lines, privacy_line
 from dge_ray.report.summary import summary_lines
 from dge_ray.storage import Folder
-from dge_ray.study.config import StudyConfig, read_config
+from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import check_folder, claim_folder
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
 from dge_ray.study.progress import Progress
+from dge_ray.study.read_config import read_config
 from dge_ray.table import infer_schema
 from dge_ray.tracking.records import report_points
 
