@@ -10,8 +10,9 @@ from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.files import IDENTITY, REPORT, member_file
 from dge_ray.study.folder import check_folder, read_study_config, resolved, study_folder
-from dge_ray.study.predictions import Job, baseline_jobs, dropped_file, finished
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.predictions import Job, dropped_file, finished
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
 from dge_ray.study.read_config import read_config
 
@@ -64,24 +65,24 @@ def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
     if config.members == "auto" and stopped:
         count = int(folder.read_json(REPORT)["members"])
     fitted = sum(folder.exists(member_file(k)) for k in range(count))
-    found: dict[str, Any] = {"exists": True, "members_to_fit": count - fitted, "cells": None, "cells_to_fit": None}
+    to_do: dict[str, Any] = {"exists": True, "members_to_fit": count - fitted, "cells": None, "cells_to_fit": None}
     if config.search.name == "grid":
         there = left = 0
-        for one in prepared.apart():
-            note, dropped = dropped_file(one.label, one.metric, count), set()
+        for arm in prepared.arms:
+            note, dropped = dropped_file(arm.label, prepared.metric, count), set()
             if config.search.drop_hopeless and folder.exists(note):
                 dropped = set(folder.read_json(note))
-            cells = [Job("member", k, m) for k in range(count) for m in one.volumes if m not in dropped]
-            there, left = there + len(cells), left + len(cells) - len(finished(folder, one.label, cells))
-        found |= {"cells": there, "cells_to_fit": left}
-    return found
+            cells = [Job("member", k, m) for k in range(count) for m in arm.volumes if m not in dropped]
+            there, left = there + len(cells), left + len(cells) - len(finished(folder, arm.label, cells))
+        to_do |= {"cells": there, "cells_to_fit": left}
+    return to_do
 
 
 def bill(prepared: Prepared) -> dict[str, Any]:
     """What the study will cost at most, as `check` prints it."""
     members, volumes = prepared.most_members, prepared.volumes
     rows = members * volumes[-1]
-    looked_at = {
+    searched = {
         "grid": len(volumes),
         "refine": most_volumes(len(volumes)),
         "optuna": prepared.config.search.trials,
@@ -89,12 +90,12 @@ def bill(prepared: Prepared) -> dict[str, Any]:
     real = {"real": prepared.n, "raw": prepared.base}
     others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
     all_fits = all_rows = 0
-    for one in prepared.apart():
-        fits = members * (looked_at if one.synthetic else 1)
-        baselines = baseline_jobs(members, one.volumes[-1], prepared.config.groups, raw="raw" in prepared.parts)
+    for arm in prepared.arms:
+        fits = members * (searched if arm.synthetic else 1)
+        baselines = prepared.baselines(arm, members, arm.volumes[-1])
         on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
         all_fits += fits + len(baselines)
-        all_rows += fits * sum(one.volumes) // len(one.volumes) + sum(job.rows for job in baselines) + on_real
+        all_rows += fits * sum(arm.volumes) // len(arm.volumes) + sum(job.rows for job in baselines) + on_real
     return {
         "generator_fits": members,
         "downstream_fits": all_fits,

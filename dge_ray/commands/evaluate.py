@@ -7,7 +7,7 @@ import numpy as np
 
 from dge_ray.commands.judging_request import read_request
 from dge_ray.commands.verbs import EvaluateKeys
-from dge_ray.downstream.catalogue import check_estimator
+from dge_ray.downstream.learners import check_estimator
 from dge_ray.evaluation.crossfit import REAL, CrossFit, MemberPart
 from dge_ray.evaluation.judging import JudgingRequest, compared, estimates
 from dge_ray.options import Say, to_stderr

@@ -8,7 +8,7 @@ import numpy as np
 
 from dge_ray.commands.judging_request import read_request
 from dge_ray.commands.verbs import SelectKeys
-from dge_ray.downstream.catalogue import check_estimator
+from dge_ray.downstream.learners import check_estimator
 from dge_ray.evaluation.judging import JudgingRequest, by_pair, compared, described, estimates
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import number

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from dge_ray.commands.verbs import SynTestKeys
-from dge_ray.downstream.catalogue import check_estimator
+from dge_ray.downstream.learners import check_estimator
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.checkpoint import read_pretrained
 from dge_ray.generators.checks import check_text
@@ -170,9 +170,9 @@ def _pretrained(place: str | None, name: str, schema: TableSchema) -> Saved | No
     if place is None:
         return None
     refuse_secrets("pretrained", place)
-    saved_name = read_pretrained(place, schema)["generator"]
-    if saved_name != name:
-        raise InputError("pretrained", f"a {saved_name} generator in {place}", f"a saved {name} generator")
+    saved = read_pretrained(place, schema)["generator"]
+    if saved != name:
+        raise InputError("pretrained", f"a {saved} generator in {place}", f"a saved {name} generator")
     with Folder.open(place, "pretrained").downloaded() as folder:
         names = ("generator.json", "weights.safetensors")
         return {file: (folder / file).read_bytes() for file in names}

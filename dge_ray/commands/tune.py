@@ -4,8 +4,7 @@ import logging
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,20 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from dge_ray.commands.arm_search import FIRST_MEMBERS, ArmSearch, arm_predictions
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
-from dge_ray.distributed.trial import SearchSpec
-from dge_ray.errors import StudyError
 from dge_ray.report.summary import summary_lines
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
 from dge_ray.results.findings import findings
 from dge_ray.results.outcomes import Outcome, best_on_validation
-from dge_ray.results.refining import refined_volumes
 from dge_ray.results.weighing import safe_weights
 from dge_ray.stats.ensemble.klaw import gain_of_doubling
 from dge_ray.stats.ensemble.klaw_interval import next_members
 from dge_ray.stats.metrics.losses import metric_value
-from dge_ray.stats.volume.pruning import hopeless_volumes
 from dge_ray.storage import Folder
+from dge_ray.study.arms import Arm
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.folder import check_folder, claim_folder, resolved, study_folder
@@ -37,8 +34,9 @@ from dge_ray.study.interrupt import insistent
 from dge_ray.study.lock import study_lock
 from dge_ray.study.log import JsonProgress
 from dge_ray.study.members import MemberSpec
-from dge_ray.study.predictions import Job, dropped_file, tensor
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.predictions import Job
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import (
     charge_members,
     open_ledger,
@@ -51,8 +49,6 @@ from dge_ray.study.read_config import read_config
 from dge_ray.study.status import StatusFile
 from dge_ray.tracking.study import close, log_end, log_start
 from dge_ray.tracking.tracker import Status, Tracker
-
-FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything
 
 
 def tune(source: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -110,7 +106,7 @@ def demand_of(prepared: Prepared) -> Demand:
         resources=config.resources_per_member,
         placement=config.placement,
     )
-    fits = prepared.most_members * sum(len(one.volumes) for one in prepared.apart())
+    fits = prepared.most_members * sum(len(arm.volumes) for arm in prepared.arms)
     return Demand(config.workers, config.gpus_per_member, member, config.members_per_actor, fits)
 
 
@@ -136,14 +132,12 @@ class Study:
         )
         self.downstream = DownstreamSpec(
             members=members,
-            learners=prepared.learners,
+            learners={arm.label: (arm.learner.name, arm.learner.settings) for arm in prepared.arms},
             volume=prepared.volumes[-1],
             augmented=prepared.augmented,
-            weights=prepared.weights,
+            weights={arm.label: arm.weight for arm in prepared.arms if arm.weight is not None},
         )
         self.status_file = StatusFile(folder)
-        self.learners = prepared.apart()
-        self.dropped: set[int] = set()  # volumes of the learner in hand that this or an earlier run gave up
         self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
 
     def run(self, started: float) -> dict[str, Any]:
@@ -170,17 +164,18 @@ class Study:
             insistent(),
         ):
             members = self.grow(engine)
-            if len(self.learners) > 1 and config.search.name == "grid" and not config.search.drop_hopeless:
-                engine.want(self._grid(members), members=members)  # a member's rows are read once for all learners
+            if len(prepared.arms) > 1 and config.search.name == "grid" and not config.search.drop_hopeless:
+                engine.want(self._grid(members), members=members)  # a member's rows are read once for all arms
             outcomes, waiting = [], []
-            for learner in self.learners:
-                outcomes.append(self.outcome(engine, learner, members))
-                waiting += engine.want(learner.baselines(members, outcomes[-1].choice.volume), members=members)
-            surfaces = [surface_table(one, self.truth) for one in outcomes]  # meanwhile
+            for arm in prepared.arms:
+                outcomes.append(self.outcome(engine, arm, members))
+                baselines = prepared.baselines(arm, members, outcomes[-1].choice.volume)
+                waiting += engine.want(baselines, members=members)
+            surfaces = [surface_table(outcome, self.truth) for outcome in outcomes]  # meanwhile
             engine.wait(waiting)
             engine.dismiss()
-            able, weights = safe_weights(outcomes, self.truth["validation"])
-            chosen = best_on_validation(able)
+            candidates, weights = safe_weights(outcomes, self.truth["validation"])
+            chosen = best_on_validation(candidates)
             privacy = {} if self.ledger is None else {"privacy": privacy_section(self.ledger)}
             report = assemble_report(
                 prepared,
@@ -195,26 +190,28 @@ class Study:
         return report
 
     def _grid(self, members: int) -> list[Job]:
-        return [
-            Job("member", k, m, learner=one.label) for one in self.learners for m in one.volumes for k in range(members)
-        ]
+        arms = self.prepared.arms
+        return [Job("member", k, m, learner=arm.label) for arm in arms for m in arm.volumes for k in range(members)]
 
-    def outcome(self, engine: Engine, learner: Prepared, members: int) -> Outcome:
-        """One learner's search and the choice of its volume."""
-        volumes = self.search(engine, learner, members)
-        predictions = self.predictions(learner, members, volumes)
-        choice = choose(learner, predictions["validation"], self.truth["validation"], volumes)
-        ratio = choice.volume / learner.base
-        whose = "" if len(self.learners) == 1 else f" of {learner.label}"
+    def outcome(self, engine: Engine, arm: Arm, members: int) -> Outcome:
+        """One arm's search and the choice of its volume."""
+        prepared, truth = self.prepared, self.truth["validation"]
+        self.progress.members = members
+        search = ArmSearch(prepared, arm, members, engine=engine, folder=self.folder, truth=truth)
+        volumes = search.run(self.progress, self.tracker)
+        predictions = arm_predictions(prepared, self.folder, arm, members, volumes)
+        choice = choose(prepared, predictions["validation"], truth, volumes)
+        ratio = choice.volume / prepared.base
+        whose = "" if len(prepared.arms) == 1 else f" of {arm.label}"
         self.progress.say(f"chosen on validation{whose}: {choice.volume:,} rows a member ({ratio:g}x)")
-        return Outcome(learner, volumes, predictions, choice)
+        return Outcome(prepared, arm, volumes, predictions, choice)
 
     def _on_status(self, counts: dict[str, Any]) -> None:
         self.progress.status(counts)
         self.status_file.put(self.progress.members, counts, self.progress.seconds_left(counts))
 
     def grow(self, engine: Engine) -> int:
-        """The number of members: as asked, or raised at the pilot volume until doubling them is worth it to no learner.
+        """The number of members: as asked, or raised at the pilot volume until doubling them is worth it to no arm.
 
         It is worth it while the upper confidence bound of its gain in Brier score or squared error is above the
         tolerance's share of the pilot's risk. They are raised to the number that meets the bound by the K-law, at most
@@ -226,13 +223,13 @@ class Study:
             self.progress.members = config.members
             return config.members
         members = min(FIRST_MEMBERS, config.max_members)
-        learners = [one for one in self.learners if one.synthetic]
+        arms = [arm for arm in self.prepared.arms if arm.synthetic]
         while True:
             self._charge(members)
             self.progress.members = members
-            jobs = [Job("member", k, pilot, learner=one.label) for one in learners for k in range(members)]
+            jobs = [Job("member", k, pilot, learner=arm.label) for arm in arms for k in range(members)]
             engine.wait(engine.want(jobs, members=members))
-            upper, gain = max(self._gain(learner, members) for learner in learners)
+            upper, gain = max(self._gain(arm, members) for arm in arms)
             enough = upper < config.tolerance
             self.progress.say(
                 f"{members} members at {pilot:,} rows: doubling them would take {gain:.2%} "
@@ -248,99 +245,13 @@ class Study:
         if self.ledger is not None:
             charge_members(self.ledger, self.prepared.config, members)
 
-    def _gain(self, learner: Prepared, members: int) -> tuple[float, float]:
-        """What doubling the members would take off a learner's pilot risk, at most and as estimated; shares of it."""
-        cell = self.predictions(learner, members, [learner.pilot_volume])["validation"][:, 0]
-        law = "rmse" if learner.task == "regression" else "brier"
+    def _gain(self, arm: Arm, members: int) -> tuple[float, float]:
+        """What doubling the members would take off an arm's pilot risk, at most and as estimated; shares of it."""
+        prepared = self.prepared
+        cell = arm_predictions(prepared, self.folder, arm, members, [prepared.pilot_volume])["validation"][:, 0]
+        law = "rmse" if prepared.task == "regression" else "brier"
         risk = metric_value(law, cell.mean(axis=0, dtype=np.float64), self.truth["validation"])
         risk = risk**2 if law == "rmse" else risk
         risk = max(risk, np.finfo(np.float64).tiny)  # a risk of 0 has no shares
         gain, upper = gain_of_doubling(cell)
         return upper / risk, gain / risk
-
-    def search(self, engine: Engine, prepared: Prepared, members: int) -> list[int]:
-        """Have every volume's members fitted, of the learner that `prepared` has alone; gives the volumes."""
-        config = prepared.config
-        self.progress.members = members
-        self.dropped = self._read_dropped(prepared, members) if config.search.drop_hopeless else set()
-        spec = SearchSpec(
-            folder=self.folder,
-            label=prepared.label,
-            members=members,
-            width=prepared.width,
-            metric=prepared.metric,
-            lower_is_better=prepared.lower_is_better,
-        )
-        look = partial(
-            engine.search,
-            spec,
-            self.truth["validation"],
-            trials=config.search.trials,
-            dropped=frozenset(self.dropped),
-            on_report=self._on_report(engine, prepared, members),
-        )
-        if config.search.name == "refine":
-            volumes = refined_volumes(
-                prepared,
-                self.truth["validation"],
-                look=lambda batch: look(searcher="grid", volumes=batch),
-                predictions=lambda done: self.predictions(prepared, members, done)["validation"],
-                say=self.progress.say,
-            )
-        else:
-            volumes = look(searcher=config.search.name, volumes=prepared.volumes)
-        self._check_whole(engine, prepared.label, members, volumes)
-        return volumes
-
-    def _check_whole(self, engine: Engine, label: str, members: int, volumes: list[int]) -> None:
-        """No choice is made on a search that was cut short."""
-        kept = [m for m in volumes if m not in self.dropped]
-        wanted = [Job("member", k, m, learner=label) for m in kept for k in range(members)]
-        if missing := engine.missing(wanted):
-            raise StudyError(f"the search ended with {len(missing)} fits missing, first {missing[0].address}")
-
-    def _on_report(self, engine: Engine, prepared: Prepared, members: int) -> Callable[[int, int, float], None]:
-        looked = 0
-        drops = prepared.config.search.drop_hopeless
-
-        def on_report(volume: int, count: int, risk: float) -> None:
-            nonlocal looked
-            if self.tracker is not None:
-                key = f"running/{prepared.label}/{prepared.metric}"
-                self.tracker.log_point(volume, count, {key: risk})
-            if not drops:
-                return
-            # By what is done, not by what the trials reported: some of them may not have started yet.
-            least = engine.leading(prepared.label, [m for m in prepared.volumes if m not in self.dropped])
-            if looked < least < members:
-                looked = least
-                for hopeless in sorted(set(self._hopeless(prepared, least, members)) - self.dropped):
-                    self.dropped.add(hopeless)
-                    self.folder.write_json(dropped_file(prepared.label, prepared.metric, members), sorted(self.dropped))
-                    engine.drop(prepared.label, hopeless)
-                    self.progress.say(f"dropped {hopeless:,} rows a member: it cannot become the best any more")
-
-        return on_report
-
-    def _read_dropped(self, prepared: Prepared, members: int) -> set[int]:
-        name = dropped_file(prepared.label, prepared.metric, members)
-        return set(self.folder.read_json(name)) & set(prepared.volumes) if self.folder.exists(name) else set()
-
-    def _hopeless(self, prepared: Prepared, count: int, members: int) -> list[int]:
-        """Volumes that, judged by their first `count` members, cannot be best at the full number of members."""
-        if count < FIRST_MEMBERS:
-            return []
-        predictions = self.predictions(prepared, count, prepared.volumes)["validation"]
-        return hopeless_volumes(
-            predictions,
-            self.truth["validation"],
-            task=prepared.task,
-            volumes=prepared.volumes,
-            metric=prepared.metric,
-            target_members=members,
-        )
-
-    def predictions(self, learner: Prepared, members: int, volumes: Any) -> dict[str, np.ndarray]:
-        """P per split: (members, volumes, rows, classes)."""
-        sizes = {"width": learner.width, "rows": learner.rows}
-        return tensor(self.folder, learner.label, members=members, volumes=volumes, **sizes)

@@ -26,7 +26,7 @@ from dge_ray.storage import Folder
 from dge_ray.study.files import UTILITY, UTILITY_PAGE, overlap_file
 from dge_ray.study.lineage import generations
 from dge_ray.study.opened import OpenStudy
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 
 DEFAULTS = ("linear", "tree", "boosting")  # beside the study's own learner
 FLEXIBLE = Estimator("boosting")  # what a class is measured against, and the responses with
@@ -124,16 +124,16 @@ def _overlaps(folder: Folder, spec: UtilitySpec) -> dict[str, Any]:
     """The mean over members of each figure that all of them have, and each member's own."""
     each = [folder.read_json(overlap_file(k, spec.volume)) for k in range(spec.count)]
     names = [name for name, value in each[0].items() if isinstance(value, float)]
-    known = {name: [one[name] for one in each] for name in names}
+    known = {name: [overlap[name] for overlap in each] for name in names}
     means = {name: float(np.mean(values)) for name, values in known.items() if None not in values}
-    return {"mean": means, "support_failures": sum(one["support_failure"] for one in each), "members": each}
+    return {"mean": means, "support_failures": sum(overlap["support_failure"] for overlap in each), "members": each}
 
 
 def _estimators(names: Sequence[str] | None, prepared: Prepared) -> list[Estimator]:
     """The learners that are named; or the study's own, first, and the default ones."""
     own = [Estimator(learner.name, learner.settings) for learner in prepared.config.learners]
     if names is None:
-        listed = [*own, *(Estimator(name) for name in DEFAULTS if name not in [one.name for one in own])]
+        listed = [*own, *(Estimator(name) for name in DEFAULTS if name not in [estimator.name for estimator in own])]
     else:
         listed = [Estimator(name) for name in dict.fromkeys(names)]
     for estimator in listed:

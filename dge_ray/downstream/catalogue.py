@@ -1,36 +1,25 @@
-"""Learners by name, by dotted path, or from a folder, and what is wrong with a name or a setting.
+"""The learners that have a name, and the estimator behind a name or a dotted path.
 
 A new learner is one line of `LEARNERS`: an estimator's dotted paths, or a class of this package (`own`).
 """
 
-import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import signature
-from pathlib import Path
 from typing import Any, Literal, cast
-from zipfile import BadZipFile
 
-import numpy as np
-import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
-from sklearn.utils.validation import has_fit_parameter
 
-from dge_ray.downstream.base import Learner
 from dge_ray.downstream.boosters import STOP, package_defaults
-from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.installed import is_installed
-from dge_ray.downstream.mixture import no_weights
-from dge_ray.downstream.preparing import BOOSTING, refuse_text, takes_text
-from dge_ray.downstream.store import DESCRIPTION, MODEL, TRUSTED, describe
-from dge_ray.errors import InputError, StudyError, nearest
-from dge_ray.table.schema import Column, TableSchema
+from dge_ray.downstream.preparing import BOOSTING
+from dge_ray.errors import InputError, nearest
 
 
 @dataclass(frozen=True)
@@ -102,111 +91,8 @@ AUTO_STOPS = "early_stopping='auto' switches itself on above 10,000 rows, in the
 
 
 def learner_names() -> list[str]:
-    """The names that `make_learner` knows; it takes dotted paths besides."""
+    """The names that there are; dotted paths are taken besides."""
     return sorted(LEARNERS)
-
-
-def check_learner(
-    name: str, settings: Mapping[str, Any], task: str, *, texts: Sequence[Column] = (), weighted: bool = False
-) -> None:
-    """Whether `make_learner` will make this learner for this task; warns of settings that would mislead.
-
-    `texts`: the table's text columns. `weighted`: whether its rows shall count differently.
-
-    Raises:
-        InputError: no such learner, not one for this task, for (no) text or for weights, or a setting it does not have
-            or take.
-    """
-    _check_text(name, texts)
-    if own := _own_learner(name):
-        own.reads.read(settings)
-        return
-    estimator = estimator_by_name(name, settings, task)
-    if texts and not takes_text(estimator):
-        raise refuse_text(name, texts[0].name)
-    if weighted and not has_fit_parameter(estimator, "sample_weight"):
-        raise no_weights("weights", f"learner={name}")
-    warn_of_auto_stopping(estimator)
-
-
-def check_estimator(name: str, settings: Mapping[str, Any], schema: TableSchema, field: str) -> str:
-    """The name of a learner that can be made; an error calls it by the user's key.
-
-    Raises:
-        InputError: as `check_learner`.
-    """
-    try:
-        check_learner(name, settings, str(schema.task), texts=schema.texts)
-    except InputError as error:
-        raise InputError(error.field.replace("learner", field, 1), error.got, error.takes) from None
-    return name
-
-
-def _check_text(name: str, texts: Sequence[Column]) -> None:
-    """Whether a learner of our own is for tables with, or without, text; an estimator's tags say it of that."""
-    text = LEARNERS[name].text if name in LEARNERS else "by tags"
-    if text == "only" and not texts:
-        raise InputError("learner", f"{name!r} for a table without text", "a text column: columns.NAME=text says so")
-    if text == "none" and texts:
-        raise refuse_text(name, texts[0].name)
-
-
-def _own_learner(name: str) -> Any:
-    """The class of a learner of our own; None for estimators."""
-    if name not in LEARNERS or not LEARNERS[name].own:
-        return None
-    module, _, attribute = str(LEARNERS[name].classifier).rpartition(".")
-    return getattr(import_module(module), attribute)
-
-
-def make_learner(name: str, settings: Mapping[str, Any], schema: TableSchema, *, seed: int) -> Learner:
-    """A fresh learner of a schema's target; `seed` gives all its randomness.
-
-    Raises:
-        InputError: as `check_learner`, or a schema without a target or without features.
-    """
-    if schema.task is None:
-        raise InputError("target", "none", "the name of the column to predict")
-    if not schema.features:
-        raise InputError("columns", "no column to predict from", "a table with at least one feature that varies")
-    _check_text(name, schema.texts)
-    if own := _own_learner(name):
-        return own.make(own.reads.read(settings), schema, seed=seed)
-    return EstimatorLearner(estimator_by_name(name, settings, schema.task), schema, seed=seed)
-
-
-def load_learner(folder: Path, schema: TableSchema) -> Learner:
-    """A fitted learner from its folder; predictions are the same bits as before saving.
-
-    Raises:
-        StudyError: the folder holds no learner, a damaged one, one of another table, or types not on the allowlist.
-    """
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-        kind = description["kind"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise StudyError(f"{folder}: no learner there, or a damaged one") from None
-    expected = describe(kind, schema)
-    if any(description.get(key) != value for key, value in expected.items()):
-        raise StudyError(f"{folder}: a learner of a table with other columns or classes")
-    if own := _own_learner(kind):
-        return own.load(folder, description, schema)
-    if description["sklearn"] != sklearn.__version__:
-        line = f"{folder}: saved by scikit-learn {description['sklearn']}, read by {sklearn.__version__}"
-        warnings.warn(line, stacklevel=2)
-    return EstimatorLearner.restored(_read_model(folder), np.asarray(description["present"], np.int64), schema)
-
-
-def _read_model(folder: Path) -> Any:
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
-    try:
-        return skops.io.load(folder / MODEL, trusted=TRUSTED)
-    except UntrustedTypesFoundException as error:
-        raise StudyError(f"{folder / MODEL}: refused, types not on the allowlist: {error}") from None
-    except (OSError, BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"{folder / MODEL}: damaged ({type(error).__name__})") from None
 
 
 def warn_of_auto_stopping(estimator: BaseEstimator) -> None:

@@ -25,7 +25,7 @@ from dge_ray.study.costs import drawn_shards, job_seconds, member_seconds
 from dge_ray.study.files import REPORT, REPORT_PAGE, SURFACE, figure_file
 from dge_ray.study.folder import resolved, versions
 from dge_ray.study.predictions import Job, baseline_jobs, finished, read_predictions
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 from dge_ray.table.arrow_types import pc
 
 SURFACE_SCHEMA = pa.schema(
@@ -71,9 +71,9 @@ def assemble_report(
 
     `truth`: the test rows'. `more`: what `findings` found, by key.
     """
-    at_choice, choice, label = chosen.at_choice, chosen.choice, chosen.prepared.label
+    at_choice, choice, label = chosen.at_choice, chosen.choice, chosen.arm.label
     members = len(at_choice)
-    test, differences = _test(chosen.prepared, folder, at_choice, truth, choice.volume)
+    test, differences = _test(prepared, folder, label, at_choice, truth, choice.volume)
     risk, lo, hi = risk_interval(at_choice, truth, task=prepared.task, metric=prepared.metric)
     config = resolved(prepared)
     report = {
@@ -116,7 +116,7 @@ def assemble_report(
         "test": test,
         "test_differences": differences,
         **({"learners": learner_table(outcomes, chosen, folder, truth)} if len(outcomes) > 1 else {}),
-        **_groups(chosen.prepared, folder, at_choice, truth, choice.volume),
+        **_groups(prepared, folder, label, at_choice, truth, choice.volume),
         **_members_differ(prepared, at_choice),
         **_families(config, at_choice),
         **_constraints(config, folder, members),
@@ -129,24 +129,24 @@ def assemble_report(
     return plain_json(report)
 
 
-def surface_table(one: Outcome, truth: Mapping[str, np.ndarray]) -> pa.Table:
-    """The surface R(K, m) of one learner, every metric on both splits, as surface.parquet holds it."""
-    prepared, rows = one.prepared, list[dict[str, Any]]()
-    for split, tensor in one.predictions.items():
-        keys = {"task": prepared.task, "volumes": one.volumes, "seed": prepared.config.seed}
+def surface_table(outcome: Outcome, truth: Mapping[str, np.ndarray]) -> pa.Table:
+    """The surface R(K, m) of one arm, every metric on both splits, as surface.parquet holds it."""
+    prepared, rows = outcome.prepared, list[dict[str, Any]]()
+    for split, tensor in outcome.predictions.items():
+        keys = {"task": prepared.task, "volumes": outcome.volumes, "seed": prepared.config.seed}
         cells = estimate_surface(tensor, truth[split], **keys)
-        rows += [{"learner": prepared.label, "split": split, **asdict(cell)} for cell in cells]
+        rows += [{"learner": outcome.arm.label, "split": split, **asdict(cell)} for cell in cells]
     return pa.Table.from_pylist(rows, schema=SURFACE_SCHEMA)
 
 
 def _test(
-    prepared: Prepared, folder: Folder, members: np.ndarray, truth: np.ndarray, volume: int
+    prepared: Prepared, folder: Folder, label: str, members: np.ndarray, truth: np.ndarray, volume: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, list[float]]]]:
     """Metrics of the ensemble and its baselines on test, and the ensemble's paired differences to each."""
     task = prepared.task
     dge = ensemble_mean(members)
     jobs = baseline_jobs(len(members), volume, raw="raw" in prepared.parts)
-    fitted = {job: read_predictions(folder, prepared.label, job, prepared.width)["test"] for job in jobs}
+    fitted = {job: read_predictions(folder, label, job, prepared.width)["test"] for job in jobs}
     ensemble = [members[0], *(values for job, values in fitted.items() if job.kind == "ensemble")]
     others = {
         "naive_ensemble": ensemble_mean(np.stack(ensemble)),
@@ -165,7 +165,7 @@ def _test(
 
 
 def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_seconds: float) -> dict[str, Any]:
-    done = [job for one in outcomes for job in finished(folder, one.prepared.label, one.jobs)]
+    done = [job for outcome in outcomes for job in finished(folder, outcome.arm.label, outcome.jobs)]
     learned = sum(job_seconds(folder, job.learner, job) or 0.0 for job in done)
     return {
         "rows_generated": sum(max((j.volume for j in done if j.members == [k]), default=0) for k in range(members)),
@@ -175,7 +175,7 @@ def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_second
             "sampling": sum(shard["cpu_seconds"] for shard in _drawn(folder, members)),
             "downstream": learned,
         },
-        "wall_seconds": wall_seconds + _earlier(folder, {one.prepared.label for one in outcomes}),
+        "wall_seconds": wall_seconds + _earlier(folder, {outcome.arm.label for outcome in outcomes}),
     }
 
 
@@ -193,7 +193,7 @@ def _members_differ(prepared: Prepared, at_choice: np.ndarray) -> dict[str, Any]
 
 
 def _groups(
-    prepared: Prepared, folder: Folder, at_choice: np.ndarray, truth: np.ndarray, volume: int
+    prepared: Prepared, folder: Folder, label: str, at_choice: np.ndarray, truth: np.ndarray, volume: int
 ) -> dict[str, Any]:
     """The table of van Breugel et al.: every approach in each group of members, where there are several."""
     members, groups = len(at_choice), prepared.config.groups
@@ -202,7 +202,7 @@ def _groups(
     size = members // groups
 
     def read(*jobs: Job) -> list[np.ndarray]:
-        return [read_predictions(folder, prepared.label, job, prepared.width)["test"] for job in jobs]
+        return [read_predictions(folder, label, job, prepared.width)["test"] for job in jobs]
 
     ensembles, concatenated = [], []
     for first in range(0, members, size):

@@ -32,7 +32,7 @@ from dge_ray.stats.volume.learning_curve import learning_curve
 from dge_ray.storage import Folder
 from dge_ray.study.costs import drawn_shards, job_seconds, member_seconds
 from dge_ray.study.predictions import Job, read_predictions
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import Kind
 
@@ -40,15 +40,15 @@ EPSILON = 0.02  # the joint law's: share of the best cell's Brier score or mean 
 CONFORMAL_LEVEL = 0.9
 
 
-def findings(one: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The parts by key, of one learner: klaw, joint_law, learning_curve, curve, volume_law, uncertainty, subgroups."""
-    prepared, predictions, choice, volumes = one.prepared, one.predictions, one.choice, one.volumes
+def findings(outcome: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The parts by key, of one arm: klaw, joint_law, learning_curve, curve, volume_law, uncertainty, subgroups."""
+    prepared, predictions, choice, volumes = outcome.prepared, outcome.predictions, outcome.choice, outcome.volumes
+    label, width = outcome.arm.label, prepared.width
     test = np.asarray(predictions["test"][:, choice.index], dtype=np.float64)
-    costs = member_costs(folder, prepared.label, len(test), volumes, prepared.shard_rows)
-    width = prepared.width
-    real = read_predictions(folder, prepared.label, Job("real"), width)
+    costs = member_costs(folder, label, len(test), volumes, prepared.shard_rows)
+    real = read_predictions(folder, label, Job("real"), width)
     seeds = [Job("ensemble", 0, choice.volume, k) for k in range(1, len(test))]  # the first is member 0's own fit
-    others = [read_predictions(folder, prepared.label, job, width)["test"] for job in seeds]
+    others = [read_predictions(folder, label, job, width)["test"] for job in seeds]
     naive = ensemble_mean(np.stack([test[0], *others]))
     rivals = {"naive_ensemble": naive, "real": real["test"]}
     keys = {"task": prepared.task, "seed": prepared.config.seed}
@@ -95,13 +95,13 @@ def member_costs(folder: Folder, label: str, members: int, volumes: Sequence[int
     its fit. Shape: -> (volumes,); 0 where nothing was noted (a volume that was dropped).
     """
     fits = [member_seconds(folder, k) for k in range(members)]
-    shards = [one["cpu_seconds"] for k in range(members) for one in drawn_shards(folder, k)]
-    fit, shard = float(np.mean(fits)), float(np.mean(shards)) if shards else 0.0
+    shards = [shard["cpu_seconds"] for k in range(members) for shard in drawn_shards(folder, k)]
+    fit, draw = float(np.mean(fits)), float(np.mean(shards)) if shards else 0.0
     out = []
     for volume in volumes:
         each = [job_seconds(folder, label, Job("member", k, volume)) for k in range(members)]
         learned = [seconds for seconds in each if seconds is not None]
-        out.append(fit + shard * -(-volume // shard_rows) + float(np.mean(learned)) if learned else 0.0)
+        out.append(fit + draw * -(-volume // shard_rows) + float(np.mean(learned)) if learned else 0.0)
     return np.array(out)
 
 
@@ -109,7 +109,7 @@ def members_law(prepared: Prepared, members: np.ndarray, y: np.ndarray, *, cost:
     """The K-law at the chosen volume on test: its two numbers, members that are enough, sizes held back."""
     task, tolerance = prepared.task, prepared.config.tolerance
     enough = enough_members(members, y, task=task, epsilon=tolerance)
-    law: dict[str, Any] = {
+    result: dict[str, Any] = {
         "metric": "mse" if task == "regression" else "brier",
         "s2": enough["s2"],
         "limit": enough["limit"],
@@ -120,13 +120,13 @@ def members_law(prepared: Prepared, members: np.ndarray, y: np.ndarray, *, cost:
         "held_back": [],
     }
     if cost > 0 and enough["limit"] > 0:  # a minute must take a tolerance's share off the risk
-        law["members_worth_a_minute"] = worth_its_price(enough["s2"], cost, tolerance * enough["limit"] / 60)
+        result["members_worth_a_minute"] = worth_its_price(enough["s2"], cost, tolerance * enough["limit"] / 60)
     if len(members) >= 6:
-        law["held_back"] = [
+        result["held_back"] = [
             {"members": p.size, "from": p.members, "predicted": [p.value, p.lo_here, p.hi_here], "measured": seen}
             for p, seen in held_back(members, y, task=task)
         ]
-    return law
+    return result
 
 
 def uncertainty(members: np.ndarray, y: np.ndarray, *, seed: int) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dge_ray.stats.volume.refine import coarse_volumes, next_volumes
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 
 
 def refined_volumes(
     prepared: Prepared,
     truth: np.ndarray,
     *,
-    look: Callable[[Sequence[int]], Sequence[int]],
+    search: Callable[[Sequence[int]], Sequence[int]],
     predictions: Callable[[Sequence[int]], np.ndarray],
     say: Callable[[str], None],
 ) -> list[int]:
@@ -23,14 +23,14 @@ def refined_volumes(
 
     Args:
         truth: (rows,) of validation.
-        look: has these volumes fitted at all members.
+        search: has these volumes fitted at all members.
         predictions: of these volumes on validation, (members, volumes, rows, classes).
     """
     done: list[int] = []
     batch = coarse_volumes(prepared.volumes)
     while batch:
         say("volumes " + ", ".join(f"{volume:,}" for volume in batch))
-        done = sorted({*done, *look(batch)})
+        done = sorted({*done, *search(batch)})
         batch = next_volumes(
             predictions(done),
             truth,

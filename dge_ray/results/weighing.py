@@ -20,42 +20,42 @@ def safe_weights(outcomes: Sequence[Outcome], truth: np.ndarray) -> tuple[list[O
     looked at (`stats.safe_choice`). Where none is known to, it is 0.
 
     Args:
-        outcomes: each learner's weights one after the other, 0 first, as `Prepared.apart` has them.
+        outcomes: each learner's weights one after the other, 0 first, as `Prepared.arms` has them.
         truth: the validation rows'.
     """
-    if not outcomes[0].prepared.config.weights:
+    if outcomes[0].arm.weight is None:
         return list(outcomes), {}
-    chosen, weights = [], []
-    for learner, group in groupby(outcomes, key=lambda one: one.prepared.config.learners[0]):
-        safe, rows = _judged(list(group), truth)
-        chosen.append(safe)
-        weights += [{"learner": learner.name, **row} for row in rows]
-    return chosen, {"weights": weights}
+    candidates, table = [], []
+    for learner, group in groupby(outcomes, key=lambda outcome: outcome.arm.learner):
+        safe, rows = _safe_outcome(list(group), truth)
+        candidates.append(safe)
+        table += [{"learner": learner.name, **row} for row in rows]
+    return candidates, {"weights": table}
 
 
-def _judged(group: Sequence[Outcome], truth: np.ndarray) -> tuple[Outcome, list[dict[str, Any]]]:
+def _safe_outcome(group: Sequence[Outcome], truth: np.ndarray) -> tuple[Outcome, list[dict[str, Any]]]:
     """The safe one of a learner's weights, and how each stands to weight 0 at its reflection point."""
     prepared = group[0].prepared
     sign = 1.0 if prepared.lower_is_better else -1.0
-    cells = [(i, j) for i, one in enumerate(group) for j in one.complete_volumes]
+    cells = [(i, j) for i, outcome in enumerate(group) for j in outcome.complete]
     losses = [
         sign * contributions(prepared.metric, ensemble_mean(group[i].predictions["validation"][:, j]), truth)
         for i, j in cells
     ]
-    judged = safe_choice(losses, seed=prepared.config.seed)
+    comparison = safe_choice(losses, seed=prepared.config.seed)
     # A weight's volume was chosen on the same rows, so the bound is that of all cells, whichever are compared.
-    at = [cells.index((i, one.choice.index)) for i, one in enumerate(group)]
-    better = [i for i, c in enumerate(at) if judged.limits[c] < 0]
-    best = min(better, key=lambda i: judged.differences[at[i]], default=0)
+    at = [cells.index((i, outcome.choice.index)) for i, outcome in enumerate(group)]
+    better = [i for i, c in enumerate(at) if comparison.limits[c] < 0]
+    best = min(better, key=lambda i: comparison.differences[at[i]], default=0)
     rows = [
         {
-            "weight": one.prepared.config.weights[0],
+            "weight": outcome.arm.weight,
             "safe": i == best,
-            "volume": one.choice.volume,
-            "ratio": one.choice.volume / prepared.base,
-            "difference": sign * float(judged.differences[c]),
-            "limit": sign * float(judged.limits[c]),
+            "volume": outcome.choice.volume,
+            "ratio": outcome.choice.volume / prepared.base,
+            "difference": sign * float(comparison.differences[c]),
+            "limit": sign * float(comparison.limits[c]),
         }
-        for i, (one, c) in enumerate(zip(group, at, strict=True))
+        for i, (outcome, c) in enumerate(zip(group, at, strict=True))
     ]
     return group[best], rows

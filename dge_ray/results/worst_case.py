@@ -14,7 +14,7 @@ from dge_ray.stats.volume.learning_curve import LearningCurve, learning_curve
 from dge_ray.stats.volume.volume_law import VolumeLaw, least_bound
 from dge_ray.storage import Folder
 from dge_ray.study.files import shard_file
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 from dge_ray.table.codec import Columns, TableCodec
 
 MOST_ROWS = 2_000  # of each table: an accuracy known to .011, in about two seconds
@@ -49,17 +49,17 @@ def worst_case_volume(
         last = ensemble_mean(validation[:, list(volumes).index(curve.volumes[-1])])
         scale *= 2 * curve.curve[-1]
         bound = float(contributions("squared_error", last, truth).max())
-    accuracy = _classifier_accuracy(prepared, folder, volumes[-1])
-    if accuracy is None:
+    separation = _separation(prepared, folder, volumes[-1])
+    if separation is None:
         return None
-    law = VolumeLaw(None, None, *accuracy, curve.exponent[0], scale, "squared_error" if regression else loss, bound)
-    distance = 2 * accuracy[1][0] - 1
+    law = VolumeLaw(None, None, *separation, curve.exponent[0], scale, "squared_error" if regression else loss, bound)
+    distance = 2 * separation[1][0] - 1
     if distance <= 0:
         return law
     return replace(law, distance=distance, volume=least_bound(scale, law.exponent, bound, distance))
 
 
-def _classifier_accuracy(prepared: Prepared, folder: Folder, volume: int) -> tuple[float, tuple[float, float]] | None:
+def _separation(prepared: Prepared, folder: Folder, volume: int) -> tuple[float, tuple[float, float]] | None:
     """How well a classifier tells member 0's rows from real ones that its generator has not seen, target included."""
     schema = replace(prepared.schema, target=None, task=None)
     codec = TableCodec(schema)

@@ -13,7 +13,7 @@ from dge_ray.storage import Folder
 from dge_ray.study.config import STUDY_NAME, StudyConfig, as_yaml
 from dge_ray.study.files import CONFIG, IDENTITY, LOCK, SCHEMA
 from dge_ray.study.identity import BEFORE, first_difference
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config
 from dge_ray.table.schema import TableSchema
 

@@ -16,7 +16,8 @@ from dge_ray.study.folder import find_study, read_schema, read_study_config
 from dge_ray.study.identity import first_difference
 from dge_ray.study.lock import study_lock
 from dge_ray.study.members import MemberSpec, fitted_members
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.table.schema import TableSchema
 
 Say = Callable[[str], None]

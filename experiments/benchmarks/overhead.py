@@ -26,7 +26,8 @@ from dge_ray.results.assemble import choose, surface_table
 from dge_ray.results.outcomes import Outcome
 from dge_ray.storage import Folder
 from dge_ray.study.predictions import SPLITS, Job
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 
 ADULT = [str(SHARED / "adult.parquet"), ["target=income", "split_column=split"]]
@@ -82,7 +83,7 @@ def _read_off(prepared: Prepared, predictions: dict[Job, dict[str, np.ndarray]],
     }
     volumes = list(prepared.volumes)
     choice = choose(prepared, cells["validation"], truth["validation"], volumes)
-    surface_table(Outcome(prepared, volumes, cells, choice), truth)
+    surface_table(Outcome(prepared, prepared.arms[0], volumes, cells, choice), truth)
 
 
 def fixed(options: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.study.predictions import Job, baseline_jobs
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 from dge_ray.table import Columns, TableCodec
 
 

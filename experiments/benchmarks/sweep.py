@@ -20,7 +20,8 @@ from plain import cut, draw, fit_learner, fit_member
 from dge_ray.commands.tune import run_study
 from dge_ray.storage import Folder
 from dge_ray.study.predictions import Job, baseline_jobs, read_predictions
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 from dge_ray.table import TableCodec
 
@@ -70,8 +71,8 @@ def main(argv: list[str]) -> None:
 
 
 def _baselines(prepared: Prepared, folder: Folder, members: int, volume: int) -> float:
-    jobs = baseline_jobs(members, volume)
-    return sum(folder.read_json(f"costs/{prepared.label}-{job.address}.json")["cpu_seconds"] for job in jobs)
+    jobs, label = baseline_jobs(members, volume), prepared.arms[0].label
+    return sum(folder.read_json(f"costs/{label}-{job.address}.json")["cpu_seconds"] for job in jobs)
 
 
 def _cells(prepared: Prepared, sizes: list[int], folder: Folder) -> tuple[float, bool]:
@@ -86,7 +87,7 @@ def _cells(prepared: Prepared, sizes: list[int], folder: Folder) -> tuple[float,
                 rows = codec.encode(draw(prepared, fit_member(prepared, k), k, volume))
                 mine = fit_learner(prepared, job, cut(rows, volume), real)
                 at = time.process_time()
-                kept = read_predictions(folder, prepared.label, job, prepared.width)
+                kept = read_predictions(folder, prepared.arms[0].label, job, prepared.width)
                 identical &= all(np.array_equal(mine[split], kept[split]) for split in mine)
                 checking += time.process_time() - at
             print(f"K={size} m={volume}: {time.process_time() - started:.0f} CPU-s so far", file=sys.stderr, flush=True)

@@ -34,7 +34,8 @@ from dge_ray.commands.tune import Study
 from dge_ray.storage import Folder
 from dge_ray.study.folder import claim_folder, study_folder
 from dge_ray.study.predictions import Job
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
 

@@ -25,7 +25,8 @@ from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.ensemble.klaw import law_losses
 from dge_ray.stats.volume.joint_law import JointLaw, joint_law
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 from dge_ray.table import TableCodec
 
@@ -96,7 +97,7 @@ def one_table(source: str, words: list[str]) -> list[dict]:
     rows = []
     for law in laws:
         row = {"table": prepared.name, "rows": prepared.rows, "members": MEMBERS, "costs": costs.mean(axis=0).tolist()}
-        row |= {"generator": prepared.config.generator_name, "learner": prepared.label, "law": asdict(law)}
+        row |= {"generator": prepared.config.generator_name, "learner": prepared.arms[0].label, "law": asdict(law)}
         rows.append(row | _measured(law, fresh, looked, prepared.truth("test")))
     return [*rows, {"table": prepared.name, "cpu_seconds": process_time() - started}]
 

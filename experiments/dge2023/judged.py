@@ -19,7 +19,7 @@ from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 
 SMALL = {"hidden": 100, "latent": 100, "batch_size": 100, "epochs": 200}
 SPLIT = {  # by `full`: 667 rows of moons or circles to fit on, or 5,000

@@ -25,7 +25,7 @@ import pyarrow as pa
 import torch
 from measure import SHARED, finish, words
 
-from dge_ray.downstream.catalogue import make_learner
+from dge_ray.downstream.learners import make_learner
 from dge_ray.generators.base import Generator
 from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.generators.private.fit import PrivateFit

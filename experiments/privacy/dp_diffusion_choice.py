@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 from measure import SHARED, finish, words
 
-from dge_ray.downstream.catalogue import make_learner
+from dge_ray.downstream.learners import make_learner
 from dge_ray.generators.diffusion.edm import Edm
 from dge_ray.generators.diffusion.generator import Diffusion
 from dge_ray.generators.private.defaults import private_settings, private_steps

@@ -24,7 +24,7 @@ from tensors import tensor_of
 from dge_ray.results.refining import refined_volumes
 from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point
 from dge_ray.stats.volume.volumes import volume_risks
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 
 
 def main(argv: list[str]) -> None:
@@ -43,7 +43,7 @@ def replayed(prepared: Prepared, validation: np.ndarray) -> list[int]:
     return refined_volumes(
         prepared,
         prepared.truth("validation"),
-        look=lambda batch: batch,
+        search=lambda batch: batch,
         predictions=lambda done: validation[:, places(prepared, done)],
         say=lambda _: None,
     )

@@ -27,7 +27,7 @@ from dge_ray.stats.volume.curve_shape import curve_shape
 from dge_ray.stats.volume.learning_curve import learning_curve
 from dge_ray.stats.volume.reflection import reflection_point
 from dge_ray.storage import Folder
-from dge_ray.study.prepare import Prepared
+from dge_ray.study.prepared import Prepared
 
 MEMBERS = {"adult": 4, "california": 4, "abalone": 6}
 

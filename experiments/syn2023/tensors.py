@@ -21,7 +21,8 @@ from measure import SHARED, words
 from plain import plain_study
 
 from dge_ray.study.predictions import Job
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config
 
 RATIOS = list(range(1, 31))

@@ -40,14 +40,15 @@ def test_an_unfinished_study(run: Run, tmp_path: Path) -> None:
     assert not check_study(config, lambda _: None)["exists"]
     assert "this study is new" in run("check", "breast_cancer", *words)[1]
     prepared = prepare(config)
+    label = prepared.arms[0].label
     folder = study_folder(config.storage, prepared.name)
     claim_folder(prepared, folder)
     folder.write_json("members/000/member.json", {})
     for volume in prepared.volumes[:2]:
-        folder.write_json(prediction_file(prepared.label, Job("member", 0, volume)), {})
+        folder.write_json(prediction_file(label, Job("member", 0, volume)), {})
     found = check_study(config, lambda _: None)
     assert (found["members_to_fit"], found["cells"], found["cells_to_fit"]) == (3, 12, 10)
-    folder.write_json(dropped_file(prepared.label, prepared.metric, 4), [prepared.volumes[2]])
+    folder.write_json(dropped_file(label, prepared.metric, 4), [prepared.volumes[2]])
     found = check_study(config, lambda _: None)
     assert (found["cells"], found["cells_to_fit"]) == (8, 6)
     found = check_study(read_config("breast_cancer", [*words[:-1], "search=optuna"]), lambda _: None)

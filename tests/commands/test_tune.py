@@ -25,7 +25,8 @@ from dge_ray import load_members
 from dge_ray.commands.status import status
 from dge_ray.storage import Folder
 from dge_ray.study.predictions import Job, prediction_file, read_predictions
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))

@@ -20,7 +20,8 @@ from dge_ray.downstream import make_learner
 from dge_ray.storage import Folder
 from dge_ray.study.folder import read_study_config
 from dge_ray.study.predictions import Job, finished, read_predictions
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.table import Columns, TableCodec, load_table, to_pandas
 
 WORDS = ["t.parquet", "target=target", "split_column=part", "generator=copula", "members=2", "ratios=0.5,2"]
@@ -77,22 +78,24 @@ def _check_bits(study: Path, storage: str) -> int:
     folder = Folder.open(str(study))
     config = read_study_config(folder).model_copy(update={"source": str(study.parents[1] / "t.parquet")})
     checked = 0
-    for prepared in prepare(config).apart():
-        (name, settings), real = prepared.learners[prepared.label], prepared.encoded()
+    prepared = prepare(config)
+    real = prepared.encoded()
+    for arm in prepared.arms:
+        name, settings = arm.learner.name, arm.learner.settings
         if name == "torch_mlp":  # its bits are promised for the same number of threads alone
             continue
-        grid = [Job("member", k, m) for k in range(2) for m in prepared.volumes]
-        others = [job for m in prepared.volumes for job in prepared.baselines(2, m)]
-        for job in finished(folder, prepared.label, [*grid, *others]):
+        grid = [Job("member", k, m) for k in range(2) for m in arm.volumes]
+        others = [job for m in arm.volumes for job in prepared.baselines(arm, 2, m)]
+        for job in finished(folder, arm.label, [*grid, *others]):
             learner = make_learner(name, settings, prepared.schema, seed=learner_seed(config.seed, job))
             rows = _rows(prepared, folder, job)
-            count, (weight,) = len(rows["target"]), prepared.config.weights or (None,)
+            count, weight = len(rows["target"]), arm.weight
             if weight and job.rows:
                 raw = prepared.base
                 learner.fit(rows, np.where(np.arange(count) < raw, 1.0, weight * raw / job.rows))  # type: ignore[call-arg]
             else:
                 learner.fit(rows)
-            kept = read_predictions(folder, prepared.label, job, 2)
+            kept = read_predictions(folder, arm.label, job, 2)
             for part in ("validation", "test"):
                 np.testing.assert_array_equal(kept[part], learner.predict(real[part]), err_msg=f"{storage} {job}")
             checked += 1

@@ -19,7 +19,8 @@ from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
 from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 
 SHARD = 256

@@ -13,7 +13,8 @@ from scipy.stats import ks_2samp
 from dge_ray.errors import InputError
 from dge_ray.privacy.canaries import draw_canaries, plant
 from dge_ray.stats.leakage.nearest import row_bytes
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 from dge_ray.table import TableCodec, check_table, infer_schema
 

@@ -35,6 +35,7 @@ def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tupl
     """A study's files: predictions that near the truth as volumes grow, costs of 4 s a generator, 1 s a shard, 2 s a
     fit; and what `findings` takes of them."""
     prepared = prepare(read_config(source, [*words, f"members={members}", f"storage={tmp_path}"]))
+    (arm,) = prepared.arms
     folder, generator = Folder.open(str(tmp_path / "made-up")), np.random.default_rng(0)
     truth = {part: prepared.truth(part) for part in ("validation", "test")}
     volumes = list(prepared.volumes)
@@ -53,18 +54,16 @@ def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tupl
     classes = prepared.schema.classes
     jobs = [Job("member", k, m) for k in range(members) for m in volumes]
     for job in jobs:
-        write_predictions(folder, prepared.label, job, values(0.3 * (job.volume / volumes[0]) ** -0.5), classes)
-        folder.write_json(f"costs/{prepared.label}-{job.address}.json", {"cpu_seconds": 2.0})
+        write_predictions(folder, arm.label, job, values(0.3 * (job.volume / volumes[0]) ** -0.5), classes)
+        folder.write_json(f"costs/{arm.label}-{job.address}.json", {"cpu_seconds": 2.0})
     for k in range(members):
         folder.write_json(f"members/{k:03d}/member.json", {"cpu_seconds": 4.0})
         folder.write_json(f"members/{k:03d}/sampling.json", {"0": {"cpu_seconds": 1.0, "met": 1.0}})
-    predictions = tensor(
-        folder, prepared.label, members=members, volumes=volumes, width=prepared.width, rows=prepared.rows
-    )
+    predictions = tensor(folder, arm.label, members=members, volumes=volumes, width=prepared.width, rows=prepared.rows)
     choice = choose(prepared, predictions["validation"], truth["validation"], volumes)
     for job in [Job("real"), *(Job("ensemble", 0, choice.volume, k) for k in range(1, members))]:
-        write_predictions(folder, prepared.label, job, values(0.2), classes)
-    return folder, Outcome(prepared, volumes, predictions, choice), truth
+        write_predictions(folder, arm.label, job, values(0.2), classes)
+    return folder, Outcome(prepared, arm, volumes, predictions, choice), truth
 
 
 def test_classification(tmp_path: Path) -> None:
@@ -199,6 +198,6 @@ def test_the_worst_case_law_needs_rows_that_can_be_told_apart(tmp_path: Path, mo
 def test_costs_are_those_of_the_files(tmp_path: Path) -> None:
     folder, one, _ = made_up("diabetes", ["ratios=0.5,1,2", "shard_rows=100"], tmp_path, members=2)
     shards = [-(-m // 100) for m in one.volumes]
-    costs = member_costs(folder, one.prepared.label, 2, one.volumes, 100)
+    costs = member_costs(folder, one.arm.label, 2, one.volumes, 100)
     assert costs.tolist() == [4.0 + count + 2.0 for count in shards]
-    assert member_costs(folder, one.prepared.label, 2, [*one.volumes, 10**6], 100)[-1] == 0.0
+    assert member_costs(folder, one.arm.label, 2, [*one.volumes, 10**6], 100)[-1] == 0.0

@@ -16,7 +16,8 @@ from plain import plain_study
 from dge_ray.commands.check import bill
 from dge_ray.results.refining import refined_volumes
 from dge_ray.study.predictions import Job
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 
 GRID = tuple(range(100, 3100, 100))
@@ -31,26 +32,26 @@ def test_rounds_ask_for_new_volumes_only_and_are_the_same_again() -> None:
 
     def search() -> tuple[list[int], list[list[int]], list[str]]:
         rounds: list[list[int]] = []
-        said: list[str] = []
+        lines: list[str] = []
 
-        def look(batch: Any) -> Any:
+        def fit(batch: Any) -> Any:
             rounds.append(list(batch))
             return batch
 
         done = refined_volumes(
             cast(Prepared, stand_in),
             y,
-            look=look,
+            search=fit,
             predictions=lambda done: bias[:, np.isin(GRID, done), :, None],
-            say=said.append,
+            say=lines.append,
         )
-        return done, rounds, said
+        return done, rounds, lines
 
-    done, rounds, said = search()
-    asked = [volume for batch in rounds for volume in batch]
-    assert sorted(asked) == done and len(set(asked)) == len(asked) <= 12
+    done, rounds, lines = search()
+    fitted = [volume for batch in rounds for volume in batch]
+    assert sorted(fitted) == done and len(set(fitted)) == len(fitted) <= 12
     assert 700 in done and rounds[0] == [100, 200, 600, 1300, 3000]
-    assert said[-1] == f"looked at {len(done)} of the 30 volumes"
+    assert lines[-1] == f"looked at {len(done)} of the 30 volumes"
     assert search()[:2] == (done, rounds)
 
 
@@ -73,7 +74,7 @@ def test_a_study_on_ray_looks_where_the_replay_does_and_redoes_nothing(tmp_path:
     expected = refined_volumes(
         prepared,
         prepared.truth("validation"),
-        look=lambda batch: batch,
+        search=lambda batch: batch,
         predictions=validation,
         say=lambda _: None,
     )

@@ -16,7 +16,8 @@ from dge_ray.report.utility_page import utility_lines
 from dge_ray.stats.utility.loops import trend
 from dge_ray.storage import Folder
 from dge_ray.study.lineage import Lineage, generations, mark_of
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 from dge_ray.table.marks import KEY, marked, read_mark
 

@@ -29,7 +29,8 @@ from dge_ray.results.weighing import safe_weights
 from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.storage import Folder
 from dge_ray.study.predictions import Job, write_predictions
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config, read_config
 
 
@@ -54,9 +55,9 @@ def test_ratios_are_multiples_of_the_raw_rows(table: str) -> None:
     prepared = _prepared(table, "ratios=0,0.5,2", "rows=augmented")
     assert (prepared.n, prepared.base, prepared.raw_part) == (198, 60, "raw")
     assert prepared.volumes == (0, 30, 120) and prepared.pilot_volume == 30
-    assert prepared.label == "boosting-augmented"
-    found = prepared.encoded()
-    assert {part: len(columns["x"]) for part, columns in found.items()} == {**_rows(prepared), "raw": 60}
+    assert [arm.label for arm in prepared.arms] == ["boosting-augmented"]
+    encoded = prepared.encoded()
+    assert {part: len(columns["x"]) for part, columns in encoded.items()} == {**_rows(prepared), "raw": 60}
     costs = bill(prepared)
     # members at three volumes; one more seed, the concatenated, real and raw
     assert costs["downstream_fits"] == 2 * 3 + 4
@@ -71,16 +72,18 @@ def _rows(prepared: Prepared) -> dict[str, int]:
 def test_without_a_raw_part_the_raw_rows_are_the_generators_own() -> None:
     prepared = prepare(read_config("breast_cancer", ["generator=copula", "rows=augmented", "ratios=0,1"]))
     assert (prepared.raw_part, prepared.base) == ("train", prepared.n)
-    found = prepared.encoded()
-    assert found["raw"] is found["train"]
-    assert "raw" not in [job.kind for job in prepared.baselines(3, 10)]
+    encoded = prepared.encoded()
+    assert encoded["raw"] is encoded["train"]
+    (arm,) = prepared.arms
+    assert "raw" not in [job.kind for job in prepared.baselines(arm, 3, 10)]
 
 
 def test_the_rows_that_learners_see_are_not_part_of_a_studys_identity(table: str) -> None:
     plain, augmented = _prepared(table), _prepared(table, "rows=augmented", "learner=linear,tree")
     assert plain.identity() == augmented.identity()
-    assert plain.label == "boosting" and list(augmented.learners) == ["linear-augmented", "tree-augmented"]
-    assert [one.label for one in augmented.apart()] == list(augmented.learners)
+    assert [arm.label for arm in plain.arms] == ["boosting"] and plain.arms[0].weight is None
+    assert [arm.label for arm in augmented.arms] == ["linear-augmented", "tree-augmented"]
+    assert [arm.learner.name for arm in augmented.arms] == ["linear", "tree"]
     assert make_config(augmented.config.model_dump(mode="json")) == augmented.config
     assert bill(augmented)["downstream_fits"] == 2 * bill(plain)["downstream_fits"]
 
@@ -128,10 +131,11 @@ def test_each_weight_is_a_learner_of_its_own_and_0_is_the_raw_rows_alone(table: 
     prepared = _prepared(table, *WEIGHTED)
     assert prepared.config.weights == (0.0, 0.3, 1.0)
     labels = [f"{name}-augmented-weight={w}" for name in ("linear", "tree") for w in ("0", "0.3", "1")]
-    assert list(prepared.learners) == labels == [one.label for one in prepared.apart()]
-    assert prepared.weights == dict(zip(labels, [0.0, 0.3, 1.0] * 2, strict=True))
-    assert prepared.learners[labels[4]] == ("tree", {})
-    assert [one.volumes for one in prepared.apart()] == [(0,), (30, 120), (30, 120)] * 2
+    assert [arm.label for arm in prepared.arms] == labels
+    assert [arm.weight for arm in prepared.arms] == [0.0, 0.3, 1.0] * 2
+    assert (prepared.arms[4].learner.name, prepared.arms[4].learner.settings) == ("tree", {})
+    assert [arm.volumes for arm in prepared.arms] == [(0,), (30, 120), (30, 120)] * 2
+    assert [arm.synthetic for arm in prepared.arms] == [False, True, True] * 2
     assert prepared.identity() == _prepared(table).identity()  # weights may be added to a study
     assert make_config(prepared.config.model_dump(mode="json")) == prepared.config
     costs = bill(prepared)
@@ -143,7 +147,8 @@ def test_each_weight_is_a_learner_of_its_own_and_0_is_the_raw_rows_alone(table: 
 
 def test_a_fits_mixture_is_its_learners_weight(table: str) -> None:
     worker, prepared = object.__new__(Worker), _prepared(table, *WEIGHTED)
-    worker.real, worker.spec = prepared.encoded(), SimpleNamespace(augmented=True, weights=prepared.weights)  # type: ignore
+    weights = {arm.label: arm.weight for arm in prepared.arms}
+    worker.real, worker.spec = prepared.encoded(), SimpleNamespace(augmented=True, weights=weights)  # type: ignore
     label = "linear-augmented-weight=0.3"
     for job, rows in ((Job("member", 1, 30), 30), (Job("concatenated", 0, 30, 2), 60)):
         mixture = worker._mixture(replace(job, learner=label))
@@ -159,14 +164,16 @@ def test_a_fits_mixture_is_its_learners_weight(table: str) -> None:
 def _weighed(table: str, gains: dict[float, float]) -> list[Outcome]:
     """Made-up predictions of a learner at its weights: how far each is from the truth, less than weight 0."""
     prepared = _prepared(table, "rows=augmented", "ratios=1,2", f"weights={','.join(map(str, gains))}")
-    truth, rng, found = prepared.truth("validation"), np.random.default_rng(3), []
+    truth, rng, outcomes = prepared.truth("validation"), np.random.default_rng(3), []
     noise = 0.3 * rng.random(len(truth))
-    for one in prepared.apart():
-        own = np.clip(0.4 + noise - gains[one.config.weights[0]] * rng.uniform(0.5, 1.5, len(truth)), 0.02, 0.98)
+    for arm in prepared.arms:
+        assert arm.weight is not None
+        own = np.clip(0.4 + noise - gains[arm.weight] * rng.uniform(0.5, 1.5, len(truth)), 0.02, 0.98)
         cell = np.where(np.eye(2)[truth] == 1, 1 - own[:, None], own[:, None]).astype(np.float32)
-        cells = {part: np.tile(cell, (2, len(one.volumes), 1, 1)) for part in ("validation", "test")}
-        found.append(Outcome(one, list(one.volumes), cells, choose(one, cells["validation"], truth, one.volumes)))
-    return found
+        cells = {part: np.tile(cell, (2, len(arm.volumes), 1, 1)) for part in ("validation", "test")}
+        choice = choose(prepared, cells["validation"], truth, arm.volumes)
+        outcomes.append(Outcome(prepared, arm, list(arm.volumes), cells, choice))
+    return outcomes
 
 
 @pytest.mark.parametrize(
@@ -178,15 +185,16 @@ def test_a_weight_is_chosen_only_where_it_is_known_to_beat_the_raw_rows_alone(
 ) -> None:
     outcomes = _weighed(table, gains)
     truth = outcomes[0].prepared.truth("validation")
-    able, found = safe_weights(outcomes, truth)
-    assert [one.prepared.config.weights for one in able] == [(safe,)] and best_on_validation(able) is able[0]
-    rows = found["weights"]
+    candidates, table_of_weights = safe_weights(outcomes, truth)
+    assert [outcome.arm.weight for outcome in candidates] == [safe]
+    assert best_on_validation(candidates) is candidates[0]
+    rows = table_of_weights["weights"]
     assert [row["weight"] for row in rows] == [0.0, 0.3, 1.0] and [row["safe"] for row in rows].count(True) == 1
-    for row, one in zip(rows, outcomes, strict=True):
-        want = one.choice.value - outcomes[0].choice.value
+    for row, outcome in zip(rows, outcomes, strict=True):
+        want = outcome.choice.value - outcomes[0].choice.value
         assert row["difference"] == pytest.approx(want) and row["limit"] >= row["difference"]
         assert row["safe"] == (row["weight"] == safe)
-    report = {**fake_study.report(), **found}
+    report = {**fake_study.report(), **table_of_weights}
     [line] = [text for text in summary_lines(report) if text.startswith("weight of the synthetic rows")]
     assert ("boosting 1," if safe else "boosting 0, since none is known") in line
     assert f"boosting, {safe:g} (safe)" in unescape(render_html(report, {}))
@@ -196,8 +204,8 @@ def _outcomes(table: str, tmp_path: Any, metric: str) -> tuple[list[Outcome], Fo
     """Made-up predictions of three learners: the second is right most often."""
     prepared = _prepared(table, "learner=linear,tree,forest", "ratios=1,2", f"metric={metric}")
     truth = {part: prepared.truth(part) for part in ("validation", "test")}
-    rng, folder, found = np.random.default_rng(1), Folder.open(str(tmp_path / "study")), []
-    for one, sure in zip(prepared.apart(), (0.6, 0.9, 0.7), strict=True):
+    rng, folder, outcomes = np.random.default_rng(1), Folder.open(str(tmp_path / "study")), []
+    for arm, sure in zip(prepared.arms, (0.6, 0.9, 0.7), strict=True):
 
         def made(y: np.ndarray, sure: float = sure) -> np.ndarray:
             right = np.clip(sure + 0.1 * rng.standard_normal(len(y)), 0.05, 0.95)
@@ -205,9 +213,10 @@ def _outcomes(table: str, tmp_path: Any, metric: str) -> tuple[list[Outcome], Fo
 
         cells = {part: np.stack([[made(y) for _ in prepared.volumes] for _ in range(2)]) for part, y in truth.items()}
         volumes = list(prepared.volumes)
-        found.append(Outcome(one, volumes, cells, choose(one, cells["validation"], truth["validation"], volumes)))
-        write_predictions(folder, one.label, Job("real"), {p: made(y) for p, y in truth.items()}, ["no", "yes"])
-    return found, folder, truth
+        choice = choose(prepared, cells["validation"], truth["validation"], volumes)
+        outcomes.append(Outcome(prepared, arm, volumes, cells, choice))
+        write_predictions(folder, arm.label, Job("real"), {p: made(y) for p, y in truth.items()}, ["no", "yes"])
+    return outcomes, folder, truth
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
@@ -215,18 +224,18 @@ def test_the_learner_is_chosen_on_validation_and_compared_on_test(table: str, tm
     outcomes, folder, truth = _outcomes(table, tmp_path, metric)
     assert safe_weights(outcomes, truth["validation"]) == (outcomes, {})  # without weights any may be chosen
     chosen = best_on_validation(outcomes)
-    assert chosen.prepared.label == "tree"
+    assert chosen.arm.label == "tree"
     rows = learner_table(outcomes, chosen, folder, truth["test"])
     assert [(row["learner"], row["chosen"]) for row in rows] == [("linear", False), ("tree", True), ("forest", False)]
-    for row, one in zip(rows, outcomes, strict=True):
-        ensemble = one.at_choice.mean(axis=0, dtype=np.float64)
+    for row, outcome in zip(rows, outcomes, strict=True):
+        ensemble = outcome.at_choice.mean(axis=0, dtype=np.float64)
         assert row["risk"] == row["test"]["dge"][metric] == pytest.approx(metric_value(metric, ensemble, truth["test"]))
-        assert row["validation"] == one.choice.value and row["ratio"] == row["volume"] / 60
+        assert row["validation"] == outcome.choice.value and row["ratio"] == row["volume"] / 60
         if not row["chosen"]:
             assert row["difference"][0] == pytest.approx(rows[1]["risk"] - row["risk"])
     assert "difference" not in rows[1]
     # of equals the first, whatever the values' sign
-    same = [replace(one, choice=outcomes[0].choice) for one in outcomes]
+    same = [replace(outcome, choice=outcomes[0].choice) for outcome in outcomes]
     assert best_on_validation(same) is same[0]
 
 

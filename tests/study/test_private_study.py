@@ -27,7 +27,8 @@ from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import check_folder, claim_folder
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
 from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config

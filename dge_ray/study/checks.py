@@ -1,0 +1,78 @@
+"""Keys of a study that do not go together, and what does not fit its table: its size, saved generators."""
+
+from dge_ray.errors import InputError
+from dge_ray.generators.checkpoint import read_pretrained
+from dge_ray.study.config import StudyConfig
+from dge_ray.study.predictions import learner_label
+from dge_ray.study.prepared import Prepared
+
+
+def check_keys(config: StudyConfig) -> None:
+    """Whether the keys go together; the table is not needed for it.
+
+    Raises:
+        InputError: two of them do not.
+    """
+    if config.search.drop_hopeless and config.search.name != "grid":
+        raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
+    _check_groups(config)
+    _check_ratios(config)
+    _check_learners(config)
+
+
+def _check_groups(config: StudyConfig) -> None:
+    if config.groups == 1:
+        return
+    if config.members == "auto":
+        raise InputError("members", "auto with groups", f"a number of members in {config.groups} equal groups")
+    size = config.members // config.groups
+    if size < 2 or size * config.groups != config.members:
+        got = f"{config.groups} with {config.members} members"
+        raise InputError("groups", got, "a number that parts the members into equal groups of at least 2")
+
+
+def _check_ratios(config: StudyConfig) -> None:
+    if 0 in config.ratios and (config.rows == "synthetic" or config.search.name != "grid"):
+        raise InputError(
+            "ratios", f"0 with rows={config.rows} search={config.search.name}", "0 with rows=augmented search=grid"
+        )
+    if config.weights and config.rows == "synthetic":
+        raise InputError("weights", "weights with rows=synthetic", "weights with rows=augmented")
+    if config.weights and 0 in config.ratios:
+        raise InputError("ratios", "0 with weights", "ratios above 0: weight 0 is the raw rows alone")
+
+
+def _check_learners(config: StudyConfig) -> None:
+    labels = [learner_label(learner.name, learner.settings) for learner in config.learners]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InputError("learner", f"{label!r} twice", "each learner once, or with other settings")
+
+
+def check_prepared(prepared: Prepared) -> None:
+    """Whether the study is within `max_rows`, and its saved generators fit its table.
+
+    Raises:
+        InputError: it is not, or they do not.
+    """
+    _check_size(prepared)
+    _check_pretrained(prepared)
+
+
+def _check_size(prepared: Prepared) -> None:
+    rows = prepared.most_members * prepared.volumes[-1]
+    if rows > prepared.config.max_rows:
+        raise InputError(
+            "max_rows",
+            f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})",
+            f"at most {prepared.config.max_rows:,}; raise it with max_rows={rows}, or take fewer members or ratios",
+        )
+
+
+def _check_pretrained(prepared: Prepared) -> None:
+    config = prepared.config
+    for k in range(max(len(config.pretrained), len(config.generators)) if config.pretrained else 0):
+        place, (name, _) = config.pretrained[k % len(config.pretrained)], config.generators[k % len(config.generators)]
+        saved = read_pretrained(place, prepared.schema)["generator"]
+        if saved != name:
+            raise InputError("pretrained", f"a {saved} generator in {place}", f"a saved {name} generator")

@@ -1,0 +1,123 @@
+"""A study's input as every step of it takes it: checked tables, and what is to be done with them."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.generators.checkpoint import read_pretrained
+from dge_ray.stats.metrics.losses import higher_is_better
+from dge_ray.study.arms import Arm
+from dge_ray.study.config import StudyConfig
+from dge_ray.study.lineage import Lineage
+from dge_ray.study.predictions import Job, baseline_jobs
+from dge_ray.table import Columns, TableCodec, TableSchema, target_vector
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study's input, checked: the configuration with nothing left open, the schema, the real rows, and its arms."""
+
+    config: StudyConfig
+    schema: TableSchema
+    parts: dict[str, pa.Table]  # train (the n rows generators see), stopping, validation, test, perhaps raw
+    digest: str  # of the table; of a private study a keyed one, which tells nobody else of the rows
+    metric: str
+    volumes: tuple[int, ...]
+    arms: tuple[Arm, ...]
+    shard_rows: int
+    warnings: tuple[str, ...]
+    lineage: Lineage | None = None  # None: no row is known to be synthetic
+    key: int | None = field(default=None, repr=False)  # a private study's secret
+    canaries: tuple[pa.Table, pa.Table] | None = None  # those planted, the last rows of train, and their twins
+
+    @property
+    def n(self) -> int:
+        """Rows the generators are fitted on."""
+        return self.parts["train"].num_rows
+
+    @property
+    def raw_part(self) -> str:
+        """Where the raw rows are, which learners may see: a part that no generator saw, or else train."""
+        return "raw" if "raw" in self.parts else "train"
+
+    @property
+    def base(self) -> int:
+        """The raw rows, which ratios are multiples of."""
+        return self.parts[self.raw_part].num_rows
+
+    @property
+    def augmented(self) -> bool:
+        return self.config.rows == "augmented"
+
+    @property
+    def name(self) -> str:
+        assert self.config.study is not None  # set by read_config
+        return self.config.study
+
+    @property
+    def task(self) -> str:
+        assert self.schema.task is not None
+        return self.schema.task
+
+    @property
+    def width(self) -> int:
+        """Classes of the prediction tensor; 1 in regression."""
+        return len(self.schema.classes) or 1
+
+    @property
+    def lower_is_better(self) -> bool:
+        return not higher_is_better(self.metric)
+
+    @property
+    def most_members(self) -> int:
+        return self.config.max_members if self.config.members == "auto" else self.config.members
+
+    @property
+    def pilot_volume(self) -> int:
+        """The volume at which the number of members is decided: the one nearest to the raw rows' number."""
+        return min(filter(None, self.volumes), key=lambda m: (abs(np.log(m / self.base)), m))
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {name: table.num_rows for name, table in self.parts.items()}
+
+    def encoded(self) -> dict[str, Columns]:
+        """The learners' rows: train (what the generators saw), validation, test, and raw."""
+        codec = TableCodec(self.schema)
+        encoded = {part: codec.encode(self.parts[part]) for part in ("train", "validation", "test")}
+        return encoded | {"raw": codec.encode(self.parts["raw"]) if "raw" in self.parts else encoded["train"]}
+
+    def baselines(self, arm: Arm, members: int, volume: int) -> list[Job]:
+        """The fits of an arm's baselines at a volume."""
+        jobs = baseline_jobs(members, volume, self.config.groups, raw="raw" in self.parts)
+        return [replace(job, learner=arm.label) for job in jobs]
+
+    def truth(self, part: str) -> np.ndarray:
+        """The target of a part: int32 codes, or float64."""
+        return target_vector(TableCodec(self.schema).encode(self.parts[part]), self.schema)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this study this study; members, ratios and learner may grow within it."""
+        config, budget = self.config, self.config.privacy
+        schema = hashlib.sha256(self.schema.to_json().encode()).hexdigest()
+        return {
+            "data": self.digest,
+            "target": self.schema.target,
+            "schema": schema,
+            "split": [
+                config.split_column,
+                config.test_fraction,
+                config.validation_fraction,
+                config.stopping_fraction,
+                *([{"canaries": config.canaries}] if config.canaries else []),
+            ],
+            "seed": config.seed,
+            "generator": config.model_dump(mode="json")["generator"],
+            "shard_rows": self.shard_rows,
+            "constraints": sorted(config.constraints),
+            "privacy": [budget.epsilon, budget.delta, budget.models] if config.private else None,
+            "pretrained": [read_pretrained(place, self.schema)["weights_sha256"] for place in config.pretrained],
+        }
