@@ -1,4 +1,4 @@
-"""Fitted learners on disk: skops or safetensors beside one JSON file, and never a pickle. Read by the catalogue."""
+"""Fitted learners on disk: skops or safetensors beside one JSON file, and never a pickle. Read by `learners.py`."""
 
 import json
 from pathlib import Path

@@ -27,7 +27,7 @@ def test_types_off_the_allowlist_are_neither_saved_nor_loaded(tmp_path: Path, mo
     table = schema()
     learner = quick("forest", table).fit(sample(table))
     learner.save(tmp_path)
-    for module in ("store", "catalogue"):
+    for module in ("store", "learners"):
         monkeypatch.setattr(f"dge_ray.downstream.{module}.TRUSTED", ["numpy.dtype"])
     with pytest.raises(StudyError, match=r"cannot be saved safely: it holds .*Tree"):
         learner.save(tmp_path / "other")
