@@ -1,6 +1,7 @@
 """Addressed randomness: every stream is a pure function of (seed, member, purpose, index), never of call order.
 
-`sequence` is the only place a random stream is born. There is no global generator and no `seed + k`.
+`sequence` is the only place a random stream is born, but for the secret ones of private fits. There is no global
+generator and no `seed + k`.
 """
 
 from enum import IntEnum
@@ -26,7 +27,7 @@ class Purpose(IntEnum):
     UTILITY = 12  # of a utility report: a member's domain classifier, redrawn labels, resampled rows; index: which
     REPLICATE = 13  # one replicate of a whole pipeline; member = replicate, index: which of its streams
     PREDICT = 14  # draws of a target given features; index = the first row of the block
-    PRIVATE = 15  # of a differentially private fit, from its secret key; index: which of its streams
+    PRIVATE = 15  # what private fits drew from once; their streams are a cipher's now (generators/private/streams.py)
     ATTACK = 16  # of an attack report: which rows are asked about, the attacker's own fits; index: which of them
     CANARY = 17  # rows planted in train, and their twins; index 1: their identifiers
     BOOTSTRAP = 18  # one replicate of the pipeline bootstrap; member = replicate, index: which of its streams

@@ -1,6 +1,7 @@
 """The secret of a private study: 32 bytes of the operating system's entropy, in `privacy/key` of its folder.
 
-Noise and batches come from it alone. Whoever has it can take the noise off what was published, and two tables that are
+Noise and batches come from it alone, each from a stream with a cipher key of its own (generators/private/streams.py).
+Whoever has it can take the noise off what was published, and two tables that are
 noised with the same key differ by their rows alone: it stays in the study's folder, and one study has one.
 """
 

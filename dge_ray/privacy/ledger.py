@@ -1,5 +1,6 @@
 """What of a study touched train rows and what it cost: `privacy/ledger.json`, written before the rows are touched."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -15,6 +16,12 @@ ADJACENCY = (
     "zero-out: one train row's contribution replaced by nothing, the number of rows being public; its accounting is "
     "that of adding or removing a row under Poisson sampling"
 )
+
+
+def replacing_one(spent: float, delta: float) -> tuple[float, float]:
+    """Epsilon and delta where a row is replaced by another, and not by nothing: at most those of two steps, one out and
+    one in (group privacy)."""
+    return 2 * spent, min(1.0, (1 + math.exp(min(spent, 700.0))) * delta)
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class PrivacyLedger:
             "models": plan.models,
             "members": plan.members,
             "adjacency": ADJACENCY,
+            "replacing_one_row": dict(zip(("epsilon", "delta"), replacing_one(self.spent, plan.delta), strict=True)),
             "entries": [asdict(entry) for entry in self.entries],
         }
 
@@ -120,8 +128,8 @@ def refuse_over(plan: PrivacyPlan, spent: float) -> None:
 
 def marginals_entry(plan: PrivacyPlan) -> LedgerEntry:
     note = "noisy counts of every column over public cells, shared by all members: tokens, bins, atoms, first shares"
-    multiplier = plan.marginals_multiplier
-    return LedgerEntry("histograms of all columns", "charged", note, "Gaussian", multiplier, 1.0, 1)
+    mechanism = "Gaussian" if plan.streams == 1 else "discrete Gaussian, at the cost of a Gaussian"
+    return LedgerEntry("histograms of all columns", "charged", note, mechanism, plan.marginals_multiplier, 1.0, 1)
 
 
 def fit_entry(plan: PrivacyPlan, member: int, generator: str) -> LedgerEntry:
@@ -139,6 +147,13 @@ def standing_entries(*, schema: str, constraints: bool, chosen: Sequence[str]) -
         LedgerEntry(
             "numbers of rows", "public", "of the table and its parts; the split depends on them and the seed alone"
         ),
+        LedgerEntry(
+            "rounding of the fits' noise",
+            "uncovered",
+            "noise on gradients is of floating point: whoever sees weights to their last bit could use its gaps "
+            "(Mironov 2012). The histograms' noise is of whole numbers and has none",
+        ),
+        LedgerEntry("time", "uncovered", "how long anything took is not hidden and depends on the rows"),
         LedgerEntry(
             f"choice of {', '.join(chosen)}",
             "held apart",
@@ -161,8 +176,10 @@ def privacy_statement(folder: Folder) -> str:
     if not folder.exists(FILE):
         return "no formal privacy guarantee: the generators were fitted on the real rows without added noise"
     raw = read_ledger(folder)
+    double, more = replacing_one(raw["spent"], raw["delta"])
     return (
         f"({raw['spent']:.4g}, {raw['delta']:g})-differential privacy of the real rows that the generators were fitted "
-        f"on, for all members together ({raw['adjacency']}); nothing is promised for the validation and test rows that "
+        f"on, for all members together ({raw['adjacency']}); where a row is replaced by another, "
+        f"({double:.4g}, {more:.2g}) at most; nothing is promised for the validation and test rows that "
         "choices were made on"
     )

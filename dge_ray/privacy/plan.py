@@ -15,6 +15,7 @@ MARGINALS_SHARE = 0.1  # of epsilon, for the histogram of all columns if it were
 DIGITS = 1e-3  # of epsilon: twice as much may be left of it
 MOST_TRIES = 12
 MOST_NOISE = 1e6
+STREAMS = 2  # how noise is made of the key. 1: numpy's generator; 2: a cipher (generators/private/streams.py)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class PrivacyPlan:
     """Noise that spends at most `epsilon` at `delta` on one histogram of all columns and the fits of `members` members.
 
     models: `each` fits a model a member, which all spend of the total; `one` fits one, which all members draw from.
-    steps: of the generators that members take in turn. spent: what all of it comes to, at most `epsilon`.
+    steps: of the generators that members take in turn. spent: what all of it comes to, at most `epsilon`. streams: how
+    the noise is made of the key; members of one study are noised in one way.
     """
 
     epsilon: float
@@ -42,6 +44,7 @@ class PrivacyPlan:
     noise_multiplier: float
     marginals_multiplier: float
     spent: float
+    streams: int = STREAMS
 
     def steps_of(self, member: int) -> Steps:
         return self.steps[member % len(self.steps)]
@@ -51,7 +54,8 @@ class PrivacyPlan:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "PrivacyPlan":
-        return cls(**{**raw, "steps": tuple(Steps(**steps) for steps in raw["steps"])})
+        # A plan from before there was another way does not say so.
+        return cls(**{"streams": 1, **raw, "steps": tuple(Steps(**steps) for steps in raw["steps"])})
 
 
 def plan_privacy(

@@ -18,10 +18,10 @@ from dge_ray.privacy.ledger import (
     spent_by,
     standing_entries,
 )
-from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
+from dge_ray.privacy.plan import STREAMS, PrivacyPlan, Steps, plan_privacy
 from dge_ray.storage import Folder
 from dge_ray.study.config import GeneratorChoice, StudyConfig
-from dge_ray.study.files import PLAN
+from dge_ray.study.files import PLAN, member_file
 from dge_ray.table import Split, TableSchema
 from dge_ray.table.public import declared_schema, read_public_schema
 
@@ -35,6 +35,9 @@ def private_config(config: StudyConfig) -> StudyConfig:
     for field, given, takes in (
         ("pretrained", config.pretrained, "nothing: private fits begin anew"),
         ("drop_missing_target", config.drop_missing_target, "false: which rows stay would tell of them"),
+        # Which part a row is in, and how many rows are synthetic, would be read off the rows and told.
+        ("split_column", config.split_column is not None, "nothing: test_fraction and seed part the rows by place"),
+        ("synthetic_column", config.synthetic_column is not None, "nothing: drop=COLUMN leaves it out"),
         ("members_per_actor", config.members_per_actor > 1, "1: private fits are done one by one"),
     ):
         if given:
@@ -51,14 +54,14 @@ def public_schema(config: StudyConfig, table: pa.Schema, target: str | None) -> 
     """
     file = config.privacy.schema_file
     if file is None:
-        return declared_schema(table, target, config.columns)
+        return declared_schema(table.names, target, config.columns)
     if config.columns:
         raise InputError("columns", "columns beside privacy.schema", "one of the two")
     try:
         text = Path(file).expanduser().read_text()
     except (OSError, UnicodeDecodeError):
         raise InputError("privacy.schema", f"{file!r}, which cannot be read", "a file with a schema's JSON") from None
-    return read_public_schema(text, table, target, where=repr(file))
+    return read_public_schema(text, table.names, target, where=repr(file))
 
 
 def with_stopping(split: Split) -> Split:
@@ -81,8 +84,21 @@ def study_plan(config: StudyConfig, folder: Folder, members: int, n: int) -> Pri
     return plan_privacy(budget.epsilon, budget.delta, members, n, study_steps(config, n), models=budget.models)
 
 
+def refuse_other_streams(folder: Folder, plan: PrivacyPlan, members: int) -> None:
+    """Raises InputError where one of members 0..members-1 is still to be fitted and the study's noise is made of its
+    key in a way that is no more in use. Its finished members draw rows and are published as before."""
+    if plan.streams == STREAMS:
+        return
+    done = next((member for member in range(members) if not folder.exists(member_file(member))), members)
+    if done < members:
+        fitted = f"at most {done}, which are fitted, or " if done else ""
+        got = f"{members} in a private study whose noise is of an earlier version"
+        raise InputError("members", got, f"{fitted}another study (study=NAME)")
+
+
 def refuse_overspending(config: StudyConfig, folder: Folder) -> None:
-    """Before the table is read: whether the members asked for are within the budget of a study that was begun.
+    """Before the table is read: whether the members asked for are within the budget of a study that was begun, and can
+    be fitted as those were that it has.
 
     Raises:
         InputError: they are not.
@@ -91,6 +107,8 @@ def refuse_overspending(config: StudyConfig, folder: Folder) -> None:
         return
     plan = PrivacyPlan.from_json(folder.read_json(PLAN))
     members = config.max_members if config.members == "auto" else config.members
+    if config.members != "auto":  # otherwise, when it is known how many
+        refuse_other_streams(folder, plan, members)
     if members > plan.members and plan.models == "each":
         done = PrivacyLedger.open(folder, plan).entries if folder.exists(LEDGER) else []
         fits = [fit_entry(plan, k, config.generators[k % len(config.generators)][0]) for k in range(members)]
@@ -120,8 +138,9 @@ def charge_members(ledger: PrivacyLedger, config: StudyConfig, members: int) -> 
     """Charge the histogram and the fits of members 0..members-1, those that are not yet, before they begin.
 
     Raises:
-        InputError: they would take the study over its budget.
+        InputError: they would take the study over its budget, or be noised in another way than those that are there.
     """
+    refuse_other_streams(ledger.folder, ledger.plan, members)
     count = members if ledger.plan.models == "each" else 1
     fits = [fit_entry(ledger.plan, k, config.generators[k % len(config.generators)][0]) for k in range(count)]
     ledger.add([marginals_entry(ledger.plan), *fits])

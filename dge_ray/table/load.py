@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv, fs, parquet
 
@@ -13,11 +14,17 @@ from dge_ray.table.builtin import builtin_names, load_builtin
 from dge_ray.table.openml import PREFIX, load_openml, openml_target
 
 FORMATS = "a .csv, .csv.gz or .parquet file, or a folder of .parquet files"
+HEADER_BYTES = 1 << 16
+LARGEST_BLOCK = 2**31 - 2
+FIRST_ROW = 2  # what pyarrow calls the row below the names
 _DELIMITERS = (";", "\t", "|")
 
 
-def load_table(source: str) -> pa.Table:
+def load_table(source: str, *, as_text: bool = False) -> pa.Table:
     """The table that `source` names, as plain Arrow columns without metadata; NaN and empty strings are null.
+
+    `as_text`: the columns of a CSV are strings, for no value to decide a type, and a row is what it is whatever the
+    others are: one with too few or too many cells has only nulls, bytes that are no UTF-8 are replaced.
 
     `source`: a path or pyarrow file-system URI (`s3://bucket/t.parquet`) of a CSV or Parquet file or of a folder of
     Parquet files, a built-in table's name, or `openml:NAME`, `openml:NAME@VERSION`, `openml:ID`.
@@ -47,8 +54,9 @@ def load_table(source: str) -> pa.Table:
             raise InputError("source", f"'{source}', an unknown format", FORMATS)
         if info.size == 0:
             raise InputError("source", f"'{source}', an empty file", FORMATS)
-        read = _read_parquet if name.endswith(".parquet") else _read_csv
-        return _tidy(read(filesystem, path, source))
+        if name.endswith(".parquet"):
+            return _tidy(_read_parquet(filesystem, path))
+        return _tidy(_read_csv_text(filesystem, path) if as_text else _read_csv(filesystem, path, source))
     except (pa.ArrowException, OSError) as error:
         raise InputError("source", f"'{source}', which cannot be read ({_first_line(error)})", FORMATS) from error
 
@@ -90,7 +98,7 @@ def _locate(source: str) -> tuple[fs.FileSystem, str]:
         raise InputError("source", f"'{source}' ({_first_line(error)})", takes) from error
 
 
-def _read_parquet(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
+def _read_parquet(filesystem: fs.FileSystem, path: str) -> pa.Table:
     with filesystem.open_input_file(path) as file:
         return parquet.ParquetFile(file).read()
 
@@ -126,15 +134,57 @@ def _read_csv(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
     """Types as pyarrow infers them from the whole file; an empty cell is null, in string columns too."""
     # "NA", "null" and the like are missing in numbers, but may be words (Namibia) in strings.
     convert = csv.ConvertOptions(strings_can_be_null=False)
-    compression = "gzip" if path.lower().endswith(".gz") else None
-    with filesystem.open_input_stream(path, compression=compression) as stream:
-        options = _parse_options(stream.read(1 << 16))
-    with filesystem.open_input_stream(path, compression=compression) as stream:
+    with _open_text(filesystem, path) as stream:
+        options = _parse_options(stream.read(HEADER_BYTES))
+    with _open_text(filesystem, path) as stream:
         table = csv.read_csv(stream, parse_options=options, convert_options=convert)
     for field in table.schema:
         if pa.types.is_binary(field.type):
             raise InputError("source", f"'{source}', column '{field.name}' is not UTF-8 text", "UTF-8 text")
     return table
+
+
+def _read_csv_text(filesystem: fs.FileSystem, path: str) -> pa.Table:
+    """Every cell as text, each row by itself. (A quote that is never closed takes all that follows into its cell.)"""
+    with _open_text(filesystem, path) as stream:
+        raw = stream.read()
+    options = _parse_options(raw[:HEADER_BYTES])
+    # One block: a row longer than a block would be refused. One thread: rows are counted.
+    read = csv.ReadOptions(use_threads=False, block_size=min(len(raw) + 1, LARGEST_BLOCK))
+    names = csv.open_csv(pa.BufferReader(raw), read, _skipping(options, [])).schema.names
+    broken: list[int] = []
+    convert = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))
+    table = csv.read_csv(pa.BufferReader(raw), read, _skipping(options, broken), convert)
+    if broken:
+        places: list[int | None] = [None] * (table.num_rows + len(broken))
+        whole = np.setdiff1d(np.arange(len(places)), broken, assume_unique=True)
+        for row, place in enumerate(whole.tolist()):
+            places[place] = row
+        table = table.take(pa.array(places, pa.int64()))
+    return pa.Table.from_arrays([_decoded(column) for column in table.columns], names=table.column_names)
+
+
+def _skipping(options: csv.ParseOptions, broken: list[int]) -> csv.ParseOptions:
+    """The options for a reading that leaves out rows with another number of cells, and lists their places."""
+
+    def note(row: csv.InvalidRow) -> str:
+        if row.number is not None:
+            broken.append(row.number - FIRST_ROW)
+        return "skip"
+
+    return csv.ParseOptions(delimiter=options.delimiter, newlines_in_values=True, invalid_row_handler=note)
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return column.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        texts = [None if value is None else value.decode("utf-8", "replace") for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(texts, pa.large_string())])
+
+
+def _open_text(filesystem: fs.FileSystem, path: str) -> pa.NativeFile:
+    return filesystem.open_input_stream(path, compression="gzip" if path.lower().endswith(".gz") else None)
 
 
 def _parse_options(start: bytes) -> csv.ParseOptions:

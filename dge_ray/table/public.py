@@ -1,10 +1,11 @@
 """A schema that no row was looked at for, and rows made to fit it: what a private fit may know of its columns.
 
 What `infer_schema` reads off the rows (categories, bounds, decimals, missing values) is here the user's word, from a
-schema's JSON or column by column. A row is then made to fit alone, whatever the others are.
+schema's JSON or column by column, and so are the types: nothing of them is taken from the file, whose types a single
+value may have decided. A row is then made to fit alone, whatever the others are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -12,16 +13,19 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, InputErrors, nearest
-from dge_ray.table.arrow_types import is_string, is_temporal, value_type
+from dge_ray.table.arrow_types import arrow_type, is_string, is_supported, is_temporal
+from dge_ray.table.cast import cast_each, cast_numbers
 from dge_ray.table.check import check_schema
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
 
-_KEYS = sorted({field.name for field in fields(Column)} - {"name", "type"})
+_KEYS = sorted({field.name for field in fields(Column)} - {"name"})
+_TYPES = {Kind.BOOLEAN: "bool", Kind.INTEGER: "int64", Kind.NUMERIC: "double", Kind.IDENTIFIER: "string"}
+_TYPES_OF_CATEGORIES = ((bool, "bool"), (int, "int64"), (int | float, "double"), (str, "string"))
 
 
-def read_public_schema(text: str, table: pa.Schema, target: str | None, *, where: str) -> TableSchema:
-    """A schema's JSON, as schema.json of a study or a bundle has it, for a table with these columns.
+def read_public_schema(text: str, names: Sequence[str], target: str | None, *, where: str) -> TableSchema:
+    """A schema's JSON, as schema.json of a study or a bundle has it, for a table with columns of these names.
 
     `target`: in place of its own. `where`: what an error calls it.
 
@@ -32,50 +36,50 @@ def read_public_schema(text: str, table: pa.Schema, target: str | None, *, where
         schema = TableSchema.from_json(text)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError("privacy.schema", where, "a schema's JSON, as schema.json of a study or a bundle") from None
-    return _checked(_with_target(schema, target), table, where)
+    return _checked(_with_target(schema, target), names, where)
 
 
 def declared_schema(
-    table: pa.Schema, target: str | None, declared: Mapping[str, str | Mapping[str, Any]]
+    names: Sequence[str], target: str | None, declared: Mapping[str, str | Mapping[str, Any]]
 ) -> TableSchema:
-    """A schema from the types of the columns, which are public, and what is `declared` of each.
+    """A schema for columns of these names, in this order, from what is `declared` of each.
 
-    `declared`: column to kind, or to a mapping of `kind`, `categories`, `missing` (default true, but for the target),
-    `minimum`, `maximum`, `decimals` (default: any number of them), `step`. A number's bounds may be left out: what a
-    private fit then knows of its range comes from noisy counts.
+    `declared`: column to kind, or to a mapping of `kind`, `type` (Arrow's name; by default that of the kind or the
+    categories), `categories`, `missing` (default true, but for the target), `minimum`, `maximum`, `decimals` (default:
+    any number of them), `step`. A number's bounds may be left out: what a private fit then knows of its range comes
+    from noisy counts.
 
     Raises:
         InputErrors: a line for each column of which something is missing or wrong.
     """
-    known = table.names
+    known = list(names)
     faults = [InputError(f"columns.{n}", "no such column", nearest(n, known)) for n in declared if n not in known]
     columns = []
-    for entry in table:
-        settings = declared.get(entry.name, {})
+    for name in known:
+        settings = declared.get(name, {})
         settings = {"kind": settings} if isinstance(settings, str) else dict(settings)
         try:
-            columns.append(_declared(entry, settings, is_target=entry.name == target))
+            columns.append(_declared(name, settings, is_target=name == target))
         except InputError as fault:
             faults.append(fault)
     if faults:
         raise InputErrors(faults)
-    return _checked(_with_target(TableSchema(tuple(columns), None, None), target), table, "columns")
+    return _checked(_with_target(TableSchema(tuple(columns), None, None), target), known, "columns")
 
 
-def _declared(entry: pa.Field, settings: dict[str, Any], *, is_target: bool) -> Column:
-    field, dtype = f"columns.{entry.name}", value_type(entry.type)
+def _declared(name: str, settings: dict[str, Any], *, is_target: bool) -> Column:
+    field = f"columns.{name}"
     for key in settings:
         if key not in _KEYS:
             raise InputError(f"{field}.{key}", "an unknown key", nearest(str(key), _KEYS))
     if "kind" in settings and settings["kind"] not in list(Kind):
         raise InputError(field, repr(settings["kind"]), nearest(str(settings["kind"]), list(Kind)))
+    needs = "privacy.schema=FILE or what is public of it: " + field
+    dtype = _type(field, settings, needs)
     kind = Kind(settings["kind"]) if "kind" in settings else _kind(dtype, "categories" in settings)
     categories = tuple(settings.get("categories", (False, True) if kind is Kind.BOOLEAN else ()))
-    needs = "privacy.schema=FILE or what is public of it: " + field
     if kind in CODED and not categories:
         raise InputError(field, "a column whose categories are not given", f"{needs}={{categories: [...]}}")
-    if kind is Kind.CONSTANT and len(categories) != 1:
-        raise InputError(field, "a constant whose value is not given", f"{needs}={{kind: constant, categories: [x]}}")
     if is_target and kind in MEASURED and "kind" not in settings:
         takes = f"{needs}={{categories: [...]}} for classes, or {{kind: {kind}, minimum: a, maximum: b}}"
         raise InputError(field, "a target that may be classes or a quantity", takes)
@@ -85,15 +89,47 @@ def _declared(entry: pa.Field, settings: dict[str, Any], *, is_target: bool) -> 
         raise InputError(field, "text", "another kind, or drop it: no generator of text is fitted privately")
     bounds = {key: float(settings[key]) for key in ("minimum", "maximum") if settings.get(key) is not None}
     return Column(
-        entry.name,
+        name,
         kind,
-        str(entry.type),
+        str(dtype),
         missing=settings.get("missing", not is_target and kind in CODED | MEASURED),
         categories=categories,
         decimals=settings.get("decimals") if kind is Kind.NUMERIC else 0 if kind in MEASURED else None,
         step=settings.get("step", 1),
         **bounds,
     )
+
+
+def _type(field: str, settings: Mapping[str, Any], needs: str) -> pa.DataType:
+    """A declared column's Arrow type: the one given, or that of its kind or its categories."""
+    if (given := settings.get("type")) is not None:
+        try:
+            dtype = arrow_type(str(given))
+        except (ValueError, TypeError, pa.ArrowException):
+            dtype = None
+        if dtype is None or not is_supported(dtype):
+            takes = "an Arrow type's name, such as int64, double, string, bool, date32[day] or timestamp[s]"
+            raise InputError(f"{field}.type", repr(given), takes)
+        return dtype
+    kind = settings.get("kind")
+    if kind in _TYPES:
+        return arrow_type(_TYPES[Kind(kind)])
+    if kind == Kind.DATETIME:
+        raise InputError(field, "a datetime whose type is not given", f"{needs}={{type: timestamp[s], ...}}")
+    if kind == Kind.TEXT:
+        return pa.string()
+    categories = settings.get("categories")
+    if kind == Kind.CONSTANT and (not isinstance(categories, list | tuple) or len(categories) != 1):
+        raise InputError(field, "a constant whose value is not given", f"{needs}={{kind: constant, categories: [x]}}")
+    if isinstance(categories, list | tuple) and categories:
+        for python, name in _TYPES_OF_CATEGORIES:
+            if all(isinstance(one, python) and (python is bool or not isinstance(one, bool)) for one in categories):
+                return arrow_type(name)
+        raise InputError(f"{field}.categories", repr(list(categories)), "values of one type, or {type: ...} beside")
+    if kind == Kind.CATEGORICAL:
+        raise InputError(field, "a column whose categories are not given", f"{needs}={{categories: [...]}}")
+    takes = f"{needs}={{kind: integer, minimum: a, maximum: b}}, or {{kind: numeric, ...}}, or {{categories: [...]}}"
+    raise InputError(field, "a column whose type is not given", takes)
 
 
 def _kind(dtype: pa.DataType, listed: bool) -> Kind:
@@ -113,9 +149,9 @@ def _with_target(schema: TableSchema, target: str | None) -> TableSchema:
     return replace(schema, target=target, task=task_of(schema[target]))
 
 
-def _checked(schema: TableSchema, table: pa.Schema, where: str) -> TableSchema:
-    stray = [name for name in table.names if name not in schema.names]
-    absent = [name for name in schema.names if name not in table.names]
+def _checked(schema: TableSchema, names: Sequence[str], where: str) -> TableSchema:
+    stray = [name for name in names if name not in schema.names]
+    absent = [name for name in schema.names if name not in names]
     if stray:
         raise InputError("privacy.schema", f"{where} without '{stray[0]}'", f"all columns; drop={stray} drops others")
     if absent:
@@ -131,15 +167,18 @@ def _checked(schema: TableSchema, table: pa.Schema, where: str) -> TableSchema:
 def conform(table: pa.Table, schema: TableSchema) -> pa.Table:
     """The rows, each made to fit the schema by itself: columns, order and types are the schema's too.
 
-    Numbers are clipped to their bounds and rounded to their precision; a category that is not listed, and a number
-    that is not finite, become missing. Where nothing may be missing they become the first category, or the value
+    Values are read as the schema's types, one by one. Numbers are clipped to their bounds and rounded to their
+    precision; a value that is none of its type, a category that is not listed, and a number that is not finite, become
+    missing. Where nothing may be missing they become the first category, or the value
     nearest to 0 within the bounds. Identifiers are surrogates.
 
     Raises:
-        InputError: a column whose type cannot be made the schema's.
+        InputError: a column of which no value could be read as the schema's type, whatever it is.
     """
     codec = TableCodec(schema)
-    columns = codec.encode(table)
+    read = {c.name: (cast_numbers if c.kind in MEASURED else cast_each) for c in schema.modelled}
+    typed = {name: cast(table[name], arrow_type(schema[name].type), column=name) for name, cast in read.items()}
+    columns = codec.encode(pa.table(typed))
     for column in schema.modelled:
         values = columns[column.name]
         if column.kind in CODED:

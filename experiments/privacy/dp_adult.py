@@ -31,7 +31,7 @@ from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
-from dge_ray.privacy.key import new_key, read_key, write_key
+from dge_ray.privacy.key import keyed_digest, new_key, read_key, write_key
 from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.metrics.auc import auc_contributions
@@ -127,7 +127,7 @@ def private_cells(runs: Runs, epsilons: list[float], members: list[int], delta: 
 def of(plan: PrivacyPlan, key: int | None, member: int) -> PrivateFit:
     """A member's fit; every plan has streams of its own, as another study would have."""
     assert key is not None
-    steps, own = plan.steps_of(member), integer(key, Purpose.PRIVATE, index=hash((plan.epsilon, plan.members)) % 2**31)
+    steps, own = plan.steps_of(member), int(keyed_digest(key, f"{plan.epsilon} {plan.members}"), 16)
     return PrivateFit(
         steps.clip, plan.noise_multiplier, steps.sample_rate, steps.steps, plan.marginals_multiplier, own, member
     )

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,14 @@ from dge_ray.errors import InputError
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.diffusion import generator as diffusion
 from dge_ray.generators.diffusion.denoiser import ResidualMlp
-from dge_ray.generators.diffusion.edm import LOG_SIGMA_MEAN, LOG_SIGMA_SD, Edm
+from dge_ray.generators.diffusion.edm import LOG_SIGMA_MEAN, LOG_SIGMA_SD, Edm, Seeded
 from dge_ray.generators.diffusion.generator import Diffusion
 from dge_ray.generators.diffusion.layer_clipping import add_clipped
 from dge_ray.generators.diffusion.private import ClippedDenoising
 from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.marginals import noisy_marginals
+from dge_ray.generators.private.streams import Use
 from dge_ray.generators.registry import abilities
 from dge_ray.table import check_table, infer_schema
 
@@ -70,7 +70,7 @@ def test_the_sum_is_that_of_a_gradient_a_row(draws: int, layers: int, clip: floa
     """torch.func's gradients of each row's own loss. Rows are cut by up to draws * SLACK / 2 too much."""
     edm, n = process(layers), 9
     scores, codes = (part.repeat_interleave(draws, 0) for part in some_rows(n))
-    noise = edm.independent_noise(n, generator(3), draws=draws)
+    noise = edm.independent_noise(n, Seeded(generator(3)), draws=draws)
     inputs, total = edm.task(scores, codes, noise)
     out, seen = edm.network.traced(edm.flat, inputs)
     found, parts = parts_of(edm.network)
@@ -158,11 +158,12 @@ def test_rows_are_noised_independently() -> None:
     n = 400
     edm = process()
 
-    def strata(noise: Callable[..., tuple[torch.Tensor, ...]]) -> np.ndarray:
-        log_sigma = noise(n, generator())[0][:, 0].log().numpy()
+    def strata(noise: tuple[torch.Tensor, ...]) -> np.ndarray:
+        log_sigma = noise[0][:, 0].log().numpy()
         return norm.cdf((log_sigma - LOG_SIGMA_MEAN) / LOG_SIGMA_SD)  # clipped at the ends
 
-    stratified, independent = strata(edm.noise), strata(edm.independent_noise)
+    stratified = strata(edm.noise(n, generator()))
+    independent = strata(edm.independent_noise(n, PRIVATE.stream(Use.DENOISING, 0)))
     inside = (stratified > 0.2) & (stratified < 0.8)
     assert (np.bincount((n * stratified[inside]).astype(int), minlength=n)[90:310] <= 2).all()
     occupied = len(np.unique((n * independent).astype(int)[(independent > 0.2) & (independent < 0.8)]))

@@ -132,9 +132,10 @@ def test_batches_are_poisson_and_noise_is_as_planned() -> None:
 def test_streams_differ_by_step_member_key_and_use() -> None:
     ways = [private(), private(member=1), private(key=5)]
     draws = [way.noise(step, 50).tobytes() for way in ways for step in (0, 1)]
-    draws += [way.marginal_noise(50).astype(np.float32).tobytes() for way in (ways[0], ways[2])]
+    draws += [way.histogram_noise(50, 2).tobytes() for way in (ways[0], ways[2])]
     assert len(set(draws)) == len(draws)
-    assert np.array_equal(private().marginal_noise(9), private(member=3).marginal_noise(9))  # one, for all members
+    one, other = private().histogram_noise(9, 2), private(member=3).histogram_noise(9, 2)
+    assert np.array_equal(one, other) and one.dtype == np.int64  # one, for all members
     assert np.array_equal(private().noise(4, 9), private().noise(4, 9))
 
 

@@ -19,11 +19,13 @@ from dge_ray.privacy.key import FILE as KEY
 from dge_ray.privacy.key import read_key
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.privacy.ledger import read_ledger
+from dge_ray.privacy.plan import STREAMS
 from dge_ray.report.findings_words import findings_rows
 from dge_ray.report.privacy_words import plan_lines, privacy_line
 from dge_ray.report.summary import summary_lines
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.files import PLAN, member_file
 from dge_ray.study.folder import check_folder, claim_folder
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job
@@ -40,7 +42,8 @@ WORDS = ["privacy.epsilon=2", "privacy.delta=1e-4", "members=2", "ratios=0.5,1",
 DECLARED = [
     "columns.y={categories: [a, b]}",
     "columns.c={categories: [p, q, r]}",
-    "columns.x={minimum: 0, maximum: 50}",
+    "columns.x={kind: integer, minimum: 0, maximum: 50}",
+    "columns.z=numeric",
 ]
 SMALL = ["generator.hidden=4", "generator.embedding=2", "generator.epochs=1", "generator.batch_size=8"]
 
@@ -102,10 +105,10 @@ def conformed(prepared: Prepared) -> list[dict[str, Any]]:
 
 def test_the_split_depends_on_no_value(where: Path) -> None:
     pq.write_table(table().append_column("at", pa.array(np.arange(300))), "t.parquet")
-    with_places = prepare(config("study=s", "columns.at={minimum: 0, maximum: 299}"))
+    with_places = prepare(config("study=s", "columns.at={kind: integer, minimum: 0, maximum: 299}"))
     one_class = table().set_column(3, "y", pa.array(["a"] * 299 + ["b"])).append_column("at", pa.array(np.arange(300)))
     pq.write_table(one_class, "t.parquet")
-    rare = prepare(config("study=s", "columns.at={minimum: 0, maximum: 299}"))
+    rare = prepare(config("study=s", "columns.at={kind: integer, minimum: 0, maximum: 299}"))
     assert rare.rows == {"train": 204, "stopping": 0, "validation": 36, "test": 60}
     for part in ("train", "validation", "test"):
         assert with_places.parts[part]["at"].equals(rare.parts[part]["at"])
@@ -131,6 +134,8 @@ def test_digests_are_keyed_and_keys_differ(where: Path) -> None:
         (["generator.dropout=0.1"], "generator.dropout: got 0.1; takes no such setting with privacy.epsilon"),
         (["drop_missing_target=true"], "drop_missing_target: got True with privacy.epsilon"),
         (["pretrained=a"], "pretrained:"),
+        (["split_column=c"], "split_column: got c with privacy.epsilon; takes nothing"),
+        (["synthetic_column=c"], "synthetic_column: got c with privacy.epsilon; takes nothing"),
         (["privacy.delta=0.5"], "privacy.delta"),
         (["privacy.models=two"], "privacy.models: got 'two'; takes each"),
         (["privacy.shema=f"], "privacy.shema: got an unknown key"),
@@ -203,6 +208,23 @@ def test_the_plan_stays_the_one_that_the_study_was_begun_with(where: Path) -> No
     first = begun("members=2")[0].downstream.members.private
     assert first is not None and first.members == 2
     assert begun("members=1")[0].downstream.members.private == first
+
+
+def test_an_earlier_versions_noise_is_not_gone_on_with(where: Path) -> None:
+    """Members that are fitted stay as they are; one more would be noised in another way."""
+    study, folder = begun("members=2")
+    assert study.ledger is not None and study.ledger.plan.streams == STREAMS
+    kept = folder.read_json(PLAN)
+    folder.write_json(PLAN, {key: value for key, value in kept.items() if key != "streams"})
+    fault = r"^members: got 2 in a private study whose noise is of an earlier version; takes another study"
+    with pytest.raises(InputError, match=fault):
+        refuse_overspending(config("study=s"), folder)
+    folder.write_json(member_file(0), {})
+    refuse_overspending(config("study=s", "members=1"), folder)
+    with pytest.raises(InputError, match="takes at most 1, which are fitted, or another study"):
+        begun("members=auto")[0]._charge(2)
+    folder.write_json(member_file(1), {})
+    begun("members=auto")[0]._charge(2)
 
 
 def test_members_get_their_own_streams_of_one_key(where: Path) -> None:

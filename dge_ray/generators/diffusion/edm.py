@@ -12,6 +12,8 @@ that are given are held at their values: no inpainting, whose rows follow what i
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -31,6 +33,27 @@ TIME_WAVES = 32
 BLOCK_ROWS = (
     4_096  # of a CPU; a GPU takes 16 times as many. More fall out of the caches, fewer cost calls (8,192: 7 % slower)
 )
+
+
+class Random(Protocol):
+    """Where the noise of a loss is drawn from, on the CPU and in float32: uniform in [0, 1), and standard normal."""
+
+    def uniform(self, *shape: int) -> torch.Tensor: ...
+
+    def normal(self, *shape: int) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """From torch's generator: that of every fit but a private one."""
+
+    generator: torch.Generator
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=self.generator)
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=self.generator)
 
 
 class Edm(Process):
@@ -67,28 +90,29 @@ class Edm(Process):
         """What a loss of n rows draws, on the CPU: sigma (n, 1), which columns are known (n, q + c), every column's
         level (n, q + c), and the noise of scores (n, q) and of codes' vectors (n, sum of widths)."""
         # One draw in each n-th of the noise levels: rows are in random order, and the loss varies less.
-        return self._noise_at((torch.arange(n) + torch.rand(n, generator=generator)) / n, generator)
+        random = Seeded(generator)
+        return self._noise_at((torch.arange(n) + random.uniform(n)) / n, random)
 
-    def independent_noise(self, n: int, generator: torch.Generator, *, draws: int = 1) -> tuple[torch.Tensor, ...]:
+    def independent_noise(self, n: int, random: Random, *, draws: int = 1) -> tuple[torch.Tensor, ...]:
         """`noise` of n rows, `draws` times each, those of a row together: (n * draws, ...) in place of (n, ...).
 
         Drawn without regard to other rows, so that what one row does to a sum is its own affair. A row's own draws are
         one in each part of the noise levels: its mean loss varies less.
         """
-        u = (torch.arange(draws) + torch.rand(n, draws, generator=generator)) / draws
-        return self._noise_at(u.flatten(), generator)
+        u = (torch.arange(draws) + random.uniform(n, draws)) / draws
+        return self._noise_at(u.flatten(), random)
 
-    def _noise_at(self, u: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    def _noise_at(self, u: torch.Tensor, random: Random) -> tuple[torch.Tensor, ...]:
         """The noise at quantiles u (n,) of its levels."""
         n = len(u)
         log_sigma = LOG_SIGMA_MEAN + LOG_SIGMA_SD * torch.special.ndtri(u)
         sigma = log_sigma.exp().clamp(SIGMA_MIN, SIGMA_MAX)[:, None]
-        conditioned = torch.rand(n, 1, generator=generator) < CONDITIONED
-        share = torch.where(conditioned, torch.rand(n, 1, generator=generator), 0.0)
-        known = torch.rand(n, self.q + len(self.sizes), generator=generator) < share
+        conditioned = random.uniform(n, 1) < CONDITIONED
+        share = torch.where(conditioned, random.uniform(n, 1), 0.0)
+        known = random.uniform(n, self.q + len(self.sizes)) < share
         level = torch.where(known, KNOWN_SIGMA, sigma)
-        of_scores = torch.randn(n, self.q, generator=generator)
-        return sigma, known, level, of_scores, torch.randn(n, sum(self.widths), generator=generator)
+        of_scores = random.normal(n, self.q)
+        return sigma, known, level, of_scores, random.normal(n, sum(self.widths))
 
     def loss(
         self, flat: torch.Tensor, scores: torch.Tensor, codes: torch.Tensor, noise: Sequence[torch.Tensor]

@@ -6,7 +6,7 @@ from dge_ray.generators.diffusion.edm import Edm
 from dge_ray.generators.diffusion.layer_clipping import add_clipped
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.rounds import blocks
-from dge_ray.seeds import Purpose, integer
+from dge_ray.generators.private.streams import Use
 
 BLOCK = 1024  # noisy rows of a CPU whose activations are in memory at once; a GPU takes 16 times as many
 
@@ -30,8 +30,7 @@ class ClippedDenoising:
 
     def __call__(self, rows: torch.Tensor, step: int) -> torch.Tensor:
         process, device = self.process, self.sum.device
-        address = integer(self.private.key, Purpose.FIT, member=self.private.member, index=step)
-        random = torch.Generator().manual_seed(address)
+        random = self.private.stream(Use.DENOISING, step)
         self.sum.zero_()
         for block in blocks(rows, self.block):
             noise = [part.to(device) for part in process.independent_noise(len(block), random, draws=self.draws)]

@@ -5,8 +5,10 @@ value where its range holds few; in a wide range the values 0, minimum and maxim
 and the others are the pieces that equal cells and cells growing away from 0 cut each other into: one suits values
 spread over the range, the other heavy tails. Missing is the last cell.
 
-The histograms of all columns are one Gaussian mechanism: a row adds 1 to one cell of each of d columns, so its L2
-sensitivity is sqrt(d). Everything made of the noisy counts is free: ranges, atoms, quantiles, shares.
+The histograms of all columns are one discrete Gaussian mechanism (Canonne, Kamath, Steinke 2020): a row adds 1 to one
+cell of each of d columns, so its L2 sensitivity is sqrt(d). Counts and noise are whole numbers and are added as such:
+no rounding tells of a count (Mironov 2012). Everything made of the noisy counts is free: ranges, atoms, quantiles,
+shares.
 """
 
 import math
@@ -144,11 +146,11 @@ def noisy_marginals(
     counts = []
     for name, column in cells.items():
         places = column.find(values[name])
-        counts.append(np.bincount(places[places >= 0], minlength=column.size).astype(np.float64))
-    noise = private.marginal_noise(sum(map(len, counts))) * math.sqrt(len(columns))
-    noisy = np.concatenate(counts) + noise
+        counts.append(np.bincount(places[places >= 0], minlength=column.size))
+    whole = np.concatenate(counts)
+    noisy = (whole + private.histogram_noise(len(whole), len(columns))).astype(np.float64)
     parts = np.split(noisy, np.cumsum([len(part) for part in counts])[:-1])
-    level = KNOWN * private.marginals_multiplier * math.sqrt(len(columns))
+    level = KNOWN * private.histogram_sd(len(columns))
     for column, part in zip(columns, parts, strict=True):
         if column.kind not in CODED and (column.minimum is None or column.maximum is None):
             _spend_for_bounds(part[: cells[column.name].count], level)
