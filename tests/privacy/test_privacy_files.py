@@ -1,6 +1,7 @@
 """The ledger, the key, and what a budget refuses."""
 
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -12,7 +13,15 @@ from helpers.accounting import renyi_alone
 
 from dge_ray.errors import InputError, StudyError
 from dge_ray.privacy.key import FILE, keyed_digest, new_key, read_key, write_key
-from dge_ray.privacy.ledger import PrivacyLedger, fit_entry, marginals_entry, spent_by, standing_entries
+from dge_ray.privacy.ledger import (
+    PrivacyLedger,
+    fit_entry,
+    marginals_entry,
+    privacy_statement,
+    replacing_one,
+    spent_by,
+    standing_entries,
+)
 from dge_ray.privacy.plan import PrivacyPlan, Steps, checked_delta, least_noise, plan_privacy
 from dge_ray.storage import Folder
 
@@ -68,6 +77,33 @@ def test_standing_entries_cost_nothing() -> None:
     said = standing_entries(schema="by the user's word", constraints=True, chosen=["the volume"])
     assert spent_by(said, 1e-6) == 0.0
     assert {entry.status for entry in said} == {"public", "held apart", "uncovered"}
+
+
+def test_what_is_not_covered_is_said() -> None:
+    """Rounding and time, in every ledger."""
+    said = standing_entries(schema="by the user's word", constraints=False, chosen=["the volume"])
+    open_ones = {entry.what: entry.note for entry in said if entry.status == "uncovered"}
+    assert "Mironov 2012" in open_ones["rounding of the fits' noise"] and "not hidden" in open_ones["time"]
+
+
+def test_replacing_a_row_is_two_rows(tmp_path: Path, plan: PrivacyPlan) -> None:
+    """One out, one in: P(S) <= e^eps (e^eps R(S) + delta) + delta."""
+    ledger = PrivacyLedger.open(Folder.open(tmp_path), plan)
+    ledger.add(entries(plan, 2))
+    kept = json.loads((tmp_path / "privacy/ledger.json").read_text())
+    double = kept["replacing_one_row"]
+    assert double["epsilon"] == 2 * kept["spent"]
+    assert double["delta"] == pytest.approx(1e-6 * (1 + math.exp(kept["spent"])))
+    assert "replaced by another" in privacy_statement(Folder.open(tmp_path))
+    assert replacing_one(1e4, 1e-6) == (2e4, 1.0)
+
+
+def test_the_histograms_mechanism_is_named(plan: PrivacyPlan) -> None:
+    assert str(marginals_entry(plan).mechanism).startswith("discrete Gaussian")
+    assert marginals_entry(replace(plan, streams=1)).mechanism == "Gaussian"
+    assert marginals_entry(plan).cost == marginals_entry(replace(plan, streams=1)).cost
+    before = {key: value for key, value in plan.to_json().items() if key != "streams"}
+    assert PrivacyPlan.from_json(before).streams == 1 and PrivacyPlan.from_json(plan.to_json()) == plan
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files")

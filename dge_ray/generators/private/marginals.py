@@ -151,21 +151,26 @@ def noisy_marginals(
     noisy = (whole + private.histogram_noise(len(whole), len(columns))).astype(np.float64)
     parts = np.split(noisy, np.cumsum([len(part) for part in counts])[:-1])
     level = KNOWN * private.histogram_sd(len(columns))
+    found = {}
     for column, part in zip(columns, parts, strict=True):
+        kept = np.ones(len(part), dtype=bool)
         if column.kind not in CODED and (column.minimum is None or column.maximum is None):
-            _spend_for_bounds(part[: cells[column.name].count], level)
-    return {
-        name: NoisyMarginal(column, on_simplex(part, n))
-        for (name, column), part in zip(cells.items(), parts, strict=True)
-    }
+            count = cells[column.name].count
+            kept[:count] = _within_bounds(part[:count], level)
+        projected = np.zeros(len(part))
+        projected[kept] = on_simplex(part[kept], n)
+        found[column.name] = NoisyMarginal(cells[column.name], projected)
+    return found
 
 
-def _spend_for_bounds(noisy: np.ndarray, level: float) -> None:
-    """Empty the cells (c,) of a column without bounds beyond the outermost two with a count that is no noise: without
-    this, noise alone would fill a range of billions."""
+def _within_bounds(noisy: np.ndarray, level: float) -> np.ndarray:
+    """The cells (c,) bool of a column without bounds from the first to the last with a count that is no noise; all
+    where there is none. Without this, noise alone would fill a range of billions."""
     known = np.flatnonzero(noisy > level)
-    if len(known):
-        noisy[: known[0]], noisy[known[-1] + 1 :] = 0.0, 0.0
+    if not len(known):
+        return np.ones(len(noisy), dtype=bool)
+    at = np.arange(len(noisy))
+    return (known[0] <= at) & (at <= known[-1])
 
 
 def on_simplex(counts: np.ndarray, total: float) -> np.ndarray:
