@@ -89,8 +89,9 @@ def refuse_other_streams(folder: Folder, plan: PrivacyPlan, members: int) -> Non
     key in a way that is no more in use. Its finished members draw rows and are published as before."""
     if plan.streams == STREAMS:
         return
-    done = next((member for member in range(members) if not folder.exists(member_file(member))), members)
-    if done < members:
+    models = members if plan.models == "each" else 1  # whatever draws from one model that is there needs no noise
+    done = next((model for model in range(models) if not folder.exists(member_file(model))), models)
+    if done < models:
         fitted = f"at most {done}, which are fitted, or " if done else ""
         got = f"{members} in a private study whose noise is of an earlier version"
         raise InputError("members", got, f"{fitted}another study (study=NAME)")

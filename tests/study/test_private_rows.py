@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dge_ray.errors import InputError, InputErrors
-from dge_ray.study.config import StudyConfig, read_config
+from dge_ray.study.config import StudyConfig
 from dge_ray.study.prepare import Prepared, prepare
 from dge_ray.table.cast import cast_each
 from dge_ray.table.load import load_table

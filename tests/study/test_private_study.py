@@ -19,7 +19,7 @@ from dge_ray.privacy.key import FILE as KEY
 from dge_ray.privacy.key import read_key
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.privacy.ledger import read_ledger
-from dge_ray.privacy.plan import STREAMS
+from dge_ray.privacy.plan import STREAMS, PrivacyPlan
 from dge_ray.report.findings_words import findings_rows
 from dge_ray.report.privacy_words import plan_lines, privacy_line
 from dge_ray.report.summary import summary_lines
@@ -31,7 +31,7 @@ from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
+from dge_ray.study.private import refuse_other_streams, refuse_overspending, study_plan, what_members_cost
 from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
 from dge_ray.table import infer_schema
@@ -225,6 +225,10 @@ def test_an_earlier_versions_noise_is_not_gone_on_with(where: Path) -> None:
         begun("members=auto")[0]._charge(2)
     folder.write_json(member_file(1), {})
     begun("members=auto")[0]._charge(2)
+    one = PrivacyPlan.from_json({**kept, "streams": 1, "models": "one"})
+    refuse_other_streams(folder, one, 64)  # they draw from the model that is there
+    with pytest.raises(InputError, match="takes another study"):
+        refuse_other_streams(Folder.open(where / "new"), one, 64)
 
 
 def test_members_get_their_own_streams_of_one_key(where: Path) -> None:
