@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.prepare import Prepared, prepare
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
+from dge_ray.study.read_config import read_config
 from dge_ray.table.cast import cast_each
 from dge_ray.table.load import load_table
 from dge_ray.table.public import conform, declared_schema
