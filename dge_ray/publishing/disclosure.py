@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError
-from dge_ray.masking import mask
+from dge_ray.masking import mask, mask_all
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.privacy.ledger import privacy_statement, read_ledger
 from dge_ray.publishing.copies import Copies, Matches, RealRows
@@ -105,7 +105,7 @@ def real_rows(study: OpenStudy) -> RealRows | str:
 
 def scrubbed(value: Any, places: list[str]) -> Any:
     """A JSON value without secrets, and without the paths that are places of this study."""
-    text = mask(json.dumps(value))
+    text = json.dumps(mask_all(value))
     for place in sorted(filter(None, places), key=len, reverse=True):
         text = text.replace(json.dumps(place)[1:-1], "(a place of the publisher)")
     return json.loads(text)

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from dge_ray.masking import mask
+from dge_ray.masking import mask_all
 from dge_ray.study.progress import PLAIN_SECONDS, Progress
 
 FIELDS = ("member", "volume", "shard", "worker")  # of a log record's `extra`
@@ -48,7 +48,7 @@ class JsonProgress(Progress):
         when = datetime.fromtimestamp(time.time() if at is None else at, UTC).isoformat(timespec="milliseconds")
         line = {"time": when, "level": level, "study": self.study, "event": event, **fields}
         with self._lock:
-            self._write(mask(json.dumps(line, default=str)) + "\n")
+            self._write(json.dumps(mask_all(line)) + "\n")
 
 
 class _Records(logging.Handler):

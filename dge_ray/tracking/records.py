@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from dge_ray.masking import MASK, SECRET_NAME, mask
+from dge_ray.masking import MASK, is_secret_setting, mask
 from dge_ray.phrases import finite
 from dge_ray.stats.comparison.baselines import METHODS
 
@@ -46,7 +46,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             flat |= flatten(value, f"{name}.")
             continue
         plain = value if isinstance(value, str) else json.dumps(value, default=str)
-        flat[legal(name)] = cut(MASK if SECRET_NAME.search(str(key)) and value else mask(plain))
+        flat[legal(name)] = cut(MASK if is_secret_setting(str(key)) and value else mask(plain))
     return flat
 
 
