@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 
+from dge_ray.documents import plain_yaml
 from dge_ray.errors import InputError, InputErrors, nearest
 from dge_ray.masking import mask
 
@@ -57,7 +58,12 @@ def listed(value: Any) -> Any:
 
 def yaml_list(value: Any) -> Any:
     """As `listed`, each part of a text read as YAML."""
-    return [yaml.safe_load(item) for item in listed(value)] if isinstance(value, str) else listed(value)
+    if not isinstance(value, str):
+        return listed(value)
+    try:
+        return [plain_yaml(item) for item in listed(value)]
+    except yaml.YAMLError:
+        raise ValueError("no YAML") from None
 
 
 def _names(value: Any) -> Any:
@@ -166,7 +172,7 @@ def parse_words(words: Sequence[str]) -> dict[str, Any]:
             errors.append(InputError(word, "a word without '='", "key=value"))
             continue
         try:
-            value = yaml.safe_load(text)
+            value = plain_yaml(text)
         except yaml.YAMLError:
             value = text
         _set(nested, _path(key), value)

@@ -76,6 +76,10 @@ class Folder:
         path = self._at(name) if name else self.path
         return self.filesystem.get_file_info(path).type != pafs.FileType.NotFound
 
+    def size(self, name: str) -> int:
+        """A file's bytes; 0 for a folder and where there is none."""
+        return self.filesystem.get_file_info(self._at(name)).size or 0
+
     def files(self) -> list[str]:
         """The names of all files below, hidden and half-written ones too, sorted. Links are named, not followed."""
         if self.is_local:
@@ -135,7 +139,14 @@ class Folder:
             sink.write(data)
 
     def _read(self, name: str) -> pa.Buffer:
-        """A file's content, in one request: several could meet two versions of it."""
+        """A file's content, in one request: several could meet two versions of it.
+
+        Raises:
+            InputError: a local pipe, socket or device, which is not opened: it could hold its reader up for ever.
+        """
+        path = Path(self._at(name))
+        if self.is_local and path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(str(self / name), "a pipe, socket or device", "a file")
         with self.filesystem.open_input_file(self._at(name)) as source:
             return source.read_buffer(source.size())
 
@@ -147,8 +158,9 @@ class Folder:
 
     def read_json(self, name: str) -> Any:
         """Raises InputError for a file that is not JSON."""
+        content = self.read_bytes(name)
         try:
-            return json.loads(self.read_bytes(name))
+            return json.loads(content)
         except ValueError:
             raise InputError(str(self / name), "a damaged file", "JSON; delete it to have it made again") from None
 

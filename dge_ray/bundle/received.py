@@ -1,20 +1,24 @@
 """A bundle in the hands of who received it: checked whole before anything is made of it, then read member by member.
 
 A bundle comes from elsewhere. What is read are JSON and Parquet at names made of numbers here, never a name or a path
-that stands in a file; a link that leaves a local bundle is refused, and no pickle is involved.
+that stands in a file. Of a local bundle regular files alone are opened: no link, no pipe, no device. No pickle is
+involved, and rows are unpacked some at a time.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dge_ray.bundle import checksums
+from dge_ray.bundle.opening import MOST_JSON, check_regular, read_file, read_json, refuse
+from dge_ray.bundle.unpacking import MOST_PART, TooLargeError, batches
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, arrow_schema, check_schema, check_table, to_pandas
@@ -35,7 +39,7 @@ class PartsRead:
         """A part was read; its rows are not checked yet."""
 
     def rows(self, name: str, table: pa.Table) -> None:
-        """A part's rows are what the schema allows."""
+        """Rows of a part, some at a time, are what the schema allows."""
 
 
 class _Digest(PartsRead):
@@ -71,17 +75,21 @@ class Members:
         """Member k's rows, in their order.
 
         Raises:
-            InputError: no such member.
+            InputError: no such member, or more rows than go into half of this machine's memory.
         """
         if not isinstance(k, int) or isinstance(k, bool) or not 0 <= k < len(self):
             raise InputError("member", repr(k), f"a member's number, 0 to {len(self) - 1}")
-        parts, rows = [], 0
+        parts, rows, size, most = [], 0, 0, _half_of_memory()
         for name in _parts(self._folder, k):
-            if rows >= self.volume:
-                break
-            parts.append(_parquet(self._folder, name)[0].read())
-            rows += parts[-1].num_rows
-        return pa.concat_tables(parts).slice(0, self.volume)
+            for table in _unpacked(self._folder, name, *_parquet(self._folder, name)):
+                parts.append(table.slice(0, self.volume - rows))
+                rows, size = rows + parts[-1].num_rows, size + parts[-1].nbytes
+                if size > most:
+                    takes = f"at most {most:,} bytes, half of this machine's memory: fewer rows (volume=)"
+                    raise InputError("bundle", f"{self._folder}, whose member {k} has more once unpacked", takes)
+                if rows == self.volume:
+                    return pa.concat_tables(parts)
+        return pa.concat_tables(parts)
 
     def frame(self, k: int) -> "pd.DataFrame":
         """Member k's rows as a pandas frame."""
@@ -93,7 +101,7 @@ class Members:
         Raises:
             InputError: it is damaged.
         """
-        return _json(self._folder, name) if self._folder.exists(name) else None
+        return read_json(self._folder, name) if self._folder.exists(name) else None
 
 
 def load_members(path: str | Path, volume: int | None = None) -> Members:
@@ -113,7 +121,7 @@ def load_members(path: str | Path, volume: int | None = None) -> Members:
         raise InputError("volume", repr(volume), f"a whole number from 1 to the {rows:,} rows of each member")
     _check_members(folder, facts["members"])
     _check_sums(folder)
-    digest = _Digest(folder.read_bytes("schema.json"))
+    digest = _Digest(read_file(folder, "schema.json", MOST_JSON))
     for k in range(facts["members"]):
         _check_member(folder, k, schema, rows, digest)
     kept = rows if volume is None else volume
@@ -122,59 +130,43 @@ def load_members(path: str | Path, volume: int | None = None) -> Members:
 
 
 def _facts(folder: Folder) -> dict[str, Any]:
-    facts = _json(folder, "bundle.json")
+    facts = read_json(folder, "bundle.json")
     if not isinstance(facts, dict):
-        _refuse(folder, "bundle.json", f"a JSON {type(facts).__name__}", "an object")
+        refuse(folder, "bundle.json", f"a JSON {type(facts).__name__}", "an object")
     for name in _TEXTS:
         if not isinstance(facts.get(name), str):
-            _refuse(folder, "bundle.json", f"{name} {facts.get(name)!r}", "a text")
+            refuse(folder, "bundle.json", f"{name} {facts.get(name)!r}", "a text")
     for name in _COUNTS:
         if not isinstance(facts.get(name), int) or isinstance(facts[name], bool) or facts[name] < 1:
-            _refuse(folder, "bundle.json", f"{name} {facts.get(name)!r}", "a whole number from 1")
+            refuse(folder, "bundle.json", f"{name} {facts.get(name)!r}", "a whole number from 1")
     return facts
 
 
 def _schema(folder: Folder) -> TableSchema:
-    raw = _json(folder, "schema.json")
+    raw = read_json(folder, "schema.json")
     try:
         schema = TableSchema.from_json(json.dumps(raw))
     except (ValueError, KeyError, TypeError, AttributeError):
-        _refuse(folder, "schema.json", "no table's schema", "columns with name, kind and type, a target and its task")
+        refuse(folder, "schema.json", "no table's schema", "columns with name, kind and type, a target and its task")
     faults = check_schema(schema)
     if faults:
-        _refuse(folder, "schema.json", faults[0], "a schema that a table can have")
+        refuse(folder, "schema.json", faults[0], "a schema that a table can have")
     return schema
-
-
-def _json(folder: Folder, name: str) -> Any:
-    if not folder.exists(name):
-        takes = "a folder that `dge-ray sample` has written: bundle.json, schema.json, member=000, ..."
-        raise InputError("bundle", f"{folder}, without {name}", takes)
-    _stays_inside(folder, name)
-    try:
-        return json.loads(_bytes(folder, name), parse_constant=_no_number)
-    except (ValueError, RecursionError):  # ValueError: no JSON, no UTF-8, or NaN
-        _refuse(folder, name, "damaged", "JSON")
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(word)
 
 
 def _check_sums(folder: Folder) -> None:
     """Of a published bundle: whether the files that its checksums name are as they were written."""
     if not folder.exists(checksums.FILE):
         return
-    _stays_inside(folder, checksums.FILE)
-    sums, faults = checksums.from_text(_bytes(folder, checksums.FILE).decode(errors="replace"))
+    sums, faults = checksums.from_text(read_file(folder, checksums.FILE, MOST_JSON).decode(errors="replace"))
     if faults:
         raise InputError("bundle", faults[0], "a bundle as `dge-ray publish` has written it")
     for name, digest in sums.items():
         if not folder.exists(name):
-            _refuse(folder, name, "not there", f"every file that {checksums.FILE} names")
-        _stays_inside(folder, name)
+            refuse(folder, name, "not there", f"every file that {checksums.FILE} names")
+        check_regular(folder, name)
         if checksums.sha256(folder, name) != digest:
-            _refuse(folder, name, "changed since it was published", f"the sha256 that {checksums.FILE} tells")
+            refuse(folder, name, "changed since it was published", f"the sha256 that {checksums.FILE} tells")
 
 
 def _check_members(folder: Folder, count: int) -> None:
@@ -183,10 +175,10 @@ def _check_members(folder: Folder, count: int) -> None:
     expected = [f"member={k:03d}" for k in range(min(count, len(folders) + 1))]
     for name in expected:
         if name not in folders:
-            _refuse(folder, name, "not there", f"a folder: bundle.json says {count} members")
+            refuse(folder, name, "not there", f"a folder: bundle.json says {count} members")
     for name in folders:
         if name not in expected:
-            _refuse(
+            refuse(
                 folder,
                 name,
                 "no member of this bundle",
@@ -205,31 +197,29 @@ def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, parts:
     try:
         files = folder.list(place)
     except OSError:
-        _refuse(folder, place, "no folder", "a folder of part-00000.parquet, ...")
+        refuse(folder, place, "no folder", "a folder of part-00000.parquet, ...")
     for j, name in enumerate(files):
         if name != f"part-{j:05d}.parquet":
-            _refuse(folder, f"{place}/{name}", "out of place", f"files part-00000.parquet to part-{len(files) - 1:05d}")
+            refuse(folder, f"{place}/{name}", "out of place", f"files part-00000.parquet to part-{len(files) - 1:05d}")
     for name in _parts(folder, k):
-        _stays_inside(folder, name)
         opened, content = _parquet(folder, name)
         parts.content(name, hashlib.sha256(content))
         fault = _schema_fault(opened.schema_arrow, expected)
         if fault:
-            _refuse(folder, name, fault, "the columns and types of schema.json")
+            refuse(folder, name, fault, "the columns and types of schema.json")
         seen += opened.metadata.num_rows  # known before any row is unpacked
         if seen > rows:
-            _refuse(folder, name, f"row {seen:,} of the member", f"{rows:,} rows a member, as bundle.json says")
-        try:
-            table = opened.read()
-            table.validate(full=True)
-            faults = check_table(table, schema)
-        except (pa.ArrowException, OSError, ValueError):  # broken pages, a time zone that is none
-            _refuse(folder, name, "damaged", "Parquet")
-        if faults:
-            _refuse(folder, name, faults[0], "rows that schema.json allows")
-        parts.rows(name, table)
+            refuse(folder, name, f"row {seen:,} of the member", f"{rows:,} rows a member, as bundle.json says")
+        for table in _unpacked(folder, name, opened, content):
+            try:
+                faults = check_table(table, schema)
+            except (pa.ArrowException, OSError, ValueError):  # a time zone that is none
+                refuse(folder, name, "damaged", "Parquet")
+            if faults:
+                refuse(folder, name, faults[0], "rows that schema.json allows")
+            parts.rows(name, table)
     if seen < rows:
-        _refuse(folder, place, f"{seen:,} rows", f"{rows:,} rows a member, as bundle.json says")
+        refuse(folder, place, f"{seen:,} rows", f"{rows:,} rows a member, as bundle.json says")
 
 
 def _schema_fault(actual: pa.Schema, expected: pa.Schema) -> str | None:
@@ -246,30 +236,27 @@ def _schema_fault(actual: pa.Schema, expected: pa.Schema) -> str | None:
 
 
 def _parquet(folder: Folder, name: str) -> tuple[pq.ParquetFile, bytes]:
-    content = _bytes(folder, name)
+    content = read_file(folder, name, MOST_PART)
     try:
         return pq.ParquetFile(pa.BufferReader(content)), content
     except (pa.ArrowException, OSError):
-        _refuse(folder, name, "damaged", "Parquet")
+        refuse(folder, name, "damaged", "Parquet")
 
 
-def _bytes(folder: Folder, name: str) -> bytes:
+def _unpacked(folder: Folder, name: str, opened: pq.ParquetFile, content: bytes) -> Iterator[pa.Table]:
+    """A part's rows, some at a time."""
     try:
-        return folder.read_bytes(name)
-    except OSError as error:  # a folder of that name, no right to read it
-        _refuse(folder, name, (str(error).splitlines() or [type(error).__name__])[0], "a file that can be read")
+        for table in batches(opened, content):
+            table.validate(full=True)
+            yield table
+    except TooLargeError as error:
+        refuse(folder, name, str(error), f"a part of at most {MOST_PART:,} bytes once it is unpacked")
+    except (pa.ArrowException, OSError, ValueError):  # broken pages
+        refuse(folder, name, "damaged", "Parquet")
 
 
-def _stays_inside(folder: Folder, name: str) -> None:
-    """A local file that is a link may lie anywhere: it must lie in the bundle."""
-    if folder.is_local:
-        root = Path(folder.path).resolve()
-        if not (Path(folder.path) / name).resolve().is_relative_to(root):
-            _refuse(folder, name, "a link that leaves the bundle", "a file in it")
-
-
-def _refuse(folder: Folder, name: str, got: str, takes: str) -> NoReturn:
-    raise InputError(str(folder / name), got, takes)
+def _half_of_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def bundle_faults(folder: Folder, parts: PartsRead) -> list[str]:

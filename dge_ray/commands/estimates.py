@@ -18,6 +18,7 @@ import yaml
 from dge_ray.commands.verbs import EstimatesKeys
 from dge_ray.distributed.refits import run_refits
 from dge_ray.distributed.session import ray_session
+from dge_ray.documents import plain_yaml
 from dge_ray.errors import InputError
 from dge_ray.inference.estimands import FORM, Estimands, Estimates, read_estimands
 from dge_ray.inference.replicates import Recipe, Saved
@@ -147,7 +148,7 @@ def _declared(given: Any) -> Any:
     """Estimands as given, or as listed in a YAML file."""
     if isinstance(given, str) and given.endswith((".yaml", ".yml")):
         try:
-            given = yaml.safe_load(Path(given).read_text())
+            given = plain_yaml(Path(given).read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             raise InputError("estimands", repr(given), "a YAML file with a list of them") from None
         given = given.get("estimands") if isinstance(given, dict) else given

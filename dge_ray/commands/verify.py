@@ -11,6 +11,7 @@ from dge_ray.bundle.checksums import FILE as SUMS
 from dge_ray.bundle.checksums import from_text, sha256, stays_inside
 from dge_ray.bundle.croissant import FILE as CROISSANT
 from dge_ray.bundle.croissant import parts_of, validate
+from dge_ray.bundle.opening import MOST_JSON, read_file, read_json
 from dge_ray.bundle.received import PartsRead, bundle_faults
 from dge_ray.commands.verbs import VerifyKeys
 from dge_ray.errors import InputError
@@ -123,11 +124,13 @@ def exit_code(result: Mapping[str, Any]) -> int:
 
 
 def _strangers(folder: Folder) -> list[str]:
-    """Links, names that no system is safe with, and the sign of a bundle that is not finished."""
+    """Links, pipes and devices, names that no system is safe with, and the sign of a bundle that is not finished."""
     faults = []
     for name in folder.files():
         if folder.is_local and (Path(folder.path) / name).is_symlink():
             faults.append(f"{name}: got a link; takes a file")
+        elif folder.is_local and not (Path(folder.path) / name).is_file():
+            faults.append(f"{name}: got a pipe, socket or device; takes a file")
         elif not stays_inside(name):
             faults.append(f"{name!r}: got a name that is not safe everywhere; takes letters, digits and '/'")
     if folder.exists(DRAWING):
@@ -140,7 +143,7 @@ def _checksums(folder: Folder, known: Mapping[str, str]) -> tuple[dict[str, str]
     if not folder.exists(SUMS):
         return {}, [f"{SUMS}: got no such file; takes the digests of all others"]
     try:
-        sums, faults = from_text(folder.read_bytes(SUMS).decode())
+        sums, faults = from_text(read_file(folder, SUMS, MOST_JSON).decode())
     except UnicodeDecodeError:
         return {}, [f"{SUMS}: got damaged; takes text"]
     present = [name for name in folder.files() if name != SUMS]
@@ -157,16 +160,22 @@ def _checksums(folder: Folder, known: Mapping[str, str]) -> tuple[dict[str, str]
 def _metadata(folder: Folder, sums: Mapping[str, str], notes: list[str]) -> list[str]:
     """The files that a bundle must have, and croissant.json against the schema, the checksums and its own library."""
     faults = [f"{name}: got no such file; takes one" for name in NEEDED if name != SUMS and not folder.exists(name)]
+    for name in sorted(name for name in sums if name.endswith(".json") and folder.exists(name)):
+        try:
+            read_json(folder, name)
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        return faults
     try:
-        document, facts = folder.read_json(CROISSANT), folder.read_json("bundle.json")
-        schema = TableSchema.from_json(folder.read_bytes("schema.json").decode())
+        document, facts = read_json(folder, CROISSANT), read_json(folder, "bundle.json")
+        schema = TableSchema.from_json(read_file(folder, "schema.json", MOST_JSON).decode())
         own = parts_of(facts["members"], schema, sums)
         if not isinstance(document, dict) or any(document.get(name) != value for name, value in own.items()):
-            faults.append(f"{CROISSANT}: got other files or columns than the bundle's; takes these and digests")
-            return faults
+            return [f"{CROISSANT}: got other files or columns than the bundle's; takes these and digests"]
     except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):
-        return faults if faults else [f"{CROISSANT}: got damaged, or what it describes is"]
+        return [f"{CROISSANT}: got damaged, or what it describes is"]
     errors = validate(document)
     if errors is None:
         notes.append(f"{CROISSANT} was not checked by its own library: pip install 'dge-ray[croissant]'")
-    return [*faults, *(f"{CROISSANT}: {line}" for line in errors or [])]
+    return [f"{CROISSANT}: {line}" for line in errors or []]

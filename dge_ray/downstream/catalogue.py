@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 from dge_ray.downstream.boosters import STOP, package_defaults
-from dge_ray.downstream.installed import is_installed
+from dge_ray.downstream.installed import is_installed, objection
 from dge_ray.downstream.preparing import BOOSTING
 from dge_ray.errors import InputError, nearest
 
@@ -135,6 +135,9 @@ def _estimator_class(path: str) -> type[BaseEstimator]:
     top = module.partition(".")[0]
     if top != "dge_ray" and not is_installed(top):
         raise InputError("learner", f"{path!r}, and {top!r} is no installed package", TAKES)
+    against = objection(module, attribute)
+    if against is not None:
+        raise InputError("learner", f"{path!r}, which cannot be imported ({against})", TAKES)
     try:
         cls = getattr(import_module(module), attribute)
     except Exception as error:  # a user's module may fail in any way while it is imported

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from dge_ray.documents import plain_yaml
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import mask
 from dge_ray.privacy.key import read_key, write_key
@@ -111,7 +112,7 @@ def read_study_config(folder: Folder) -> StudyConfig:
         InputError: the file is missing or damaged.
     """
     try:
-        return make_config(yaml.safe_load(folder.read_bytes(CONFIG)))
+        return make_config(plain_yaml(folder.read_bytes(CONFIG)))
     except (FileNotFoundError, yaml.YAMLError, InputErrors, TypeError):
         raise InputError(str(folder / CONFIG), "a missing or damaged file", "the study's resolved YAML") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from dge_ray.documents import plain_yaml
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import refuse_secrets
 from dge_ray.options import input_errors, nest, parse_words
@@ -49,7 +50,7 @@ def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> S
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = plain_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError("source", f"{str(path)!r}, which is not there", "a study YAML") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:

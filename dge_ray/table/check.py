@@ -120,7 +120,7 @@ def _description_faults(column: Column) -> list[str]:
         faults.append(f"minimum {column.minimum!r} above maximum {column.maximum!r}")
     if column.decimals is not None and not (type(column.decimals) is int and 0 <= column.decimals <= 30):
         faults.append(f"decimals {column.decimals!r}, expected a whole number from 0 to 30, or null")
-    if type(column.step) is not int or column.step < 1:
+    if type(column.step) is not int or not 1 <= column.step < 2**63:
         faults.append(f"step {column.step!r}, expected a whole number from 1")
     return faults
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dge_ray.documents import strict_json
 from dge_ray.errors import InputError
 
 KEY = b"dge_ray.synthetic"
@@ -42,7 +43,7 @@ def read_mark(schema: pa.Schema) -> dict[str, Any] | None:
     if content is None:
         return None
     try:
-        mark = json.loads(content)
+        mark = strict_json(content)
     except (ValueError, RecursionError):
         raise InputError("mark of synthetic rows", "a damaged one", f"JSON with {TAKES}") from None
     _check(mark)

@@ -10,6 +10,7 @@ from helpers.learner_cases import sample, schema
 
 from dge_ray.downstream import check_learner, make_learner
 from dge_ray.downstream.estimator import EstimatorLearner
+from dge_ray.downstream.installed import is_installed, objection
 from dge_ray.errors import InputError
 from dge_ray.table.schema import TableSchema
 
@@ -27,6 +28,15 @@ from dge_ray.table.schema import TableSchema
         ("subprocess.Popen", {}, "binary", "learner", "no installed package"),
         (".os.system", {}, "binary", "learner", "no installed package"),
         ("sklearn.os.system", {}, "binary", "learner", "cannot be imported"),
+        ("antigravity.Thing", {}, "binary", "learner", "no installed package"),
+        ("this.Zen", {}, "binary", "learner", "no installed package"),
+        ("idlelib.pyshell.Thing", {}, "binary", "learner", "no installed package"),
+        ("test.regrtest.Thing", {}, "binary", "learner", "no installed package"),
+        ("__main__.Thing", {}, "binary", "learner", "takes a learner's name"),
+        ("mlflow.__main__.X", {}, "binary", "learner", "a command line"),
+        ("pip.__main__.Thing", {}, "binary", "learner", "a command line"),
+        ("dge_ray.__main__.Thing", {}, "binary", "learner", "a command line"),
+        ("sklearn.__main__.tree.Thing", {}, "binary", "learner", "a command line"),
         ("dge_ray.cli.main", {}, "binary", "learner", "not a class"),
         ("sklearn.metrics.log_loss", {}, "binary", "learner", "not a class"),
         ("collections.OrderedDict", {}, "binary", "learner", "no installed package"),
@@ -59,6 +69,52 @@ def test_refusals(name: str, given_settings: dict[str, Any], task: str, field: s
         check_learner(name, given_settings, task)
     assert caught.value.field == field
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+RUNS = {
+    "a main": "class Mine: ...\ndef main(): (TOUCH)\nmain()\n",
+    "an exit": "import sys\nclass Mine: ...\nsys.exit((TOUCH))\n",
+    "a raise": "class Mine: ...\nTOUCH\nraise SystemExit(0)\n",
+    "inside a try": "class Mine: ...\ntry:\n    TOUCH; main()\nexcept NameError: pass\n",
+    "no such class": "TOUCH\n",
+}
+
+
+@pytest.mark.parametrize("where", ["tool.py", "tool/__init__.py", "tool/part.py"])
+@pytest.mark.parametrize("case", RUNS)
+def test_a_module_that_runs_when_imported_is_not_imported(
+    case: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites, file = tmp_path / "sites", tmp_path / "sites" / where
+    file.parent.mkdir(parents=True)
+    file.write_text(RUNS[case].replace("TOUCH", f"open({str(tmp_path / 'run')!r}, 'w')"))
+    monkeypatch.setattr("dge_ray.downstream.installed._sites", lambda: [str(sites)])
+    monkeypatch.syspath_prepend(sites)
+    is_installed.cache_clear()
+    objection.cache_clear()
+    module = where.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    with pytest.raises(InputError, match="cannot be imported"):
+        check_learner(f"{module}.Mine", {}, "binary")
+    assert not (tmp_path / "run").exists()
+    is_installed.cache_clear()
+    objection.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("sklearn.ensemble", "ExtraTreesClassifier"),
+        ("sklearn.ensemble._forest", "ExtraTreesClassifier"),
+        ("sklearn.experimental", "whatever_it_makes"),
+        ("torch.nn", "Linear"),
+        ("transformers", "PreTrainedModel"),
+        ("dge_ray.estimators.ensemble", "DGEClassifier"),
+        ("statsmodels.api", "OLS"),
+    ],
+)
+def test_nothing_speaks_against_modules_that_define(module: str, name: str) -> None:
+    why = objection(module, name)
+    assert why is None or (name == "whatever_it_makes" and "no 'whatever" in why)
 
 
 @pytest.mark.parametrize("shape", ["module.py", "package/__init__.py", "namespace/part.py", "sys/__init__.py"])

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
+from dge_ray.documents import plain_yaml
 from dge_ray.errors import InputError, StudyError, nearest_column
 from dge_ray.generators.base import Draws
 from dge_ray.seeds import Purpose, integer
@@ -84,7 +85,7 @@ def _read(text: str, schema: TableSchema) -> Constraint:
             raise InputError("constraints", f"{text!r} of categories", "two columns of numbers or times")
         return Constraint(text, left, sign, right, None)
     try:
-        values = yaml.safe_load(right)
+        values = plain_yaml(right)
     except yaml.YAMLError:
         raise InputError("constraints", repr(text), FORM) from None
     values = values if sign == "in" else [values]
