@@ -1,6 +1,11 @@
-"""Numbers as people read them: separators and digits, ratios, intervals, durations; a dash for nothing."""
+"""Numbers as people read them: separators and digits, ratios, intervals, durations; a dash for nothing.
+
+And names as people may safely read them: those of columns and categories can hold whatever a file can.
+"""
 
 import math
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -52,3 +57,47 @@ def duration(seconds: Any) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.1f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def visible(text: str) -> str:
+    """Without characters that are not seen but act: control characters, and such as turn the direction of writing.
+
+    Each becomes its escape; line breaks and tabs stay, and so do the joiners that some scripts need.
+
+    >>> visible("a\u202eb")
+    'a\\\\u202eb'
+    """
+    return "".join(f"\\u{ord(c):04x}" if _acts(c) else c for c in text)
+
+
+def _acts(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\n\t\u200c\u200d"
+
+
+def one_line(text: str) -> str:
+    """In one line of visible characters."""
+    return visible(" ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    """One line of Markdown that shows the text and does nothing: no heading, list, emphasis, link, image or HTML.
+
+    >>> print(escaped("# <b>*1* https://x</b>"))
+    \\# \\<b\\>\\*1\\* https\\://x\\</b\\>
+    """
+    line = re.sub(r"([\\`*_\[\]<>&!#~|$^{}]|(?<=www)\.|:(?=//)|@)", r"\\\1", one_line(text))
+    return re.sub(r"^([+=:%-]|\d+(?=[.)]|$))", lambda found: _first_escaped(found[0]), line)
+
+
+def _first_escaped(start: str) -> str:
+    """At the start of a line `1.` is a list as `-` is, and the full stop may come behind the text. A digit cannot be
+    escaped, so an entity stands for it."""
+    return f"&#{ord(start[0])};{start[1:]}" if start[0].isdigit() else f"\\{start}"
+
+
+def code(text: str) -> str:
+    """As `escaped`, in a code span, for names."""
+    line = one_line(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    pad = " " if not line or line[0] in "` " or line[-1] in "` " else ""
+    return f"{fence}{pad}{line}{pad}{fence}"

@@ -15,9 +15,10 @@ from dge_ray.commands.verbs import PublishKeys
 from dge_ray.errors import InputError
 from dge_ray.inference.estimands import read_estimands
 from dge_ray.options import Say, to_stderr
+from dge_ray.phrases import one_line
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.publishing.card import FILE as CARD
-from dge_ray.publishing.card import About, card, one_line
+from dge_ray.publishing.card import About, card
 from dge_ray.publishing.card_page import FILE as PAGE
 from dge_ray.publishing.card_page import page
 from dge_ray.publishing.copies import RealRows

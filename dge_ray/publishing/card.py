@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dge_ray.phrases import finite, interval_text, number, ratio_text
+from dge_ray.phrases import code, escaped, finite, interval_text, number, ratio_text
 from dge_ray.report.utility_page import MEANING, verdicts
 from dge_ray.report.words import meaning
 from dge_ray.stats.comparison.baselines import METHODS
@@ -61,7 +61,7 @@ class About:
 
 def card(about: About) -> str:
     """The card as Markdown."""
-    parts = [f"# {one_line(about.name)}\n\n{about.description}"]
+    parts = [f"# {escaped(about.name)}\n\n{escaped(about.description)}"]
     parts += [f"## {title}\n\n{text}" for title, text in sections(about).items()]
     return "\n\n".join(parts) + "\n"
 
@@ -79,7 +79,7 @@ def sections(about: About) -> dict[str, str]:
         "Privacy": _privacy(about),
         "Estimates with honest errors": _estimates(about),
         "Checking it": _checking(about),
-        "Licence": f"{about.facts['licence']}.\n\nCite as: {about.cite}.",
+        "Licence": f"{escaped(about.facts['licence'])}.\n\nCite as: {escaped(about.cite)}.",
     }
 
 
@@ -91,9 +91,9 @@ def _what(about: About) -> str:
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     return (
         f"{facts['members']} synthetic tables (members) of {facts['rows_per_member']:,} rows and {len(schema.columns)} "
-        f"columns ({counted}); the target is `{schema.target}` ({schema.task}). Every row was drawn from a generator: "
-        "none is a real row that was put here. Each file carries the mark `dge_ray.synthetic` in its Parquet schema, "
-        "so that who trains on it again can know.\n\n"
+        f"columns ({counted}); the target is {code(str(schema.target))} ({schema.task}). Every row was drawn from a "
+        "generator: none is a real row that was put here. Each file carries the mark `dge_ray.synthetic` in its "
+        "Parquet schema, so that who trains on it again can know.\n\n"
         "`schema.json` has each column's kind, categories and bounds, which are the real table's own unless its "
         "publisher gave them; `bundle.json` has the facts, `croissant.json` the description for machines."
     )
@@ -102,23 +102,23 @@ def _what(about: About) -> str:
 def _provenance(about: About) -> str:
     facts = about.facts
     rows = f"on {facts['real_rows']:,} real rows" if about.disclosed else "on real rows, whose number is not told"
-    lines = [f"Study `{facts['study']}`, dge_ray {facts['version']}, published {about.date}."]
+    lines = [f"Study {code(facts['study'])}, dge_ray {facts['version']}, published {about.date}."]
     fitted = [
-        f"`{name}`" + (" with " + ", ".join(f"{key}={value}" for key, value in given.items()) if given else "")
+        code(name) + (" with " + ", ".join(escaped(f"{key}={value}") for key, value in given.items()) if given else "")
         for name, given in ((name, _without_places(given)) for name, given in about.settings)
     ]
     lines.append(f"Generator: {' and '.join(fitted)}, fitted {rows}; each member is fitted anew.")
     if about.constraints:
-        lines.append(f"Rows that break these rules were drawn anew: {'; '.join(about.constraints)}.")
+        lines.append(f"Rows that break these rules were drawn anew: {'; '.join(map(code, about.constraints))}.")
     if facts.get("debiased"):
-        names = ", ".join(f"`{name}`" for name in facts["debiased"])
+        names = ", ".join(map(code, facts["debiased"]))
         lines.append(f"Rows were debiased for {names}: intervals of these by sqrt(1 + k/n) hold, of others need not.")
     if about.report.get("synthetic_input"):
         before = about.report["synthetic_input"]
         share = f"{before['share']:.0%} of the rows that the generators were fitted on were synthetic"
         lines.append(f"{share}: this is generation {before['generation']}, if what they carried of it is right.")
     if about.allowed:
-        lines.append(f"The publisher allowed what is refused otherwise: {', '.join(about.allowed)}.")
+        lines.append(f"The publisher allowed what is refused otherwise: {', '.join(map(escaped, about.allowed))}.")
     return "\n\n".join(lines)
 
 
@@ -170,9 +170,10 @@ def _volume(about: About) -> str:
         )
     n, own = about.facts.get("real_rows"), about.facts["rows_per_member"]
     text = (
-        f"The reflection point, the volume at which `{about.report.get('learner')}` errs least on real validation "
-        f"rows, is {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)} the real ones; "
-        f"interval {interval_text(point.get('interval'))}). Status `{point.get('status')}`: {meaning(about.report)}."
+        f"The reflection point, the volume at which {code(str(about.report.get('learner')))} errs least on real "
+        f"validation rows, is {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)} the real "
+        f"ones; interval {interval_text(point.get('interval'))}). Status {code(str(point.get('status')))}: "
+        f"{meaning(about.report)}."
     )
     metric = label(str(about.report.get("metric")))
     text += f" There the {metric} on real test rows is {number(point.get('risk'))} "
@@ -186,7 +187,7 @@ def _utility(about: About) -> str:
     if not about.utility:
         return LEFT_OUT if not about.disclosed else "Not examined (`dge-ray utility` had not been run)."
     lines = [
-        f"- `{name}`: **{one['verdict']}**: {MEANING[one['verdict']]}; synthetic minus real "
+        f"- {code(name)}: **{one['verdict']}**: {MEANING[one['verdict']]}; synthetic minus real "
         f"{number(one['difference'], signed=True)} ({interval_text(one['interval'], signed=True)}), margin "
         f"{number(one['margin'])}"
         for name, one in verdicts(about.utility).items()
@@ -206,10 +207,10 @@ def _groups(about: About) -> str:
     text = (
         "Generators know groups of few rows least. Take care with what you say of these (share of the real test rows): "
     )
-    text += "; ".join(f"{row['group']} ({100 * row['share']:.1f} %)" for row in groups[:MOST_GROUPS])
+    text += "; ".join(f"{code(str(row['group']))} ({100 * row['share']:.1f} %)" for row in groups[:MOST_GROUPS])
     text += f"; and {len(groups) - MOST_GROUPS} more." if len(groups) > MOST_GROUPS else "."
     if worse:
-        names = "; ".join(one_line(row["group"]) for row in worse[:MOST_GROUPS])
+        names = "; ".join(code(str(row["group"])) for row in worse[:MOST_GROUPS])
         text += f"\n\n**Worse than with real rows** (by an interval of each alone): {names}."
     return text
 
@@ -223,11 +224,8 @@ def _privacy(about: About) -> str:
         lines.insert(
             0,
             f"**Differentially private**: epsilon {number(spent['epsilon'])}, delta {spent['delta']:.2g}, for all "
-            f"members together. Tables count as neighbours so: {spent['adjacency']}.\n\n"
-            + "\n".join(
-                f"- {one.get('what')}: {one.get('status')}" + (f" ({one['note']})" if one.get("note") else "")
-                for one in ledger.get("entries") or []
-            ),
+            f"members together. Tables count as neighbours so: {escaped(str(spent['adjacency']))}.\n\n"
+            + "\n".join(f"- {_entry(one)}" for one in ledger.get("entries") or []),
         )
         lines.append(
             "That it was published at all says that a look for copies and identifiers found nothing that was not "
@@ -240,6 +238,11 @@ def _privacy(about: About) -> str:
     return "\n\n".join(lines)
 
 
+def _entry(one: Mapping[str, Any]) -> str:
+    text = f"{one.get('what')}: {one.get('status')}" + (f" ({one['note']})" if one.get("note") else "")
+    return escaped(text)
+
+
 def _attack_lines(attacks: Mapping[str, Any]) -> str:
     lines = []
     for one in attacks.get("attacks") or []:
@@ -248,8 +251,8 @@ def _attack_lines(attacks: Mapping[str, Any]) -> str:
             for rate, share in (one.get("tpr_at_fpr") or {}).items()
         )
         auc = f"AUC {number(one.get('auc'))} ({interval_text(one.get('auc_interval'))})"
-        lines.append(f"- {one.get('name')}: {auc}" + (f"; {rates}" if rates else ""))
-    return "\n".join([*lines, *(f"- limit: {text}" for text in attacks.get("limits") or [])])
+        lines.append(f"- {escaped(str(one.get('name')))}: {auc}" + (f"; {rates}" if rates else ""))
+    return "\n".join([*lines, *(f"- limit: {escaped(text)}" for text in attacks.get("limits") or [])])
 
 
 def _estimates(about: About) -> str:
@@ -257,7 +260,7 @@ def _estimates(about: About) -> str:
     if not rows:
         return LEFT_OUT if not about.disclosed else "The publisher declared none."
     lines = [
-        f"- {one.get('name')}: {number(one.get('debiased', one.get('estimate')))} "
+        f"- {code(str(one.get('name')))}: {number(one.get('debiased', one.get('estimate')))} "
         f"({interval_text(one.get('interval'))}); the members' mean is {number(one.get('estimate'))} "
         f"with standard error {number(one.get('se'))}, naively {number(one.get('se_naive'))}"
         for one in rows
@@ -271,8 +274,3 @@ def _checking(about: About) -> str:
         "`sha256sum -c SHA256SUMS` checks the files; `dge-ray verify .` checks that there is no other, that members, "
         f"rows and values are what `bundle.json` and `schema.json` say, and the metadata. {UNSIGNED}"
     )
-
-
-def one_line(text: str) -> str:
-    """Without line breaks: names of columns and categories may have some."""
-    return " ".join(text.split())

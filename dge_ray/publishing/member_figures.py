@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dge_ray.report.axes import INK, png_bytes, short, style
+from dge_ray.report.axes import INK, named, png_bytes, short, style
 from dge_ray.table import CODED, MEASURED, Column, TableCodec, TableSchema
 
 MOST_COLUMNS = 12
@@ -33,7 +33,7 @@ def members_by_column(tables: Sequence[pa.Table], schema: TableSchema) -> bytes 
     axes = figure.subplots(down, across, squeeze=False)
     for ax, column in zip(axes.flat, columns, strict=False):
         style(ax)
-        ax.set_title(column.name[:30], fontsize=9.5, color=INK)
+        ax.set_title(named(column.name[:30]), fontsize=9.5, color=INK)
         draw = _categories if column.kind in CODED else _quantiles
         draw(ax, column, [member[column.name] for member in encoded])
     for ax in axes.flat[len(columns) :]:
@@ -51,7 +51,7 @@ def _categories(ax: Axes, column: Column, members: list[np.ndarray]) -> None:
     common = np.argsort(-shares.mean(axis=0), kind="stable")[:MOST_CATEGORIES]
     for colour, row in zip(_shades(len(members)), shares[:, common], strict=True):
         ax.plot(range(len(common)), row, "o", color=colour, ms=3.5, alpha=0.8)
-    names = [str(column.categories[at])[:MOST_NAME] for at in common]
+    names = [named(str(column.categories[at])[:MOST_NAME]) for at in common]
     ax.set_xticks(range(len(common)), names, rotation=60, ha="right", fontsize=7)
     ax.set_ylim(bottom=0)
 

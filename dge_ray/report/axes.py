@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
-from dge_ray.phrases import finite, ratio_text
+from dge_ray.phrases import finite, one_line, ratio_text
 
 DPI = 110
 MOST_TICKS = 11
@@ -108,6 +108,11 @@ def short(volume: int) -> str:
         if volume >= size:
             return f"{volume / size:.3g}{letter}"
     return str(int(volume))
+
+
+def named(name: object) -> str:
+    """A column's or category's name for a figure: Matplotlib would take what stands between `$` for a formula."""
+    return one_line(str(name)).replace("$", r"\$")
 
 
 def style(ax: Axes, grid_axis: Any = "both") -> None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from dge_ray.phrases import NOTHING
+from dge_ray.phrases import NOTHING, visible
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,19 @@ def render(maker: str, title: str, verdict: str, parts: Iterable[Part]) -> str:
 @cache
 def _templates() -> Environment:
     loader = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=loader,
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _shown(value: Any) -> Any:
+    """A text without characters that act unseen; `Markup` is ours."""
+    return visible(value) if type(value) is str else value
 
 
 @cache

@@ -102,7 +102,7 @@ def test_the_card_and_the_page(bundle: Path) -> None:
     card, page = (bundle / "DATA_CARD.md").read_text(), (bundle / "index.html").read_text()
     for text in ("never pool", "No formal guarantee", "reflection point", "CC BY 4.0", "no signature", "copula"):
         assert text in card, text
-    assert "Cells of <tumours>" in card and "Cells of &lt;tumours&gt;" in page and "<tumours>" not in page
+    assert "Cells of \\<tumours\\>" in card and "Cells of &lt;tumours&gt;" in page and "<tumours>" not in page
     assert page.count("data:image/png;base64,") >= 4
     assert not re.search(r"(src|href)\s*=\s*['\"](?!data:)|<script|url\(", page)
 
