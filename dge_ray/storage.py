@@ -24,13 +24,16 @@ class Folder:
     """A folder. Names are relative, '/'-separated, and cannot climb out.
 
     `str(folder)` is its path, or its URI with the URI's query, and opens the same folder again.
+
+    What is made on a local disk is for its owner alone, files 0600 and folders 0700: a study has the rows and names of
+    other people. With `shared`, for what is to be handed on, it is as the umask says.
     """
 
-    def __init__(self, filesystem: pafs.FileSystem, path: str, uri: str = "") -> None:
-        self.filesystem, self.path, self._uri = filesystem, path.rstrip("/"), uri
+    def __init__(self, filesystem: pafs.FileSystem, path: str, uri: str = "", *, shared: bool = False) -> None:
+        self.filesystem, self.path, self._uri, self.shared = filesystem, path.rstrip("/"), uri, shared
 
     @classmethod
-    def open(cls, location: str | Path, field: str = "storage") -> "Folder":
+    def open(cls, location: str | Path, field: str = "storage", *, shared: bool = False) -> "Folder":
         """The folder at a local path or a pyarrow filesystem URI. `field` is what an error calls it.
 
         Raises:
@@ -38,7 +41,7 @@ class Folder:
         """
         text = str(location)
         if "://" not in text:
-            return cls(pafs.LocalFileSystem(), str(Path(text).expanduser().absolute()))
+            return cls(pafs.LocalFileSystem(), str(Path(text).expanduser().absolute()), shared=shared)
         refuse_secrets(field, text)
         if ".." in unquote(text).partition("?")[0].split("/"):  # a server may take it for another bucket
             raise InputError(field, repr(text), "a URI without '..'")
@@ -46,7 +49,7 @@ class Folder:
             filesystem, path = pafs.FileSystem.from_uri(_put_at_once(text))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, ValueError) as error:
             raise InputError(field, f"{text!r} ({_first(error)})", "a folder or a pyarrow filesystem URI") from None
-        return cls(filesystem, path, text)
+        return cls(filesystem, path, text, shared=shared)
 
     @property
     def is_local(self) -> bool:
@@ -54,7 +57,8 @@ class Folder:
 
     def __truediv__(self, name: str) -> "Folder":
         place, question, query = self._uri.partition("?")
-        return Folder(self.filesystem, self._at(name), f"{place.rstrip('/')}/{name}{question}{query}")
+        uri = f"{place.rstrip('/')}/{name}{question}{query}"
+        return Folder(self.filesystem, self._at(name), uri, shared=self.shared)
 
     def __str__(self) -> str:
         return self.path if self.is_local else self._uri
@@ -120,9 +124,11 @@ class Folder:
             with ThreadPoolExecutor(1) as writer:
                 writer.submit(self._put, path, gathered.getvalue()).result()
             return
-        self.filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
+        make_folders(Path(path).parent, 0o777 if self.shared else 0o700)
         temporary = f"{path}.{uuid.uuid4().hex}.part"
         try:
+            # Made first, so that it never has another mode: Arrow opens what is there.
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if self.shared else 0o600))
             with self.filesystem.open_output_stream(temporary) as sink:
                 yield sink
             self.filesystem.move(temporary, path)
@@ -230,6 +236,14 @@ class Folder:
             self.delete(probe)
         except (OSError, pa.ArrowInvalid) as error:
             raise InputError(field, f"{self} ({_first(error)})", "a place that can be written to") from None
+
+
+def make_folders(path: Path, mode: int = 0o700) -> None:
+    """The folder and those above it, as far as they are not there, with this mode less the umask."""
+    if path.is_dir():
+        return
+    make_folders(path.parent, mode)
+    path.mkdir(mode, exist_ok=True)
 
 
 def _links(at: str, folders: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """The study's folder: the same tests on the local file system, a file URI, and a real S3 server."""
 
+import os
 import pickle
 import signal
 import threading
@@ -192,3 +193,39 @@ def test_a_server_that_is_away_is_told_within_bounds() -> None:
     with pytest.raises(InputError, match=r"^storage: got .*NETWORK_CONNECTION"):
         Folder.open(S3("http://127.0.0.1:9").uri("x")).check_readable()
     assert time.monotonic() - started < 30
+
+
+def _modes(below: Path) -> dict[str, int]:
+    return {path.relative_to(below).as_posix(): path.stat().st_mode & 0o777 for path in sorted(below.rglob("*"))}
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o000, 0o027])
+def test_what_is_kept_is_for_its_owner_alone(mask: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        folder = Folder.open(tmp_path / "studies") / "s"
+        folder.write_json("identity.json", {})
+        folder.write_table("shards/member=000/0.parquet", pa.table({"v": [1]}))
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / "weights").write_text("w")
+        folder.upload(tmp_path / "source", "members/000")
+        for again in (pickle.loads(pickle.dumps(folder)), Folder.open(str(folder))):
+            again.write_bytes("more/x", b"1")
+        bundle = Folder.open(tmp_path / "bundle", "out", shared=True) / "b"
+        pickle.loads(pickle.dumps(bundle)).write_bytes("member=000/x", b"1")
+    finally:
+        os.umask(before)
+    for path, mode in _modes(tmp_path / "studies").items():
+        assert mode == (0o700 if (tmp_path / "studies" / path).is_dir() else 0o600), path
+    assert (tmp_path / "studies").stat().st_mode & 0o777 == 0o700
+    assert _modes(tmp_path / "bundle") == {
+        "b": 0o777 & ~mask,
+        "b/member=000": 0o777 & ~mask,
+        "b/member=000/x": 0o666 & ~mask,
+    }
+
+
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    Folder.open(tmp_path).write_bytes("x", b"1")
+    assert tmp_path.stat().st_mode & 0o777 == 0o750

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from dge_ray.errors import InputError
-from dge_ray.storage import Folder
+from dge_ray.storage import Folder, make_folders
 
 FILE = "privacy/key"
 BYTES = 32
@@ -46,7 +46,7 @@ def write_key(folder: Folder, key: int) -> None:
         folder.write_bytes(FILE, text)
         return
     path = Path(folder.path) / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(path.parent)
     # The file is there whole or not at all, and never for a moment with another mode.
     temporary = path.with_name(f"key.{os.getpid()}.part")
     with os.fdopen(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:

@@ -171,8 +171,8 @@ def _volume(about: About) -> str:
     n, own = about.facts.get("real_rows"), about.facts["rows_per_member"]
     text = (
         f"The reflection point, the volume at which {code(str(about.report.get('learner')))} errs least on real "
-        f"validation rows, is {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)} the real "
-        f"ones; interval {interval_text(point.get('interval'))}). Status {code(str(point.get('status')))}: "
+        f"validation rows, is {number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)} the "
+        f"real ones; interval {interval_text(point.get('interval'))}). Status {code(str(point.get('status')))}: "
         f"{meaning(about.report)}."
     )
     metric = label(str(about.report.get("metric")))

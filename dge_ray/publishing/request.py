@@ -44,7 +44,7 @@ def read_request(
     count = study.members(members)
     if balance is not None:
         check_balanced(balance, study.schema)
-    place = Folder.open(out, "out")
+    place = Folder.open(out, "out", shared=True)
     place.check_readable("out")
     return BundleRequest(study, study.spec(balance=balance), place, count)
 

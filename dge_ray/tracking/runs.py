@@ -8,7 +8,7 @@ from typing import Any
 from dge_ray.errors import InputError
 from dge_ray.masking import mask
 from dge_ray.tracking.records import legal
-from dge_ray.tracking.server import one_at_a_time, set_up
+from dge_ray.tracking.server import one_at_a_time, own_artifacts, set_up
 
 DEFAULT_EXPERIMENT = "dge_ray"
 STUDY, VOLUME = "dge_ray.study_id", "dge_ray.volume"
@@ -97,6 +97,7 @@ def find_parent(client: Any, study: str, identity: str) -> tuple[str, str, bool]
         raise InputError(
             "MLFLOW_EXPERIMENT_NAME", f"{name!r}, a deleted experiment", "the name of an active or new one"
         )
+    own_artifacts(client.tracking_uri, experiment.artifact_location)
     query = f"tags.`{STUDY}` = '{legal(identity)}'"
     known = client.search_runs([experiment.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
     if known:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dge_ray.errors import InputError
 from dge_ray.masking import mask
+from dge_ray.storage import make_folders
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER_SECONDS = 10  # how long a server may take to answer before a study starts
@@ -101,9 +102,19 @@ def set_up(uri: str, connect: Callable[[str], Any]) -> Any:
     if uri.startswith("sqlite:///") and not file.exists():
         new = file.with_name(file.name + ".new")
         new.unlink(missing_ok=True)
+        # For its owner alone: columns, parameters and paths are in it. SQLite's journals take the mode of their file.
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connect(f"sqlite:///{new}")
         new.replace(file)
     return connect(uri)
+
+
+def own_artifacts(uri: str, location: str) -> None:
+    """Make the local folder of a local database's artifacts, where it is not there, for its owner alone."""
+    scheme, path = urlsplit(location).scheme, unquote(urlsplit(location).path)
+    if uri.startswith("sqlite:") and scheme in ("", "file") and path.startswith("/"):
+        with suppress(OSError):  # a folder that cannot be made is told of by the first artifact
+            make_folders(Path(path))
 
 
 def within(seconds: float, uri: str, ask: Callable[[], Any]) -> Any:
