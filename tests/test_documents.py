@@ -11,7 +11,7 @@ from dge_ray.documents import UnsoundError, plain_yaml, strict_json
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.options import parse_words, yaml_list
 from dge_ray.storage import Folder
-from dge_ray.study.config import read_config
+from dge_ray.study.read_config import read_config
 from dge_ray.study.files import CONFIG
 from dge_ray.study.folder import read_study_config
 from dge_ray.table.marks import KEY, read_mark
