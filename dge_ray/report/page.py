@@ -63,7 +63,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell with a second, smaller line; `mark` is the class of the first one: better, worse or level than DGE."""
 
     text: str
@@ -78,7 +78,7 @@ class Table:
 
     kind: ClassVar = "table"
     header: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
+    rows: Sequence[Sequence[str | TableCell]]
     caption: str = ""
     numbers: bool = False
     strong: str | None = None
@@ -94,7 +94,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Words:
+class Glossary:
     """What words mean."""
 
     kind: ClassVar = "words"
@@ -122,7 +122,7 @@ class Markdown:
         return _markdown().render(self.text)
 
 
-Part = Heading | Paragraph | Items | Cards | Picture | Table | Pairs | Words | Folded | Markdown
+Part = Heading | Paragraph | Items | Cards | Picture | Table | Pairs | Glossary | Folded | Markdown
 
 
 def render(maker: str, title: str, verdict: str, parts: Iterable[Part]) -> str:

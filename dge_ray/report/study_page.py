@@ -8,7 +8,7 @@ from dge_ray.phrases import NOTHING, interval_text, number, ratio_text
 from dge_ray.report.figures import pictures
 from dge_ray.report.findings_words import SHOWN_GROUPS, findings_rows, group_cells
 from dge_ray.report.learner_words import learner_cells, weight_cells
-from dge_ray.report.page import Cards, Folded, Heading, Items, Pairs, Part, Table, Words, render
+from dge_ray.report.page import Cards, Folded, Glossary, Heading, Items, Pairs, Part, Table, render
 from dge_ray.report.study_tables import (
     cost_rows,
     data_rows,
@@ -56,7 +56,7 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         *_folded("Columns", report.get("schema") or (report.get("data") or {}).get("columns")),
         *_folded("Law in the number of members", report.get("klaw")),
         Heading("Words"),
-        Words(GLOSSARY),
+        Glossary(GLOSSARY),
     ]
     return render("dge_ray study", f"{report.get('study', 'study')}", verdict(report), parts)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.phrases import NOTHING, duration, finite, interval_text, number, ratio_text
-from dge_ray.report.page import Cell, Heading, Paragraph, Part, Table
+from dge_ray.report.page import Heading, Paragraph, Part, Table, TableCell
 from dge_ray.report.words import base_rows, comparison, lineage_rows, meaning, method_names
 from dge_ray.stats.comparison.baselines import METHODS
 from dge_ray.stats.metrics.losses import direction, label
@@ -42,11 +42,11 @@ def difference_table(report: Mapping) -> Table | Paragraph:
     return Table(["against", *(label(metric) for metric in metrics)], rows, caption, numbers=True)
 
 
-def _difference(compared: Any) -> Cell:
+def _difference(compared: Any) -> TableCell:
     if compared is None:
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     word, (difference, lo, hi) = compared
-    return Cell(number(difference, signed=True), interval_text((lo, hi), signed=True), mark=word)
+    return TableCell(number(difference, signed=True), interval_text((lo, hi), signed=True), mark=word)
 
 
 def members_table(report: Mapping) -> list[Part]:
@@ -58,7 +58,7 @@ def members_table(report: Mapping) -> list[Part]:
     rows = [
         [
             method.replace("dge_", "DGE, K = ").replace("_", " "),
-            *(Cell(number(by_metric[m]["mean"]), f"± {number(by_metric[m]['sd'])}") for m in metrics),
+            *(TableCell(number(by_metric[m]["mean"]), f"± {number(by_metric[m]['sd'])}") for m in metrics),
         ]
         for method, by_metric in groups["methods"].items()
     ]

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from dge_ray.phrases import NOTHING, interval_text, number
 from dge_ray.report.axes import INK, png_bytes
-from dge_ray.report.page import Heading, Paragraph, Part, Picture, Table, Words, render
+from dge_ray.report.page import Glossary, Heading, Paragraph, Part, Picture, Table, render
 from dge_ray.stats.metrics.losses import LOSSES
 
 COLOURS = {"PASS": "#009e73", "FAIL": "#d55e00", "UNDECIDED": "#8a8a8a"}
@@ -132,7 +132,7 @@ def render_page(report: Mapping, figure: bytes) -> str:
             [*_overlap_rows(report)],
         ),
         Heading("Words"),
-        Words(WORDS),
+        Glossary(WORDS),
     ]
     verdict = f"{utility_lines(report)[0]}; {report['given']}."
     return render("dge_ray utility", f"{report['study']}: utility", verdict, parts)

@@ -9,8 +9,8 @@ from dge_ray.report import page as pages
 from dge_ray.report.figures import FIGURES, pictures
 from dge_ray.report.page import (
     Cards,
-    Cell,
     Folded,
+    Glossary,
     Heading,
     Items,
     Markdown,
@@ -19,7 +19,7 @@ from dge_ray.report.page import (
     Part,
     Picture,
     Table,
-    Words,
+    TableCell,
     render,
 )
 
@@ -30,10 +30,10 @@ EVERY_PART: list[Part] = [
     Items([HOSTILE], warning=True),
     Cards([(HOSTILE, HOSTILE, HOSTILE)]),
     Picture(b"png", alt=HOSTILE, title=HOSTILE, caption=HOSTILE),
-    Table([HOSTILE, HOSTILE], [[HOSTILE, Cell(HOSTILE, HOSTILE, HOSTILE)], [HOSTILE, HOSTILE]], HOSTILE, shown=1),
+    Table([HOSTILE, HOSTILE], [[HOSTILE, TableCell(HOSTILE, HOSTILE, HOSTILE)], [HOSTILE, HOSTILE]], HOSTILE, shown=1),
     Table([HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]], HOSTILE, numbers=True, strong=HOSTILE),
     Pairs([(HOSTILE, HOSTILE), (HOSTILE, None)]),
-    Words({HOSTILE: HOSTILE}),
+    Glossary({HOSTILE: HOSTILE}),
     Folded(HOSTILE, HOSTILE),
     Markdown(HOSTILE),
     Markdown(f"- **{HOSTILE}**\n- `{HOSTILE}`\n\n```{HOSTILE}\n{HOSTILE}\n```"),

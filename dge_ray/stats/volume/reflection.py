@@ -93,7 +93,7 @@ def reflection_point(
     curve = volume_risks(cells, y, metric)
     kept, best = grid[curve.kept], int(np.argmin(curve.risks))
     not_rejected = best_set(curve, seed=seed, level=level, draws=draws)
-    ends = _Ends(curve, kept, not_rejected, best, level, tolerance)
+    ends = _GridEnds(curve, kept, not_rejected, best, level, tolerance)
     status, rows, members, advice = ends.status()
     if curve.n_members == 1:
         advice += ". One member: the interval is over rows only, the spread between members is not in it"
@@ -178,7 +178,7 @@ def _paired_error(curve: VolumeRisks, a: int, b: int) -> float:
 
 
 @dataclass(frozen=True)
-class _Ends:
+class _GridEnds:
     """What the ends of the grid say about the surface."""
 
     curve: VolumeRisks

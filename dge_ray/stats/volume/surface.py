@@ -95,7 +95,7 @@ def _volume_cells(
 
 
 @dataclass(frozen=True)
-class _Ends:
+class _LossEnds:
     """A loss at K = 1 and at K = all: row contributions (2, N) and the covariance of the two (2, 2)."""
 
     full: np.ndarray
@@ -110,18 +110,18 @@ class _Ends:
         return np.array([share, 1 - share])
 
 
-def _ends(base: str, members: np.ndarray, y: np.ndarray) -> _Ends:
+def _ends(base: str, members: np.ndarray, y: np.ndarray) -> _LossEnds:
     ensemble = contributions(base, ensemble_mean(members), y)
     single = contributions(base, members, y)
     full = np.stack([single.mean(axis=0), ensemble])
     if len(members) == 1:
-        return _Ends(full, two_way(full, None), 1)
+        return _LossEnds(full, two_way(full, None), 1)
     without = contributions(base, leave_one_out_means(members), y)
     pseudo = np.stack([single, pseudo_values(ensemble, without)], axis=1)
-    return _Ends(full, two_way(full, pseudo), len(members))
+    return _LossEnds(full, two_way(full, pseudo), len(members))
 
 
-def _from_ends(metric: str, ends: _Ends, size: int, y: np.ndarray) -> tuple[float, float, float]:
+def _from_ends(metric: str, ends: _LossEnds, size: int, y: np.ndarray) -> tuple[float, float, float]:
     """Value (by the law), se and se_rows of a metric at one ensemble size."""
     weights = ends.weights(size)
     value = float(weights @ ends.full.mean(axis=1))
