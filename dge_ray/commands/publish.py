@@ -50,7 +50,24 @@ from dge_ray.study.opened import OpenStudy
 PART_ROWS = 65_536  # whatever the study's shards hold: their size tells the real rows' number to a factor of two
 COPIED = {"attacks": ATTACKS, "estimates": ESTIMATES}  # of the study, which a bundle carries under the same names
 SHOWN = (*(figure.name for figure in FIGURES if figure.on_card), "utility")  # on the bundle's page, where they are told
-READ_OFF = "the real rows' number, the reflection point, utility, groups, attacks, estimates and figures"
+# What a bundle's ledger gets where `uncovered` is asked for.
+TOLD = {
+    "what": "publish: the real rows' number, the reflection point, utility, groups, attacks, estimates and figures",
+    "mechanism": "none",
+    "status": "uncovered",
+    "note": "told with uncovered=true",
+}
+LOOK = {
+    "what": "publish: a look for copies of real rows",
+    "mechanism": "none",
+    "status": "uncovered",
+    "note": "asked for with uncovered=true; that the rows were published says what came of it",
+}
+UNSEEN = "not looking for copies of real rows"
+NOT_LOOKED = (
+    "Nobody looked for copies of real rows: whether a real row is among these would be an answer about it that the "
+    "epsilon does not count. Copies are what the guarantee is for."
+)
 
 
 def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
@@ -58,8 +75,8 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
 
     The rows are those of `dge-ray sample`, in parts of about 65,536, each with the mark of synthetic rows. A call that
     was cut off is gone on with when it is repeated. Where the study has a privacy ledger, what was read off real rows
-    outside it is left out, unless `uncovered` is true; then the bundle's ledger says so. `debias`: estimands for which
-    the rows are debiased (debiasing.py).
+    outside it is left out, and copies of real rows are not looked for, unless `uncovered` is true; then the bundle's
+    ledger says so. `debias`: estimands for which the rows are debiased (debiasing.py).
 
     Raises:
         InputError: an unknown key or value, no such study, members not fitted, a folder that is not empty, columns like
@@ -83,14 +100,17 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     check_claim(request.out, facts)
     if estimands is not None:
         cut = replace(cut, shifts=member_shifts(opened, estimands, request.members, say))
-    allowed, copies_text = _check_disclosure(cut, request, allow, disclosed, say)  # before a row leaves the study
+    allowed, copies_text = _check_disclosure(
+        cut, request, allow, ledger, keys.uncovered, say
+    )  # before a row leaves the study
+    told = [*([] if UNSEEN in allowed else [LOOK]), TOLD] if ledger is not None and keys.uncovered else []
     claim(request.out, facts)
     mark = {"bundle": facts["bundle"], **mark_of(request.folder, told=disclosed)}
     draw_members(cut, request.out, members=request.members, say=say, mark=mark)
     described = {
         **describe(request, cut.volume),
         **real_facts(opened, disclosed=disclosed),
-        **privacy_facts(request.folder, READ_OFF if keys.uncovered else None),
+        **privacy_facts(request.folder, "; ".join(entry["what"] for entry in told) if told else None),
         "licence": one_line(keys.licence or "not stated"),
         "bundle": facts["bundle"],
         "allowed": allowed,
@@ -107,7 +127,7 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         copies=copies_text,
         allowed=allowed,
         constraints=request.spec.constraints,
-        ledger=_with_uncovered(ledger) if keys.uncovered else ledger,
+        ledger=None if ledger is None else {**ledger, "entries": [*(ledger.get("entries") or []), *told]},
         **(_read_off(request, report) if disclosed else {}),
     )
     _finish(cut, request, about, say)
@@ -142,24 +162,34 @@ def _volume(study: OpenStudy, wanted: int | None, disclosed: bool, say: Say) -> 
 
 
 def _check_disclosure(
-    cut: Cut, request: BundleRequest, allow: Set[str], disclosed: bool, say: Any
+    cut: Cut, request: BundleRequest, allow: Set[str], ledger: Mapping[str, Any] | None, uncovered: bool, say: Any
 ) -> tuple[list[str], str]:
-    """What was allowed of what would have been refused, and what the card says of the look for copies."""
+    """What was allowed of what would have been refused, and what the card says of the look for copies.
+
+    With a ledger the look is no part of its epsilon: it is made only where `uncovered` asks for it, and tells no count.
+    """
+    if ledger is not None and not uncovered:
+        return _check_identifiers(request, request.study.rows_seen, allow), NOT_LOOKED
     real = real_rows(request.study)
     count = real.count if isinstance(real, RealRows) else request.study.rows_seen
-    names = check_identifiers(request.spec.schema, count, "identifiers" in allow)
-    copies = check_copies(cut, request.members, real, "copies" in allow, say)
-    allowed = [f"identifier-like columns ({', '.join(names)})"] if names else []
+    allowed = _check_identifiers(request, count, allow)
+    copies = check_copies(cut, request.members, real, "copies" in allow, say, counts=ledger is None)
     if copies is None:
-        allowed.append("not looking for copies of real rows")
+        allowed.append(UNSEEN)
         return allowed, "Nobody looked for copies of real rows: the real table was not to be had."
-    if not disclosed:
+    if ledger is not None:
         allowed += ["copies of rare real rows, if there are any"] if "copies" in allow else []
-        return allowed, "Copies of rare real rows were looked for before a row left the study; counts are not told."
+        text = "Copies of rare real rows were looked for before a row left the study"
+        return allowed, f"{text}: that look is in no epsilon, and counts are not told."
     if copies.rare:
         allowed.append("copies of rare real rows")
     rows = f"Of the {request.members * cut.volume:,} rows {copies.unique:,} equal a real row that occurs once"
     return allowed, f"{rows}, and {copies.rare:,} one that is rare, so that chance would hardly bring it up."
+
+
+def _check_identifiers(request: BundleRequest, rows: int, allow: Set[str]) -> list[str]:
+    names = check_identifiers(request.spec.schema, rows, "identifiers" in allow)
+    return [f"identifier-like columns ({', '.join(names)})"] if names else []
 
 
 def _bundle_id(request: BundleRequest, volume: int, debiased: list[str]) -> str:
@@ -179,18 +209,6 @@ def _read_off(request: BundleRequest, report: dict[str, Any]) -> dict[str, Any]:
     results = {name: folder.read_json(file) for name, file in files.items() if folder.exists(file)}
     places = [request.config.source, request.config.storage, folder.path, str(folder)]
     return scrubbed({"report": report, **results}, [place for place in places if set(place) & set("/\\")])
-
-
-def _with_uncovered(ledger: dict[str, Any] | None) -> dict[str, Any] | None:
-    if ledger is None:
-        return None
-    entry = {
-        "what": f"publish: {READ_OFF}",
-        "mechanism": "none",
-        "status": "uncovered",
-        "note": "told with uncovered=true",
-    }
-    return {**ledger, "entries": [*(ledger.get("entries") or []), entry]}
 
 
 def _finish(cut: Cut, request: BundleRequest, about: About, say: Callable[[str], None]) -> None:

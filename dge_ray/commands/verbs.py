@@ -158,7 +158,9 @@ class PublishKeys(Options):
     debias: str | list[Any] | None = Field(
         None, description="estimands, as [mean(age)] (the rows are debiased for them)"
     )
-    uncovered: Flag = Field(False, description="true or false (tell what a privacy ledger does not cover)")
+    uncovered: Flag = Field(
+        False, description="true or false (tell what a privacy ledger does not cover, and look for copies)"
+    )
     storage: Storage = "./studies"
 
 

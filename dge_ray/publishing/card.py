@@ -227,10 +227,6 @@ def _privacy(about: About) -> str:
             f"members together. Tables count as neighbours so: {escaped(str(spent['adjacency']))}.\n\n"
             + "\n".join(f"- {_entry(one)}" for one in ledger.get("entries") or []),
         )
-        lines.append(
-            "That it was published at all says that a look for copies and identifiers found nothing that was not "
-            "allowed; that look is in no epsilon."
-        )
     if about.attacks:
         lines.append("Attacks on the members together, evidence and no guarantee:\n\n" + _attack_lines(about.attacks))
     else:

@@ -59,7 +59,7 @@ def check_identifiers(schema: TableSchema, rows: int, allowed: bool) -> list[str
 
 
 def check_copies(
-    cut: Cut, members: int, real: RealRows | str, allowed: bool, say: Callable[[str], None]
+    cut: Cut, members: int, real: RealRows | str, allowed: bool, say: Callable[[str], None], *, counts: bool = True
 ) -> Copies | None:
     """Copies of real rows among the members' rows, looked for before one of them leaves the study; None: not looked.
 
@@ -67,6 +67,7 @@ def check_copies(
 
     Args:
         real: the real table, or why it is not to be had.
+        counts: whether a refusal may tell how many there are.
 
     Raises:
         InputError: there are copies of rare real rows, or no real table to look in, and that is not allowed.
@@ -83,7 +84,8 @@ def check_copies(
     rows = members * cut.volume
     copies = real.copies(times, rows)
     if copies.rare and not allowed:
-        got = f"{copies.rare:,} of {rows:,} synthetic rows that are exact copies of rare real rows"
+        how_many = f"{copies.rare:,} of {rows:,} " if counts else ""
+        got = f"{how_many}synthetic rows that are exact copies of rare real rows"
         takes = (
             "none: fewer epochs, another generator or a privacy budget copies less, columns.NAME.decimals or "
             "drop=[NAME] makes rows less telling; allow=copies publishes them"

@@ -39,8 +39,12 @@ def read_request(
     """The request for a bundle of a study in `out`, of all its fitted members where their number is None.
 
     Raises:
-        InputError: members not fitted, a column that cannot be balanced, or a place that cannot be read.
+        InputError: a study with canaries, members not fitted, a column that cannot be balanced, or a place that cannot
+            be read.
     """
+    if study.config.canaries:
+        got = f"one with {study.config.canaries} canaries planted in train, which is not for publishing"
+        raise InputError("study", got, "a study without: canaries=0 under another name (study=NAME)")
     count = study.members(members)
     if balance is not None:
         check_balanced(balance, study.schema)

@@ -11,7 +11,7 @@ from dge_ray.generators.checks import check_text
 from dge_ray.generators.registry import check_generator
 from dge_ray.generators.rows.constraints import read_constraints
 from dge_ray.generators.rows.shards import default_shard_rows
-from dge_ray.privacy.canaries import draw_canaries, plant
+from dge_ray.privacy.canaries import draw_canaries, draw_public_canaries, plant
 from dge_ray.privacy.key import keyed_digest, new_key, read_key
 from dge_ray.stats.metrics.losses import check_metric
 from dge_ray.storage import Folder
@@ -82,7 +82,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
     lineage = None if origin is None else lineage_of(origin, dict(split.parts()))
     notes += () if lineage is None else tuple(lineage.notes())
-    canaries = draw_canaries(parts, schema, config.canaries, seed=config.seed) if config.canaries else None
+    canaries = _canaries(config, schema, parts)
     if canaries is not None:
         parts["train"] = plant(parts["train"], canaries[0])
         notes += (f"{config.canaries} canaries are planted in train: this study is for attacks, not for publishing",)
@@ -111,6 +111,14 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     )
     check_prepared(prepared)
     return prepared
+
+
+def _canaries(config: StudyConfig, schema: TableSchema, parts: dict[str, pa.Table]) -> tuple[pa.Table, pa.Table] | None:
+    if not config.canaries:
+        return None
+    if config.private:
+        return draw_public_canaries(schema, config.canaries, seed=config.seed)
+    return draw_canaries(parts, schema, config.canaries, seed=config.seed)
 
 
 def _broken_by_real_rows(texts: Sequence[str], schema: TableSchema, train: pa.Table) -> tuple[str, ...]:

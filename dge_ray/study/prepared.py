@@ -112,7 +112,7 @@ class Prepared:
                 config.test_fraction,
                 config.validation_fraction,
                 config.stopping_fraction,
-                *([{"canaries": config.canaries}] if config.canaries else []),
+                *self._canaries_identity(),
             ],
             "seed": config.seed,
             "generator": config.model_dump(mode="json")["generator"],
@@ -121,3 +121,10 @@ class Prepared:
             "privacy": [budget.epsilon, budget.delta, budget.models] if config.private else None,
             "pretrained": [read_pretrained(place, self.schema)["weights_sha256"] for place in config.pretrained],
         }
+
+    def _canaries_identity(self) -> list[dict[str, Any]]:
+        """How many there are; with privacy, of what too: once they came from train."""
+        config = self.config
+        if not config.canaries:
+            return []
+        return [{"canaries": config.canaries, **({"of": "schema"} if config.private else {})}]

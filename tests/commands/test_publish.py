@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from helpers.s3 import S3
+from helpers.small_study import small_study
 
 from dge_ray import load_members
 from dge_ray.commands import publish
+from dge_ray.commands.sample import sample
 from dge_ray.commands.verify import verify
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
@@ -259,10 +261,59 @@ def test_under_a_ledger_nothing_is_told_that_it_does_not_cover(study: Path, tmp_
     assert verify(str(tmp_path / "out"), {}, print)["clean"]
 
     made = _publish(private, tmp_path / "open", volume=300, uncovered=True)
-    assert made["real_rows"] == n and "not covered: the real rows' number" in made["privacy"]
+    assert made["real_rows"] == n and "the real rows' number" in made["privacy"].partition("not covered: ")[2]
     ledger = json.loads((tmp_path / "open" / "privacy" / "ledger.json").read_text())
-    assert ledger["entries"][-1]["status"] == "uncovered" and (tmp_path / "open" / "attacks.json").exists()
+    assert [e["status"] for e in ledger["entries"][-2:]] == ["uncovered"] * 2
+    assert (tmp_path / "open" / "attacks.json").exists()
     assert json.loads((private / "privacy" / "ledger.json").read_text()) == LEDGER
+
+
+def test_under_a_ledger_copies_are_looked_for_on_request_alone_and_no_count_is_told(
+    study: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Whether a real row is among the rows is an answer about it: nobody asks, and the real table is not even read."""
+    copying = _with_table(study, tmp_path, _copied)
+    (copying / "privacy" / "ledger.json").write_text(json.dumps(LEDGER))
+    said: list[str] = []
+
+    def published(name: str, **more: Any) -> dict[str, Any]:
+        return publish.publish(str(copying), {"out": str(tmp_path / name), "volume": 300, **more}, said.append)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "real_rows", lambda _: pytest.fail("the real table was read"))
+        made = published("closed")
+    assert made["allowed"] == []
+    card = (tmp_path / "closed" / "DATA_CARD.md").read_text()
+    assert "Nobody looked for copies" in card and "epsilon does not count" in card and "found nothing" not in card
+    ledger = json.loads((tmp_path / "closed" / "privacy" / "ledger.json").read_text())
+    assert ledger["entries"] == LEDGER["entries"]
+
+    with pytest.raises(InputError) as caught:
+        published("open", uncovered=True)
+    line = str(caught.value)
+    assert line.startswith("study: got synthetic rows that are exact copies of rare real rows;")
+    assert not re.search(r"\d", line) and not (tmp_path / "open").exists()
+    made = published("open", uncovered=True, allow="copies")
+    assert "a look for copies of real rows" in made["privacy"]
+    ledger = json.loads((tmp_path / "open" / "privacy" / "ledger.json").read_text())
+    assert next(e["what"] for e in ledger["entries"] if e["status"] == "uncovered") == publish.LOOK["what"]
+    card = (tmp_path / "open" / "DATA_CARD.md").read_text()
+    assert publish.LOOK["what"] in card and "equal a real row" not in card and "one that is rare" not in card
+    assert not [line for line in said if "cop" in line]
+
+    (tmp_path / "table.parquet").unlink()
+    assert published("blind", uncovered=True, allow="copies")["allowed"] == [publish.UNSEEN]
+    ledger = json.loads((tmp_path / "blind" / "privacy" / "ledger.json").read_text())
+    assert publish.LOOK not in ledger["entries"] and publish.TOLD in ledger["entries"]
+
+
+@pytest.mark.parametrize("verb", [publish.publish, sample])
+def test_a_study_with_canaries_is_refused(tmp_path: Path, verb: Any) -> None:
+    small_study(tmp_path, 1, "canaries=9")
+    options = {"storage": str(tmp_path / "studies"), "out": str(tmp_path / "out"), "volume": 20}
+    with pytest.raises(InputError, match=r"^study: got one with 9 canaries planted in train, .*; takes .*canaries=0"):
+        verb("s", options, lambda _: None)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_ledger_is_not_taken_for_none(study: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from dge_ray.errors import InputError
@@ -97,3 +99,67 @@ def test_a_study_plants_them_in_train_alone_and_they_are_its_identity(tmp_path: 
 def test_a_bad_number_is_one_line(run: Run) -> None:
     code, _, err = run("check", "breast_cancer", "canaries=-1")
     assert code == 2 and "canaries" in err and "unlikely rows" in err
+
+
+PRIVATE = ["privacy.epsilon=2", "privacy.delta=1e-4", "members=2", "canaries=25", "study=s", "tracking=false"]
+PUBLIC = [
+    "columns.a={kind: numeric, decimals: 3, minimum: -4, maximum: 4}",
+    "columns.k={kind: integer, minimum: 0, maximum: 200}",
+    "columns.c={categories: [p, q, r, s]}",
+    "columns.y={categories: ['no', 'yes']}",
+]
+_rng = np.random.default_rng(3)
+REAL = pd.DataFrame(
+    {
+        "a": _rng.normal(size=300),
+        "k": _rng.integers(0, 90, 300),
+        "c": _rng.choice(["p", "q", "r"], 300, p=[0.9, 0.08, 0.02]),
+        "y": _rng.choice(["no", "yes"], 300),
+    }
+)
+
+
+def _private(place: Path, frame: pd.DataFrame, *words: str) -> Prepared:
+    frame.to_csv(place / "p.csv", index=False)
+    where = [f"storage={place}", "target=y"]
+    return prepare(read_config(str(place / "p.csv"), [*where, *PRIVATE, *(words or PUBLIC)]))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(row=st.integers(0, len(REAL) - 1), data=st.data())
+def test_with_privacy_no_real_row_changes_a_canary(tmp_path: Path, row: int, data: st.DataObject) -> None:
+    """Neither which there are nor whether there are enough; not even a row that is one of them."""
+    before = _private(tmp_path, REAL).canaries
+    assert before is not None
+    copy = st.sampled_from(pa.concat_tables(before).to_pylist())
+    any_row = st.fixed_dictionaries(
+        {
+            "a": st.floats(-1e6, 1e6),
+            "k": st.integers(-500, 500),
+            "c": st.sampled_from(["p", "s", "new", ""]),
+            "y": st.sampled_from(["no", "yes", ""]),
+        }
+    )
+    changed = REAL.astype(object).copy()
+    for name, value in data.draw(st.one_of(any_row, copy)).items():
+        changed.loc[row, name] = value
+    after = _private(tmp_path, changed).canaries
+    assert after is not None and all(one.equals(other) for one, other in zip(before, after, strict=True))
+
+
+def test_with_privacy_they_are_of_the_declared_ends_and_categories(tmp_path: Path) -> None:
+    prepared = _private(tmp_path, REAL)
+    assert prepared.canaries is not None
+    drawn = pa.concat_tables(prepared.canaries).to_pandas()
+    assert len(drawn.drop_duplicates()) == 50
+    assert ((drawn["a"] <= -3.6) | (drawn["a"] >= 3.6)).all() and drawn["a"].round(3).equals(drawn["a"])
+    assert ((drawn["k"] <= 10) | (drawn["k"] >= 190)).all()
+    assert set(drawn["c"]) == set("pqrs")  # one of which no row has
+    assert prepared.parts["train"].slice(prepared.n - 25).equals(prepared.canaries[0])
+    without_bounds = [PUBLIC[0], "columns.k=integer", *PUBLIC[2:]]
+    with pytest.raises(InputError, match=r"canaries: got 25 with privacy.epsilon and a column 'k' without bounds"):
+        _private(tmp_path, REAL, *without_bounds)
+
+
+def test_with_privacy_it_is_another_study_than_one_whose_canaries_came_from_train(tmp_path: Path) -> None:
+    assert {"canaries": 25, "of": "schema"} in _private(tmp_path, REAL).identity()["split"]
