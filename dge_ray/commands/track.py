@@ -36,7 +36,7 @@ def track(study: str, options: Mapping[str, Any] | None = None, say: Say = to_st
             else:
                 rows, columns = report["data"]["rows"], len(schema.columns)
                 log_start(tracker, folder, config, digest=identity["data"], rows=rows, columns=columns)
-                log_end(tracker, folder, schema, report, say, scratch=Path(scratch))
+                log_end(tracker, folder, config, schema, report, say, scratch=Path(scratch))
         finally:
             left = close(tracker, folder, "KILLED" if report is None else "FINISHED")
     if left:

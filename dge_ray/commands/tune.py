@@ -85,7 +85,15 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
             claim_folder(prepared, folder)
             report = Study(prepared, folder, progress, tracker).run(started)
             if tracker is not None:
-                log_end(tracker, folder, prepared.schema, report, progress.say, scratch=Path(scratch.name))
+                log_end(
+                    tracker,
+                    folder,
+                    prepared.config,
+                    prepared.schema,
+                    report,
+                    progress.say,
+                    scratch=Path(scratch.name),
+                )
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"

@@ -21,6 +21,8 @@ from dge_ray.downstream.installed import is_installed, objection
 from dge_ray.downstream.preparing import BOOSTING
 from dge_ray.errors import InputError, nearest
 
+KeepsRows = Literal["all", "some", "values", "words", "none"]
+
 
 @dataclass(frozen=True)
 class NamedLearner:
@@ -30,6 +32,8 @@ class NamedLearner:
         classifier, regressor: its class for each task, by dotted path; None: not for that task.
         defaults, classifier_defaults: settings in place of the estimator's own defaults.
         own: the class is no estimator but a learner, with `reads` (its settings), `make` and `load`.
+        keeps_rows: what of the rows that it was fitted on can be read in a fitted one: all of them, some, values of
+            their columns, words of their texts, or nothing that is theirs exactly.
         text: for tables with a text column alone ("only"), without one ("none"), or as the estimator's tags say.
     """
 
@@ -39,10 +43,11 @@ class NamedLearner:
     classifier_defaults: Mapping[str, Any] = field(default_factory=dict)
     own: bool = False
     text: Literal["only", "none", "by tags"] = "by tags"
+    keeps_rows: KeepsRows = "none"
 
 
-def _of_our_own(path: str, text: Literal["only", "none"]) -> NamedLearner:
-    return NamedLearner(path, path, own=True, text=text)
+def _of_our_own(path: str, text: Literal["only", "none"], keeps_rows: KeepsRows = "none") -> NamedLearner:
+    return NamedLearner(path, path, own=True, text=text, keeps_rows=keeps_rows)
 
 
 LEARNERS: dict[str, NamedLearner] = {
@@ -51,14 +56,16 @@ LEARNERS: dict[str, NamedLearner] = {
         "sklearn.ensemble.HistGradientBoostingClassifier",
         "sklearn.ensemble.HistGradientBoostingRegressor",
         {"early_stopping": False, "max_features": 0.8},
+        keeps_rows="values",  # the thresholds of its bins
     ),
     # Many small steps, ended by a tenth of the rows at hand.
     "boosting_stopped": NamedLearner(
         "sklearn.ensemble.HistGradientBoostingClassifier",
         "sklearn.ensemble.HistGradientBoostingRegressor",
         {"early_stopping": True, "n_iter_no_change": 50, "max_iter": 2000, "learning_rate": 0.05, "max_features": 0.8},
+        keeps_rows="values",
     ),
-    "boosting_tuned": _of_our_own("dge_ray.downstream.tuned.TunedBoosting", text="none"),
+    "boosting_tuned": _of_our_own("dge_ray.downstream.tuned.TunedBoosting", text="none", keeps_rows="values"),
     "linear": NamedLearner(
         "sklearn.linear_model.LogisticRegression",
         "sklearn.linear_model.Ridge",
@@ -74,10 +81,15 @@ LEARNERS: dict[str, NamedLearner] = {
     ),
     "mlp": NamedLearner("sklearn.neural_network.MLPClassifier", "sklearn.neural_network.MLPRegressor"),
     "knn": NamedLearner(
-        "sklearn.neighbors.KNeighborsClassifier", "sklearn.neighbors.KNeighborsRegressor", {"n_neighbors": 15}
+        "sklearn.neighbors.KNeighborsClassifier",
+        "sklearn.neighbors.KNeighborsRegressor",
+        {"n_neighbors": 15},
+        keeps_rows="all",
     ),
-    "svm": NamedLearner("sklearn.svm.SVC", "sklearn.svm.SVR"),
-    "tfidf_linear": NamedLearner("sklearn.linear_model.LogisticRegression", "sklearn.linear_model.Ridge", text="only"),
+    "svm": NamedLearner("sklearn.svm.SVC", "sklearn.svm.SVR", keeps_rows="some"),  # its support vectors
+    "tfidf_linear": NamedLearner(
+        "sklearn.linear_model.LogisticRegression", "sklearn.linear_model.Ridge", text="only", keeps_rows="words"
+    ),
     "text_lstm": _of_our_own("dge_ray.downstream.text_lstm.TextLSTM", text="only"),
     "torch_mlp": _of_our_own("dge_ray.downstream.torch_mlp.TorchMLP", text="none"),
 }
@@ -93,6 +105,11 @@ AUTO_STOPS = "early_stopping='auto' switches itself on above 10,000 rows, in the
 def learner_names() -> list[str]:
     """The names that there are; dotted paths are taken besides."""
     return sorted(LEARNERS)
+
+
+def keeps_rows(name: str) -> KeepsRows | None:
+    """What a fitted learner of this name keeps of its rows; None for a dotted path, of which nobody knows."""
+    return LEARNERS[name].keeps_rows if name in LEARNERS else None
 
 
 def warn_of_auto_stopping(estimator: BaseEstimator) -> None:

@@ -223,6 +223,11 @@ class StudyConfig(Frozen):
         description="a whole number from 1 (members that an actor fits as one program, on its GPU share)",
     )
     tracking: bool = Field(True, description="true or false (MLflow)")
+    log_model: Literal["auto"] | bool = Field(
+        "auto",
+        description="auto, true or false (the fitted ensemble as an MLflow model; auto: where its learners saw "
+        "synthetic rows alone)",
+    )
     log: Literal["plain", "json"] = Field("plain", description="plain or json (progress, one object a line)")
 
     @property

@@ -38,6 +38,13 @@ def private_config(config: StudyConfig) -> StudyConfig:
         # Which part a row is in, and how many rows are synthetic, would be read off the rows and told.
         ("split_column", config.split_column is not None, "nothing: test_fraction and seed part the rows by place"),
         ("synthetic_column", config.synthetic_column is not None, "nothing: drop=COLUMN leaves it out"),
+        # Learners that saw train rows are kept and logged, and some hold them whole (downstream's `keeps_rows`).
+        (
+            "rows",
+            config.rows == "augmented",
+            "synthetic: learners may keep real rows that they see",
+        ),
+        ("weights", bool(config.weights), "nothing: they weigh synthetic rows beside real ones"),
         ("members_per_actor", config.members_per_actor > 1, "1: private fits are done one by one"),
     ):
         if given:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dge_ray.downstream import keeps_rows
 from dge_ray.storage import Folder
+from dge_ray.study.arms import study_arms
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.files import (
     CONFIG,
@@ -24,6 +26,14 @@ from dge_ray.tracking.scoring import SCHEMA, FittedEnsemble
 from dge_ray.tracking.tracker import Tracker
 
 EXAMPLE_ROWS = 5
+KEPT = {  # of the rows that a learner was fitted on, by the catalogue
+    "all": "a fitted {} holds all of them",
+    "some": "a fitted {} holds some of them",
+    "values": "a fitted {} holds values of their columns",
+    "words": "a fitted {} holds words of their texts",
+    "none": "what a fitted {} learned of them is in no ledger",
+    None: "what a fitted {} holds of them is not known",
+}
 PAGES = [REPORT, REPORT_PAGE, CONFIG, SURFACE]
 
 Say = Callable[[str], None]
@@ -46,9 +56,17 @@ def log_left_over(tracker: Tracker, folder: Folder) -> None:
 
 
 def log_end(
-    tracker: Tracker, folder: Folder, schema: TableSchema, report: Mapping[str, Any], say: Say, *, scratch: Path
+    tracker: Tracker,
+    folder: Folder,
+    config: StudyConfig,
+    schema: TableSchema,
+    report: Mapping[str, Any],
+    say: Say,
+    *,
+    scratch: Path,
 ) -> None:
-    """The surface, the members' loss curves, the report with its pages and figures, and the ensemble as a model.
+    """The surface, the members' loss curves, the report with its pages and figures, and the ensemble as a model where
+    the configuration lets it.
 
     Files go by way of `scratch`, which must last until the tracker is closed.
     """
@@ -61,8 +79,27 @@ def log_end(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(folder.read_bytes(name))
     tracker.log_artifacts(pages)
-    _log_model(tracker, folder, schema, report, say, scratch / "model")
+    if (why := not_logged(config, report)) is None:
+        _log_model(tracker, folder, schema, report, say, scratch / "model")
+    else:
+        say(f"the ensemble is not logged as a model: {why}")
     tracker.flush()
+
+
+def not_logged(config: StudyConfig, report: Mapping[str, Any]) -> str | None:
+    """Why the ensemble of a study is not logged as a model, in a line; None where it is."""
+    if config.log_model is False:
+        return "log_model=false"
+    if report.get("rows") != "augmented":
+        return None
+    if config.private:  # a study from before these were refused together
+        return "its learners saw real rows, which privacy.epsilon does not cover"
+    if config.log_model is True:
+        return None
+    names = {arm.label: arm.learner.name for arm in study_arms(config, (1,))}
+    name = names.get(report["learner"], report["learner"])
+    kept = KEPT[keeps_rows(name)].format(name)
+    return f"its learners saw real rows (rows=augmented), and {kept}; log_model=true logs it"
 
 
 def log_fits(tracker: Tracker, folder: Folder) -> None:
