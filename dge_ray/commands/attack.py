@@ -17,7 +17,8 @@ from dge_ray.privacy.attacks.membership import MOST_FITTED, Material
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.report.attacks_page import attack_figure, attack_lines, render_page
 from dge_ray.report.json_values import plain_json
-from dge_ray.study.files import ATTACKS, ATTACKS_PAGE
+from dge_ray.results.assemble import write_page
+from dge_ray.study.files import ATTACKS, ATTACKS_PAGE, REPORT, SURFACE
 from dge_ray.study.members import MemberRows, MemberSpec
 from dge_ray.study.opened import OpenStudy
 
@@ -42,7 +43,8 @@ NO_DENSITY = "the members' generators ({}) have no log_prob"
 
 
 def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
-    """Attack the rows that a study's members release together; writes attacks.json, attacks.html and the figure.
+    """Attack the rows that a study's members release together; writes attacks.json, attacks.html, the figure, and
+    the study's report.html anew.
 
     Raises:
         InputError: an unknown key or value, no such study, one of text, or a table that is not the study's any more.
@@ -88,6 +90,8 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
         )
         figure = attack_figure(report)
         opened.keep(ATTACKS, report, page=(ATTACKS_PAGE, render_page(report, figure)), attacks=figure)
+        if folder.exists(REPORT) and folder.exists(SURFACE):  # the study's own page states the verdict
+            write_page(folder, opened.report, folder.read_table(SURFACE))
     return report
 
 

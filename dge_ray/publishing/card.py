@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dge_ray.phrases import code, escaped, finite, interval_text, number, ratio_text
+from dge_ray.report.attack_words import attack_verdict
 from dge_ray.report.utility_page import MEANING, verdicts
 from dge_ray.report.words import meaning
 from dge_ray.stats.comparison.baselines import METHODS
@@ -247,7 +248,8 @@ def _attack_lines(attacks: Mapping[str, Any]) -> str:
             for rate, share in (one.get("tpr_at_fpr") or {}).items()
         )
         auc = f"AUC {number(one.get('auc'))} ({interval_text(one.get('auc_interval'))})"
-        lines.append(f"- {escaped(str(one.get('name')))}: {auc}" + (f"; {rates}" if rates else ""))
+        said = [attack_verdict(one), auc, rates]
+        lines.append(f"- {escaped(str(one.get('name')))}: " + "; ".join(filter(None, said)))
     return "\n".join([*lines, *(f"- limit: {escaped(text)}" for text in attacks.get("limits") or [])])
 
 

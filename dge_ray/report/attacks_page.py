@@ -7,6 +7,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dge_ray.phrases import interval_text, number
+from dge_ray.report.attack_words import (
+    EACH_ALONE,
+    attack_verdict,
+    attacked,
+    attribute_verdict,
+    canary_verdict,
+    nearest_verdict,
+    overall_verdict,
+    verdicts,
+)
 from dge_ray.report.axes import INK, png_bytes
 from dge_ray.report.page import Heading, Items, Paragraph, Part, Picture, Table, render
 from dge_ray.stats.leakage.attacks import tpr_allowed
@@ -31,30 +41,26 @@ MEANING = {
 
 def attack_lines(report: Mapping) -> list[str]:
     """The report in plain lines."""
-    against, rows = report["against"], report["rows"]
-    lines = [
-        f"study {report['study']}: {against['members']} members of {number(against['volume'])} rows "
-        f"({against['generator']}); {number(rows['seen'])} rows of train among {number(rows['unseen'])} of test, "
-        f"{number(rows['auxiliary'])} auxiliary rows"
-    ]
+    lines = [f"study {report['study']}: {attacked(report)}", overall_verdict(report)]
     for one in report["attacks"]:
         few = one["tpr_at_fpr"]["0.01"]
         lines.append(
             f"{one['name']}: AUC {number(one['auc'])} ({interval_text(one['auc_interval'])}), {few[0]:.2%} found at "
-            f"1 % false ({few[1]:.2%} to {few[2]:.2%})" + _epsilon(one)
+            f"1 % false ({few[1]:.2%} to {few[2]:.2%}); {attack_verdict(one)}"
         )
     lines += [f"{one['name']}: left out, {one['why']}" for one in report["left_out"]]
     for one in report["attributes"]:
         lines.append(
             f"{one['column']} guessed from all else ({one['measure']}): {number(one['seen'])} of train rows, "
-            f"{number(one['unseen'])} of test rows; leak {_gap(one['leak'])}"
+            f"{number(one['unseen'])} of test rows; leak {_gap(one['leak'])}; "
+            f"{attribute_verdict(one)}"
         )
     near = report["nearest"]
     lines.append(
         f"nearest real row: {near['closer']:.1%} of released rows are nearer to train than to test "
         f"({near['interval'][0]:.1%} to {near['interval'][1]:.1%}; 50 % without copying); at the 5th percentile "
         f"{number(near['train']['fifth'])} to train, {number(near['holdout']['fifth'])} to test; equal to a row: "
-        f"{near['train']['copies']:.2%} of train, {near['holdout']['copies']:.2%} of test"
+        f"{near['train']['copies']:.2%} of train, {near['holdout']['copies']:.2%} of test; {nearest_verdict(near)}"
     )
     lines += _canary_lines(report["canaries"])
     if report["privacy"]:
@@ -64,11 +70,6 @@ def attack_lines(report: Mapping) -> list[str]:
             f"of {number(private['auc_at_most'])} and {private['tpr_at_most']['0.01']:.2%} found at 1 % false"
         )
     return [*lines, report["limits"][0]]
-
-
-def _epsilon(one: Mapping) -> str:
-    value = one["epsilon_at_least"]
-    return f"; evidence of an epsilon of {number(value)} or more" if value else ""
 
 
 def _gap(leak: Sequence[float]) -> str:
@@ -81,7 +82,7 @@ def _canary_lines(canaries: Mapping | None) -> list[str]:
     return [
         f"canaries by {one['name']}: exposure {one['mean']:.2f} bits ({interval_text(one['interval'])}) of at most "
         f"{one['most']:.2f}, {one['unplanted']:.2f} without planting; {one['above_all']:.0%} above all "
-        f"{canaries['planted']} held-back ones; p = {one['p_value']:.2g}"
+        f"{canaries['planted']} held-back ones; p = {one['p_value']:.2g}; {canary_verdict(one)}"
         for one in canaries["ranked"]
     ]
 
@@ -114,6 +115,9 @@ def render_page(report: Mapping, figure: bytes) -> str:
     """attacks.html, in one file."""
     lines = attack_lines(report)
     parts: list[Part] = [
+        Paragraph(f"{lines[0]}."),
+        Items([f"{name}: {text}" for name, text in verdicts(report)]),
+        Paragraph(EACH_ALONE, soft=True),
         Picture(figure, alt="True against false positive rate of each attack"),
         Heading("Is a row in train?"),
         Table(
@@ -131,7 +135,7 @@ def render_page(report: Mapping, figure: bytes) -> str:
     if report["privacy"]:
         parts.append(Paragraph(f"{lines[-2]}."))
     parts += [Heading("Limits"), Items(report["limits"])]
-    return render("dge_ray attack", f"Attacks on {report['study']}", f"{lines[0]}.", parts)
+    return render("dge_ray attack", f"Attacks on {report['study']}", lines[1], parts)
 
 
 def _share(triple: Sequence[float]) -> str:

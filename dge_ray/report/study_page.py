@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dge_ray.phrases import NOTHING, interval_text, number, ratio_text
+from dge_ray.report.attack_words import EACH_ALONE, attacked, overall_verdict, verdicts
 from dge_ray.report.figures import pictures
 from dge_ray.report.findings_words import SHOWN_GROUPS, findings_rows, group_cells
 from dge_ray.report.learner_words import learner_cells, weight_cells
-from dge_ray.report.page import Cards, Folded, Glossary, Heading, Items, Pairs, Part, Table, render
+from dge_ray.report.page import Cards, Folded, Glossary, Heading, Items, Pairs, Paragraph, Part, Table, render
 from dge_ray.report.study_tables import (
     cost_rows,
     data_rows,
@@ -21,8 +22,11 @@ from dge_ray.report.words import GLOSSARY, base_rows, meaning, members_rows, tra
 from dge_ray.stats.metrics.losses import direction, label
 
 
-def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
-    """The page. `report` follows the contract of report.json; parts that are missing are left out of the page."""
+def render_html(report: Mapping, figures: Mapping[str, bytes], attacks: Mapping | None = None) -> str:
+    """The page. `report` follows the contract of report.json; parts that are missing are left out of the page.
+
+    `attacks`: attacks.json's content, where there is one.
+    """
     warnings = [str(text) for text in report.get("warnings") or []]
     versions = (report.get("versions") or {}).items()
     parts: list[Part] = [
@@ -46,6 +50,7 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         parts += [Heading(title), Pairs(rows)]
     parts += [
         *_titled("Groups of few rows", group_cells(report)),
+        *_attacks(attacks),
         Heading("Data"),
         Pairs(data_rows(report)),
         Heading("Cost"),
@@ -59,6 +64,18 @@ def render_html(report: Mapping, figures: Mapping[str, bytes]) -> str:
         Glossary(GLOSSARY),
     ]
     return render("dge_ray study", f"{report.get('study', 'study')}", verdict(report), parts)
+
+
+def _attacks(attacks: Mapping | None) -> list[Part]:
+    """What attacks on the study's rows found."""
+    if not attacks:
+        return []
+    return [
+        Heading("Attacks"),
+        Paragraph(overall_verdict(attacks)),
+        Items([f"{name}: {text}" for name, text in verdicts(attacks)]),
+        Paragraph(f"{attacked(attacks)}. {EACH_ALONE} More is in attacks.html.", soft=True),
+    ]
 
 
 def _cards(report: Mapping) -> Cards:

@@ -22,7 +22,7 @@ from dge_ray.stats.volume.surface import estimate_surface
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.costs import drawn_shards, job_seconds, member_seconds
-from dge_ray.study.files import REPORT, REPORT_PAGE, SURFACE, figure_file
+from dge_ray.study.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, figure_file
 from dge_ray.study.folder import resolved, versions
 from dge_ray.study.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.study.prepared import Prepared
@@ -263,7 +263,7 @@ def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -
 
 
 def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
-    """The study's figures and its page.
+    """The study's figures and its page, which says what attacks found, if there were some.
 
     A figure of an earlier run, with other learners or rows, that is not drawn now is deleted; other verbs' stay.
     """
@@ -273,4 +273,5 @@ def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> 
     for figure in FIGURES:
         if figure.name not in figures:
             folder.delete(figure_file(figure.name))
-    folder.write_bytes(REPORT_PAGE, render_html(report, figures).encode())
+    attacks = folder.read_json(ATTACKS) if folder.exists(ATTACKS) else None
+    folder.write_bytes(REPORT_PAGE, render_html(report, figures, attacks).encode())

@@ -4,6 +4,7 @@ writes, what it leaves out by name, and every kind of bad word."""
 import json
 import shutil
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dge_ray.privacy.attacks import membership
 from dge_ray.privacy.attacks.assemble import attack, draw_candidates
 from dge_ray.privacy.attacks.attributes import guess, guessed_columns
 from dge_ray.privacy.attacks.membership import Material, floored, membership_scores, snapped
+from dge_ray.report.attack_words import overall_verdict, verdicts
 from dge_ray.report.attacks_page import attack_lines, render_page
 from dge_ray.stats.leakage.attacks import auc_allowed, auc_with_interval
 from dge_ray.table import TableCodec, infer_schema
@@ -98,6 +100,13 @@ def test_the_report_holds_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
     page = render_page({**whole, **report}, b"")
     parse(page)
     assert "&lt;s&gt;" in page and "<s>" not in page
+    by_name = {one["name"]: one for one in report["attacks"]}
+    assert by_name["nearest"]["leak"] and ranked["nearest"]["leak"]
+    assert lines[1].startswith("Leak found by ") and "it does not hold" in lines[1]  # copies, beside an epsilon of 1
+    text = unescape(" ".join(parse(page).text))
+    for name, said in verdicts({**whole, **report}):
+        assert said and f"{name}: {said}" in text
+    assert lines[1] in text and "nearest: leak found: rows that the generators saw can be told" in text
 
 
 def test_a_value_that_released_rows_copy_is_guessed_better_of_train_rows() -> None:
@@ -145,6 +154,10 @@ def test_a_study_is_attacked_and_the_white_box_left_out_by_name(copula_study: Pa
     assert len(report["nearest"]["by_member"]) == 2 and report["limits"]
     assert (folder / "attacks.html").exists() and (folder / "figures" / "attacks.png").exists()
     assert not (folder / "lock.json").exists()
+    pages = [unescape(" ".join(parse((folder / name).read_text()).text)) for name in ("attacks.html", "report.html")]
+    for name, said in verdicts(report):
+        assert all(f"{name}: {said}" in page for page in pages)
+    assert all(overall_verdict(report) in page for page in pages)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from dge_ray.stats.leakage.attacks import (
     auc_allowed,
     auc_with_interval,
     epsilon_at_least,
+    leak_found,
     thinned_roc,
     tpr_allowed,
     tpr_at_fpr,
@@ -88,13 +89,15 @@ def attack(
 def _judged(scores: Scores, ends: np.ndarray, delta: float) -> dict[str, Any]:
     seen, unseen = np.split(scores.values, ends)[:2]
     auc, lower, upper = auc_with_interval(seen, unseen)
+    epsilon = epsilon_at_least(seen, unseen, delta)
     record = {
         "name": scores.name,
         "knows": scores.knows,
+        "leak": leak_found([lower, upper], epsilon),
         "auc": auc,
         "auc_interval": [lower, upper],
         "tpr_at_fpr": {f"{rate:g}": list(tpr_at_fpr(seen, unseen, rate)) for rate in RATES},
-        "epsilon_at_least": epsilon_at_least(seen, unseen, delta),
+        "epsilon_at_least": epsilon,
         "roc": thinned_roc(seen, unseen),
     }
     if scores.by_member is not None:
@@ -116,8 +119,9 @@ def _canaries(scores: Sequence[Scores], ends: np.ndarray, delta: float) -> dict[
     ranked = []
     for one in scores:
         planted, twins = np.split(one.values, ends)[2:]
-        figures = asdict(exposure(planted, twins))
-        ranked.append({"name": one.name, **figures, "epsilon_at_least": epsilon_at_least(planted, twins, delta)})
+        figures, epsilon = asdict(exposure(planted, twins)), epsilon_at_least(planted, twins, delta)
+        leak = leak_found(figures["auc_interval"], epsilon)
+        ranked.append({"name": one.name, "leak": leak, **figures, "epsilon_at_least": epsilon})
     counts = np.diff(ends)
     return {"planted": int(counts[1]), "ranked": ranked}
 

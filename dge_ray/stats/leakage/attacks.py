@@ -139,3 +139,13 @@ def epsilon_at_least(
             if true > delta:
                 largest = max(largest, float(np.log((true - delta) / false)))
     return largest
+
+
+def leak_found(auc_interval: Sequence[float], epsilon_at_least: float) -> bool:
+    """Whether an attack's scores show that seen rows can be told from unseen ones: by the area's lower end, or by an
+    epsilon of 0 being refuted, each at its own level.
+
+    >>> leak_found([0.56, 0.61], 0.0), leak_found([0.49, 0.53], 0.0), leak_found([0.49, 0.53], 0.2)
+    (True, False, True)
+    """
+    return auc_interval[0] > 0.5 or epsilon_at_least > 0
