@@ -1,4 +1,4 @@
-"""Verdicts on attacks: what was found is called a leak with its bound, what was not is said with what would be missed."""
+"""Verdicts on attacks: what was found is called a leak with its bound, what was not is said with what is missed."""
 
 from html import unescape
 from typing import Any
