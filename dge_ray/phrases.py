@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 NOTHING = "–"
+EPSILONS_ADD_UP = "the epsilons of several studies of one table add up (privacy.parent=STUDY counts them together)"
 
 
 def finite(value: Any) -> TypeGuard[float]:

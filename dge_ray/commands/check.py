@@ -51,7 +51,7 @@ def _privacy(prepared: Prepared, folder: Folder) -> dict[str, Any]:
     """The plan of the noise, and the noise that other numbers of members would need."""
     config, n = prepared.config, prepared.n
     plan = study_plan(config, folder, prepared.most_members, n)
-    return {"plan": plan.to_json(), "costs": what_members_cost(config, n)}
+    return {"plan": plan.to_json(), "costs": what_members_cost(config, n, before=plan.before)}
 
 
 def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:

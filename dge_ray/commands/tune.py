@@ -126,7 +126,7 @@ class Study:
         config, plan, self.ledger = prepared.config, None, None
         if config.private:
             plan = study_plan(config, folder, prepared.most_members, prepared.n)
-            self.ledger = open_ledger(config, folder, plan)
+            self.ledger = open_ledger(config, folder, plan, progress.say)
         members = MemberSpec(
             folder=folder,
             schema=prepared.schema,

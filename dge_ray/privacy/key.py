@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from dge_ray.errors import InputError
+from dge_ray.phrases import EPSILONS_ADD_UP
 from dge_ray.storage import Folder, make_folders
 
 FILE = "privacy/key"
@@ -34,7 +35,7 @@ def read_key(folder: Folder) -> int | None:
     except ValueError:
         raw = b""
     if len(raw) != BYTES:
-        takes = "the key that this study was begun with: without it, begin another study"
+        takes = f"the key that this study was begun with: without it, begin another study; {EPSILONS_ADD_UP}"
         raise InputError(str(folder / FILE), "a damaged file", takes)
     return int.from_bytes(raw, "big")
 

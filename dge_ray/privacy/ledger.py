@@ -1,11 +1,12 @@
 """What of a study touched train rows and what it cost: `privacy/ledger.json`, written before the rows are touched."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from dge_ray.errors import InputError, StudyError
+from dge_ray.phrases import EPSILONS_ADD_UP
 from dge_ray.privacy.accounting import Mechanism, epsilon
 from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.storage import Folder
@@ -95,6 +96,7 @@ class PrivacyLedger:
             "spent": self.spent,
             "models": plan.models,
             "members": plan.members,
+            "ancestors": ancestors(plan),
             "adjacency": ADJACENCY,
             "replacing_one_row": dict(zip(("epsilon", "delta"), replacing_one(self.spent, plan.delta), strict=True)),
             "entries": [asdict(entry) for entry in self.entries],
@@ -122,8 +124,33 @@ def refuse_over(plan: PrivacyPlan, spent: float) -> None:
     """Raises InputError where `spent` is over the plan's budget."""
     if spent > plan.epsilon:
         fits = f"{plan.members} members" if plan.models == "each" else "one model"
-        takes = f"at most {plan.epsilon:g}: noise was planned for {fits}; take no more, or begin another study"
+        takes = (
+            f"at most {plan.epsilon:g}: noise was planned for {fits}; take no more, or begin another study: "
+            f"{EPSILONS_ADD_UP}"
+        )
         raise InputError("privacy.epsilon", f"a spend of {spent:.4g} at delta {plan.delta:g}", takes)
+
+
+def ancestors(plan: PrivacyPlan) -> list[str]:
+    """The studies of the same table that are counted with this one, the first one first."""
+    return list(dict.fromkeys(one.study for one in plan.before))
+
+
+def before_entries(plan: PrivacyPlan) -> list[LedgerEntry]:
+    """What these studies planned."""
+    return [
+        LedgerEntry(
+            one.entry,
+            "charged",
+            f"planned there; privacy.parent counts it here (parameters of '{one.study}')",
+            "Gaussian, Poisson-subsampled where the sample rate is below 1",
+            one.noise_multiplier,
+            one.sample_rate,
+            one.steps,
+            one.times,
+        )
+        for one in plan.before
+    ]
 
 
 def marginals_entry(plan: PrivacyPlan) -> LedgerEntry:
@@ -180,6 +207,12 @@ def privacy_statement(folder: Folder) -> str:
     return (
         f"({raw['spent']:.4g}, {raw['delta']:g})-differential privacy of the real rows that the generators were fitted "
         f"on, for all members together ({raw['adjacency']}); where a row is replaced by another, "
-        f"({double:.4g}, {more:.2g}) at most; nothing is promised for the validation and test rows that "
-        "choices were made on"
+        f"({double:.4g}, {more:.2g}) at most; {epsilons_of_others(raw)}; nothing is promised for the validation and "
+        "test rows that choices were made on"
     )
+
+
+def epsilons_of_others(raw: Mapping[str, Any]) -> str:
+    """What a ledger says of other studies of the same table."""
+    counted = ", ".join(f"'{name}'" for name in raw.get("ancestors") or [])
+    return EPSILONS_ADD_UP + (f", and what {counted} planned before is counted here" if counted else "")

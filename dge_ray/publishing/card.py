@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dge_ray.phrases import code, escaped, finite, interval_text, number, ratio_text
+from dge_ray.privacy.ledger import epsilons_of_others
 from dge_ray.report.attack_words import attack_verdict
 from dge_ray.report.utility_page import MEANING, verdicts
 from dge_ray.report.words import meaning
@@ -225,7 +226,8 @@ def _privacy(about: About) -> str:
         lines.insert(
             0,
             f"**Differentially private**: epsilon {number(spent['epsilon'])}, delta {spent['delta']:.2g}, for all "
-            f"members together. Tables count as neighbours so: {escaped(str(spent['adjacency']))}.\n\n"
+            f"members together. Tables count as neighbours so: {escaped(str(spent['adjacency']))}. Note: "
+            f"{escaped(epsilons_of_others(ledger))}.\n\n"
             + "\n".join(f"- {_entry(one)}" for one in ledger.get("entries") or []),
         )
     if about.attacks:

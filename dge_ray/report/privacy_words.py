@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dge_ray.phrases import number
+from dge_ray.phrases import EPSILONS_ADD_UP, number
 
 
 def plan_lines(privacy: Mapping[str, Any]) -> list[str]:
@@ -18,8 +18,14 @@ def plan_lines(privacy: Mapping[str, Any]) -> list[str]:
         f"  a fit: {steps['steps']} steps, each row in a step with probability {steps['sample_rate']:.3g}, noise of "
         f"{plan['noise_multiplier']:.3g} clips; the histogram's of {plan['marginals_multiplier']:.3g} sensitivities",
         "  a fit's noise at this budget by K: " + _costs(privacy["costs"]),
+        *([f"  counted with it: {_before(plan)} (privacy.parent)"] if plan.get("before") else []),
+        f"  {EPSILONS_ADD_UP}",
         "  no promise for validation and test rows, nor for results on them; the study's privacy/key is secret",
     ]
+
+
+def _before(plan: Mapping[str, Any]) -> str:
+    return "what was planned by " + ", ".join(dict.fromkeys(one["study"] for one in plan["before"]))
 
 
 def _costs(costs: Sequence[Mapping[str, Any]]) -> str:
@@ -43,6 +49,8 @@ def privacy_rows(report: Mapping) -> list[tuple[str, str]]:
         ),
         ("noise", f"{number(privacy['noise_multiplier'])} clips a step"),
         ("noise of the histogram", f"{number(privacy['marginals_multiplier'])} sensitivities"),
+        ("other studies of this table", EPSILONS_ADD_UP),
+        *([("counted with this one", ", ".join(names))] if (names := privacy.get("ancestors")) else []),
         *((f"not covered ({at})", text) for at, text in enumerate(privacy["uncovered"], 1)),
         ("everything, entry by entry", "privacy/ledger.json in the study's folder"),
     ]
@@ -55,5 +63,6 @@ def privacy_line(report: Mapping) -> str:
         return ""
     return (
         f"privacy: epsilon {privacy['spent']:.4g} of {privacy['epsilon']:g} spent at delta {privacy['delta']:g}, on "
-        "train rows, by all members together; results on validation and test rows, this report's, are not covered"
+        "train rows, by all members together; results on validation and test rows, this report's, are not covered; "
+        + EPSILONS_ADD_UP
     )

@@ -114,6 +114,10 @@ class Privacy(Frozen):
         default="each",
         description="each (a model a member, which share the budget) or one (all members draw from one model)",
     )
+    parent: Annotated[str, BeforeValidator(_text), AfterValidator(_study_name)] | None = Field(
+        default=None,
+        description="the name of a private study of this table in this storage, whose spending this epsilon covers too",
+    )
     schema_file: str | None = Field(
         default=None,
         alias="schema",
@@ -140,7 +144,8 @@ class StudyConfig(Frozen):
     )
     privacy: Privacy = Field(
         default_factory=lambda: Privacy(),
-        description="differential privacy of the generators: epsilon, delta, models=each|one, schema=FILE",
+        description="differential privacy of the generators: epsilon, delta, models=each|one, parent=STUDY, "
+        "schema=FILE",
     )
     groups: int = Field(
         1, ge=1, le=1000, description="a whole number from 1 (disjoint groups of members, each with its baselines)"

@@ -18,7 +18,9 @@ from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
 from dge_ray.study.checks import check_keys, check_prepared
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.files import PLAN
 from dge_ray.study.lineage import lineage_of, read_origin
+from dge_ray.study.parent import check_parent
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import private_config, public_schema, with_stopping
 from dge_ray.table import (
@@ -92,7 +94,10 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * base)) if ratio else 0 for ratio in config.ratios}))
     key, digest = None, data_digest(real)
     if config.private:
-        key = read_key(Folder.open(config.storage) / str(config.study)) or new_key()
+        folder = Folder.open(config.storage) / str(config.study)
+        key = read_key(folder) or new_key()
+        if config.privacy.parent is not None and not folder.exists(PLAN):  # later the plan has what it counted
+            check_parent(config, digest, key, parts["train"].num_rows)
         digest = keyed_digest(key, digest)
     config = config.model_copy(update={"target": target})
     prepared = Prepared(

@@ -101,7 +101,7 @@ class Prepared:
 
     def identity(self) -> dict[str, Any]:
         """What makes this study this study; members, ratios and learner may grow within it."""
-        config, budget = self.config, self.config.privacy
+        config = self.config
         schema = hashlib.sha256(self.schema.to_json().encode()).hexdigest()
         return {
             "data": self.digest,
@@ -118,9 +118,15 @@ class Prepared:
             "generator": config.model_dump(mode="json")["generator"],
             "shard_rows": self.shard_rows,
             "constraints": sorted(config.constraints),
-            "privacy": [budget.epsilon, budget.delta, budget.models] if config.private else None,
+            "privacy": self._privacy_identity(),
             "pretrained": [read_pretrained(place, self.schema)["weights_sha256"] for place in config.pretrained],
         }
+
+    def _privacy_identity(self) -> list[Any] | None:
+        budget = self.config.privacy
+        if not self.config.private:
+            return None
+        return [budget.epsilon, budget.delta, budget.models, *([] if budget.parent is None else [budget.parent])]
 
     def _canaries_identity(self) -> list[dict[str, Any]]:
         """How many there are; with privacy, of what too: once they came from train."""

@@ -1,5 +1,6 @@
 """What differential privacy asks of a study: refusals, a public schema, the plan of the noise, the ledger."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +9,24 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError
 from dge_ray.generators.private.defaults import private_settings, private_steps
+from dge_ray.phrases import EPSILONS_ADD_UP
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.privacy.ledger import (
     LedgerEntry,
     PrivacyLedger,
+    ancestors,
+    before_entries,
     fit_entry,
     marginals_entry,
     refuse_over,
     spent_by,
     standing_entries,
 )
-from dge_ray.privacy.plan import STREAMS, PrivacyPlan, Steps, plan_privacy
+from dge_ray.privacy.plan import STREAMS, Planned, PrivacyPlan, Steps, plan_privacy
 from dge_ray.storage import Folder
 from dge_ray.study.config import GeneratorChoice, StudyConfig
 from dge_ray.study.files import PLAN, member_file
+from dge_ray.study.parent import claim_parent, planned_before, refuse_beyond_plan
 from dge_ray.table import Split, TableSchema
 from dge_ray.table.public import declared_schema, read_public_schema
 
@@ -88,7 +93,9 @@ def study_plan(config: StudyConfig, folder: Folder, members: int, n: int) -> Pri
         return PrivacyPlan.from_json(folder.read_json(PLAN))
     budget = config.privacy
     assert budget.epsilon is not None
-    return plan_privacy(budget.epsilon, budget.delta, members, n, study_steps(config, n), models=budget.models)
+    steps = study_steps(config, n)
+    before = planned_before(config)
+    return plan_privacy(budget.epsilon, budget.delta, members, n, steps, models=budget.models, before=before)
 
 
 def refuse_other_streams(folder: Folder, plan: PrivacyPlan, members: int) -> None:
@@ -101,7 +108,7 @@ def refuse_other_streams(folder: Folder, plan: PrivacyPlan, members: int) -> Non
     if done < models:
         fitted = f"at most {done}, which are fitted, or " if done else ""
         got = f"{members} in a private study whose noise is of an earlier version"
-        raise InputError("members", got, f"{fitted}another study (study=NAME)")
+        raise InputError("members", got, f"{fitted}another study (study=NAME); {EPSILONS_ADD_UP}")
 
 
 def refuse_overspending(config: StudyConfig, folder: Folder) -> None:
@@ -117,23 +124,33 @@ def refuse_overspending(config: StudyConfig, folder: Folder) -> None:
     members = config.max_members if config.members == "auto" else config.members
     if config.members != "auto":  # otherwise, when it is known how many
         refuse_other_streams(folder, plan, members)
+        refuse_beyond_plan(folder, plan, members)
     if members > plan.members and plan.models == "each":
         done = PrivacyLedger.open(folder, plan).entries if folder.exists(LEDGER) else []
         fits = [fit_entry(plan, k, config.generators[k % len(config.generators)][0]) for k in range(members)]
         known = {entry.what for entry in fits}
-        others = [entry for entry in [marginals_entry(plan), *done] if entry.what not in known]
+        others = [entry for entry in [*before_entries(plan), marginals_entry(plan), *done] if entry.what not in known]
         refuse_over(plan, spent_by({entry.what: entry for entry in [*others, *fits]}.values(), plan.delta))
 
 
-def open_ledger(config: StudyConfig, folder: Folder, plan: PrivacyPlan) -> PrivacyLedger:
-    """The study's ledger with all that stands in it before the first fit; under the study's lock."""
+def open_ledger(
+    config: StudyConfig, folder: Folder, plan: PrivacyPlan, say: Callable[[str], None] = lambda _: None
+) -> PrivacyLedger:
+    """The study's ledger with all that stands in it before the first fit; under the study's lock.
+
+    Raises:
+        InputError: its parent has another child.
+        StudyError: another driver works on its parent.
+    """
     if not folder.exists(PLAN):
         folder.write_json(PLAN, plan.to_json())
+    claim_parent(config, folder, say)
     ledger = PrivacyLedger.open(folder, plan)
     file = config.privacy.schema_file
     chosen = ["the volume", *(["the number of members"] if config.members == "auto" else [])]
     ledger.add(
-        standing_entries(
+        before_entries(plan)
+        + standing_entries(
             schema="by the user's word, in columns.*" if file is None else f"by the user's word, in {Path(file).name}",
             constraints=bool(config.constraints),
             chosen=[*chosen, *(["the learner"] if len(config.learners) > 1 else [])],
@@ -149,16 +166,20 @@ def charge_members(ledger: PrivacyLedger, config: StudyConfig, members: int) -> 
         InputError: they would take the study over its budget, or be noised in another way than those that are there.
     """
     refuse_other_streams(ledger.folder, ledger.plan, members)
+    refuse_beyond_plan(ledger.folder, ledger.plan, members)
     count = members if ledger.plan.models == "each" else 1
     fits = [fit_entry(ledger.plan, k, config.generators[k % len(config.generators)][0]) for k in range(count)]
     ledger.add([marginals_entry(ledger.plan), *fits])
 
 
-def what_members_cost(config: StudyConfig, n: int, counts: tuple[int, ...] = (1, 2, 4, 8, 16)) -> list[dict[str, Any]]:
-    """The noise that the budget leaves to each fit, for so many models and for one that all members draw from."""
+def what_members_cost(
+    config: StudyConfig, n: int, counts: tuple[int, ...] = (1, 2, 4, 8, 16), before: tuple[Planned, ...] = ()
+) -> list[dict[str, Any]]:
+    """The noise that the budget leaves to each fit, for so many models and for one that all members draw from, after
+    what is planned `before`."""
     budget, steps = config.privacy, study_steps(config, n)
     assert budget.epsilon is not None
-    plans = [plan_privacy(budget.epsilon, budget.delta, k, n, steps, models="each") for k in counts]
+    plans = [plan_privacy(budget.epsilon, budget.delta, k, n, steps, models="each", before=before) for k in counts]
     rows = [{"models": "each", "members": p.members, "noise_multiplier": p.noise_multiplier} for p in plans]
     return [*rows, {"models": "one", "members": None, "noise_multiplier": plans[0].noise_multiplier}]
 
@@ -173,6 +194,7 @@ def privacy_section(ledger: PrivacyLedger) -> dict[str, Any]:
         "spent": ledger.spent,
         "models": plan.models,
         "planned_members": plan.members,
+        "ancestors": ancestors(plan),
         "noise_multiplier": plan.noise_multiplier,
         "marginals_multiplier": plan.marginals_multiplier,
         "mechanisms": len(charged),

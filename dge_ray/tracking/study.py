@@ -97,7 +97,8 @@ def not_logged(config: StudyConfig, report: Mapping[str, Any]) -> str | None:
     if config.log_model is True:
         return None
     names = {arm.label: arm.learner.name for arm in study_arms(config, (1,))}
-    name = names.get(report["learner"], report["learner"])
+    label = str(report["learner"])
+    name = names.get(label, label)
     kept = KEPT[keeps_rows(name)].format(name)
     return f"its learners saw real rows (rows=augmented), and {kept}; log_model=true logs it"
 

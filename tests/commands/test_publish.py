@@ -24,6 +24,7 @@ from dge_ray.commands import publish
 from dge_ray.commands.sample import sample
 from dge_ray.commands.verify import verify
 from dge_ray.errors import InputError
+from dge_ray.phrases import EPSILONS_ADD_UP
 from dge_ray.storage import Folder
 from dge_ray.table.marks import read_mark
 
@@ -256,7 +257,8 @@ def test_under_a_ledger_nothing_is_told_that_it_does_not_cover(study: Path, tmp_
     page = (tmp_path / "out" / "index.html").read_text()
     for text in (card, re.sub(r"base64,[^']*", "", page)):
         assert not re.search(rf"\b{n}\b", text) and f"{report['reflection_point']['risk']:.4f}" not in text
-    assert "epsilon 2.9" in card and card.count("Not told") >= 4
+    assert "epsilon 2.9" in card and card.count("Not told") >= 4 and EPSILONS_ADD_UP in card
+    assert EPSILONS_ADD_UP in made["privacy"]
     assert page.count("data:image/png") == 1  # of synthetic rows alone
     assert verify(str(tmp_path / "out"), {}, print)["clean"]
 
