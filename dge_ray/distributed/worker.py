@@ -19,23 +19,14 @@ from dge_ray.downstream import Learner, StreamingLearner, make_learner, slices
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.mixture import Mixture
 from dge_ray.errors import StudyError
-from dge_ray.seeds import NO_MEMBER, Purpose, integer
 from dge_ray.storage import Folder
 from dge_ray.study.downstream_spec import DownstreamSpec
-from dge_ray.study.predictions import Job, cost_file, model_folder, write_predictions
+from dge_ray.study.predictions import Job, cost_file, learner_seed, model_folder, write_predictions
 from dge_ray.table import Columns, TableCodec
 
 logger = logging.getLogger(__name__)
 
 LARGEST_MODEL = 64 << 20  # bytes of one fitted learner
-
-
-def learner_seed(seed: int, job: Job) -> int:
-    """The learner's seed: naive single is in naive ensemble (same member, index 0); the others have their own."""
-    if job.kind in ("member", "ensemble"):
-        return integer(seed, Purpose.LEARNER, member=job.member, index=job.index, bits=31)
-    index = 2 * job.member + 1 if job.kind == "concatenated" else 2 * job.index
-    return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=index, bits=31)
 
 
 def fits_together(spec: DownstreamSpec) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-import sklearn
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import has_fit_parameter
 
 from dge_ray.downstream.base import Learner
@@ -17,7 +16,7 @@ from dge_ray.downstream.catalogue import LEARNERS, estimator_by_name, warn_of_au
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.mixture import no_weights
 from dge_ray.downstream.preparing import refuse_text, takes_text
-from dge_ray.downstream.store import DESCRIPTION, MODEL, TRUSTED, describe
+from dge_ray.downstream.store import DESCRIPTION, MODEL, TRUSTED, describe, other_versions
 from dge_ray.errors import InputError, StudyError
 from dge_ray.table.schema import Column, TableSchema
 
@@ -95,10 +94,11 @@ def load_learner(folder: Path, schema: TableSchema) -> Learner:
     """A fitted learner from its folder; predictions are the same bits as before saving.
 
     Raises:
-        StudyError: the folder holds no learner, a damaged one, one of another table, or types not on the allowlist.
+        StudyError: the folder holds no learner, a damaged one, one of another table, types not on the allowlist, or
+            what the libraries here cannot read; where other versions saved it, both are named.
     """
     try:
-        description = json.loads((folder / DESCRIPTION).read_text())
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         kind = description["kind"]
     except (OSError, ValueError, KeyError, TypeError):
         raise StudyError(f"{folder}: no learner there, or a damaged one") from None
@@ -107,19 +107,23 @@ def load_learner(folder: Path, schema: TableSchema) -> Learner:
         raise StudyError(f"{folder}: a learner of a table with other columns or classes")
     if own := _own_learner(kind):
         return own.load(folder, description, schema)
-    if description["sklearn"] != sklearn.__version__:
-        line = f"{folder}: saved by scikit-learn {description['sklearn']}, read by {sklearn.__version__}"
-        warnings.warn(line, stacklevel=2)
-    return EstimatorLearner.restored(_read_model(folder), np.asarray(description["present"], np.int64), schema)
+    others = other_versions(description)
+    model = _read_model(folder, others)
+    if others:
+        warnings.warn(f"{folder}: {others}", stacklevel=2)
+    return EstimatorLearner.restored(model, np.asarray(description["present"], np.int64), schema)
 
 
-def _read_model(folder: Path) -> Any:
+def _read_model(folder: Path, others: str) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    why = f"; {others}" if others else ""
     try:
-        return skops.io.load(folder / MODEL, trusted=TRUSTED)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InconsistentVersionWarning)  # the caller is told once, of all libraries
+            return skops.io.load(folder / MODEL, trusted=TRUSTED)
     except UntrustedTypesFoundException as error:
-        raise StudyError(f"{folder / MODEL}: refused, types not on the allowlist: {error}") from None
-    except (OSError, BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"{folder / MODEL}: damaged ({type(error).__name__})") from None
+        raise StudyError(f"{folder / MODEL}: refused, types not on the allowlist: {error}{why}") from None
+    except Exception as error:  # a file of other versions fails in ways of its own
+        raise StudyError(f"{folder / MODEL}: damaged ({type(error).__name__}){why}") from None

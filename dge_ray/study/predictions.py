@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError
+from dge_ray.seeds import NO_MEMBER, Purpose, integer
 from dge_ray.storage import Folder
 from dge_ray.study.files import BASELINES, PREDICTIONS
 from dge_ray.table.arrow_types import pc
@@ -81,6 +82,14 @@ def learner_label(
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
     label = name + (f"-{digest[:8]}" if settings else "") + ("-augmented" if augmented else "")
     return label if weight is None else f"{label}-weight={weight:.12g}"
+
+
+def learner_seed(seed: int, job: Job) -> int:
+    """The learner's seed: naive single is in naive ensemble (same member, index 0); the others have their own."""
+    if job.kind in ("member", "ensemble"):
+        return integer(seed, Purpose.LEARNER, member=job.member, index=job.index, bits=31)
+    index = 2 * job.member + 1 if job.kind == "concatenated" else 2 * job.index
+    return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=index, bits=31)
 
 
 def prediction_file(label: str, job: Job) -> str:

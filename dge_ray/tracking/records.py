@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 
 from dge_ray.masking import MASK, is_secret_setting, mask
@@ -120,16 +119,13 @@ def _version(distribution: str) -> str | None:
 
 
 def requirements() -> list[str]:
-    """What scoring needs, pinned to what is installed here; MLflow would otherwise import the model to find out."""
-    names = ["dge-ray", "mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops", "torch"]
+    """What scoring needs, pinned to what is installed here; MLflow would otherwise import the model to find out.
+
+    This package itself is in no index that they could be installed from: a model brings its code.
+    """
+    names = ["mlflow", "numpy", "pandas", "pyarrow", "safetensors", "scikit-learn", "scipy", "skops", "torch"]
     versions = {name: _version(name) for name in names}
     return [f"{name}=={version.split('+')[0]}" if version else name for name, version in versions.items()]
-
-
-def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """`frame` with categorical columns as the values they hold: MLflow's types know no categories."""
-    coded = frame.select_dtypes("category")
-    return frame.astype({name: column.cat.categories.dtype for name, column in coded.items()})
 
 
 def folder_digest(folder: Path) -> str:

@@ -1,17 +1,15 @@
 """A study's runs on the tracking server: a parent, and a child run per volume. They are found again, or created."""
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
-from dge_ray.errors import InputError
 from dge_ray.masking import mask
 from dge_ray.tracking.records import legal
 from dge_ray.tracking.server import one_at_a_time, own_artifacts, set_up
+from dge_ray.tracking.surroundings import Surroundings, experiment_of
 
-DEFAULT_EXPERIMENT = "dge_ray"
-STUDY, VOLUME = "dge_ray.study_id", "dge_ray.volume"
+STUDY, VOLUME, PARENT = "dge_ray.study_id", "dge_ray.volume", "mlflow.parentRunId"
 
 
 class Runs:
@@ -35,7 +33,7 @@ class Runs:
 
     def find_children(self) -> None:
         """Look up the child runs of an earlier process."""
-        query = f"tags.`mlflow.parentRunId` = '{self.parent}'"
+        query = f"tags.`{PARENT}` = '{self.parent}'"
         for run in self._client.search_runs([self._experiment_id], query, max_results=10_000):
             if run.data.tags.get(VOLUME, "").isdigit():
                 self._by_volume[int(run.data.tags[VOLUME])] = run.info.run_id
@@ -45,13 +43,13 @@ class Runs:
         """The run of a volume, found or created; None is the parent."""
         if volume not in self._by_volume:
             # Looked for where it was asked for before: a request that timed out may have been carried out all the same.
-            query = f"tags.`mlflow.parentRunId` = '{self.parent}' and tags.`{VOLUME}` = '{volume}'"
+            query = f"tags.`{PARENT}` = '{self.parent}' and tags.`{VOLUME}` = '{volume}'"
             repeated = volume in self._requested
             self._requested.add(volume)
             if repeated and (known := self._client.search_runs([self._experiment_id], query, max_results=1)):
                 self._by_volume[volume] = known[0].info.run_id
             else:
-                tags = {"mlflow.parentRunId": self.parent, VOLUME: str(volume)}
+                tags = {PARENT: self.parent, VOLUME: str(volume)}
                 run = self._client.create_run(self._experiment_id, tags=tags, run_name=f"volume={volume}")
                 self._by_volume[volume] = run.info.run_id
                 self._logged[run.info.run_id] = {}
@@ -82,21 +80,13 @@ def connect_to(uri: str) -> Any:
         return set_up(uri, connect)
 
 
-def find_parent(client: Any, study: str, identity: str) -> tuple[str, str, bool]:
-    """(experiment id, the study's parent run id, whether it was there already)."""
-    from mlflow.exceptions import MlflowException
+def find_parent(client: Any, study: str, identity: str, around: Surroundings) -> tuple[str, str, bool]:
+    """(experiment id, the study's parent run id, whether it was there already). A new run is put under that around it.
 
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            experiment = client.get_experiment(client.create_experiment(name))
-        except MlflowException:  # another study made it in between
-            experiment = client.get_experiment_by_name(name)
-    if experiment is None or experiment.lifecycle_stage != "active":
-        raise InputError(
-            "MLFLOW_EXPERIMENT_NAME", f"{name!r}, a deleted experiment", "the name of an active or new one"
-        )
+    Raises:
+        InputError: as `experiment_of`.
+    """
+    experiment = experiment_of(client, around)
     own_artifacts(client.tracking_uri, experiment.artifact_location)
     query = f"tags.`{STUDY}` = '{legal(identity)}'"
     known = client.search_runs([experiment.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
@@ -104,6 +94,7 @@ def find_parent(client: Any, study: str, identity: str) -> tuple[str, str, bool]
         client.update_run(known[0].info.run_id, status="RUNNING")
         return experiment.experiment_id, known[0].info.run_id, True
     tags = {STUDY: legal(identity), "dge_ray.study": mask(study)}
+    tags |= {PARENT: around.run} if around.run else {}
     run = client.create_run(experiment.experiment_id, tags=tags, run_name=mask(study))
     return experiment.experiment_id, run.info.run_id, False
 

@@ -1,11 +1,11 @@
 """What of a study goes to MLflow, from its files: at its start, and at its end."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dge_ray.downstream import keeps_rows
+from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
 from dge_ray.study.config import StudyConfig
@@ -17,15 +17,12 @@ from dge_ray.study.files import (
     SURFACE,
     UNTRACKED,
     member_file,
-    shard_file,
 )
 from dge_ray.study.members import fitted_members
-from dge_ray.study.predictions import Job, model_folder
-from dge_ray.table import TableSchema, to_pandas
-from dge_ray.tracking.scoring import SCHEMA, FittedEnsemble
+from dge_ray.table import TableSchema
+from dge_ray.tracking.gather import gather
 from dge_ray.tracking.tracker import Tracker
 
-EXAMPLE_ROWS = 5
 KEPT = {  # of the rows that a learner was fitted on, by the catalogue
     "all": "a fitted {} holds all of them",
     "some": "a fitted {} holds some of them",
@@ -34,6 +31,7 @@ KEPT = {  # of the rows that a learner was fitted on, by the catalogue
     "none": "what a fitted {} learned of them is in no ledger",
     None: "what a fitted {} holds of them is not known",
 }
+ENSEMBLE = "model"
 PAGES = [REPORT, REPORT_PAGE, CONFIG, SURFACE]
 
 Say = Callable[[str], None]
@@ -80,7 +78,7 @@ def log_end(
         file.write_bytes(folder.read_bytes(name))
     tracker.log_artifacts(pages)
     if (why := not_logged(config, report)) is None:
-        _log_model(tracker, folder, schema, report, say, scratch / "model")
+        _log_model(tracker, folder, schema, report, say, scratch / ENSEMBLE)
     else:
         say(f"the ensemble is not logged as a model: {why}")
     tracker.flush()
@@ -112,19 +110,14 @@ def log_fits(tracker: Tracker, folder: Folder) -> None:
 def _log_model(
     tracker: Tracker, folder: Folder, schema: TableSchema, report: Mapping[str, Any], say: Say, path: Path
 ) -> None:
-    """The ensemble at the reflection point, with a few synthetic rows as its example: no real row leaves."""
-    volume = report["reflection_point"]["volume"]
-    for k in range(report["members"]):
-        name = model_folder(report["learner"], Job("member", k, volume))
-        if not folder.exists(name):
-            say("the ensemble is not logged as a model: its learners are too large, or need pickle")
-            return
-        with folder.downloaded(name) as source:
-            shutil.copytree(source, path / f"member={k:03d}")
-    (path / SCHEMA).write_text(schema.to_json())
-    rows = folder.read_table(shard_file(0, 0)).slice(0, EXAMPLE_ROWS)
-    example = to_pandas(rows.select([column.name for column in schema.features]))
-    tracker.log_model(path, example, FittedEnsemble(path).predict(example))
+    """The ensemble at the reflection point. A study is whole without it: where there is none, a line says so."""
+    try:
+        gather(folder, schema, report, path, say)
+    except Exception as error:  # learners are other people's code, and files of other versions
+        said = str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}"
+        say(f"warning: the ensemble is not logged as a model: {' '.join(said.split())}")
+    else:
+        tracker.log_model(path)
 
 
 def close(tracker: Tracker, folder: Folder, status: Any) -> int:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 import pyarrow as pa
 
 from dge_ray.tracking.model import send_model
@@ -29,6 +28,7 @@ from dge_ray.tracking.records import (
 )
 from dge_ray.tracking.runs import Runs, connect_to, delete_others, find_parent
 from dge_ray.tracking.server import ANSWER_SECONDS, DEFAULT_URI, check_uri, quiet, within
+from dge_ray.tracking.surroundings import surroundings
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -51,7 +51,7 @@ class Tracker:
     def open(cls, study: str, identity: str, *, uri: str | None = None) -> "Tracker":
         """The study's tracker, its parent run found by `identity` or created. Call it before anything is trained.
 
-        `uri`: default MLFLOW_TRACKING_URI, else sqlite:///mlflow.db; experiment: MLFLOW_EXPERIMENT_NAME, else dge_ray.
+        `uri`: default MLFLOW_TRACKING_URI, else sqlite:///mlflow.db; experiment: `surroundings`, else dge_ray.
 
         Raises:
             InputError: the server does not answer within about 10 seconds, or takes no runs.
@@ -59,10 +59,11 @@ class Tracker:
         uri = check_uri(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
         with quiet():  # apart, because it takes seconds that are not the server's fault, and resets the log levels
             import mlflow  # noqa: F401
+        around = surroundings(uri)  # here: an active run is that of a thread
         with quiet():
             client = within(ANSWER_SECONDS, uri, lambda: connect_to(uri))
             seconds = 2 * ANSWER_SECONDS
-            experiment_id, run_id, resumed = within(seconds, uri, lambda: find_parent(client, study, identity))
+            experiment_id, run_id, resumed = within(seconds, uri, lambda: find_parent(client, study, identity, around))
         tracker = cls(client, uri, experiment_id, run_id, resumed=resumed)
         if resumed:
             with quiet():
@@ -162,19 +163,12 @@ class Tracker:
 
         self._call(f"artifacts in {folder}", act)
 
-    def log_model(
-        self, ensemble_folder: Path, example: pd.DataFrame, predictions: pd.DataFrame, *, name: str = "model"
-    ) -> None:
+    def log_model(self, ensemble_folder: Path, *, name: str = "model") -> None:
         """The fitted ensemble as pyfunc model from code, without pickle: `runs:/RUN/model` for `mlflow models predict`.
 
-        `ensemble_folder`: schema.json and member=000/ ..., see `dge_ray.tracking.pyfunc`. `example`: some rows of
-        features, the input signature; synthetic ones, where real rows may not leave.
+        `ensemble_folder`: schema.json and member=000/ ..., see `dge_ray.tracking.pyfunc`.
         """
-
-        def act(run: str) -> None:
-            send_model(self._client, self.experiment_id, run, ensemble_folder, example, predictions, name)
-
-        self._call("model", act)
+        self._call("model", lambda run: send_model(self._client, self.experiment_id, run, ensemble_folder, name))
 
     def unsent_points(self) -> list[dict[str, Any]]:
         """The metric points that are held, as JSON values for `log_points`."""

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.distributed.worker import learner_seed
 from dge_ray.downstream import make_learner
 from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
-from dge_ray.study.predictions import Job, baseline_jobs
+from dge_ray.study.predictions import Job, baseline_jobs, learner_seed
 from dge_ray.study.prepared import Prepared
 from dge_ray.table import Columns, TableCodec
 

@@ -15,11 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dge_ray.distributed.worker import learner_seed
 from dge_ray.downstream import make_learner
 from dge_ray.storage import Folder
 from dge_ray.study.folder import read_study_config
-from dge_ray.study.predictions import Job, finished, read_predictions
+from dge_ray.study.predictions import Job, finished, learner_seed, read_predictions
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.table import Columns, TableCodec, load_table, to_pandas

@@ -13,24 +13,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
 from helpers import fake_study
+from helpers.ensemble import make_ensemble
 from mlflow_server import Server
 
-import dge_ray
-from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError
 from dge_ray.masking import MASK, mask
-from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import Column, Kind, TableSchema
 from dge_ray.tracking import server as tracking_server
 from dge_ray.tracking.records import flatten, legal, report_points
 from dge_ray.tracking.tracker import Tracker
 
-PACKAGE = Path(dge_ray.__file__).parent
 SECRET = "hunter2-do-not-tell"
 
 
@@ -283,6 +276,99 @@ def test_keys_are_legal():
     assert list(report_points({"study": "bare"})) == []
 
 
+def test_artifacts_lie_beside_the_database_wherever_the_study_was_begun(
+    tmp_path: Path, empty_database: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    place, scratch = tmp_path / "a place #1", tmp_path / "scratch"
+    for made in (place, scratch):
+        made.mkdir()
+    (place / "runs.db").write_bytes(empty_database)
+    monkeypatch.chdir(scratch)
+    tracker = Tracker.open("adult", "abc", uri=f"sqlite:///{place}/runs.db")
+    (scratch / "out").mkdir()
+    (scratch / "out" / "report.json").write_text("{}")
+    tracker.log_artifacts(scratch / "out")
+    assert tracker.close() == 0
+    monkeypatch.chdir(tmp_path)
+    assert [file.name for file in (place / "mlruns" / "dge_ray").rglob("report.json")] == ["report.json"]
+    assert sorted(path.name for path in scratch.iterdir()) == ["out"]
+    [file] = client(f"sqlite:///{place}/runs.db").list_artifacts(tracker.run_id)
+    assert file.path == "report.json"
+
+
+def test_mlflows_own_settings_are_followed(database: str, monkeypatch: pytest.MonkeyPatch):
+
+    reader = client(database)
+    by_id, by_name = reader.create_experiment("by id"), reader.create_experiment("by name")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "by name")
+    assert Tracker.open("a", "1").experiment_id == by_name
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", by_id)
+    assert Tracker.open("a", "1").experiment_id == by_id
+    outer = reader.create_run(by_name)
+    monkeypatch.setenv("MLFLOW_RUN_ID", outer.info.run_id)
+    inside = Tracker.open("b", "2")
+    assert inside.experiment_id == by_name
+    assert reader.get_run(inside.run_id).data.tags["mlflow.parentRunId"] == outer.info.run_id
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name)
+
+
+def test_an_experiment_and_a_run_of_the_process_are_followed(database: str, folder: Path):
+    """In a process of its own: MLflow keeps both in module globals."""
+    code = """
+import json, mlflow
+from dge_ray.tracking.tracker import Tracker
+chosen = mlflow.set_experiment("chosen").experiment_id
+alone = Tracker.open("c", "3")
+with mlflow.start_run() as active:
+    study = Tracker.open("d", "4")
+    study.log_point(10, 1, {"loss": 1.0})
+    assert study.close() == 0
+    assert mlflow.active_run().info.run_id == active.info.run_id
+print(json.dumps([chosen, alone.experiment_id, study.run_id, active.info.run_id]))
+"""
+    here = str(Path(__file__).parents[2])
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": database, "PYTHONPATH": here}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    chosen, alone, study, active = json.loads(done.stdout.splitlines()[-1])
+    held = client(database).get_run(study)
+    assert alone == held.info.experiment_id == chosen
+    assert held.data.tags["mlflow.parentRunId"] == active
+    assert runs(database, "chosen")["volume=10"].data.tags["mlflow.parentRunId"] == study
+
+
+@pytest.mark.parametrize(("field", "kind"), [("MLFLOW_EXPERIMENT_ID", "experiment"), ("MLFLOW_RUN_ID", "run")])
+def test_what_mlflow_does_not_have_is_refused(field: str, kind: str, database: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(field, "77")
+    with pytest.raises(InputError, match=f"'77', which is no {kind}") as told:
+        Tracker.open("adult", "abc")
+    assert told.value.field == field
+
+
+@pytest.mark.parametrize("error", [AttributeError("no such thing"), OSError("disk full"), RuntimeError("a\nb")])
+def test_a_model_that_cannot_be_saved_is_one_warning(
+    error: Exception, database: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    import mlflow.pyfunc
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    make_ensemble(folder / "ensemble", "regression")
+    tracker = Tracker.open("adult", "abc")
+    with monkeypatch.context() as broken, caplog.at_level(logging.WARNING, "dge_ray"):
+        broken.setattr(mlflow.pyfunc, "save_model", fail)
+        tracker.log_model(folder / "ensemble")
+    assert tracker.close() == 0
+    [record] = caplog.records
+    assert "MLflow refuses model: it cannot be saved" in record.getMessage() and "\n" not in record.getMessage()
+    assert runs(database)["adult"].info.status == "FINISHED"
+
+
 def test_a_refusal_is_told_and_holds_nothing_up(database: str, caplog: pytest.LogCaptureFixture, folder: Path):
     tracker = Tracker.open("adult", "abc")
     with caplog.at_level(logging.WARNING, "dge_ray"):
@@ -332,8 +418,7 @@ def server(folder: Path, empty_database: bytes) -> Iterator[Server]:
 def test_what_is_logged_while_the_server_is_away(folder: Path, server: Server, caplog: pytest.LogCaptureFixture):
     (folder / "out").mkdir()
     (folder / "out" / "report.json").write_text("{}")
-    _, table = make_ensemble(folder / "ensemble", "regression")
-    features = table.drop_columns(["answer"]).to_pandas().head()
+    make_ensemble(folder / "ensemble", "regression")
     tracker = Tracker.open("adult", "abc", uri=server.uri)
     tracker.log_point(10, 1, {"loss": 1.0})
     server.kill()
@@ -344,7 +429,7 @@ def test_what_is_logged_while_the_server_is_away(folder: Path, server: Server, c
                 tracker.log_point(volume, members, {"loss": 1 / members})
         tracker.log_config({"members": 3})
         tracker.log_artifacts(folder / "out")
-        tracker.log_model(folder / "ensemble", features, pd.DataFrame({"prediction": np.zeros(5)}))
+        tracker.log_model(folder / "ensemble")
         assert tracker.flush() == 7
     assert time.monotonic() - began < 5 and len(caplog.records) == 1
     server.start()
@@ -357,125 +442,3 @@ def test_what_is_logged_while_the_server_is_away(folder: Path, server: Server, c
     assert [file.path for file in client(server.uri).list_artifacts(tracker.run_id)] == ["report.json"]
     [model] = client(server.uri).search_logged_models([tracker.experiment_id])
     assert str(model.status) == "READY" and model.source_run_id == tracker.run_id
-
-
-def make_ensemble(folder: Path, task: str) -> tuple[TableSchema, pa.Table]:
-    """Two members on different halves of a small table with a category, a boolean and missing numbers."""
-    random = np.random.default_rng(0)
-    n = 200
-    size = random.normal(size=n)
-    colour = random.choice(["red", "green"], n)
-    flag = random.random(n) < 0.5
-    target = size + (colour == "red") + 0.1 * random.normal(size=n)
-    labels = pa.array(np.where(target > 0.5, "yes", "no")) if task == "binary" else pa.array(target)
-    table = pa.table(
-        {
-            "size": pa.array([None if i % 10 == 0 else float(v) for i, v in enumerate(size)]),
-            "colour": pa.array(colour.tolist()),
-            "flag": pa.array(flag.tolist()),
-            "count": pa.array(random.integers(0, 9, n)),
-            "answer": labels,
-        }
-    )
-    answer = (
-        Column("answer", Kind.CATEGORICAL, "string", categories=("no", "yes"))
-        if task == "binary"
-        else Column("answer", Kind.NUMERIC, "double", minimum=-9.0, maximum=9.0)
-    )
-    columns = (
-        Column("size", Kind.NUMERIC, "double", missing=True, minimum=-9.0, maximum=9.0),
-        Column("colour", Kind.CATEGORICAL, "string", categories=("green", "red")),
-        Column("flag", Kind.BOOLEAN, "bool", categories=(False, True)),
-        Column("count", Kind.INTEGER, "int64", minimum=0.0, maximum=8.0, decimals=0),
-        answer,
-    )
-    schema = TableSchema(columns, "answer", "binary" if task == "binary" else "regression")
-    folder.mkdir()
-    (folder / "schema.json").write_text(schema.to_json())
-    for member, part in enumerate((table.slice(0, 100), table.slice(100))):
-        learner = make_learner("linear", {}, schema, seed=member).fit(TableCodec(schema).encode(part))
-        learner.save(folder / f"member={member:03d}")
-    return schema, table
-
-
-@pytest.mark.parametrize("task", ["binary", "regression"])
-def test_the_ensemble_as_a_pyfunc_model(task: str, database: str, folder: Path):
-    """Against the mean of the members' own predictions, float64 of float32 values: equal but for the last bits."""
-    from mlflow.pyfunc import load_model
-
-    from dge_ray.downstream import load_learner
-
-    schema, table = make_ensemble(folder / "ensemble", task)
-    frame = table.drop_columns(["answer"]).to_pandas()
-    columns = TableCodec(schema).encode(table)
-    members = [load_learner(folder / "ensemble" / f"member=00{k}", schema).predict(columns) for k in range(2)]
-    mean = np.stack(members).astype(np.float64).mean(axis=0)
-    assert np.abs(members[0] - members[1]).max() > 1e-3, "members that agree would prove nothing"
-    example = pd.DataFrame({"prediction": mean[:5, 0]})
-    if task == "binary":
-        example = pd.DataFrame({"proba_no": mean[:5, 0], "proba_yes": mean[:5, 1], "prediction": ["no"] * 5})
-    for _ in range(2):
-        tracker = Tracker.open("adult", "abc")
-        tracker.log_model(
-            folder / "ensemble", frame.head().assign(colour=frame.colour.head().astype("category")), example
-        )
-        assert tracker.close() == 0
-    reader = client(database)
-    [logged] = reader.search_logged_models([tracker.experiment_id])
-    assert logged.source_run_id == tracker.run_id and str(logged.status) == "READY"
-    model = load_model(f"runs:/{tracker.run_id}/model")
-    scored = model.predict(frame)
-    if task == "binary":
-        np.testing.assert_allclose(scored[["proba_no", "proba_yes"]].to_numpy(), mean, rtol=1e-12)
-        assert scored["prediction"].tolist() == [("no", "yes")[code] for code in mean.argmax(axis=1)]
-    else:
-        np.testing.assert_allclose(scored["prediction"].to_numpy(), mean[:, 0], rtol=1e-12)
-    assert model.metadata.signature.inputs.input_names() == ["size", "colour", "flag", "count"]
-    files = [path.name for path in folder.rglob("*") if path.is_file()]
-    assert "pyfunc.py" in files and not [name for name in files if name.endswith((".pkl", ".pickle"))]
-
-
-def test_a_model_logged_before_the_rooms_still_loads(folder: Path):
-    """Its own code, a copy in the model, says `from dge_ray.scoring import FittedEnsemble`."""
-    from mlflow.pyfunc import load_model, save_model
-
-    from dge_ray.tracking.scoring import FittedEnsemble
-
-    _, table = make_ensemble(folder / "ensemble", "binary")
-    frame = table.drop_columns(["answer"]).to_pandas()
-    code = (PACKAGE / "tracking" / "pyfunc.py").read_text().replace("dge_ray.tracking.scoring", "dge_ray.scoring")
-    assert "from dge_ray.scoring import FittedEnsemble" in code
-    (folder / "_pyfunc.py").write_text(code)
-    with tracking_server.quiet():
-        save_model(
-            folder / "model",
-            python_model=folder / "_pyfunc.py",
-            artifacts={"ensemble": str(folder / "ensemble")},
-            pip_requirements=["dge-ray"],
-        )
-        scored = load_model(str(folder / "model")).predict(frame)
-    pd.testing.assert_frame_equal(scored, FittedEnsemble(folder / "ensemble").predict(frame))
-
-
-@pytest.mark.slow
-def test_mlflow_models_predict_scores_the_model(database: str, folder: Path):
-    _, table = make_ensemble(folder / "ensemble", "binary")
-    frame = table.drop_columns(["answer"]).to_pandas()
-    tracker = Tracker.open("adult", "abc")
-    example = pd.DataFrame({"proba_no": [0.5], "proba_yes": [0.5], "prediction": ["no"]})
-    tracker.log_model(folder / "ensemble", frame.head(), example)
-    tracker.close()
-    frame.to_csv(folder / "rows.csv", index=False)
-    command = [sys.executable, "-m", "mlflow", "models", "predict", "-m", f"runs:/{tracker.run_id}/model"]
-    command += ["-i", "rows.csv", "-t", "csv", "-o", "scored.json", "--env-manager", "local"]
-    here = str(Path(__file__).parents[2])
-    environment = {
-        **os.environ,
-        "MLFLOW_TRACKING_URI": database,
-        "PYTHONPATH": here,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    rows = json.loads((folder / "scored.json").read_text())["predictions"]
-    assert len(rows) == 200 and {"proba_no", "proba_yes", "prediction"} == set(rows[0])

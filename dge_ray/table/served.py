@@ -1,0 +1,133 @@
+"""Rows as a server hands them over, in a schema's types: dates as text, whole numbers as floats, missing values.
+
+CSV and JSON know few types, and what reads them guesses the rest. Here the schema decides what a value means.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from dge_ray.errors import InputError, nearest_column
+from dge_ray.table.arrow_types import arrow_type, from_json_scalars, is_number, is_temporal, value_type
+from dge_ray.table.frame import from_pandas
+from dge_ray.table.schema import CODED, Column, Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DATES = "ISO dates, such as 2024-01-31 or 2024-01-31T12:00:00 (UTC where no zone is said)"
+
+
+def served_rows(frame: "pd.DataFrame", columns: Sequence[Column]) -> pa.Table:
+    """The columns of a frame as a `TableCodec` takes them.
+
+    A column that may be missing may also be absent. A category that is none of the column's is missing. Blank text is
+    missing, and so is nan.
+
+    Raises:
+        InputError: a column is absent, or a value cannot be read as its column's type.
+    """
+    names = [str(name) for name in frame.columns]
+    arrays = []
+    for column in columns:
+        if names.count(column.name) > 1:
+            raise InputError(f"column '{column.name}'", "more than one of that name", "one")
+        if column.name in names:
+            arrays.append(_read(frame.iloc[:, names.index(column.name)], column))
+        elif column.missing:
+            arrays.append(pa.nulls(len(frame), value_type(arrow_type(column.type))))
+        else:
+            raise InputError(f"column '{column.name}'", "no such column", nearest_column(column.name, names))
+    return pa.Table.from_arrays(arrays, names=[column.name for column in columns])
+
+
+def _read(series: "pd.Series", column: Column) -> pa.Array | pa.ChunkedArray:
+    wanted = value_type(arrow_type(column.type))
+    try:
+        given = from_pandas(series.to_frame(column.name)).column(0)
+    except InputError:  # values of several types, as JSON may hold them: each is read by itself
+        given = None
+    if given is not None and _is_so(value_type(given.type), wanted, column):
+        return given
+    values = [None if _is_missing(value) else value for value in series.astype(object).tolist()]
+    if column.kind in CODED:
+        return _categories(values, from_json_scalars(column.categories, wanted))
+    if column.kind is Kind.TEXT:
+        return pa.array([None if value is None else str(value) for value in values], pa.large_string())
+    if is_temporal(wanted):
+        return pa.array(_each(values, _instant, column, DATES), pa.timestamp("us"))
+    return pa.array(_each(values, _number, column, "numbers"), pa.float64())
+
+
+def _is_so(given: pa.DataType, wanted: pa.DataType, column: Column) -> bool:
+    """Whether the codec reads the one type as the other."""
+    measured = column.kind not in CODED and column.kind is not Kind.TEXT
+    same_family = (is_number(given) and is_number(wanted)) or (is_temporal(given) and is_temporal(wanted))
+    return given == wanted or (measured and same_family)
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _each(values: list[Any], read: Callable[[Any], Any], column: Column, takes: str) -> list[Any]:
+    done: dict[Any, Any] = {None: None}
+    for value in values:
+        try:
+            if value not in done:
+                done[value] = read(value)
+        except (TypeError, ValueError, OverflowError):
+            takes += " or nothing" if column.missing else ""
+            raise InputError(f"column '{column.name}'", repr(value)[:80], takes) from None
+    return [done[value] for value in values]
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if math.isinf(number) or (isinstance(value, str) and math.isnan(number)):
+        raise ValueError("not finite")
+    return number
+
+
+def _instant(value: Any) -> datetime:
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.strip())
+    if not isinstance(value, date):
+        raise TypeError("a count without a unit")
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)
+    return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+
+
+def _categories(values: list[Any], categories: pa.Array) -> pa.Array:
+    """Each value as the category that it is, or else the only one that it can mean: 2.0 is "2" or "02"."""
+    listed = categories.to_pylist()
+    exact = {(type(value), value): code for code, value in enumerate(listed)}
+    meant: dict[Any, int | None] = {}
+    for code, value in enumerate(listed):
+        meaning = _meaning(value)
+        meant[meaning] = None if meaning in meant else code
+    codes = [exact.get((type(value), value), meant.get(_meaning(value))) for value in values]
+    return categories.take(pa.array(codes, pa.int32()))
+
+
+def _meaning(value: Any) -> Any:
+    """What a value stands for, whatever its type: a number, an instant, or else its text."""
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, str) and text.lower() in ("true", "false"):
+        return float(text.lower() == "true")
+    if isinstance(text, str | bool | int | float | Decimal) or hasattr(text, "item"):
+        try:
+            return float(text)
+        except (TypeError, ValueError):
+            pass
+    try:
+        return _instant(text)
+    except (TypeError, ValueError):
+        return text
