@@ -39,7 +39,8 @@ def gather(folder: Folder, schema: TableSchema, report: Mapping[str, Any], path:
     if not all(folder.exists(model_folder(label, job)) for job in jobs):
         raise StudyError("its learners are too large, or need pickle")
     unread: dict[Job, str] = {}
-    rows = folder.read_table(shard_file(0, 0)).slice(0, TRIED_ROWS)
+    tried = shard_file(0, 0)
+    rows = folder.read_table(tried).slice(0, TRIED_ROWS) if folder.exists(tried) else None
     for job in jobs:
         with folder.downloaded(model_folder(label, job)) as source:
             shutil.copytree(source, _member(path, job))
@@ -54,12 +55,14 @@ def _member(path: Path, job: Job) -> Path:
     return path / f"member={job.member:03d}"
 
 
-def _fault(member: Path, schema: TableSchema, rows: pa.Table) -> str | None:
+def _fault(member: Path, schema: TableSchema, rows: pa.Table | None) -> str | None:
     """Why a saved learner is of no use here; None where it predicts."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # other versions are told of where they matter
         try:
-            load_learner(member, schema).predict(TableCodec(schema).encode(rows))
+            learner = load_learner(member, schema)
+            if rows is not None:
+                learner.predict(TableCodec(schema).encode(rows))
         except Exception as error:
             return f"{type(error).__name__}: {error}"
     return None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn
 from helpers.learner_cases import NAMES, quick, sample, schema
 
 from dge_ray.downstream import load_learner
@@ -56,6 +57,25 @@ def test_another_scikit_learn_draws_a_warning(tmp_path: Path) -> None:
     table = schema()
     quick("tree", table).fit(sample(table)).save(tmp_path)
     path = tmp_path / "learner.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "sklearn": "0.1"}))
+    described = json.loads(path.read_text())
+    path.write_text(json.dumps({**described, "versions": {**described["versions"], "scikit-learn": "0.1"}}))
     with pytest.warns(UserWarning, match=r"saved by scikit-learn 0\.1"):
         load_learner(tmp_path, table)
+
+
+def test_what_other_versions_saved_and_cannot_be_read_names_them(tmp_path: Path) -> None:
+    """Whatever the file then raises: an archive of another form, a class that is not there any more."""
+    table = schema()
+    quick("tree", table).fit(sample(table)).save(tmp_path)
+    path = tmp_path / "learner.json"
+    described = json.loads(path.read_text())
+    assert described["versions"]["scikit-learn"] == sklearn.__version__ and "skops" in described["versions"]
+    for then in ({"versions": {**described["versions"], "scikit-learn": "0.1"}}, {"versions": None, "sklearn": "0.1"}):
+        path.write_text(json.dumps({**described, **then}))
+        model = (tmp_path / "model.skops").read_bytes()
+        (tmp_path / "model.skops").write_bytes(b"PK")
+        with pytest.raises(
+            StudyError, match=rf"saved by scikit-learn 0\.1, read by scikit-learn {sklearn.__version__}"
+        ):
+            load_learner(tmp_path, table)
+        (tmp_path / "model.skops").write_bytes(model)
