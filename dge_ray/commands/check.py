@@ -14,7 +14,7 @@ from dge_ray.study.predictions import Job, dropped_file, finished
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
-from dge_ray.study.read_config import read_config
+from dge_ray.study.read_config import placed, read_config
 
 
 def check(source: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
@@ -134,7 +134,8 @@ def _on_cluster(prepared: Prepared) -> dict[str, Any]:
 
 
 def lines(checked: Mapping[str, Any]) -> list[str]:
-    """The answer for people: the configuration as YAML, and the rest as YAML's comments, so that `tune` reads it."""
+    """The answer for people: the configuration as YAML, and the rest as YAML's comments, so that `tune` reads it.
+    Its paths are absolute: where the YAML will be kept is not known here."""
     costs, rows = checked["bill"], checked["rows"]
     members = costs["members"]
     at_most = "" if members != "auto" else f" at most {costs['at_most_members']}"
@@ -150,7 +151,7 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
         *plan_lines(checked.get("privacy") or {}),
         _to_do_line(checked),
     ]
-    study = as_yaml(StudyConfig.model_validate(checked["config"])).splitlines()
+    study = as_yaml(placed(StudyConfig.model_validate(checked["config"]))).splitlines()
     return [*study, "", *(f"# {text}" for line in about for text in line.splitlines())]
 
 

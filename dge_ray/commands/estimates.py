@@ -148,7 +148,7 @@ def _declared(given: Any) -> Any:
     """Estimands as given, or as listed in a YAML file."""
     if isinstance(given, str) and given.endswith((".yaml", ".yml")):
         try:
-            given = plain_yaml(Path(given).read_text())
+            given = plain_yaml(Path(given).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             raise InputError("estimands", repr(given), "a YAML file with a list of them") from None
         given = given.get("estimands") if isinstance(given, dict) else given

@@ -70,9 +70,10 @@ def public_schema(config: StudyConfig, table: pa.Schema, target: str | None) -> 
     if config.columns:
         raise InputError("columns", "columns beside privacy.schema", "one of the two")
     try:
-        text = Path(file).expanduser().read_text()
+        text = Path(file).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise InputError("privacy.schema", f"{file!r}, which cannot be read", "a file with a schema's JSON") from None
+        at = str(Path(file).expanduser().absolute())
+        raise InputError("privacy.schema", f"{at!r}, which cannot be read", "a file with a schema's JSON") from None
     return read_public_schema(text, table.names, target, where=repr(file))
 
 

@@ -1,7 +1,8 @@
 """A study's configuration: defaults, then a YAML file, then `key=value` words; every bad field told at once."""
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,8 +12,10 @@ from pydantic import ValidationError
 from dge_ray.documents import plain_yaml
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import refuse_secrets
-from dge_ray.options import input_errors, nest, parse_words
+from dge_ray.options import input_errors, listed, nest, parse_words
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.files import IDENTITY
+from dge_ray.table import builtin_names
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +33,8 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> StudyConfig:
     """The configuration of a study from its source (a YAML or a table) and `key=value` words, the words on top.
 
-    A mapping {key: value} stands for words too.
+    A mapping {key: value} stands for words too. Paths in a YAML are relative to its folder, those in words to the
+    working folder.
 
     Raises:
         InputErrors: a line for every bad field.
@@ -39,7 +43,7 @@ def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> S
     refuse_secrets("source", source)
     over = nest(words) if isinstance(words, Mapping) else parse_words(words)
     if source.endswith((".yaml", ".yml")):
-        base = _read_yaml(Path(source))
+        base = _read_yaml(Path(source).expanduser())
         base.setdefault("study", Path(source).stem)
     else:
         base = {"source": source}
@@ -52,13 +56,43 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         raw = plain_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError("source", f"{str(path)!r}, which is not there", "a study YAML") from None
+        raise InputError("source", f"{str(path.absolute())!r}, which is not there", "a study YAML") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         first = str(error).splitlines()[0]
         raise InputError("source", f"{str(path)!r}, which cannot be read ({first})", "a study YAML") from None
     if not isinstance(raw, dict) or "source" not in raw:
         raise InputError("source", f"{str(path)!r} without a `source`", "a study YAML with source: TABLE")
-    return raw
+    if (path.parent / IDENTITY).exists():  # a study's own file, whose paths are those of the folder it was begun in
+        return raw
+    return _with_paths(raw, lambda place: os.path.normpath(path.parent / place))
+
+
+def placed(config: StudyConfig) -> StudyConfig:
+    """The configuration with absolute paths, which says the same wherever it is kept as a YAML."""
+    return StudyConfig.model_validate(_with_paths(config.model_dump(mode="json"), os.path.abspath))
+
+
+def _with_paths(raw: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
+    """The keys with `place(path)` for every relative path of a file or folder in them."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [of(item) for item in value]
+        return place(value) if isinstance(value, str) and value and _is_relative(value) else value
+
+    placed = {key: of(raw[key]) for key in ("source", "storage") if key in raw}
+    if "source" in placed and (raw["source"] in builtin_names() or str(raw["source"]).startswith("openml:")):
+        placed["source"] = raw["source"]
+    if "pretrained" in raw:
+        placed["pretrained"] = of(listed(raw["pretrained"]))
+    privacy = raw.get("privacy")
+    if isinstance(privacy, Mapping) and "schema" in privacy:
+        placed["privacy"] = {**privacy, "schema": of(privacy["schema"])}
+    return {**raw, **placed}
+
+
+def _is_relative(path: str) -> bool:
+    return "://" not in path and not path.startswith("~") and not Path(path).is_absolute()
 
 
 def make_config(raw: Mapping[str, Any]) -> StudyConfig:

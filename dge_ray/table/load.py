@@ -45,7 +45,8 @@ def load_table(source: str, *, as_text: bool = False) -> pa.Table:
         known = (
             f", or a built-in table: {nearest(source, builtin_names())}" if PurePosixPath(source).suffix == "" else ""
         )
-        raise InputError("source", f"'{source}', which does not exist", FORMATS + known)
+        at = "" if "://" in source or source == path else f" ({path})"
+        raise InputError("source", f"'{source}', which does not exist{at}", FORMATS + known)
     try:
         if info.type is fs.FileType.Directory:
             return _tidy(_read_folder(filesystem, path, source))

@@ -128,7 +128,7 @@ def test_the_cut_of_the_stream_changes_no_bit(length: int, monkeypatch: pytest.M
     np.testing.assert_array_equal(got, want)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 12), st.data())
 def test_blocks_are_the_stream_in_order(sizes: list[int], size: int, data: st.DataObject) -> None:
     values = np.arange(sum(sizes), dtype=np.float64)
@@ -138,6 +138,7 @@ def test_blocks_are_the_stream_in_order(sizes: list[int], size: int, data: st.Da
     assert got == [list(block.rows) for block in wanted]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 20), st.integers(1, 5))
 def test_workers_parts_are_disjoint_and_all_of_it(rows: int, size: int, world: int) -> None:
     parts = [blocks(rows, size, rank, world) for rank in range(world)]

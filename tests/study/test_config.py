@@ -1,15 +1,19 @@
 """Configuration: against the contract's keys, and every kind of bad value against the line it must give."""
 
+import re
 from pathlib import Path
 
 import pytest
+from helpers.small_study import small_table
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dge_ray.commands.check import check, lines
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.options import parse_words
 from dge_ray.study.config import DEFAULT_RATIOS, as_yaml
-from dge_ray.study.read_config import make_config, read_config, source_name
+from dge_ray.study.prepare import prepare
+from dge_ray.study.read_config import make_config, placed, read_config, source_name
 
 
 def test_defaults_are_the_contract() -> None:
@@ -48,7 +52,9 @@ def test_resolved_yaml_reads_back(tmp_path: Path) -> None:
     config = read_config("iris", ["members=5", "search=optuna", "columns.x=categorical"])
     file = tmp_path / "config.yaml"
     file.write_text(as_yaml(config))
-    assert read_config(str(file)) == config
+    assert read_config(str(file)) == config.model_copy(update={"storage": str(tmp_path / "studies")})
+    file.write_text(as_yaml(placed(config)))
+    assert read_config(str(file)) == placed(config)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +125,59 @@ def test_any_source_gives_a_legal_study_name(source: str) -> None:
 @given(st.dictionaries(st.sampled_from(["seed", "members", "max_rows"]), st.integers(1, 10**6), max_size=3))
 def test_parse_words_reads_what_it_wrote(values: dict[str, int]) -> None:
     assert parse_words([f"{key}={value}" for key, value in values.items()]) == values
+
+
+def test_paths_in_a_yaml_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it is run from; words are relative to the working folder, and what is no path stays what it is."""
+    (tmp_path / "configs").mkdir()
+    file = tmp_path / "configs" / "s.yaml"
+    file.write_text(
+        "source: ../data/t.csv\nstorage: kept\npretrained: [a, /b, 's3://c/d']\n"
+        "privacy: {epsilon: 1, schema: public.json}\n",
+        encoding="utf-8",
+    )
+    for place, name in ((tmp_path, "configs/s.yaml"), (tmp_path / "configs", "s.yaml"), (tmp_path, str(file))):
+        monkeypatch.chdir(place)
+        config = read_config(name)
+        assert Path(config.source).resolve() == (tmp_path / "data" / "t.csv").resolve()
+        assert Path(config.storage).absolute() == tmp_path / "configs" / "kept"
+        assert Path(config.pretrained[0]).absolute() == tmp_path / "configs" / "a"
+        assert config.pretrained[1:] == ("/b", "s3://c/d")
+        assert Path(str(config.privacy.schema_file)).absolute() == tmp_path / "configs" / "public.json"
+    monkeypatch.chdir(tmp_path)
+    config = read_config("configs/s.yaml", ["source=t.csv", "storage=s"])
+    assert (config.source, config.storage) == ("t.csv", "s")
+    for source in ("iris", "openml:adult", "s3://bucket/t.parquet", "~/t.csv", "/t.csv"):
+        file.write_text(f"source: '{source}'\n", encoding="utf-8")
+        assert read_config("configs/s.yaml").source == source
+        assert read_config("configs/s.yaml").storage == "./studies", "what the file does not name is not its own"
+
+
+def test_what_is_not_there_is_named_with_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "s.yaml").write_text("source: t.csv\ntarget: y\n", encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "configs" / "t.csv"))):
+        prepare(read_config("configs/s.yaml"))
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "no" / "such.yaml"))):
+        read_config("no/such.yaml")
+
+
+def test_what_check_prints_says_the_same_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_table(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    checked = check("t.parquet", {"target": "y", "generator": "copula", "members": 2})
+    kept = tmp_path / "elsewhere" / "study.yaml"
+    kept.write_text("\n".join(lines(checked)), encoding="utf-8")
+    monkeypatch.chdir(kept.parent)
+    config = read_config("study.yaml")
+    assert (config.source, config.storage) == (str(tmp_path / "t.parquet"), str(tmp_path / "studies"))
+    assert config.study == "t" and prepare(config).n == prepare(read_config(config.source, ["target=y"])).n
+
+
+def test_a_studys_own_configuration_keeps_its_paths(tmp_path: Path) -> None:
+    (tmp_path / "identity.json").write_text("{}")
+    (tmp_path / "config.yaml").write_text("source: t.csv\nstorage: ./studies\n")
+    config = read_config(str(tmp_path / "config.yaml"))
+    assert (config.source, config.storage) == ("t.csv", "./studies")

@@ -84,8 +84,8 @@ class Mostlyai(Adapter[MostlyaiSettings]):
                 torch.set_flush_denormal(False)  # the package sets it for the whole process
             weights = torch.load(Path(folder, WEIGHTS), map_location="cpu", weights_only=True)
             extra = {
-                "statistics": json.loads(Path(folder, STATISTICS).read_text()),
-                "configuration": json.loads(Path(folder, CONFIGURATION).read_text()),
+                "statistics": json.loads(Path(folder, STATISTICS).read_text(encoding="utf-8")),
+                "configuration": json.loads(Path(folder, CONFIGURATION).read_text(encoding="utf-8")),
                 "shapes": {name: list(weight.shape) for name, weight in weights.items()},
             }
         return State({"weights": torch.cat([weight.flatten() for weight in weights.values()]).numpy()}, extra)
@@ -142,7 +142,7 @@ def _write_folder(folder: Path, state: State) -> None:
     """The part of the package's folder that it generates from."""
     for file, content in ((STATISTICS, "statistics"), (CONFIGURATION, "configuration")):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_text(json.dumps(state.extra[content]))
+        (folder / file).write_text(json.dumps(state.extra[content]), encoding="utf-8")
     shapes = state.extra["shapes"]
     parts = torch.from_numpy(state.arrays["weights"]).split([math.prod(shape) for shape in shapes.values()])
     weights = {name: part.view(shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)}
