@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.options import Say, to_stderr
 from dge_ray.report.privacy_words import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
@@ -31,6 +32,7 @@ def check_study(config: StudyConfig, say: Say) -> dict[str, Any]:
     """
     folder = study_folder(config.storage, str(config.study))
     refuse_overspending(config, folder)
+    refuse_on_cluster(learner.name for learner in config.learners)
     prepared = prepare(config, say)
     check_folder(prepared)
     schema = prepared.schema

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dge_ray.commands.judging_request import read_request
+from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.commands.verbs import EvaluateKeys
 from dge_ray.downstream.learners import check_estimator
 from dge_ray.evaluation.crossfit import REAL, CrossFit, MemberPart
@@ -38,6 +39,7 @@ def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = t
     request = read_request(bundle, keys)
     name, settings, folds = keys.learner.name, keys.learner.settings, keys.folds
     check_estimator(name, settings, request.schema, keys.spelled("learner"))
+    refuse_on_cluster([name], keys.spelled("learner"))
     keys.check_range("folds", 2, len(request.members))
     fits = request.fits(name, settings)
     crossed = [] if folds is None else cross_fits(request, name, settings, folds)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dge_ray.commands.judging_request import read_request
+from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.commands.verbs import SelectKeys
 from dge_ray.downstream.learners import check_estimator
 from dge_ray.evaluation.judging import JudgingRequest, by_pair, compared, described, estimates
@@ -49,6 +50,7 @@ def select(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
     names = list(keys.learner or DEFAULT[check_task(task)])
     for name in names:
         check_estimator(name, {}, request.schema, keys.spelled("learner"))
+    refuse_on_cluster(names, keys.spelled("learner"))
     fits = [fit for name in names for fit in request.fits(name, {})]
     results, count = request.run(fits, say)
     n = len(request.members)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.commands.verbs import SynTestKeys
 from dge_ray.downstream.learners import check_estimator
 from dge_ray.errors import InputError, nearest
@@ -80,6 +81,7 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
     check_text(generator.name, schema)
     features = _features(keys.features, schema)
     check_estimator(learner.name, learner.settings, schema, keys.spelled("learner"))
+    refuse_on_cluster([learner.name], keys.spelled("learner"))
     if table.num_rows < LEAST_ROWS:
         got = f"{table.num_rows} rows"
         raise InputError("table", got, f"at least {LEAST_ROWS}, so that each half has {LEAST_ROWS // 2}")

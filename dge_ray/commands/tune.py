@@ -13,6 +13,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from dge_ray.commands.arm_search import FIRST_MEMBERS, ArmSearch, arm_predictions
+from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
@@ -27,6 +28,7 @@ from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.storage import Folder
 from dge_ray.study.arms import Arm
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.costs import cut_settings
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.folder import check_folder, claim_folder, resolved, study_folder
 from dge_ray.study.identity import tracking_id
@@ -73,6 +75,7 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     progress = progress or Progress()
     started = time.monotonic()
     refuse_overspending(config, study_folder(config.storage, str(config.study)))
+    refuse_on_cluster(learner.name for learner in config.learners)
     prepared = prepare(config, progress.say)
     Folder.open(config.storage).check_writable()
     folder = check_folder(prepared)
@@ -185,6 +188,7 @@ class Study:
             candidates, weights = safe_weights(outcomes, self.truth["validation"])
             chosen = best_on_validation(candidates)
             privacy = {} if self.ledger is None else {"privacy": privacy_section(self.ledger)}
+            cut = self._cut_settings(outcomes, members)
             report = assemble_report(
                 prepared,
                 self.folder,
@@ -193,9 +197,22 @@ class Study:
                 self.truth["test"],
                 wall_seconds=time.monotonic() - started,
                 more={**weights, **findings(chosen, self.folder, self.truth), **privacy},
+                warnings=cut,
             )
             write_report(self.folder, report, pa.concat_tables(surfaces))
         return report
+
+    def _cut_settings(self, outcomes: list[Outcome], members: int) -> list[str]:
+        """A line for each learner whose settings some of its fits had too few rows for; it is said, too."""
+        lines = []
+        for outcome in outcomes:
+            arm = outcome.arm
+            jobs = [Job("member", k, m) for m in outcome.volumes for k in range(members)]
+            jobs += self.prepared.baselines(arm, members, outcome.choice.volume)
+            if line := cut_settings(self.folder, arm.label, jobs):
+                self.progress.say(f"warning: {line}")
+                lines.append(line)
+        return lines
 
     def _grid(self, members: int) -> list[Job]:
         arms = self.prepared.arms

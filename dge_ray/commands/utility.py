@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.commands.verbs import UtilityKeys
 from dge_ray.downstream import check_learner
 from dge_ray.evaluation.losses import (
@@ -136,6 +137,7 @@ def _estimators(names: Sequence[str] | None, prepared: Prepared) -> list[Estimat
         listed = [*own, *(Estimator(name) for name in DEFAULTS if name not in [estimator.name for estimator in own])]
     else:
         listed = [Estimator(name) for name in dict.fromkeys(names)]
+    refuse_on_cluster((estimator.name for estimator in listed), "estimators")
     for estimator in listed:
         check_learner(estimator.name, estimator.settings, prepared.task, texts=prepared.schema.texts)
     return listed

@@ -4,6 +4,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from dge_ray.downstream.mixture import Mixture
 from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
 from dge_ray.study.downstream_spec import DownstreamSpec
-from dge_ray.study.predictions import Job, cost_file, learner_seed, model_folder, write_predictions
+from dge_ray.study.predictions import Job, cost_file, cut_file, learner_seed, model_folder, write_predictions
 from dge_ray.table import Columns, TableCodec
 
 logger = logging.getLogger(__name__)
@@ -94,17 +95,21 @@ class Worker:
         if isinstance(learner, StreamingLearner):
             average = _sum_over_workers if self.together else None
             part = (self.rank, self.world) if self.together else (0, 1)
-            learner.fit_stream(
-                lambda ranges: self._rows_of(job, ahead, ranges),
-                self._rows(job),
-                average=average,
-                part=part,
-                mixture=mixture,
-            )
-        elif mixture is None or not job.rows:
-            learner.fit(self._columns(job, ahead))
-        else:  # `prepare` saw to it that the estimator takes weights
-            cast(EstimatorLearner, learner).fit(self._columns(job, ahead), mixture.weights(self._rows(job)))
+            with _named(job, alone=False):
+                learner.fit_stream(
+                    lambda ranges: self._rows_of(job, ahead, ranges),
+                    self._rows(job),
+                    average=average,
+                    part=part,
+                    mixture=mixture,
+                )
+        else:
+            columns = self._columns(job, ahead)
+            with _named(job, alone=True):
+                if mixture is None or not job.rows:
+                    learner.fit(columns)
+                else:  # `prepare` saw to it that the estimator takes weights
+                    cast(EstimatorLearner, learner).fit(columns, mixture.weights(self._rows(job)))
         fit_cpu, seconds = time.process_time() - cpu, time.perf_counter() - started
         if not self.together or self.rank == 0:
             self._keep(job, learner, {"cpu_seconds": fit_cpu, "seconds": seconds, "worker": self.rank})
@@ -118,10 +123,13 @@ class Worker:
     def _keep(self, job: Job, learner: Learner, cost: dict[str, float]) -> None:
         """Predictions last: their file says that the fit is finished."""
         folder = self.spec.members.folder
-        values = {split: learner.predict(self.real[split]) for split in ("validation", "test")}
+        with _named(job, alone=True):
+            values = {split: learner.predict(self.real[split]) for split in ("validation", "test")}
         if job.kind == "member":
             _keep_model(folder, job, learner)
         folder.write_json(cost_file(job.learner, job), cost)
+        if cut := getattr(learner, "reduced", ()):
+            folder.write_json(cut_file(job.learner, job), {"settings": cut, "rows": self._rows(job)})
         write_predictions(folder, job.learner, job, values, self.schema.classes)
 
     def _real_rows(self, job: Job) -> Columns | None:
@@ -153,6 +161,21 @@ class Worker:
         for i, member in enumerate(job.members):
             if own := _within(ranges, first + i * job.volume, job.volume):
                 yield from self.reader.rows(member, job.volume, own, ahead)
+
+
+@contextmanager
+def _named(job: Job, *, alone: bool) -> Iterator[None]:
+    """What a learner raises within the block says which fit it was. `alone`: no other worker has a part in it, whose
+    end would be met here too."""
+    try:
+        yield
+    except RayError:
+        raise
+    except Exception as error:
+        if not alone and isinstance(error, RuntimeError | OSError) and not isinstance(error, StudyError):
+            raise
+        said = str(error) if isinstance(error, StudyError) else first_line(error)
+        raise StudyError(f"a downstream fit failed: learner {job.learner}, {job.words}: {said}") from error
 
 
 def _length(columns: Columns | None) -> int:

@@ -35,8 +35,10 @@ def stops_early(estimator: BaseEstimator) -> bool:
     return _package(estimator) in OF_PACKAGE and bool(estimator.get_params(deep=False).get(STOP))
 
 
-def fit_stopped(estimator: Any, matrix: np.ndarray, target: np.ndarray, weights: np.ndarray | None, seed: int) -> None:
-    """Fit with a tenth of the rows held out to stop on. Where they are too few for that, without stopping.
+def fit_stopped(
+    estimator: Any, matrix: np.ndarray, target: np.ndarray, weights: np.ndarray | None, seed: int
+) -> tuple[str, ...]:
+    """Fit with a tenth of the rows held out to stop on. Where they are too few for that, without stopping: in words.
 
     `target`: class codes, each of 0..P-1 present; or float64.
     """
@@ -44,7 +46,7 @@ def fit_stopped(estimator: Any, matrix: np.ndarray, target: np.ndarray, weights:
     if not can_hold_out(target, HELD_OUT):
         estimator.set_params(**{STOP: None})
         estimator.fit(matrix, target, **({} if weights is None else {"sample_weight": weights}))
-        return
+        return (f"{STOP} left out",)
     rest, held = train_test_split(np.arange(len(target)), test_size=HELD_OUT, stratify=classes, random_state=seed)
     more = {} if weights is None else {"sample_weight": weights[rest]}
     # XGBoost says much about each round unless told not to here; LightGBM has given up the common name.
@@ -52,14 +54,19 @@ def fit_stopped(estimator: Any, matrix: np.ndarray, target: np.ndarray, weights:
     x, y = matrix[held], target[held]
     more |= {"eval_X": (x,), "eval_y": (y,)} if _package(estimator) == "lightgbm" else {"eval_set": [(x, y)]}
     estimator.fit(matrix[rest], target[rest], **more)
+    return ()
 
 
-def fit_histogram_to_size(estimator: BaseEstimator, target: np.ndarray) -> None:
-    """Have a histogram boosting that would stop early not do so where a sample is too small to hold rows out of."""
+def fit_histogram_to_size(estimator: BaseEstimator, target: np.ndarray) -> tuple[str, ...]:
+    """Have a histogram boosting that would stop early not do so where a sample is too small to hold rows out of: in
+    words."""
     values = estimator.get_params(deep=False)
     share = values["validation_fraction"]
     if values["early_stopping"] is True and isinstance(share, float) and not can_hold_out(target, share):
-        estimator.set_params(early_stopping=False, max_iter=min(values["max_iter"], PLAIN_ROUNDS))
+        rounds = min(values["max_iter"], PLAIN_ROUNDS)
+        estimator.set_params(early_stopping=False, max_iter=rounds)
+        return (f"early_stopping left out, max_iter {rounds}",)
+    return ()
 
 
 def holds_out(estimator: BaseEstimator) -> bool:

@@ -18,6 +18,7 @@ from sklearn.utils import get_tags
 
 from dge_ray.downstream.boosters import STOP, package_defaults
 from dge_ray.downstream.installed import is_installed, objection
+from dge_ray.downstream.own_module import own_folder
 from dge_ray.downstream.preparing import BOOSTING
 from dge_ray.errors import InputError, nearest
 
@@ -94,7 +95,10 @@ LEARNERS: dict[str, NamedLearner] = {
     "torch_mlp": _of_our_own("dge_ray.downstream.torch_mlp.TorchMLP", text="none"),
 }
 
-TAKES = "a learner's name or the dotted path of a scikit-learn estimator class of an installed package"
+TAKES = (
+    "a learner's name or the dotted path of a scikit-learn estimator class of an installed package, or of a module "
+    "in a folder of PYTHONPATH"
+)
 RESERVED = {
     "random_state": "every fit has its own, made of the seed",
     "categorical_features": "the table's schema says which columns are categories",
@@ -110,6 +114,18 @@ def learner_names() -> list[str]:
 def keeps_rows(name: str) -> KeepsRows | None:
     """What a fitted learner of this name keeps of its rows; None for a dotted path, of which nobody knows."""
     return LEARNERS[name].keeps_rows if name in LEARNERS else None
+
+
+def module_folder(name: str) -> str | None:
+    """The folder of PYTHONPATH that a learner's module lies in; None for names and installed packages."""
+    top = name.partition(".")[0]
+    return None if name in LEARNERS or top == "dge_ray" or is_installed(top) else own_folder(top)
+
+
+def warn_of_own_module(name: str) -> None:
+    """One line for an estimator of a module that is no installed package."""
+    if folder := module_folder(name):
+        warnings.warn(f"learner {name} is code of {folder}, which runs as it lies there", UserWarning, stacklevel=3)
 
 
 def warn_of_auto_stopping(estimator: BaseEstimator) -> None:
@@ -150,7 +166,7 @@ def _words(task: str) -> str:
 def _estimator_class(path: str) -> type[BaseEstimator]:
     module, _, attribute = path.rpartition(".")
     top = module.partition(".")[0]
-    if top != "dge_ray" and not is_installed(top):
+    if top != "dge_ray" and not is_installed(top) and own_folder(top) is None:
         raise InputError("learner", f"{path!r}, and {top!r} is no installed package", TAKES)
     against = objection(module, attribute)
     if against is not None:

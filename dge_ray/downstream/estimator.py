@@ -34,10 +34,11 @@ class EstimatorLearner:
 
     `model` is what was fitted: the estimator, or a pipeline that ends in it. It knows the classes that occurred as
     0..P-1 (some estimators take nothing else); `present` holds their codes. A sample of one class fits nothing and
-    predicts that class.
+    predicts that class. `reduced`: settings that the rows of the last fit were too few for, in words.
     """
 
     streams = False
+    reduced: tuple[str, ...] = ()
 
     def __init__(self, estimator: BaseEstimator, schema: TableSchema, *, seed: int) -> None:
         self.schema, self.seed = schema, seed
@@ -58,24 +59,27 @@ class EstimatorLearner:
 
     def fit(self, columns: Columns, weights: np.ndarray | None = None) -> Self:
         """Fit on the rows in their order. `weights` (n,): only where `takes_weights`; the encoding ignores them."""
-        self.model = cast(Any, clone(self._unfitted))
+        self.model, self.reduced = cast(Any, clone(self._unfitted)), ()
         matrix = self._features(columns)
         target = target_vector(columns, self.schema)
         if self.schema.task != "regression":
             twice = isinstance(self.estimator, CalibratedClassifierCV) or holds_out(self.estimator)
             kept = enough_of_its_class(target, 2 if twice else 1)
+            left = len(target) - int(kept.sum())
+            self.reduced = (f"{left} rows left out, whose class has no second one",) if left else ()
             self.present, target = np.unique(target[kept], return_inverse=True)
             matrix, weights = matrix[kept], None if weights is None else weights[kept]
             if len(self.present) == 1:
                 return self
-        _fit_to_size(self.estimator, target)
+        self.reduced += _fit_to_size(self.estimator, target)
         if takes_missing(self.estimator) and not self.schema.texts:
             matrix = fill_empty(matrix)
         with warnings.catch_warnings():
             # What counts is the risk on real rows, and a grid of fits would repeat the same line over and over.
             warnings.simplefilter("ignore", ConvergenceWarning)
             if stops_early(self.model):
-                fit_stopped(self.model, matrix, target, weights, integer(self.seed, Purpose.LEARNER, index=1, bits=32))
+                seed = integer(self.seed, Purpose.LEARNER, index=1, bits=32)
+                self.reduced += fit_stopped(self.model, matrix, target, weights, seed)
                 return self
             name = "estimator__sample_weight" if isinstance(self.model, Pipeline) else "sample_weight"
             self.model.fit(matrix, target, **({} if weights is None else {name: weights}))
@@ -118,15 +122,19 @@ def enough_of_its_class(codes: np.ndarray, least: int) -> np.ndarray:
     return kept if kept.any() else np.arange(len(codes)) == 0
 
 
-def _fit_to_size(estimator: Any, target: np.ndarray) -> None:
-    """Lower what a small sample has too few rows for: folds of a calibration, neighbours, rows to stop on."""
+def _fit_to_size(estimator: Any, target: np.ndarray) -> tuple[str, ...]:
+    """Lower what a small sample has too few rows for: folds of a calibration, neighbours, rows to stop on. In words."""
     if isinstance(estimator, CalibratedClassifierCV):
         folds: Any = estimator.get_params(deep=False)["cv"]
         if folds is None or isinstance(folds, int):
-            fewest = int(np.bincount(target).min())
-            estimator.set_params(cv=min(5 if folds is None else folds, fewest))
+            return _lower(estimator, "cv", 5 if folds is None else folds, int(np.bincount(target).min()))
     elif isinstance(estimator, KNeighborsClassifier | KNeighborsRegressor):
-        neighbours: int = estimator.get_params(deep=False)["n_neighbors"]
-        estimator.set_params(n_neighbors=min(neighbours, len(target)))
+        return _lower(estimator, "n_neighbors", estimator.get_params(deep=False)["n_neighbors"], len(target))
     elif isinstance(estimator, BOOSTING):
-        fit_histogram_to_size(estimator, target)
+        return fit_histogram_to_size(estimator, target)
+    return ()
+
+
+def _lower(estimator: Any, setting: str, wanted: int, most: int) -> tuple[str, ...]:
+    estimator.set_params(**{setting: min(wanted, most)})
+    return (f"{setting} {wanted} cut to {most}",) if wanted > most else ()

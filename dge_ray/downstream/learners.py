@@ -12,7 +12,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import has_fit_parameter
 
 from dge_ray.downstream.base import Learner
-from dge_ray.downstream.catalogue import LEARNERS, estimator_by_name, warn_of_auto_stopping
+from dge_ray.downstream.catalogue import LEARNERS, estimator_by_name, warn_of_auto_stopping, warn_of_own_module
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.mixture import no_weights
 from dge_ray.downstream.preparing import refuse_text, takes_text
@@ -41,6 +41,7 @@ def check_learner(
         raise refuse_text(name, texts[0].name)
     if weighted and not has_fit_parameter(estimator, "sample_weight"):
         raise no_weights("weights", f"learner={name}")
+    warn_of_own_module(name)
     warn_of_auto_stopping(estimator)
 
 

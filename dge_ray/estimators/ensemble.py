@@ -1,5 +1,6 @@
 """The ensemble as one scikit-learn estimator: K generators, an estimator on the rows of each, predictions averaged."""
 
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Self
@@ -93,6 +94,9 @@ class _Ensemble(TableEstimator):
             seed=self._seed(),
         )
         self.members_: list[Member] = self._each_member(partial(fit_member, plan))
+        if cut := sorted({words for member in self.members_ for words in getattr(member.learner, "reduced", ())}):
+            line = f"{self.n_synthetic_:,} rows a member are too few for the estimator's settings: {', '.join(cut)}"
+            warnings.warn(line, UserWarning, stacklevel=3)
         return self
 
     def _check_settings(self) -> None:

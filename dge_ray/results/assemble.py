@@ -66,10 +66,11 @@ def assemble_report(
     *,
     wall_seconds: float,
     more: Mapping[str, Any],
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """report.json's content: of the chosen learner; where there are several, each one's result too.
 
-    `truth`: the test rows'. `more`: what `findings` found, by key.
+    `truth`: the test rows'. `more`: what `findings` found, by key. `warnings`: beside those of the input.
     """
     at_choice, choice, label = chosen.at_choice, chosen.choice, chosen.arm.label
     members = len(at_choice)
@@ -123,7 +124,7 @@ def assemble_report(
         **more,
         "cost": _cost(outcomes, folder, members, wall_seconds),
         **({} if prepared.lineage is None else {"synthetic_input": prepared.lineage.as_json()}),
-        "warnings": list(prepared.warnings),
+        "warnings": [*prepared.warnings, *warnings],
         "config": config.model_dump(mode="json"),
     }
     return plain_json(report)

@@ -1,10 +1,13 @@
-"""What a study's fits and draws cost, as they were noted when they ended: CPU-seconds, 0 where nothing was noted."""
+"""What was noted of a study's fits and draws when they ended: CPU-seconds, 0 where nothing was noted, and settings that
+they had too few rows for.
+"""
 
+from collections.abc import Sequence
 from typing import Any
 
 from dge_ray.storage import Folder
 from dge_ray.study.files import member_file, sampling_file
-from dge_ray.study.predictions import Job, cost_file
+from dge_ray.study.predictions import Job, cost_file, cut_file
 
 
 def member_seconds(folder: Folder, member: int) -> float:
@@ -22,6 +25,21 @@ def drawn_shards(folder: Folder, member: int) -> list[dict[str, Any]]:
     """By shard that was drawn: `cpu_seconds`, and `met`, the share of the rows drawn that met the constraints."""
     name = sampling_file(member)
     return list(folder.read_json(name).values()) if folder.exists(name) else []
+
+
+def cut_settings(folder: Folder, label: str, jobs: Sequence[Job]) -> str | None:
+    """One line of those of a learner's fits whose rows were too few for its settings; None where none were."""
+    there = set(folder.list("cut"))
+    files = [name for job in jobs if (name := cut_file(label, job)).rpartition("/")[2] in there]
+    if not files:
+        return None
+    cuts = sorted((folder.read_json(name) for name in files), key=lambda cut: cut["rows"])
+    first, last = cuts[0], cuts[-1]
+    rows = f"{first['rows']:,}" + (f" to {last['rows']:,}" if last["rows"] > first["rows"] else "")
+    return (
+        f"learner {label}: settings did not fit the rows of {len(cuts)} of {len(jobs)} fits ({rows} rows), such as "
+        f"{', '.join(first['settings'])} at {first['rows']:,} rows: what is compared there is not what was asked for"
+    )
 
 
 def _seconds(folder: Folder, name: str) -> float:

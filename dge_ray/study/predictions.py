@@ -45,6 +45,15 @@ class Job:
         return f"{self.kind}-{self.member:04d}-{self.volume:010d}-{self.index:04d}"
 
     @property
+    def words(self) -> str:
+        """Which fit it is, for messages."""
+        if self.kind in ("real", "raw"):
+            return f"{self.kind} rows"
+        several = self.kind == "concatenated"
+        of = f"members {self.member} to {self.member + self.index - 1}" if several else f"member {self.member}"
+        return f"{of}, volume {self.volume:,}" + (f", seed {self.index}" if self.kind == "ensemble" else "")
+
+    @property
     def members(self) -> list[int]:
         """The members whose rows this fit reads."""
         if self.kind in ("real", "raw"):
@@ -100,6 +109,11 @@ def prediction_file(label: str, job: Job) -> str:
 def cost_file(label: str, job: Job) -> str:
     """Where it is noted what a job cost, below the study's folder."""
     return f"costs/{label}-{job.address}.json"
+
+
+def cut_file(label: str, job: Job) -> str:
+    """Where it is noted that a job's rows were too few for its learner's settings, below the study's folder."""
+    return f"cut/{label}-{job.address}.json"
 
 
 def dropped_file(label: str, metric: str, members: int) -> str:

@@ -193,3 +193,29 @@ def test_no_learner_touches_the_global_generators() -> None:
         quick(name, table).fit(sample(table))
     assert torch.equal(before[0], torch.get_rng_state())
     np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "rows", "says"),
+    [
+        ("knn", {"n_neighbors": 500}, 60, "n_neighbors 500 cut to 60"),
+        ("knn", {"n_neighbors": 60}, 60, None),
+        ("sklearn.neighbors.KNeighborsClassifier", {"n_neighbors": 61}, 60, "n_neighbors 61 cut to 60"),
+        ("boosting_stopped", {}, 8, "early_stopping left out"),
+        ("boosting_stopped", {}, 200, None),
+        ("linear", {}, 60, None),
+    ],
+)
+def test_settings_that_the_rows_are_too_few_for_are_told(
+    name: str, settings: dict, rows: int, says: str | None
+) -> None:
+    table = schema()
+    learner = make_learner(name, settings, table, seed=0)
+    assert isinstance(learner, EstimatorLearner)
+    learner.fit(sample(table, rows))
+    if says is None:
+        assert learner.reduced == ()
+    else:
+        assert any(words.startswith(says) for words in learner.reduced)
+    learner.fit(sample(table, 600))
+    assert learner.reduced == ()

@@ -84,9 +84,7 @@ VALUES: list[tuple[pa.DataType, st.SearchStrategy]] = [
 def _array(values: list, dtype: pa.DataType) -> pa.Array:
     if not isinstance(dtype, pa.DictionaryType):
         return pa.array(values, dtype)
-    coded = pa.array(
-        values, dtype.value_type
-    ).dictionary_encode()  # pyarrow 21 makes no dictionary of every type at once
+    coded = pa.array(values, dtype.value_type).dictionary_encode()  # pyarrow 21 makes not every type at once
     return pa.DictionaryArray.from_arrays(coded.indices.cast(dtype.index_type), coded.dictionary, ordered=dtype.ordered)
 
 
