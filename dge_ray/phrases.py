@@ -6,7 +6,9 @@ And names as people may safely read them: those of columns and categories can ho
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeGuard
 
 NOTHING = "–"
@@ -102,3 +104,37 @@ def code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     pad = " " if not line or line[0] in "` " or line[-1] in "` " else ""
     return f"{fence}{pad}{line}{pad}{fence}"
+
+
+_in_python: ContextVar[bool] = ContextVar("in_python", default=False)
+
+
+@contextmanager
+def spoken_in_python() -> Iterator[None]:
+    """Within the block, messages about columns speak of a frame X, and not of keys that only a study has."""
+    token = _in_python.set(True)
+    try:
+        yield
+    finally:
+        _in_python.reset(token)
+
+
+def without(*columns: str) -> str:
+    """What leaves columns out: a study's key, to be pasted; where there is none, in words.
+
+    >>> without("a", "b")
+    'drop with drop=[a,b]'
+    """
+    if _in_python.get():
+        return "or X without " + ("it" if len(columns) == 1 else "them")
+    return f"drop with drop=[{','.join(columns)}]"
+
+
+def or_set(column: str, kind: str) -> str:
+    """The key that has a column taken for another kind, where there is one."""
+    return "" if _in_python.get() else f" or set columns.{column}={kind}"
+
+
+def modelled(column: str, kind: str) -> str:
+    """What has a column taken for another kind."""
+    return "dtype category models it" if _in_python.get() else f"columns.{column}={kind} models it"

@@ -7,7 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -207,9 +207,17 @@ class Folder:
             yield Path(scratch)
 
     def check_readable(self, field: str = "storage") -> None:
-        """Raises InputError where the storage does not answer, lets nobody in, or has no such bucket."""
+        """Raises InputError where the storage does not answer, lets nobody in, or has no such bucket; of a local one,
+        where it is no folder, or cannot be read. An absent local folder is as an empty one."""
         if self.is_local:
-            return
+            try:
+                with os.scandir(self.path):
+                    return
+            except FileNotFoundError:
+                return
+            except (OSError, ValueError) as error:
+                got = f"{self} ({getattr(error, 'strerror', None) or error})"
+                raise InputError(field, got, "a folder that can be read") from None
         try:
             bucket = self.path.partition("/")[0]
             there = not bucket or self.filesystem.get_file_info(bucket).type != pafs.FileType.NotFound
@@ -224,11 +232,11 @@ class Folder:
         Leaves no file behind, and no local folder; on an object store, the empty marker of one.
         """
         if self.is_local:
-            there = Path(self.path)
-            while not there.exists() and there != there.parent:
-                there = there.parent
-            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-                raise InputError(field, f"{self} ({there} is no folder to write to)", "a place that can be written to")
+            try:
+                try_writing(Path(self.path))
+            except (OSError, ValueError) as error:  # a name with a null in it is a ValueError
+                got = f"{self} ({getattr(error, 'strerror', None) or error})"
+                raise InputError(field, got, "a folder that can be written to") from None
             return
         probe = f".probe-{uuid.uuid4().hex}"
         try:
@@ -244,6 +252,31 @@ def make_folders(path: Path, mode: int = 0o700) -> None:
         return
     make_folders(path.parent, mode)
     path.mkdir(mode, exist_ok=True)
+
+
+def try_writing(folder: Path) -> None:
+    """Make the folder and those above it, as far as they are not there, and a file in it; then remove what was made.
+
+    Permissions alone tell too little: of a disk that is full or read-only, of names that are too long, of /proc.
+
+    Raises:
+        OSError: why it cannot be done.
+    """
+    made = []
+    try:
+        absent = [above for above in (folder, *folder.parents) if not os.path.lexists(above)]
+        for above in reversed(absent):
+            try:
+                above.mkdir(0o700)
+            except FileExistsError:
+                continue  # another process made it meanwhile
+            made.append(above)
+        with tempfile.TemporaryFile(prefix=".probe-", dir=folder) as probe:
+            probe.write(b"probe")
+    finally:
+        for above in reversed(made):
+            with suppress(OSError):  # not empty: another process has begun to use it
+                above.rmdir()
 
 
 def _links(at: str, folders: list[str]) -> list[str]:

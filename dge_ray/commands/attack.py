@@ -51,7 +51,7 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
         StudyError: another driver works on the study.
     """
     keys = AttackKeys.read(options)
-    opened = OpenStudy.find(study, keys.storage)
+    opened = OpenStudy.find(study, keys.storage, writes=True)
     folder, prepared = opened.folder, opened.prepared
     schema, config, parts = prepared.schema, prepared.config, prepared.parts
     if schema.texts:

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.commands.own_modules import refuse_on_cluster
+from dge_ray.distributed.preflight import check_ray, joins_cluster
+from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
 from dge_ray.report.privacy_words import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.files import IDENTITY, REPORT, member_file
-from dge_ray.study.folder import check_folder, read_study_config, resolved, study_folder
+from dge_ray.study.folder import check_folder, check_storage, read_study_config, resolved, study_folder
 from dge_ray.study.predictions import Job, dropped_file, finished
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
@@ -27,15 +29,16 @@ def check_study(config: StudyConfig, say: Say) -> dict[str, Any]:
     """The resolved configuration, the schema in short, and the bill.
 
     Raises:
-        InputError: what is wrong with the configuration, the table, or a study of this name that exists. The cluster,
-            the storage's permissions and the tracking server are not tried.
+        InputError: what is wrong with the configuration, the table, or a study of this name that exists. For what
+            refuses `tune` on this machine, the storage and Ray, there is a line each in `refused`; the tracking server
+            is not tried.
     """
     folder = study_folder(config.storage, str(config.study))
     refuse_overspending(config, folder)
     refuse_on_cluster(learner.name for learner in config.learners)
     prepared = prepare(config, say)
     check_folder(prepared)
-    schema = prepared.schema
+    schema, refused = prepared.schema, _refused(config)
     return {
         "config": resolved(prepared).model_dump(mode="json"),
         "columns": {c.name: c.kind.value for c in schema.columns},
@@ -43,10 +46,22 @@ def check_study(config: StudyConfig, say: Say) -> dict[str, Any]:
         "task": schema.task,
         "rows": prepared.rows,
         "bill": bill(prepared),
-        **_on_cluster(prepared),
+        "refused": refused,
+        **({} if refused else _on_cluster(prepared)),
         **_to_do(prepared, folder),
         **({"privacy": _privacy(prepared, folder)} if config.private else {}),
     }
+
+
+def _refused(config: StudyConfig) -> list[str]:
+    """What `tune` would be refused for on this machine, a line each."""
+    refused = []
+    for look in (lambda: check_storage(config), check_ray):
+        try:
+            look()
+        except InputError as error:
+            refused.append(str(error))
+    return refused
 
 
 def _privacy(prepared: Prepared, folder: Folder) -> dict[str, Any]:
@@ -112,11 +127,10 @@ def bill(prepared: Prepared) -> dict[str, Any]:
 
 def _on_cluster(prepared: Prepared) -> dict[str, Any]:
     """What the study takes of the cluster that it would join; nothing where it would start a Ray of its own."""
-    from dge_ray.distributed.session import joins_cluster, ray_session
-
     if not joins_cluster():
         return {}
     from dge_ray.commands.tune import demand_of
+    from dge_ray.distributed.session import ray_session
 
     with ray_session() as resources:
         share = demand_of(prepared).on(resources)
@@ -149,6 +163,7 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
         f"at most {costs['generator_fits']} generator fits, {costs['downstream_fits']:,} downstream fits over "
         f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "
         f"(about {costs['bytes_estimated'] / 1e6:,.0f} MB on disk)",
+        *(f"tune would be refused here: {line}" for line in checked["refused"]),
         *_cluster_lines(checked.get("cluster")),
         *plan_lines(checked.get("privacy") or {}),
         _to_do_line(checked),

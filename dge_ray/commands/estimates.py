@@ -127,7 +127,7 @@ def read_request(study: str, options: Mapping[str, Any] | None, say: Say) -> Est
         InputError: as `estimates`.
     """
     keys = EstimatesKeys.read(options)
-    opened = OpenStudy.find(study, keys.storage, say)
+    opened = OpenStudy.find(study, keys.storage, say, writes=True)
     opened.check_not_private("study", "one without: refits on resampled real rows are not charged to it")
     prepared, config = opened.prepared, opened.config
     if len(config.generators) > 1 or len(config.pretrained) > 1:

@@ -17,6 +17,10 @@ def read_request(bundle: str, keys: JudgingKeys) -> JudgingRequest:
     Raises:
         InputError: a bad value, or a bundle that is none.
     """
+    place = keys.spelled("storage")
+    out = Folder.open(keys.storage, place)
+    out.check_readable(place)
+    out.check_writable(place)
     members = load_members(bundle, keys.volume)
     if len(members) < 2:
         raise InputError("bundle", "1 member", "at least 2: one set says nothing of the next generator's")
@@ -25,10 +29,6 @@ def read_request(bundle: str, keys: JudgingKeys) -> JudgingRequest:
     schema = _aimed(members.schema, keys.target)
     keys.check_range("members", 2, len(members))
     real, real_digest = _real(keys.test, schema)
-    place = keys.spelled("storage")
-    out = Folder.open(keys.storage, place)
-    out.check_readable(place)
-    out.check_writable(place)
     context = {"bundle": members.digest, "target": schema.target, "real": real_digest, "seed": keys.seed}
     folder = out / members.digest[:16]
     k = keys.members or len(members)

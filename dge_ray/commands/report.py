@@ -15,9 +15,10 @@ def report(study: str, options: Mapping[str, Any] | None = None) -> dict[str, An
     """Redraw a study's figures and page from report.json and surface.parquet; gives the report, and the `page`'s place.
 
     Raises:
-        InputError: an unknown key, no such study, or one that has no report yet.
+        InputError: an unknown key, no such study, one that has no report yet, or that cannot be written to.
     """
     folder = find_study(study, StudyKeys.read(options).storage)
+    folder.check_writable("study")
     if not folder.exists(REPORT) or not folder.exists(SURFACE):
         raise InputError("study", f"{folder} without a report", "a finished study; `dge-ray tune` finishes it")
     content = folder.read_json(REPORT)

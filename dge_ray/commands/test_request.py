@@ -69,6 +69,10 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
         InputErrors: several of these.
     """
     keys = SynTestKeys.read(options)
+    place = keys.spelled("storage")
+    out = Folder.open(keys.storage, place)
+    out.check_readable(place)
+    out.check_writable(place)
     alpha, replicates, generator, learner = keys.alpha, keys.replicates, keys.generator, keys.learner
     if (least := math.ceil(1 / alpha - 1e-9) - 1) > replicates:
         raise InputError("replicates", f"{replicates} with alpha={alpha:g}", f"at least {least}: fewer never reject")
@@ -88,10 +92,6 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
     ordered = _ordered(schema, features, keep=keys.given("pretrained"))
     start = _pretrained(keys.pretrained, generator.name, ordered)
     order = numpy_generator(keys.seed, Purpose.SPLIT).permutation(table.num_rows)
-    place = keys.spelled("storage")
-    out = Folder.open(keys.storage, place)
-    out.check_readable(place)
-    out.check_writable(place)
     fitted = table.num_rows if keys.method == "refit" else table.num_rows // 2
     return SynTestRequest(
         source=source,

@@ -23,7 +23,7 @@ def track(study: str, options: Mapping[str, Any] | None = None, say: Say = to_st
         InputError: an unknown key, no such study, or a server that does not answer.
         StudyError: the study is running (it tracks itself), or the server went away meanwhile.
     """
-    opened = OpenStudy.find(study, StudyKeys.read(options).storage)
+    opened = OpenStudy.find(study, StudyKeys.read(options).storage, writes=True)
     folder, config, schema, identity = opened.folder, opened.config, opened.schema, opened.identity
     with opened.locked(say), tempfile.TemporaryDirectory(prefix="dge-ray-") as scratch:
         report = opened.report or None

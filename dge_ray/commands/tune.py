@@ -1,10 +1,10 @@
 """One study, from a table to its report."""
 
-import logging
 import shlex
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
+from dge_ray.distributed.preflight import check_ray
 from dge_ray.report.summary import summary_lines
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
 from dge_ray.results.findings import findings
@@ -30,7 +31,7 @@ from dge_ray.study.arms import Arm
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.costs import cut_settings
 from dge_ray.study.downstream_spec import DownstreamSpec
-from dge_ray.study.folder import check_folder, claim_folder, resolved, study_folder
+from dge_ray.study.folder import check_folder, check_storage, claim_folder, resolved, study_folder
 from dge_ray.study.identity import tracking_id
 from dge_ray.study.interrupt import insistent
 from dge_ray.study.lock import study_lock
@@ -55,11 +56,12 @@ from dge_ray.tracking.tracker import Status, Tracker
 
 def tune(source: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Run a study of a source and keys, or go on with it; see `run_study`. Progress goes to standard error."""
-    config, progress = read_config(source, options or {}), None
-    if config.log == "json":
-        progress = JsonProgress(str(config.study))
-        logging.basicConfig(level=logging.ERROR, handlers=[progress.handler()], force=True)
-    return run_study(config, progress)
+    config = read_config(source, options or {})
+    if config.log != "json":
+        return run_study(config)
+    progress = JsonProgress(str(config.study))
+    with progress.logged():
+        return run_study(config, progress)
 
 
 lines = summary_lines
@@ -69,44 +71,55 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     """Run a study, or go on with it where it was left. Returns report.json's content.
 
     Raises:
-        InputError, InputErrors: the input is at fault; nothing was written over.
+        InputError, InputErrors: the input is at fault, the storage cannot be written to, Ray cannot start or be joined,
+            or the tracking server does not answer; nothing was written over, and nothing tracked.
         StudyError: the study cannot go on; what is finished stays.
     """
     progress = progress or Progress()
     started = time.monotonic()
+    check_storage(config)
     refuse_overspending(config, study_folder(config.storage, str(config.study)))
     refuse_on_cluster(learner.name for learner in config.learners)
     prepared = prepare(config, progress.say)
-    Folder.open(config.storage).check_writable()
     folder = check_folder(prepared)
-    tracker = Tracker.open(prepared.name, tracking_id(prepared.identity(), prepared.name)) if config.tracking else None
-    status: Status = "FAILED"
-    scratch = tempfile.TemporaryDirectory(prefix="dge-ray-")
     try:
         # One thread a process: sums keep their order whatever the machine, and the cores are left to the fits.
-        with study_lock(folder, progress.say), threadpool_limits(limits=1):
-            claim_folder(prepared, folder)
-            report = Study(prepared, folder, progress, tracker).run(started)
-            if tracker is not None:
-                log_end(
-                    tracker,
-                    folder,
-                    prepared.config,
-                    prepared.schema,
-                    report,
-                    progress.say,
-                    scratch=Path(scratch.name),
-                )
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
+        with study_lock(folder, progress.say) as is_held, threadpool_limits(limits=1):
+            check_folder(prepared)  # another study may have taken the name meanwhile
+            check_ray()
+            with _tracked(prepared, folder, progress, is_held) as (tracker, scratch):
+                claim_folder(prepared, folder)
+                report = Study(prepared, folder, progress, tracker).run(started)
+                if tracker is not None:
+                    log_end(tracker, folder, prepared.config, prepared.schema, report, progress.say, scratch=scratch)
     finally:
         progress.end()
-        if tracker is not None and (left := close(tracker, folder, status)):
-            progress.say(f"warning: MLflow lacks {left} records; `dge-ray track {shlex.quote(str(folder))}` sends them")
-        scratch.cleanup()
     return report
+
+
+@contextmanager
+def _tracked(
+    prepared: Prepared, folder: Folder, progress: Progress, is_held: Callable[[], bool]
+) -> Iterator[tuple[Tracker | None, Path]]:
+    """The study's tracker, if it is tracked, and a folder for what it sends. Its runs end with the block, unless
+    another driver has taken the study over, and them with it."""
+    if not prepared.config.tracking:
+        yield None, Path()
+        return
+    tracker = Tracker.open(prepared.name, tracking_id(prepared.identity(), prepared.name))
+    status: Status = "FAILED"
+    with tempfile.TemporaryDirectory(prefix="dge-ray-") as scratch:
+        try:
+            yield tracker, Path(scratch)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            progress.end()
+            if is_held() and (left := close(tracker, folder, status)):
+                track = f"dge-ray track {shlex.quote(str(folder))}"
+                progress.say(f"warning: MLflow lacks {left} records; `{track}` sends them")
 
 
 def demand_of(prepared: Prepared) -> Demand:

@@ -48,7 +48,7 @@ def utility(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         StudyError: another driver works on the study, or a fit failed.
     """
     keys = UtilityKeys.read(options)
-    opened = OpenStudy.find(study, keys.storage, say)
+    opened = OpenStudy.find(study, keys.storage, say, writes=True)
     prepared = opened.prepared
     estimators = _estimators(keys.learner, prepared)
     spec = UtilitySpec(

@@ -1,6 +1,7 @@
 """The search over volumes: a Tune trial is a volume, its training iterations are K = 1, 2, ... members."""
 
 import logging
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import ray.tune
 from ray.tune.execution import class_cache
 from ray.tune.search import BasicVariantGenerator, Searcher
 
+from dge_ray.distributed.guest import handlers_as_found, level
 from dge_ray.distributed.session import TINY, ask, first_line
 from dge_ray.distributed.trial import SearchSpec, volume_trial
 from dge_ray.errors import StudyError
@@ -75,7 +77,6 @@ def search_volumes(
     Raises:
         StudyError: the study failed meanwhile, or a trial did.
     """
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is one line, raised below, not pages
     space: dict[str, Any]
     algorithm: Searcher | BasicVariantGenerator
     if searcher == "grid":
@@ -84,10 +85,8 @@ def search_volumes(
         algorithm, samples = BasicVariantGenerator(max_concurrent=at_once), 1
         stop = None
     else:
-        import optuna
         from ray.tune.search.optuna import OptunaSearch
 
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         space = {"volume": ray.tune.lograndint(min(volumes), max(volumes) + 1)}
         # The ends first: status and interval need to know what lies there.
         ends = [{"volume": min(volumes)}, {"volume": max(volumes)}]
@@ -97,7 +96,9 @@ def search_volumes(
     trainable = ray.tune.with_resources(
         ray.tune.with_parameters(volume_trial, spec=spec, board=board, truth=truth), {"CPU": TINY}
     )
-    with warnings.catch_warnings():
+    # A failure is one line, raised below, not pages.
+    quiet = level("ray.tune", logging.CRITICAL), level("optuna", logging.ERROR)
+    with quiet[0], quiet[1], handlers_as_found(signal.SIGUSR1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = ray.tune.Tuner(
             trainable,

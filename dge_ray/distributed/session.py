@@ -2,21 +2,34 @@
 
 import logging
 import os
+import secrets
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from dge_ray.distributed.guest import environment, handlers_as_found, logging_as_found, silent_workers
+from dge_ray.distributed.own_ray import in_a_group_of_its_own, on_loopback, read_authentication
+from dge_ray.distributed.preflight import ADDRESS, check_ray, cluster_address, joins_cluster, reason, refused_address
+from dge_ray.distributed.private_temp import for_the_owner_alone, private_folder
 from dge_ray.errors import InputError, StudyError
 
 NAMESPACE = "dge_ray"
 # A share that is small but not zero: with exactly 0 Ray also places actors on a head that was given no CPUs.
 TINY = 0.001
 
+# Tune would take Ctrl-C for "end the search and return what there is"; a study must hear of it. Its own loggers write
+# what nobody reads, and import torch, behind a bare `except` that swallows Ctrl-C. Its table goes to standard output.
+SETTINGS = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+# The study says itself what happens; pages of other processes' logs, which Ray keeps, would bury it.
+QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": NAMESPACE}
 # What a short study on one machine needs (each is a default a user can override in the environment):
 # Train looks at its workers every 2 s, several times at the end of a run, and asks the dashboard, which is off.
 LOCAL_SETTINGS = {
@@ -24,53 +37,12 @@ LOCAL_SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "OMP_NUM_THREADS": "1",
     # Idle worker processes are kept: a new one would import Ray Data again, 2 CPU-seconds for each member's reads.
     "RAY_idle_worker_killing_time_threshold_ms": "600000",
     "RAY_num_workers_soft_limit": "8",
 }
-
-
-@contextmanager
-def _on_loopback() -> Iterator[None]:
-    """A Ray that starts within the block listens on 127.0.0.1 alone.
-
-    Ray rewrites a node address of 127.0.0.1 to the machine's outer one, and then listens on every interface, unless it
-    believes that clusters are switched off, as they are by default on macOS and Windows (ray issue 18730). It reads
-    that from the environment when it is imported, which has happened by now.
-    """
-    from ray._private import ray_constants
-
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
-
-
-@contextmanager
-def _in_a_group_of_its_own() -> Iterator[None]:
-    """A signal to this process's group (`timeout`, a batch system, a closed terminal) does not reach a Ray that starts
-    within the block: it is this process that stops its work, and then Ray.
-
-    Ray starts its servers with no such option. They still end with this process, whatever ends it.
-    """
-    from ray._private import services
-
-    before: Any = services.ConsolePopen
-
-    class OwnGroup(before):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options, process_group=0)
-
-    services.ConsolePopen = OwnGroup  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        services.ConsolePopen = before  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -96,53 +68,93 @@ class Resources:
         return len(self.each)
 
 
-def joins_cluster() -> bool:
-    """Whether a study started here joins a cluster that runs, instead of starting a local Ray."""
-    return "RAY_ADDRESS" in os.environ or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-
-
 @contextmanager
 def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None = None) -> Iterator[Resources]:
-    """A connection to Ray for the length of the block.
+    """A connection to Ray for the length of the block, after which the process is as before.
 
     A Ray that this process has already joined is used and left running; `RAY_ADDRESS` (or a Ray job's environment)
-    joins that cluster; otherwise a local Ray starts, without dashboard and reachable from this machine alone, and is
-    shut down at the end.
+    joins that cluster; otherwise a local Ray starts, without dashboard, reachable from this machine alone and with its
+    files in a private folder, and is shut down at the end.
+
+    Raises:
+        InputError: Ray cannot start or be joined here (`check_ray`).
+        StudyError: it should have been able to, and did not.
     """
     import ray
 
-    # Tune would take Ctrl-C for "end the search and return what there is"; a study must hear of it.
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    # Tune's own loggers write what nobody reads, and import torch, behind a bare `except` that swallows Ctrl-C.
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    if ray.is_initialized():
-        yield current_resources()
-        return
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    joins = joins_cluster()
-    # The study says itself what happens; pages of other processes' logs, which Ray keeps, would bury it.
-    quiet = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": NAMESPACE}
-    if joins:
-        ray.init(**quiet)
-    else:
-        for name, value in LOCAL_SETTINGS.items():
-            os.environ.setdefault(name, value)
-        with warnings.catch_warnings(), _on_loopback(), _in_a_group_of_its_own():
-            warnings.simplefilter("ignore", FutureWarning)
+    with logging_as_found(), environment(SETTINGS):
+        if ray.is_initialized():
+            with silent_workers():
+                yield current_resources()
+            return
+        check_ray()
+        how = _joined() if joins_cluster() else _started(num_cpus, object_store_memory)
+        with how, _shut_down():
+            yield current_resources()
+
+
+@contextmanager
+def _shut_down() -> Iterator[None]:
+    import ray
+
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _joined() -> Iterator[None]:
+    """The cluster of the environment."""
+    import ray
+    from ray.exceptions import RayError
+
+    address = cluster_address(os.environ)
+    with handlers_as_found(signal.SIGTERM):
+        try:
+            ray.init(**QUIET)
+        except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+            raise refused_address(address or "", reason(error)) from None
+    yield
+
+
+@contextmanager
+def _started(num_cpus: int | None, object_store_memory: int | None) -> Iterator[None]:
+    """A Ray of one's own, with a token of its own: Ray would keep one in the home folder, which need not be there."""
+    given = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_") and value.strip()}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} | given
+    try:
+        with (
+            environment(token, defaults=LOCAL_SETTINGS, without=(ADDRESS,)),
+            private_folder(os.environ) as folder,
+        ):
+            read_authentication()
+            _start(folder, num_cpus, object_store_memory)
+            yield
+    finally:
+        read_authentication()
+
+
+def _start(folder: str, num_cpus: int | None, object_store_memory: int | None) -> None:
+    import ray
+    from ray.exceptions import RayError
+
+    before = handlers_as_found(signal.SIGTERM)
+    with before, warnings.catch_warnings(), for_the_owner_alone(), on_loopback(), in_a_group_of_its_own():
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
             ray.init(
                 address="local",  # else a cluster that somebody started on this machine would be joined unasked
                 include_dashboard=False,
                 configure_logging=True,
                 num_cpus=num_cpus,
                 object_store_memory=object_store_memory,
-                **quiet,
+                _temp_dir=folder,
+                **QUIET,
             )
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # ray.init puts its own there, which ends the process at once
-    try:
-        yield current_resources()
-    finally:
-        ray.shutdown()
+        except (OSError, RuntimeError, ValueError, RayError) as error:
+            ray.shutdown()
+            raise StudyError(f"Ray could not start on this machine: {first_line(error)}") from None
 
 
 def current_resources() -> Resources:
@@ -152,8 +164,8 @@ def current_resources() -> Resources:
     return Resources(tuple(node["Resources"] for node in ray.nodes() if node["Alive"]))
 
 
-def ask(reference: Any, *, timeout: float | None = None) -> Any:
-    """`ray.get`, with a failure as the one line that it comes to.
+def ask(reference: Any, *, timeout: float | None = None, as_raised: bool = False) -> Any:
+    """`ray.get`, with a failure as the one line that it comes to; `as_raised`: as the remote side raised it.
 
     Raises:
         StudyError, InputError: what the remote side raised, or what became of it.
@@ -165,7 +177,7 @@ def ask(reference: Any, *, timeout: float | None = None) -> Any:
         return ray.get(reference, timeout=timeout)
     except RayTaskError as error:
         cause = error.cause
-        if isinstance(cause, (StudyError, InputError)):
+        if isinstance(cause, (StudyError, InputError)) or (as_raised and isinstance(cause, Exception)):
             raise cause from None
         raise StudyError(first_line(cause)) from None
     except RayError as error:

@@ -8,6 +8,7 @@ left to run, Ray does not start.
     results, seconds = run(tasks, done={}, keep=write, say=print, shared={"rows": read_rows})
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,9 +113,16 @@ def run(
 
 
 def stream(
-    tasks: Sequence[Task], *, done: Mapping[str, Any], shared: Mapping[str, Callable[[], Any]] | None = None
+    tasks: Sequence[Task],
+    *,
+    done: Mapping[str, Any],
+    shared: Mapping[str, Callable[[], Any]] | None = None,
+    as_raised: bool = False,
 ) -> Iterator[tuple[str, Any, float]]:
-    """(key, result, CPU-seconds) of each task that is not `done`, as they end. See `run`."""
+    """(key, result, CPU-seconds) of each task that is not `done`, as they end. See `run`.
+
+    `as_raised`: what a task raises is raised here as it is, and not as a StudyError of one line.
+    """
     if all(task.key in done for task in tasks):
         return
     with ray_session():
@@ -123,7 +131,7 @@ def stream(
             while running:
                 (ended,), _ = ray.wait(list(running), num_returns=1)
                 key, value = running.pop(ended)
-                seconds = ask(ended)
+                seconds = ask(ended, as_raised=as_raised)
                 yield key, ask(value), seconds
         finally:
             for reference in running:  # of a cluster that goes on, after a failure
@@ -131,9 +139,10 @@ def stream(
 
 
 def map_members(function: Callable[[int], Any], count: int) -> list[Any]:
-    """`[function(0), ..., function(count - 1)]`, a task a member."""
+    """`[function(0), ..., function(count - 1)]`, a task a member; what one raises is raised, as it is."""
     tasks = [Task(str(k), Shared("function"), (k,)) for k in range(count)]
-    results = {key: result for key, result, _ in stream(tasks, done={}, shared={"function": lambda: function})}
+    members = stream(tasks, done={}, shared={"function": lambda: function}, as_raised=True)
+    results = {key: result for key, result, _ in members}
     return [results[task.key] for task in tasks]
 
 
@@ -142,6 +151,7 @@ def _start(
 ) -> dict[Any, tuple[str, Any]]:
     """Key and value reference of every task that is not done, by the reference that says that it has ended."""
     remote: Any = ray.remote(num_cpus=1, max_retries=RETRIES, num_returns=2)(_call)
+    os.umask(umask := os.umask(0o077))  # it is read by setting it
     values: dict[str, Any] = {}
     stored: dict[str, Any] = {}
     running = {}
@@ -165,14 +175,21 @@ def _start(
             raise ValueError(f"task {task.key!r} depends on {missing[0]!r}, which is no task before it")
         arguments = [reference(argument) for argument in (task.function, *task.arguments)]
         order = [values[key] for key in task.after if key not in done]
-        values[task.key], ended = remote.remote(len(task.arguments), *arguments, *order)
+        values[task.key], ended = remote.remote(umask, len(task.arguments), *arguments, *order)
         running[ended] = task.key, values[task.key]
     return running
 
 
-def _call(count: int, function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
-    """The function's result on the first `count` arguments, and the CPU-seconds it took; the others are waited for."""
+def _call(umask: int, count: int, function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """The function's result on the first `count` arguments, and the CPU-seconds it took; the others are waited for.
+
+    Files that it makes have modes by the caller's umask: the processes of one's own Ray have another.
+    """
     one_thread()
+    before = os.umask(umask)
     began = time.process_time()
-    result = function(*arguments[:count])
+    try:
+        result = function(*arguments[:count])
+    finally:
+        os.umask(before)
     return result, time.process_time() - began

@@ -13,6 +13,7 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 
 from dge_ray.errors import InputError
 from dge_ray.generators.registry import check_generator
+from dge_ray.phrases import spoken_in_python
 from dge_ray.table.frame import from_pandas
 from dge_ray.table.infer import infer_schema
 from dge_ray.table.schema import TableSchema
@@ -104,7 +105,8 @@ class TableEstimator(BaseEstimator):
         full = pd.concat([frame, pd.Series(target, name=label)], axis=1)
         self._dtypes = full.dtypes
         table = from_pandas(full)
-        self.schema_ = infer_schema(table, target=str(label), overrides={str(label): kind})
+        with spoken_in_python():
+            self.schema_ = infer_schema(table, target=str(label), overrides={str(label): kind})
         return table
 
     def _coded_table(self, X: Any, y: Any) -> pa.Table:

@@ -18,6 +18,7 @@ from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator
 from dge_ray.inference.estimand_models import Event, Model
 from dge_ray.inference.estimands import read_estimands
+from dge_ray.phrases import spoken_in_python
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.inference.power_tuned import PowerTuned, influences, inverse_slope, power_tuned
 from dge_ray.table import Columns, TableCodec, TableSchema, from_pandas, infer_schema
@@ -69,7 +70,8 @@ def safe_estimate(
         raise InputError("folds", repr(folds), f"a whole number from 2 to the {real.num_rows} labelled rows")
     if isinstance(generator, str) and generator not in completing():
         raise InputError("generator", repr(generator), "one of " + ", ".join(completing()))
-    schema = infer_schema(real, target=target)
+    with spoken_in_python():
+        schema = infer_schema(real, target=target)
     request = read_estimands(estimands, schema)
     for model in request.models:
         if model.columns[0] != target:

@@ -40,16 +40,17 @@ def read_request(
 
     Raises:
         InputError: a study with canaries, members not fitted, a column that cannot be balanced, or a place that cannot
-            be read.
+            be read or written to.
     """
     if study.config.canaries:
         got = f"one with {study.config.canaries} canaries planted in train, which is not for publishing"
         raise InputError("study", got, "a study without: canaries=0 under another name (study=NAME)")
+    place = Folder.open(out, "out", shared=True)
+    place.check_readable("out")
+    place.check_writable("out")
     count = study.members(members)
     if balance is not None:
         check_balanced(balance, study.schema)
-    place = Folder.open(out, "out", shared=True)
-    place.check_readable("out")
     return BundleRequest(study, study.spec(balance=balance), place, count)
 
 
@@ -77,10 +78,9 @@ def claim(out: Folder, facts: dict[str, Any]) -> None:
     """Put these facts into `out`, unless an earlier call with them, that was cut off, had done so.
 
     Raises:
-        InputError: as `check_claim`, or it cannot be written.
+        InputError: as `check_claim`.
     """
     check_claim(out, facts)
-    out.check_writable("out")
     if not out.exists(DRAWING):
         out.write_json(DRAWING, facts)
 

@@ -25,6 +25,20 @@ def study_folder(storage: str, name: str) -> Folder:
     return Folder.open(storage) / name
 
 
+def check_storage(config: StudyConfig) -> None:
+    """Whether a study can be written where it is to be: before anything is read.
+
+    Raises:
+        InputError: it cannot.
+    """
+    folder = study_folder(config.storage, str(config.study))
+    if folder.is_local:
+        folder.check_readable()
+        folder.check_writable()
+    else:
+        Folder.open(config.storage).check_writable()
+
+
 def check_folder(prepared: Prepared) -> Folder:
     """The study's folder, absent, empty, or this study's own. Nothing is written.
 
@@ -94,10 +108,11 @@ def find_study(study: str, storage: str) -> Folder:
     """
     kept, itself = Folder.open(storage), Folder.open(study, "study")
     kept.check_readable()
+    if STUDY_NAME.fullmatch(study) and (kept / study).exists(IDENTITY):
+        return kept / study
     itself.check_readable("study")
-    for folder in (kept / study if STUDY_NAME.fullmatch(study) else None, itself):
-        if folder is not None and folder.exists(IDENTITY):
-            return folder
+    if itself.exists(IDENTITY):
+        return itself
     if itself.exists(BUNDLE):
         got = f"{itself}, a bundle, which holds no real row: what is to be known of real rows is not certified by it"
         raise InputError("study", got, "a study; its publisher has it")

@@ -7,7 +7,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from dge_ray.errors import InputError, StudyError
 from dge_ray.storage import Folder
@@ -19,8 +20,8 @@ LEASE_SECONDS = 8.0  # workers outlive a killed driver by seconds; so does its l
 
 
 @contextmanager
-def study_lock(folder: Folder, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a study's folder for the length of the block.
+def study_lock(folder: Folder, say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+    """Hold a study's folder for the length of the block; gives what tells whether it still does.
 
     A lock whose holder no longer renews it is taken over after the lease. Clocks of two machines are never compared,
     nor is a process id believed (it may have been given anew): what counts is whether the file changes while we look.
@@ -29,7 +30,7 @@ def study_lock(folder: Folder, say: Callable[[str], None]) -> Iterator[None]:
     Raises:
         StudyError: another driver works on this study.
     """
-    token = uuid.uuid4().hex
+    token, new = uuid.uuid4().hex, folder.is_local and not folder.exists()
     _await_free(folder, say)
     _write(folder, token, 0)
     time.sleep(SETTLE_SECONDS)  # two drivers that start at once both write; the one whose token stays goes on
@@ -38,13 +39,23 @@ def study_lock(folder: Folder, say: Callable[[str], None]) -> Iterator[None]:
     stop = threading.Event()
     thread = threading.Thread(target=_renew, args=(folder, token, stop), name="lock", daemon=True)
     thread.start()
+
+    def is_held() -> bool:
+        try:
+            return _read(folder).get("token") == token
+        except OSError:
+            return True  # nothing says that it is another's
+
     try:
-        yield
+        yield is_held
     finally:
         stop.set()
         thread.join()
-        if _read(folder).get("token") == token:
+        if is_held():
             folder.delete(LOCK)
+            if new:
+                with suppress(OSError):  # not empty: the study has begun
+                    Path(folder.path).rmdir()
 
 
 def _renew(folder: Folder, token: str, stop: threading.Event) -> None:

@@ -3,6 +3,8 @@
 import json
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,9 +42,21 @@ class JsonProgress(Progress):
         level = "error" if fields["event"] == "failed" else "info"
         self._line(level, fields.pop("event"), at=fields.pop("at"), **fields)
 
-    def handler(self) -> logging.Handler:
-        """A handler that puts log records among the lines."""
-        return _Records(self)
+    @contextmanager
+    def logged(self) -> Iterator[None]:
+        """Log records of errors, and this package's warnings, are among the lines for the length of the block, and on
+        the same stream not in another form besides."""
+        root, records = logging.getLogger(), _Records(self)
+        others = [h for h in root.handlers if isinstance(h, logging.StreamHandler) and h.stream is self.stream]
+        for handler in others:
+            root.removeHandler(handler)
+        root.addHandler(records)
+        try:
+            yield
+        finally:
+            root.removeHandler(records)
+            for handler in others:
+                root.addHandler(handler)
 
     def _line(self, level: str, event: str, *, at: float | None = None, **fields: Any) -> None:
         when = datetime.fromtimestamp(time.time() if at is None else at, UTC).isoformat(timespec="milliseconds")
@@ -55,6 +69,7 @@ class _Records(logging.Handler):
     def __init__(self, progress: JsonProgress) -> None:
         super().__init__()
         self.progress = progress
+        self.addFilter(lambda r: r.levelno >= (logging.WARNING if r.name.startswith("dge_ray") else logging.ERROR))
 
     def emit(self, record: logging.LogRecord) -> None:
         extra = {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}

@@ -42,13 +42,17 @@ class OpenStudy:
         self.config: StudyConfig = read_study_config(folder)
 
     @classmethod
-    def find(cls, study: str, storage: str = "./studies", say: Say = _silent) -> Self:
-        """A study by its folder, or by its name under the storage.
+    def find(cls, study: str, storage: str = "./studies", say: Say = _silent, *, writes: bool = False) -> Self:
+        """A study by its folder, or by its name under the storage. `writes`: its folder is to be written to.
 
         Raises:
-            InputError: there is none, it is a bundle, its configuration is damaged, or the storage cannot be read.
+            InputError: there is none, it is a bundle, its configuration is damaged, or the storage cannot be read, or
+                not be written to.
         """
-        return cls(find_study(study, storage), say)
+        folder = find_study(study, storage)
+        if writes:
+            folder.check_writable("study")
+        return cls(folder, say)
 
     @contextmanager
     def locked(self, say: Say) -> Iterator[Self]:

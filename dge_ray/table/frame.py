@@ -22,10 +22,8 @@ def from_pandas(frame: "pd.DataFrame") -> pa.Table:
         try:
             arrays.append(_column(frame.iloc[:, i]))
         except (pa.ArrowException, TypeError):
-            takes = f"values of one type in a column; drop with drop=[{name}]"
-            raise InputError(
-                f"column '{name}'", f"values of mixed or unknown type (dtype {frame.dtypes.iloc[i]})", takes
-            ) from None
+            got = f"values of mixed or unknown type (dtype {frame.dtypes.iloc[i]})"
+            raise InputError(f"column '{name}'", got, "values of one type in a column") from None
     return pa.Table.from_arrays(arrays, names=names)
 
 

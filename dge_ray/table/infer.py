@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
+from dge_ray.phrases import modelled, or_set, without
 from dge_ray.table.arrow_types import (
     STEPS_PER_SECOND,
     is_number,
@@ -179,14 +180,14 @@ def _row_numbers(numbers: np.ndarray) -> bool:
 def _warn(name: str, distinct: int, instead: Kind) -> None:
     text = (
         f"column '{name}': {distinct:,} values differ, so it is taken for an identifier (a generator would memorise "
-        f"it): not modelled, synthetic rows get surrogates; columns.{name}={instead} models it"
-        f"{' with generator=language' if instead is Kind.TEXT else ''}, drop=[{name}] drops it"
+        f"it): not modelled, synthetic rows get surrogates; {modelled(name, instead)}"
+        f"{' with generator=language' if instead is Kind.TEXT else ''}; {without(name)}"
     )
     warnings.warn(text, IdentifierWarning, stacklevel=6)
 
 
 def _warn_dictionary(name: str, distinct: int) -> None:
-    text = f"column '{name}': all {distinct:,} categories differ and would be memorised; drop=[{name}] drops it"
+    text = f"column '{name}': all {distinct:,} categories differ and would be memorised; {without(name)}"
     warnings.warn(text, IdentifierWarning, stacklevel=6)
 
 
@@ -224,7 +225,7 @@ def _categories(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray) -> 
         raise InputError(
             f"column '{name}'",
             f"{len(distinct):,} distinct values",
-            f"at most {MAX_LEVELS:,} categories; drop it with drop=[{name}] or set columns.{name}=identifier",
+            f"at most {MAX_LEVELS:,} categories; {without(name)}{or_set(name, Kind.IDENTIFIER)}",
         )
     if isinstance(column.type, pa.DictionaryType) and column.type.ordered:
         order = plain(pa.chunked_array([column.unify_dictionaries().chunk(0).dictionary]))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest_column
+from dge_ray.phrases import without
 from dge_ray.table.arrow_types import is_nested, is_supported, pc, plain, value_type
 from dge_ray.table.lazy import LazyTable
 
-TAKES_TYPES = "numbers, decimals, booleans, strings, dictionaries of these, dates or timestamps; drop with drop={names}"
+TAKES_TYPES = "numbers, decimals, booleans, strings, dictionaries of these, dates or timestamps"
 
 
 def check_source(table: pa.Table | LazyTable) -> None:
@@ -39,7 +40,7 @@ def check_source(table: pa.Table | LazyTable) -> None:
         raise InputError(
             _field(infinite),
             f"infinite values ({count:,} in '{infinite[0]}')",
-            f"finite values or nulls; drop with drop={_listed(infinite)}",
+            f"finite values or nulls; {without(*infinite)}",
         )
 
 
@@ -85,25 +86,21 @@ def _check_types(table: pa.Table | LazyTable) -> None:
             raise InputError(
                 _field([field.name]),
                 f"nested values ({str(field.type)[:80]})",
-                f"flat columns: flatten it or drop with drop={_listed([field.name])}",
+                f"flat columns: flatten it; {without(field.name)}",
             )
         if not is_supported(field.type) and not pa.types.is_null(field.type):
-            takes = TAKES_TYPES.format(names=_listed([field.name]))
+            takes = f"{TAKES_TYPES}; {without(field.name)}"
             raise InputError(_field([field.name]), f"type {field.type}", takes)
 
 
 def _refuse_columns(table: pa.Table | LazyTable, empty: list[str]) -> None:
     if empty:
         got = f"only missing values in all {counted_rows(table.num_rows)}"
-        raise InputError(_field(empty), got, f"at least one value; drop with drop={_listed(empty)}")
+        raise InputError(_field(empty), got, f"at least one value; {without(*empty)}")
 
 
 def _field(names: list[str]) -> str:
     return ("column " if len(names) == 1 else "columns ") + ", ".join(f"'{name}'" for name in names)
-
-
-def _listed(names: list[str]) -> str:
-    return "[" + ",".join(names) + "]"
 
 
 def counted_rows(n: int) -> str:

@@ -35,7 +35,8 @@ ENVIRONMENT = {  # for the length of a call, and only where the user has not sai
 @contextmanager
 def quiet() -> Iterator[None]:
     """MLflow quiet, without retries and without calls home, for the length of the block and for no longer."""
-    unset = [name for name in ENVIRONMENT if name not in os.environ]
+    before = set(os.environ)
+    unset = [name for name in ENVIRONMENT if name not in before]
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "alembic.runtime.migration")]
     levels = [logger.level for logger in loggers]
     os.environ.update({name: ENVIRONMENT[name] for name in unset})
@@ -49,8 +50,8 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        for name in unset:
-            os.environ.pop(name, None)
+        for name in [name for name in os.environ if name not in before and "MLFLOW" in name]:  # MLflow adds some
+            del os.environ[name]
 
 
 def check_uri(uri: str) -> str:

@@ -38,8 +38,9 @@ def test_every_line_is_an_object_with_study_member_and_volume() -> None:
     progress.event({"event": "fit done", "at": 0.0, "kind": "member", "member": 1, "volume": 50})
     progress.event({"event": "failed", "at": 0.0, "message": "member 2 could not be fitted"})
     logger = logging.getLogger("dge_ray.test")
-    logger.addHandler(progress.handler())
-    logger.warning("%d rows", 3, extra={"member": 2, "shard": 4})
+    with progress.logged():
+        logger.warning("%d rows", 3, extra={"member": 2, "shard": 4})
+    logger.warning("no longer among them")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert {line["study"] for line in lines} == {"adult"} and all("time" in line for line in lines)
     assert [(line["level"], line["event"]) for line in lines] == [

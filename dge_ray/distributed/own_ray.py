@@ -1,0 +1,53 @@
+"""What a Ray of one's own needs that Ray has no option for: private names of Ray, each in one place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """A Ray that starts within the block listens on 127.0.0.1 alone.
+
+    Ray rewrites a node address of 127.0.0.1 to the machine's outer one, and then listens on every interface, unless it
+    believes that clusters are switched off, as they are by default on macOS and Windows (ray issue 18730). It reads
+    that from the environment when it is imported, which has happened by now.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def in_a_group_of_its_own() -> Iterator[None]:
+    """A signal to this process's group (`timeout`, a batch system, a closed terminal) does not reach a Ray that starts
+    within the block: it is this process that stops its work, and then Ray.
+
+    Ray starts its servers with no such option. They still end with this process, whatever ends it.
+    """
+    from ray._private import services
+
+    before: Any = services.ConsolePopen
+
+    class OwnGroup(before):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options, process_group=0)
+
+    services.ConsolePopen = OwnGroup  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before  # type: ignore[misc]
+
+
+def read_authentication() -> None:
+    """Have Ray read anew how its token is asked for, and the token, which it reads from the environment once."""
+    raylet: Any = import_module("ray._raylet")
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
