@@ -150,10 +150,20 @@ def test_damaged_files_are_named(folder: Folder) -> None:
         folder.read_table("a.parquet")
 
 
-def test_unwritable_storage_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nope", "/proc", "/dev/null", "x" * 300, "y/" * 3000])
+def test_unwritable_storage_is_refused(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="storage"):
-        Folder.open(tmp_path / "file" / "below").check_writable()
+    with pytest.raises(InputError, match=r"^storage: got .* \(.+\); takes a folder that can be written to$"):
+        Folder.open(tmp_path / place).check_writable()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_storage_that_is_no_folder_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match=r"^storage: got .*; takes a folder that can be read$"):
+            Folder.open(place).check_readable()
+    Folder.open(tmp_path / "absent").check_readable()
 
 
 def test_a_check_leaves_no_file(folder: Folder) -> None:

@@ -177,7 +177,8 @@ def ask(reference: Any, *, timeout: float | None = None, as_raised: bool = False
         return ray.get(reference, timeout=timeout)
     except RayTaskError as error:
         cause = error.cause
-        if isinstance(cause, (StudyError, InputError)) or (as_raised and isinstance(cause, Exception)):
+        own = isinstance(cause, Exception) and not isinstance(cause, RayError)
+        if isinstance(cause, (StudyError, InputError)) or (as_raised and own):
             raise cause from None
         raise StudyError(first_line(cause)) from None
     except RayError as error:

@@ -12,8 +12,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -50,13 +52,14 @@ class Told:
     """What is known of the study that was killed and resumed."""
 
     work: Path  # its working directory
-    ray: Path  # Ray's session folders, with their logs
+    ray: Path  # where Ray's session folder is while it runs
     storage: str
     uri: str
     finished: dict[str, tuple[int, int]] = field(default_factory=dict)  # when it was killed
     listening: set[tuple[str, str]] = field(default_factory=set)  # (process, address) while it ran
     commands: list[str] = field(default_factory=list)  # of the processes while it ran
     modes: set[str | None] = field(default_factory=set)  # of Ray's authentication, as its servers have it
+    logs: dict[str, bytes] = field(default_factory=dict)  # what was in Ray's folder while it ran, last seen
     said: str = ""
     report: dict = field(default_factory=dict)
 
@@ -84,6 +87,15 @@ def _look(told: Told, driver: int) -> None:
                 told.modes.add(process.environ().get("RAY_AUTH_MODE"))
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
+
+
+def _keep_logs(told: Told, process: subprocess.Popen[str]) -> None:
+    """Note what is in Ray's folder, as long as the study runs: at its end the folder is removed."""
+    while process.poll() is None:
+        for path in told.ray.rglob("*.*"):
+            with suppress(OSError):  # a socket, or gone meanwhile
+                told.logs[str(path)] = path.read_bytes()
+        time.sleep(0.5)
 
 
 def _finished(s3: S3, study: str = "told/breast_cancer") -> dict[str, tuple[int, int]]:
@@ -119,8 +131,11 @@ def told(s3: S3, copula_study: Path, tmp_path_factory: pytest.TempPathFactory) -
     try:
         _await(lambda: len(_finished(s3)) > len(told.finished), process)
         _look(told, process.pid)
+        watcher = threading.Thread(target=_keep_logs, args=(told, process))
+        watcher.start()
         out, told.said = process.communicate(timeout=500)
         assert process.returncode == 0, told.said
+        watcher.join()
         told.said += out
         told.report = json.loads(out)
         yield told
@@ -174,8 +189,8 @@ def test_other_verbs_work_there(told: Told, monkeypatch: pytest.MonkeyPatch) -> 
 def test_secrets_are_in_nothing_that_is_kept_or_said(told: Told, s3: S3) -> None:
     folder = Folder.open(told.uri)
     kept = {name: folder.read_bytes(name) for name in s3.objects("told/breast_cancer")}
-    for place in (told.work, told.ray):
-        kept |= {str(path): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    kept |= {str(path): path.read_bytes() for path in told.work.rglob("*") if path.is_file()} | told.logs
+    assert list(told.ray.iterdir()) == []
     kept["what it said"] = told.said.encode()
     # The search must be able to find something in each kind of place.
     about = {name for name, content in kept.items() if b"breast_cancer" in content}

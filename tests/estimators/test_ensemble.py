@@ -249,6 +249,33 @@ def test_refusals_of_data() -> None:
         ensemble.sample(0)
 
 
+@pytest.mark.parametrize("kind", ["missing", "nested", "mixed", "complex", "identifier", "levels"])
+def test_what_it_says_of_columns_is_said_in_words_of_python(kind: str) -> None:
+    """No keys of a study, which the Python API has not: drop=[...], columns.NAME=..."""
+    frame, y = people(60)
+    bad = {
+        "missing": np.nan,
+        "nested": [[1, 2]] * 60,
+        "mixed": [1.0, "text"] * 30,
+        "complex": [1 + 2j] * 60,
+        "identifier": [f"id {i}" for i in range(60)],
+        "levels": pd.Categorical([f"id {i}" for i in range(60)]),
+    }[kind]
+    said = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            DGEClassifier(**QUICK).fit(frame.assign(bad=bad), y)
+        except InputError as error:
+            said.append(str(error))
+    said += [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+    assert said and not [text for text in said if "drop" in text or "columns." in text], said
+    ensemble = DGEClassifier(**QUICK).fit(frame, y)
+    with pytest.raises(InputError) as refused:
+        ensemble.predict(frame.assign(income=[1.0, "text"] * 30))
+    assert "drop" not in str(refused.value)
+
+
 def test_boosting_that_stops_by_itself_draws_a_warning() -> None:
     frame, y = people(60)
     with pytest.warns(UserWarning, match="above 10,000 rows"):
