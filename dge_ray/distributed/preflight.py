@@ -49,7 +49,7 @@ def check_ray(
     Raises:
         InputError: it cannot; names the variable and the way out, within about 10 seconds.
     """
-    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+    if has_joined():
         return
     environ = os.environ if environ is None else environ
     if (mode := environ.get("RAY_AUTH_MODE", "")) and mode.lower() not in MODES:
@@ -59,6 +59,12 @@ def check_ray(
         _check_address(address, connect or _connect, ask or _ask)
     elif not joins_cluster(environ):
         check_temporary_folder(environ)
+
+
+def has_joined() -> bool:
+    """Whether this process is joined to a Ray already."""
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
 
 
 def refused_address(address: str, why: str) -> InputError:

@@ -50,7 +50,7 @@ def test_a_failure_is_the_same_error_with_the_same_words(capfd: pytest.CaptureFi
             DGEClassifier(generator="copula", n_members=2, estimator=failing(), backend=backend).fit(x, y)
         said.append((type(raised.value), str(raised.value)))
     assert said[0] == said[1] == (RuntimeError, "boom in fit\nand a second line")
-    with pytest.raises(StudyError, match="^RaySystemError: .*No module named") as raised:
+    with pytest.raises(StudyError, match=r"^RaySystemError: .*No module named") as raised:
         DGEClassifier(generator="copula", n_members=2, estimator=Unseen(), backend="ray").fit(x, y)
     assert len(str(raised.value).splitlines()) == 1
     assert capfd.readouterr().out == ""

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,15 +20,15 @@ from dge_ray.errors import InputError
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another test's Ray in this process would be joined whatever the environment says."""
-    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    monkeypatch.setattr(preflight, "has_joined", lambda: False)
 
 
 @contextmanager
-def listening(*, backlog: int = 5) -> Iterator[str]:
+def listening() -> Iterator[str]:
     """The address of a socket that takes connections and says nothing."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
-        server.listen(backlog)
+        server.listen()
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
@@ -132,3 +133,30 @@ def test_where_temporary_files_go() -> None:
 def test_rays_word_for_authentication_is_checked_before_it_ends_the_process() -> None:
     with pytest.raises(InputError, match=r"^RAY_AUTH_MODE: got 'tokn'; takes one of disabled, token"):
         check_ray({"RAY_AUTH_MODE": "tokn"})
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_ray_that_runs_is_known_and_one_of_another_token_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    preflight._ask(address, 60)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with pytest.raises(OSError, match=r"(?i)token|auth"):
+        preflight._ask(address, 60)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_that_runs_is_joined_and_left_running(tmp_path: Path) -> None:
+    import ray
+
+    code = (
+        "import os, ray; from dge_ray.distributed.session import ray_session\n"
+        "before = dict(os.environ)\n"
+        "with ray_session() as there: print(there.cpus, ray.get(ray.remote(os.getppid).remote()) > 1)\n"
+        "assert dict(os.environ) == before and not ray.is_initialized()"
+    )
+    environment = os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "2.0 True\n"), done.stderr
+    assert ray.is_initialized() and ray.nodes()[0]["Alive"]
