@@ -88,8 +88,7 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
                 yield current_resources()
             return
         check_ray()
-        how = _joined() if joins_cluster() else _started(num_cpus, object_store_memory)
-        with how, _shut_down():
+        with _joined() if joins_cluster() else _started(num_cpus, object_store_memory):
             yield current_resources()
 
 
@@ -110,12 +109,13 @@ def _joined() -> Iterator[None]:
     from ray.exceptions import RayError
 
     address = cluster_address(os.environ)
-    with handlers_as_found(signal.SIGTERM):
-        try:
-            ray.init(**QUIET)
-        except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-            raise refused_address(address or "", reason(error)) from None
-    yield
+    with environment({ADDRESS: address} if address else {}), _shut_down():
+        with handlers_as_found(signal.SIGTERM):
+            try:
+                ray.init(**QUIET)
+            except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+                raise refused_address(address or "", reason(error)) from None
+        yield
 
 
 @contextmanager
@@ -127,6 +127,7 @@ def _started(num_cpus: int | None, object_store_memory: int | None) -> Iterator[
         with (
             environment(token, defaults=LOCAL_SETTINGS, without=(ADDRESS,)),
             private_folder(os.environ) as folder,
+            _shut_down(),
         ):
             read_authentication()
             _start(folder, num_cpus, object_store_memory)
@@ -153,7 +154,6 @@ def _start(folder: str, num_cpus: int | None, object_store_memory: int | None) -
                 **QUIET,
             )
         except (OSError, RuntimeError, ValueError, RayError) as error:
-            ray.shutdown()
             raise StudyError(f"Ray could not start on this machine: {first_line(error)}") from None
 
 

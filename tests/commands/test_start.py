@@ -9,7 +9,7 @@ import pytest
 from helpers.refusals import check_refused
 
 from dge_ray import storage as storage_module
-from dge_ray.commands.tune import tune
+from dge_ray.commands.tune import _tracked, tune
 from dge_ray.distributed import preflight
 from dge_ray.errors import StudyError
 from dge_ray.study import lock
@@ -17,6 +17,7 @@ from dge_ray.study.folder import study_folder
 from dge_ray.study.identity import tracking_id
 from dge_ray.study.lock import study_lock
 from dge_ray.study.prepare import prepare
+from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
 from dge_ray.tracking.tracker import Tracker
 
@@ -56,6 +57,23 @@ def test_a_refused_second_driver_leaves_the_firsts_run_alone(
     (after,) = first._client.search_runs([first.experiment_id])
     assert after.info.status == "RUNNING" and after.info.end_time is None
     assert after.data.tags == before.data.tags and after.info.run_id == first.run_id
+
+
+def test_a_driver_that_lost_its_study_leaves_the_run_to_who_took_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: bytes
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").write_bytes(empty_database)
+    prepared = prepare(read_config("iris", KEYS))
+    folder = study_folder("./studies", prepared.name)
+    for held, ended in ((False, "RUNNING"), (True, "KILLED")):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            _tracked(prepared, folder, Progress(), lambda held=held: held) as (tracker, _),
+        ):
+            raise KeyboardInterrupt
+        assert tracker is not None and tracker._client.get_run(tracker.run_id).info.status == ended
 
 
 @pytest.mark.parametrize(
