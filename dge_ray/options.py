@@ -16,7 +16,6 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 
-from dge_ray.documents import plain_yaml
 from dge_ray.errors import InputError, InputErrors, nearest
 from dge_ray.masking import mask
 
@@ -252,3 +251,26 @@ def inner_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for argument in get_args(annotation) if (model := inner_model(argument))), None)
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values alone. Aliases make a few lines stand for more than any memory holds, and nothing here needs one."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if getattr(event, "anchor", None) is not None:
+            name = f"{'*' if isinstance(event, yaml.AliasEvent) else '&'}{event.anchor[:40]}"
+            raise yaml.MarkedYAMLError(problem=f"{name}, an anchor or alias, which is not taken here")
+        return super().compose_node(parent, index)
+
+
+def plain_yaml(text: str | bytes) -> Any:
+    """The content of a YAML text, as `yaml.safe_load` gives it.
+
+    Raises:
+        yaml.YAMLError: no YAML, an anchor or alias, a value that its type cannot have (2020-13-45), nested too deeply.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (ValueError, RecursionError, OverflowError) as error:  # UnicodeDecodeError is a ValueError
+        raise yaml.YAMLError(str(error).partition("\n")[0] if str(error) else type(error).__name__) from None

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dge_ray.documents import UnsoundError, strict_json
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
+from dge_ray.table.strict_json import UnsoundError, strict_json
 
 MOST_JSON = 1 << 26  # bytes of a description: bundle.json, schema.json, checksums
 

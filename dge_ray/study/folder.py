@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from dge_ray.documents import plain_yaml
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import mask
+from dge_ray.options import plain_yaml
 from dge_ray.privacy.key import read_key, write_key
 from dge_ray.storage import Folder
 from dge_ray.study.config import STUDY_NAME, StudyConfig, as_yaml

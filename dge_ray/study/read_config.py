@@ -9,10 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from dge_ray.documents import plain_yaml
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import refuse_secrets
-from dge_ray.options import input_errors, listed, nest, parse_words
+from dge_ray.options import input_errors, listed, nest, parse_words, plain_yaml
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.files import IDENTITY
 from dge_ray.table import builtin_names

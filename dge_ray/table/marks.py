@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from dge_ray.documents import strict_json
 from dge_ray.errors import InputError
+from dge_ray.table.strict_json import strict_json
 
 KEY = b"dge_ray.synthetic"
 TAKES = "a bundle, a member from 0, a generation from 1, and the synthetic share (0 to 1) of what it was fitted on"
