@@ -128,7 +128,7 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         allowed=allowed,
         constraints=request.spec.constraints,
         ledger=None if ledger is None else {**ledger, "entries": [*(ledger.get("entries") or []), *told]},
-        **(_read_off(request, report) if disclosed else {}),
+        **(_read_off(request, report, say) if disclosed else {}),
     )
     _finish(cut, request, about, say)
     return {**described, "out": str(request.out)}
@@ -202,11 +202,16 @@ def _bundle_id(request: BundleRequest, volume: int, debiased: list[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _read_off(request: BundleRequest, report: dict[str, Any]) -> dict[str, Any]:
-    """The study's findings on real rows."""
-    folder = request.folder
+def _read_off(request: BundleRequest, report: dict[str, Any], say: Say) -> dict[str, Any]:
+    """The study's findings on real rows; not those that were made when the study had another number of members."""
+    folder, members = request.folder, report.get("members")
     files = {"utility": UTILITY, **COPIED}
     results = {name: folder.read_json(file) for name, file in files.items() if folder.exists(file)}
+    for name, result in list(results.items()):
+        counted = result.get("members") or (result.get("against") or {}).get("members")
+        if members and counted and counted != members:
+            del results[name]
+            say(f"warning: {files[name]} is of {counted} members, the study has {members}: left out, make it again")
     places = [request.config.source, request.config.storage, folder.path, str(folder)]
     return scrubbed({"report": report, **results}, [place for place in places if set(place) & set("/\\")])
 
@@ -219,7 +224,8 @@ def _finish(cut: Cut, request: BundleRequest, about: About, say: Callable[[str],
     figure = members_by_column(firsts, schema)
     figures = {} if figure is None else {"members_by_column": figure}
     if about.disclosed:
-        stored = [name for name in SHOWN if request.folder.exists(figure_file(name))]
+        told = [name for name in SHOWN if name != "utility" or about.utility]
+        stored = [name for name in told if request.folder.exists(figure_file(name))]
         figures |= {name: request.folder.read_bytes(figure_file(name)) for name in stored}
     content = {
         "schema.json": schema.to_json(),

@@ -88,6 +88,20 @@ def test_what_is_in_a_bundle(bundle: Path, study: Path) -> None:
         assert mark == {"bundle": facts["bundle"], "member": k, "generation": 1, "share": 0.0, "history": history}
 
 
+@pytest.mark.parametrize(
+    ("file", "content"), [("estimates.json", {"members": 8}), ("attacks/attacks.json", {"against": {"members": 8}})]
+)
+def test_findings_of_another_number_of_members_are_left_out(
+    study: Path, tmp_path: Path, file: str, content: dict[str, Any]
+) -> None:
+    copied, lines = Path(shutil.copytree(study, tmp_path / "breast_cancer")), []
+    (copied / file).parent.mkdir(exist_ok=True)
+    (copied / file).write_text(json.dumps(content))
+    publish.publish(str(copied), {"out": str(tmp_path / "out"), "volume": VOLUME}, lines.append)
+    assert f"warning: {file} is of 8 members, the study has 3: left out, make it again" in lines
+    assert not (tmp_path / "out" / file).exists()
+
+
 def test_coreutils_read_the_checksums(bundle: Path) -> None:
     done = subprocess.run(["sha256sum", "-c", "SHA256SUMS", "--strict"], cwd=bundle, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count(": OK") == 11, done.stderr
