@@ -89,7 +89,7 @@ def test_what_is_in_a_bundle(bundle: Path, study: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "content"), [("estimates.json", {"members": 8}), ("attacks/attacks.json", {"against": {"members": 8}})]
+    ("file", "content"), [("estimates.json", {"members": 8}), ("attacks.json", {"against": {"members": 8}})]
 )
 def test_findings_of_another_number_of_members_are_left_out(
     study: Path, tmp_path: Path, file: str, content: dict[str, Any]
