@@ -16,6 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -309,3 +310,11 @@ def test_an_array_after_a_frame_is_taken_by_its_order() -> None:
     with pytest.warns(UserWarning, match="feature names"):
         by_order = fitted.predict(X.to_numpy())
     assert np.array_equal(by_order, fitted.predict(X))
+
+
+def test_settings_that_the_rows_are_too_few_for_are_told_once() -> None:
+    X, y = people(80)
+    with pytest.warns(UserWarning) as told:
+        DGEClassifier(**QUICK, estimator=KNeighborsClassifier(500)).fit(X, y)
+    [line] = [str(one.message) for one in told if "too few" in str(one.message)]
+    assert "80 rows a member" in line and "n_neighbors 500 cut to 80" in line
