@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -257,7 +258,7 @@ def test_a_model_logged_before_the_rooms_still_loads(folder: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_mlflow_models_predict_scores_the_model(form: str, saved: Saved, folder: Path) -> None:
-    """The command itself, from the code in the model: this package is not on its path."""
+    """The command itself, with the local environment."""
     rows = odd_rows(saved[2])
     (folder / "rows").write_text(
         rows.to_csv(index=False) if form == "csv" else as_json(rows, "dataframe_split"), encoding="utf-8"
@@ -301,9 +302,11 @@ def test_a_scoring_server_scores_the_model(saved: Saved, folder: Path) -> None:
             wanted = expected(saved, rows)
             pd.testing.assert_frame_equal(found[list(wanted)], wanted, check_dtype=False, rtol=1e-12)
     finally:
-        os.killpg(served.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(served.pid, signal.SIGTERM)
         served.wait(30)
 
 
 def _plain() -> dict[str, str]:
-    return {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where MLflow looks for uvicorn
+    return {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": path}
