@@ -5,9 +5,9 @@ facts.
 that changes a study's bytes on purpose does so, and says why in its note.
 
 Left out of the digests by name, since they differ between two runs: costs/, status.json, report.json, report.html,
-member.json and sampling.json (seconds in all of them), config.yaml (the storage's place), figures/ (drawn from the
-rest). Of generator.json the seconds of each epoch are left out, of model.skops the zip's times and the numbers that
-skops gives to objects.
+member.json and sampling.json (seconds in all of them), learner.json (versions), config.yaml (the storage's place),
+figures/ (drawn from the rest). Of generator.json the seconds of each epoch are left out, of model.skops the zip's times
+and the numbers that skops gives to objects.
 """
 
 import csv
@@ -43,7 +43,7 @@ NEAR = {
     "rel": 0.05,
     "abs": 0.02,
 }  # other kernels changed weights in their last bits, no row and no risk; one row may yet differ
-NOT_KEPT = ("member.json", "sampling.json")
+NOT_KEPT = ("member.json", "sampling.json", "learner.json")
 PACKAGES = ("torch", "numpy", "pyarrow", "scikit-learn", "scipy", "skops", "safetensors")
 
 
