@@ -21,15 +21,12 @@ Run = Callable[..., tuple[int, str, str]]
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks"))
 
 
-@pytest.hookimpl(wrapper=True)  # before `-m` chooses, and before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Marks what takes the session's Ray, or the study made with one; with `-n 2` one process runs all of it."""
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what takes the session's Ray, or the study that was made with one."""
     for item in items:
         if {"cluster", "copula_study"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.ray)
-        if item.get_closest_marker("ray"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-    yield
 
 
 @pytest.fixture
