@@ -15,5 +15,5 @@ uv pip install --quiet --python "$python" -r "$place.txt"
 uv pip install --quiet --python "$python" --constraint "$place.txt" --override "$place.overrides" \
   pytest hypothesis pytest-timeout psutil 'moto[s3]' statsmodels
 uv pip install --quiet --python "$python" --no-deps -e .
-OMP_NUM_THREADS=1 MPLBACKEND=Agg exec "$python" -m pytest -n 0 -m "not ray and not slow" -p no:cacheprovider \
+OMP_NUM_THREADS=1 MPLBACKEND=Agg exec "$python" -m pytest -m "not ray and not slow" -p no:cacheprovider \
   tests/table tests/stats tests/downstream tests/estimators tests/study/test_config.py tests/tracking/test_served_model.py
