@@ -30,7 +30,7 @@ def study_lock(folder: Folder, say: Callable[[str], None]) -> Iterator[Callable[
     Raises:
         StudyError: another driver works on this study.
     """
-    token, new = uuid.uuid4().hex, folder.is_local and not folder.exists()
+    token, new = uuid.uuid4().hex, _absent(folder)
     _await_free(folder, say)
     _write(folder, token, 0)
     time.sleep(SETTLE_SECONDS)  # two drivers that start at once both write; the one whose token stays goes on
@@ -53,9 +53,15 @@ def study_lock(folder: Folder, say: Callable[[str], None]) -> Iterator[Callable[
         thread.join()
         if is_held():
             folder.delete(LOCK)
-            if new:
-                with suppress(OSError):  # not empty: the study has begun
-                    Path(folder.path).rmdir()
+            with suppress(OSError):  # not empty: the study has begun
+                for place in new:
+                    place.rmdir()
+
+
+def _absent(folder: Folder) -> list[Path]:
+    """Of a local folder: it and those above it that are not there, the innermost first."""
+    path = Path(folder.path)
+    return [place for place in (path, *path.parents) if not place.exists()] if folder.is_local else []
 
 
 def _renew(folder: Folder, token: str, stop: threading.Event) -> None:

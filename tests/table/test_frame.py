@@ -56,9 +56,7 @@ def test_nulls_where_the_frame_had_none_keep_the_natural_dtype() -> None:
 
 def test_mixed_values_are_refused() -> None:
     frame = pd.DataFrame({"a": [1, 2], "b": np.array(["x", 3], dtype=object)})
-    with pytest.raises(
-        InputError, match=r"column 'b': got values of mixed or unknown type \(dtype object\); .*drop=\[b\]"
-    ):
+    with pytest.raises(InputError, match=r"column 'b': got values of mixed or unknown type \(dtype object\); takes"):
         from_pandas(frame)
 
 
