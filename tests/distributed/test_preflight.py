@@ -2,8 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,19 +142,3 @@ def test_a_ray_that_runs_is_known_and_one_of_another_token_is_not(monkeypatch: p
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     with pytest.raises(OSError, match=r"(?i)token|auth"):
         preflight._ask(address, 60)
-
-
-@pytest.mark.usefixtures("cluster")
-def test_a_cluster_that_runs_is_joined_and_left_running(tmp_path: Path) -> None:
-    import ray
-
-    code = (
-        "import os, ray; from dge_ray.distributed.session import ray_session\n"
-        "before = dict(os.environ)\n"
-        "with ray_session() as there: print(there.cpus, ray.get(ray.remote(os.getppid).remote()) > 1)\n"
-        "assert dict(os.environ) == before and not ray.is_initialized()"
-    )
-    environment = os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "2.0 True\n"), done.stderr
-    assert ray.is_initialized() and ray.nodes()[0]["Alive"]

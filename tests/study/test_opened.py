@@ -122,9 +122,9 @@ def _counted(name: str, calls: list[None]) -> Callable:
 
     function = getattr(prepare, name.rpartition(".")[2])
 
-    def counted(*given: object) -> object:
+    def counted(*given: object, **settings: object) -> object:
         calls.append(None)
-        return function(*given)
+        return function(*given, **settings)
 
     return counted
 
