@@ -100,9 +100,8 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     check_claim(request.out, facts)
     if estimands is not None:
         cut = replace(cut, shifts=member_shifts(opened, estimands, request.members, say))
-    allowed, copies_text = _check_disclosure(
-        cut, request, allow, ledger, keys.uncovered, say
-    )  # before a row leaves the study
+    # Before a row leaves the study.
+    allowed, copies_text = _check_disclosure(cut, request, allow, ledger, keys.uncovered, say)
     told = [*([] if UNSEEN in allowed else [LOOK]), TOLD] if ledger is not None and keys.uncovered else []
     claim(request.out, facts)
     mark = {"bundle": facts["bundle"], **mark_of(request.folder, told=disclosed)}
