@@ -20,8 +20,12 @@ JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set within a Ray job
 JOINING_SECONDS = 10.0
 TAKES = "HOST:PORT or ray://HOST:PORT of a Ray that runs, or nothing (unset RAY_ADDRESS) for a Ray of its own"
 MODES = ("disabled", "token", "k8s")
-# Ray would go on trying for a quarter of an hour, and fill the screen: in a process of its own that can be ended.
-ASK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+# Ray would go on trying for a quarter of an hour, and fill the screen: in a process of its own that can be ended. Asked
+# is the address that Ray will use: it takes this machine's outer one for 127.0.0.1.
+ASK = (
+    "import sys; from ray._raylet import GcsClient; from ray._private.services import canonicalize_bootstrap_address; "
+    "GcsClient(address=canonicalize_bootstrap_address(sys.argv[1]))"
+)
 
 Connect = Callable[[str, int, float], None]
 Ask = Callable[[str, float], None]

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,12 +135,35 @@ def test_rays_word_for_authentication_is_checked_before_it_ends_the_process() ->
         check_ray({"RAY_AUTH_MODE": "tokn"})
 
 
+ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray leaves 127.0.0.1 as it is
+
+
 @pytest.mark.usefixtures("cluster")
 def test_a_ray_that_runs_is_known_and_one_of_another_token_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
     address = ray.get_runtime_context().gcs_address
+    with pytest.raises((OSError, TimeoutError)):  # Ray would go to the outer address, where this one does not listen
+        preflight._ask(address, 10)
+    monkeypatch.setenv(ON_LOOPBACK, "0")
     preflight._ask(address, 60)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     with pytest.raises(OSError, match=r"(?i)token|auth"):
         preflight._ask(address, 60)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_that_runs_is_joined_and_left_running() -> None:
+    import ray
+
+    code = (
+        "import os, ray; from dge_ray.distributed.session import ray_session\n"
+        "before, parent = dict(os.environ), ray.remote(num_cpus=0)(lambda: os.getppid())\n"
+        "with ray_session() as there: print(there.cpus, ray.get(parent.remote(), timeout=60) > 1)\n"
+        "assert dict(os.environ) == before and not ray.is_initialized()"
+    )
+    environment = os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address, ON_LOOPBACK: "0"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "2.0 True\n"), done.stderr
+    assert ray.is_initialized() and ray.nodes()[0]["Alive"]
