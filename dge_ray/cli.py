@@ -18,7 +18,7 @@ from dge_ray.commands.help import keys_of, overview, verb_help
 from dge_ray.commands.verbs import VERBS, Verb
 from dge_ray.errors import InputError, InputErrors, StudyError
 from dge_ray.options import parse_words, to_stderr
-from dge_ray.study.interrupt import INTERRUPTED, stop_on_second
+from dge_ray.study.terminal.interrupt import INTERRUPTED, stop_on_second
 
 # Click's error for bad usage; typer keeps it in different places by version, but always as this base.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]

@@ -88,7 +88,7 @@ def openers(file: Path) -> set[str]:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[object]:
     """One Ray for all tests in this process: starting it costs seconds."""
-    from dge_ray.distributed.session import ray_session
+    from dge_ray.distributed.session.ray_session import ray_session
 
     with ray_session(num_cpus=2, object_store_memory=300 * 2**20) as resources:
         yield resources

@@ -22,7 +22,7 @@ from dge_ray.commands.verbs import VERBS
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.options import parse_words
 from dge_ray.study.read_config import read_config
-from dge_ray.table.builtin import builtin_names
+from dge_ray.table.reading.builtin import builtin_names
 
 Run = Callable[..., tuple[int, str, str]]
 

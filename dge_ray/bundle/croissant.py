@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dge_ray.table.arrow_types import arrow_type, is_string, is_temporal, value_type
+from dge_ray.table.arrow.arrow_types import arrow_type, is_string, is_temporal, value_type
 from dge_ray.table.schema import Column, TableSchema
 
 FILE = "croissant.json"

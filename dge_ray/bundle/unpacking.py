@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dge_ray.table.arrow_types import is_string, is_string_view, pc, value_type
+from dge_ray.table.arrow.arrow_types import is_string, is_string_view, pc, value_type
 
 MOST_BATCH = 1 << 26  # bytes of rows that are unpacked at once
 MOST_PART = 1 << 30  # bytes of a file's rows, of its pages, and of the file

@@ -15,7 +15,7 @@ from dge_ray.study.arms import Arm
 from dge_ray.study.config import Search
 from dge_ray.study.predictions import Job, dropped_file, tensor
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.progress import Progress
+from dge_ray.study.terminal.progress import Progress
 from dge_ray.tracking.tracker import Tracker
 
 FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to decide anything

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from dge_ray.commands.verbs import AttackKeys
-from dge_ray.distributed.session import one_thread
+from dge_ray.distributed.session.ray_session import one_thread
 from dge_ray.errors import InputError
 from dge_ray.generators.registry import abilities
 from dge_ray.options import Say, to_stderr

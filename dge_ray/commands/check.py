@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.commands.own_modules import refuse_on_cluster
-from dge_ray.distributed.preflight import check_ray, joins_cluster
+from dge_ray.distributed.session.preflight import check_ray, joins_cluster
 from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
-from dge_ray.report.privacy_words import plan_lines
+from dge_ray.report.words.privacy import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, as_yaml
@@ -130,7 +130,7 @@ def _on_cluster(prepared: Prepared) -> dict[str, Any]:
     if not joins_cluster():
         return {}
     from dge_ray.commands.tune import demand_of
-    from dge_ray.distributed.session import ray_session
+    from dge_ray.distributed.session.ray_session import ray_session
 
     with ray_session() as resources:
         share = demand_of(prepared).on(resources)

@@ -17,7 +17,7 @@ import yaml
 
 from dge_ray.commands.verbs import EstimatesKeys
 from dge_ray.distributed.refits import run_refits
-from dge_ray.distributed.session import ray_session
+from dge_ray.distributed.session.ray_session import ray_session
 from dge_ray.errors import InputError
 from dge_ray.inference.estimands import FORM, Estimands, Estimates, read_estimands
 from dge_ray.inference.replicates import Recipe, Saved

@@ -13,7 +13,7 @@ from dge_ray.evaluation.crossfit import REAL, CrossFit, MemberPart
 from dge_ray.evaluation.judging import JudgingRequest, compared, estimates
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import NOTHING, interval_text, number
-from dge_ray.report.evaluation_words import head_lines, score_text, tail_lines
+from dge_ray.report.words.evaluation import head_lines, score_text, tail_lines
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.metrics.losses import label
 

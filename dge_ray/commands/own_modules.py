@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dge_ray.distributed.preflight import joins_cluster
+from dge_ray.distributed.session.preflight import joins_cluster
 from dge_ray.downstream.catalogue import TAKES, module_folder
 from dge_ray.errors import InputError
 

@@ -42,7 +42,7 @@ from dge_ray.publishing.request import (
     real_facts,
 )
 from dge_ray.publishing.rows import Cut, draw_members, part_file
-from dge_ray.report.figures import FIGURES
+from dge_ray.report.figures.catalogue import FIGURES
 from dge_ray.study.files import ATTACKS, ESTIMATES, UTILITY, figure_file, generator_folder
 from dge_ray.study.lineage import mark_of
 from dge_ray.study.opened import OpenStudy

@@ -13,7 +13,7 @@ from dge_ray.downstream.learners import check_estimator
 from dge_ray.evaluation.judging import JudgingRequest, by_pair, compared, described, estimates
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import number
-from dge_ray.report.evaluation_words import head_lines, score_text, tail_lines
+from dge_ray.report.words.evaluation import head_lines, score_text, tail_lines
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.comparison.crossed import Estimate, subset_score
 from dge_ray.stats.comparison.ranks import halves, kendall, ranks, regret, spearman, top, top_agreement, top_shares

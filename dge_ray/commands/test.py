@@ -35,7 +35,7 @@ from dge_ray.inference.replicates import (
     stream,
 )
 from dge_ray.options import Say, to_stderr
-from dge_ray.report.syntest_words import syntest_lines
+from dge_ray.report.words.syntest import syntest_lines
 from dge_ray.stats.inference.syntest import monte_carlo_p, rate, twins
 from dge_ray.storage import Folder
 from dge_ray.table import TableCodec, TableSchema

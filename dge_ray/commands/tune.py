@@ -17,7 +17,7 @@ from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
-from dge_ray.distributed.preflight import check_ray
+from dge_ray.distributed.session.preflight import check_ray
 from dge_ray.report.summary import summary_lines
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
 from dge_ray.results.findings import findings
@@ -33,9 +33,7 @@ from dge_ray.study.costs import cut_settings
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.folder import check_folder, check_storage, claim_folder, resolved, study_folder
 from dge_ray.study.identity import tracking_id
-from dge_ray.study.interrupt import insistent
 from dge_ray.study.lock import study_lock
-from dge_ray.study.log import JsonProgress
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import prepare
@@ -47,9 +45,11 @@ from dge_ray.study.private import (
     refuse_overspending,
     study_plan,
 )
-from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
 from dge_ray.study.status import StatusFile
+from dge_ray.study.terminal.interrupt import insistent
+from dge_ray.study.terminal.log import JsonProgress
+from dge_ray.study.terminal.progress import Progress
 from dge_ray.tracking.study import close, log_end, log_start
 from dge_ray.tracking.tracker import Status, Tracker
 

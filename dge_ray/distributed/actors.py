@@ -13,7 +13,7 @@ import ray
 
 from dge_ray.distributed.keeper import FolderKeeper
 from dge_ray.distributed.placement import MemberDemand
-from dge_ray.distributed.session import NAMESPACE, one_thread
+from dge_ray.distributed.session.ray_session import NAMESPACE, one_thread
 from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import generator_class, make_generator
 from dge_ray.seeds import Purpose, integer

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dge_ray.distributed.placement import MemberDemand
-from dge_ray.distributed.session import Resources
+from dge_ray.distributed.session.ray_session import Resources
 from dge_ray.errors import InputError
 
 WORKER_SHARE = 0.9  # of the CPUs; the rest is for what takes a tiny share: actors, reads, trials, the Board

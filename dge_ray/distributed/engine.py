@@ -19,7 +19,15 @@ from dge_ray.distributed.board import Board
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.pool import MemberPool
 from dge_ray.distributed.search import search_volumes
-from dge_ray.distributed.session import NAMESPACE, TINY, Resources, ask, check_shared, current_resources, ray_session
+from dge_ray.distributed.session.ray_session import (
+    NAMESPACE,
+    TINY,
+    Resources,
+    ask,
+    check_shared,
+    current_resources,
+    ray_session,
+)
 from dge_ray.distributed.train import DownstreamRun
 from dge_ray.distributed.trial import SearchSpec
 from dge_ray.distributed.worker import fits_together

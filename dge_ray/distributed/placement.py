@@ -8,7 +8,7 @@ from typing import Any, Literal
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from dge_ray.distributed.session import TINY
+from dge_ray.distributed.session.ray_session import TINY
 
 Placement = Literal["spread", "pack"]
 

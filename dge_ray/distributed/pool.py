@@ -15,7 +15,7 @@ from ray.exceptions import ActorUnavailableError, RayError
 
 from dge_ray.distributed.actors import FIT_RETRIES, start_actor
 from dge_ray.distributed.placement import MemberDemand, node_places
-from dge_ray.distributed.session import first_line
+from dge_ray.distributed.session.ray_session import first_line
 from dge_ray.errors import InputError
 from dge_ray.study.members import MemberSpec
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from dge_ray.distributed.session import NAMESPACE
+from dge_ray.distributed.session.ray_session import NAMESPACE
 from dge_ray.distributed.stream import member_dataset
 from dge_ray.downstream import slices
 from dge_ray.study.files import shard_file

@@ -8,7 +8,7 @@ files what is called with a replicate's number and gives its result as JSON valu
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dge_ray.distributed.session import ray_session
+from dge_ray.distributed.session.ray_session import ray_session
 from dge_ray.distributed.tasks import Shared, Task, run
 from dge_ray.storage import Folder
 

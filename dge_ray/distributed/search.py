@@ -13,8 +13,8 @@ import ray.tune
 from ray.tune.execution import class_cache
 from ray.tune.search import BasicVariantGenerator, Searcher
 
-from dge_ray.distributed.guest import handlers_as_found, level
-from dge_ray.distributed.session import TINY, ask, first_line
+from dge_ray.distributed.session.guest import handlers_as_found, level
+from dge_ray.distributed.session.ray_session import TINY, ask, first_line
 from dge_ray.distributed.trial import SearchSpec, volume_trial
 from dge_ray.errors import StudyError
 from dge_ray.seeds import Purpose, integer

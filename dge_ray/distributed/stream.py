@@ -11,7 +11,7 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import ReadTask
 from ray.exceptions import RayActorError
 
-from dge_ray.distributed.session import NAMESPACE, TINY
+from dge_ray.distributed.session.ray_session import NAMESPACE, TINY
 from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
 

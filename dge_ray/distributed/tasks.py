@@ -16,7 +16,7 @@ from typing import Any
 
 import ray
 
-from dge_ray.distributed.session import ask, one_thread, ray_session
+from dge_ray.distributed.session.ray_session import ask, one_thread, ray_session
 from dge_ray.phrases import duration
 
 RETRIES = 3

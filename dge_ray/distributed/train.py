@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from dge_ray.distributed.session import first_line
+from dge_ray.distributed.session.ray_session import first_line
 from dge_ray.distributed.worker import downstream_worker, fits_together
 from dge_ray.study.downstream_spec import DownstreamSpec
 

@@ -15,7 +15,7 @@ import ray.train
 from ray.exceptions import RayError
 
 from dge_ray.distributed.reader import MemberReader, member_blocks
-from dge_ray.distributed.session import first_line
+from dge_ray.distributed.session.ray_session import first_line
 from dge_ray.downstream import Learner, StreamingLearner, make_learner, slices
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.mixture import Mixture

@@ -25,9 +25,9 @@ from dge_ray.evaluation.crossfit import row_folds
 from dge_ray.stats.comparison.safe_choice import ALPHA, SafeChoice, check_alpha, safe_choice
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.metrics.losses import contributions
+from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.features import target_vector
-from dge_ray.table.frame import from_pandas
 
 FEWEST_JUDGES = 40  # real rows; fewer can tell no gain from noise, and halves of them fit no generator
 

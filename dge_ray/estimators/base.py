@@ -14,7 +14,7 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 from dge_ray.errors import InputError
 from dge_ray.generators.registry import check_generator
 from dge_ray.phrases import spoken_in_python
-from dge_ray.table.frame import from_pandas
+from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.infer import infer_schema
 from dge_ray.table.schema import TableSchema
 

@@ -16,7 +16,7 @@ from dge_ray.downstream.catalogue import warn_of_auto_stopping
 from dge_ray.errors import InputError
 from dge_ray.estimators.base import FEWEST_ROWS, MemberClassifier, MemberRegressor, TableEstimator, is_integer
 from dge_ray.estimators.member import Member, MemberPlan, fit_member
-from dge_ray.table.frame import to_pandas
+from dge_ray.table.arrow.frame import to_pandas
 
 
 class _Ensemble(TableEstimator):

@@ -17,9 +17,9 @@ from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import default_shard_rows, draw_rows
 from dge_ray.seeds import Purpose, integer
+from dge_ray.table.arrow.frame import from_pandas, to_pandas
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.features import target_vector
-from dge_ray.table.frame import from_pandas, to_pandas
 from dge_ray.table.schema import TableSchema
 
 

@@ -21,8 +21,8 @@ from dge_ray.estimators.laws import Laws, joined, member_law, stack
 from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator, names_with
 from dge_ray.seeds import Purpose, integer, numpy_generator
+from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.frame import from_pandas
 from dge_ray.table.schema import TableSchema
 
 BLOCK_ROWS = 1_024  # rows whose laws are held at once

@@ -6,9 +6,9 @@ from typing import Any
 
 from dge_ray.phrases import code, escaped, finite, interval_text, number, ratio_text
 from dge_ray.privacy.ledger import epsilons_of_others
-from dge_ray.report.attack_words import attack_verdict
 from dge_ray.report.utility_page import MEANING, verdicts
-from dge_ray.report.words import meaning
+from dge_ray.report.words.attack import attack_verdict
+from dge_ray.report.words.study import meaning
 from dge_ray.stats.comparison.baselines import METHODS
 from dge_ray.stats.metrics.losses import label
 from dge_ray.table.schema import TableSchema

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from dge_ray.phrases import number
 from dge_ray.publishing.card import About, sections
-from dge_ray.report.figures import pictures
-from dge_ray.report.page import Heading, Markdown, Pairs, Paragraph, Part, render
+from dge_ray.report.figures.catalogue import pictures
+from dge_ray.report.shell.page import Heading, Markdown, Pairs, Paragraph, Part, render
 
 FILE = "index.html"
 MEMBERS_CAPTION = (

@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dge_ray.report.axes import INK, named, png_bytes, short, style
+from dge_ray.report.figures.axes import INK, named, png_bytes, short, style
 from dge_ray.table import CODED, MEASURED, Column, TableCodec, TableSchema
 
 MOST_COLUMNS = 12

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from dge_ray.distributed.session import one_thread
+from dge_ray.distributed.session.ray_session import one_thread
 from dge_ray.errors import InputError
 from dge_ray.inference.debiasing import DRAWS, Shift, learn_shifts
 from dge_ray.inference.estimands import Estimands

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dge_ray.distributed.session import one_thread
+from dge_ray.distributed.session.ray_session import one_thread
 from dge_ray.distributed.tasks import Pace, Shared, Task, stream
 from dge_ray.inference.debiasing import Shift, debiased
 from dge_ray.storage import Folder

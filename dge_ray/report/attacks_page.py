@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dge_ray.phrases import interval_text, number
-from dge_ray.report.attack_words import (
+from dge_ray.report.figures.axes import INK, png_bytes
+from dge_ray.report.shell.page import Heading, Items, Paragraph, Part, Picture, Table, render
+from dge_ray.report.words.attack import (
     EACH_ALONE,
     attack_verdict,
     attacked,
@@ -17,8 +19,6 @@ from dge_ray.report.attack_words import (
     overall_verdict,
     verdicts,
 )
-from dge_ray.report.axes import INK, png_bytes
-from dge_ray.report.page import Heading, Items, Paragraph, Part, Picture, Table, render
 from dge_ray.stats.leakage.attacks import tpr_allowed
 
 COLOURS = {

@@ -5,11 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dge_ray.phrases import NOTHING, interval_text, number, ratio_text
-from dge_ray.report.attack_words import EACH_ALONE, attacked, overall_verdict, verdicts
-from dge_ray.report.figures import pictures
-from dge_ray.report.findings_words import SHOWN_GROUPS, findings_rows, group_cells
-from dge_ray.report.learner_words import learner_cells, weight_cells
-from dge_ray.report.page import Cards, Folded, Glossary, Heading, Items, Pairs, Paragraph, Part, Table, render
+from dge_ray.report.figures.catalogue import pictures
+from dge_ray.report.shell.page import Cards, Folded, Glossary, Heading, Items, Pairs, Paragraph, Part, Table, render
 from dge_ray.report.study_tables import (
     cost_rows,
     data_rows,
@@ -18,7 +15,10 @@ from dge_ray.report.study_tables import (
     metrics_table,
     reflection_rows,
 )
-from dge_ray.report.words import GLOSSARY, base_rows, meaning, members_rows, train_rows, verdict
+from dge_ray.report.words.attack import EACH_ALONE, attacked, overall_verdict, verdicts
+from dge_ray.report.words.findings import SHOWN_GROUPS, findings_rows, group_cells
+from dge_ray.report.words.learners import learner_cells, weight_cells
+from dge_ray.report.words.study import GLOSSARY, base_rows, meaning, members_rows, train_rows, verdict
 from dge_ray.stats.metrics.losses import direction, label
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.phrases import NOTHING, duration, finite, interval_text, number, ratio_text
-from dge_ray.report.page import Heading, Paragraph, Part, Table, TableCell
-from dge_ray.report.words import base_rows, comparison, lineage_rows, meaning, method_names
+from dge_ray.report.shell.page import Heading, Paragraph, Part, Table, TableCell
+from dge_ray.report.words.study import base_rows, comparison, lineage_rows, meaning, method_names
 from dge_ray.stats.comparison.baselines import METHODS
 from dge_ray.stats.metrics.losses import direction, label
 

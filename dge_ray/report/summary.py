@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from dge_ray.phrases import duration, finite, interval_text, number, ratio_text
-from dge_ray.report.curve_words import call_sentence, noise_sentence
-from dge_ray.report.learner_words import weight_sentence
-from dge_ray.report.privacy_words import privacy_line
-from dge_ray.report.words import augmented, base_rows, comparison, learner_line, meaning, method_names, train_rows
+from dge_ray.report.words.curves import call_sentence, noise_sentence
+from dge_ray.report.words.learners import weight_sentence
+from dge_ray.report.words.privacy import privacy_line
+from dge_ray.report.words.study import augmented, base_rows, comparison, learner_line, meaning, method_names, train_rows
 from dge_ray.stats.metrics.losses import label
 
 

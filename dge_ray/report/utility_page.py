@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.figure import Figure
 
 from dge_ray.phrases import NOTHING, interval_text, number
-from dge_ray.report.axes import INK, png_bytes
-from dge_ray.report.page import Glossary, Heading, Paragraph, Part, Picture, Table, render
+from dge_ray.report.figures.axes import INK, png_bytes
+from dge_ray.report.shell.page import Glossary, Heading, Paragraph, Part, Picture, Table, render
 from dge_ray.stats.metrics.losses import LOSSES
 
 COLOURS = {"PASS": "#009e73", "FAIL": "#d55e00", "UNDECIDED": "#8a8a8a"}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.report.figures import FIGURES, draw
+from dge_ray.report.figures.catalogue import FIGURES, draw
 from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
 from dge_ray.results.outcomes import Outcome, learner_table
@@ -26,7 +26,7 @@ from dge_ray.study.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, figure_fi
 from dge_ray.study.folder import resolved, versions
 from dge_ray.study.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.study.prepared import Prepared
-from dge_ray.table.arrow_types import pc
+from dge_ray.table.arrow.arrow_types import pc
 
 SURFACE_SCHEMA = pa.schema(
     [

@@ -18,7 +18,7 @@ from dge_ray.errors import InputError
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
 from dge_ray.storage import Folder
 from dge_ray.study.files import BASELINES, PREDICTIONS
-from dge_ray.table.arrow_types import pc
+from dge_ray.table.arrow.arrow_types import pc
 
 SPLITS = ("validation", "test")
 

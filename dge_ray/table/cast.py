@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from dge_ray.errors import InputError
-from dge_ray.table.arrow_types import is_number, is_string, is_temporal, pc, plain, value_type
+from dge_ray.table.arrow.arrow_types import is_number, is_string, is_temporal, pc, plain, value_type
 
 
 def cast_each(values: pa.ChunkedArray, dtype: pa.DataType, *, column: str) -> pa.ChunkedArray:

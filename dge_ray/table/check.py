@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.table.arrow_types import (
+from dge_ray.table.arrow.arrow_types import (
     arrow_type,
     from_json_scalars,
     is_number,

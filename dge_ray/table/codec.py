@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest_column
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.table.arrow_types import (
+from dge_ray.table.arrow.arrow_types import (
     arrow_type,
     from_counts,
     from_json_scalars,

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.table.arrow_types import counts, is_string, is_temporal, pc, plain
+from dge_ray.table.arrow.arrow_types import counts, is_string, is_temporal, pc, plain
 
 
 def data_digest(table: pa.Table) -> str:

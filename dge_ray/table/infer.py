@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.phrases import modelled, or_set, without
-from dge_ray.table.arrow_types import (
+from dge_ray.table.arrow.arrow_types import (
     STEPS_PER_SECOND,
     is_number,
     is_string,

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, InputErrors, nearest
-from dge_ray.table.arrow_types import arrow_type, is_string, is_supported, is_temporal
+from dge_ray.table.arrow.arrow_types import arrow_type, is_string, is_supported, is_temporal
 from dge_ray.table.cast import cast_each, cast_numbers
 from dge_ray.table.check import check_schema
 from dge_ray.table.codec import TableCodec

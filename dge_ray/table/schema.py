@@ -7,7 +7,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from dge_ray.table.arrow_types import arrow_type
+from dge_ray.table.arrow.arrow_types import arrow_type
 
 Task = Literal["binary", "multiclass", "regression"]
 

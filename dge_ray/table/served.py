@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest_column
-from dge_ray.table.arrow_types import arrow_type, from_json_scalars, is_number, is_temporal, value_type
-from dge_ray.table.frame import from_pandas
+from dge_ray.table.arrow.arrow_types import arrow_type, from_json_scalars, is_number, is_temporal, value_type
+from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.schema import CODED, Column, Kind
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest_column
 from dge_ray.phrases import without
-from dge_ray.table.arrow_types import is_nested, is_supported, pc, plain, value_type
+from dge_ray.table.arrow.arrow_types import is_nested, is_supported, pc, plain, value_type
 from dge_ray.table.lazy import LazyTable
 
 TAKES_TYPES = "numbers, decimals, booleans, strings, dictionaries of these, dates or timestamps"

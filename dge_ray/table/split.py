@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.seeds import Purpose, numpy_generator
-from dge_ray.table.arrow_types import pc, plain
+from dge_ray.table.arrow.arrow_types import pc, plain
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
 from dge_ray.table.source import check_column_name, counted_rows

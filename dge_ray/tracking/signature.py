@@ -10,7 +10,7 @@ the model's metadata.
 from collections.abc import Sequence
 from typing import Any
 
-from dge_ray.table.arrow_types import arrow_type, is_temporal, value_type
+from dge_ray.table.arrow.arrow_types import arrow_type, is_temporal, value_type
 from dge_ray.table.schema import CODED, Column, Kind, TableSchema
 from dge_ray.tracking.scoring import PREDICTION, SHARE
 

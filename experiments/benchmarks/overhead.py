@@ -166,7 +166,7 @@ def _stream(spec: Any, volume: int, store: int | None) -> tuple[float, int]:
     from dge_ray.distributed.actors import start_actor
     from dge_ray.distributed.board import Board
     from dge_ray.distributed.placement import MemberDemand
-    from dge_ray.distributed.session import NAMESPACE, TINY, ray_session
+    from dge_ray.distributed.session.ray_session import NAMESPACE, TINY, ray_session
     from dge_ray.distributed.stream import member_dataset
 
     with ray_session(object_store_memory=store):

@@ -27,7 +27,7 @@ from dge_ray.generators.private.streams import SecretStream, Use
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table import TableSchema, load_table
-from dge_ray.table.arrow_types import pc
+from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.public import conform
 
 SIZE = 400_000  # about the weights of a private autoregressor

@@ -35,8 +35,8 @@ from measure import SHARED, Tree, finish, words
 from dge_ray.commands.tune import run_study
 from dge_ray.storage import Folder
 from dge_ray.study.folder import study_folder
-from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
+from dge_ray.study.terminal.progress import Progress
 
 ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split"]
 STORE = 400 << 20
@@ -144,7 +144,7 @@ def raylets(cpus: list[int]) -> Iterator[None]:
     import ray
     from ray.cluster_utils import Cluster
 
-    from dge_ray.distributed.session import NAMESPACE
+    from dge_ray.distributed.session.ray_session import NAMESPACE
 
     first, *others = ({"num_cpus": count, "object_store_memory": STORE} for count in cpus)
     cluster = Cluster(initialize_head=True, head_node_args=first)

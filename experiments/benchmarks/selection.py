@@ -19,7 +19,7 @@ from measure import finish, words
 from sklearn.datasets import make_classification
 
 from dge_ray.commands.select import select
-from dge_ray.distributed.session import ray_session
+from dge_ray.distributed.session.ray_session import ray_session
 from dge_ray.storage import Folder
 from dge_ray.table import from_pandas, infer_schema
 

@@ -36,8 +36,8 @@ from dge_ray.study.folder import claim_folder, study_folder
 from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
+from dge_ray.study.terminal.progress import Progress
 
 ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split"]
 LEARNER = ["learner=torch_mlp", "learner.epochs=1", "learner.batch_size=4096", "learner.hidden=[64,64]"]

@@ -38,7 +38,7 @@ from dge_ray.stats.comparison.safe_choice import safe_choice
 from dge_ray.stats.metrics.losses import contributions
 from dge_ray.stats.utility.gap import mean_difference
 from dge_ray.table import TableCodec, infer_schema, target_vector
-from dge_ray.table.arrow_types import pc
+from dge_ray.table.arrow.arrow_types import pc
 
 WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 SIZES = (200, 500, 1_500)

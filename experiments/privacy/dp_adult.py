@@ -37,7 +37,7 @@ from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.metrics.auc import auc_contributions
 from dge_ray.storage import Folder
 from dge_ray.table import TableCodec, TableSchema, load_table, target_vector
-from dge_ray.table.arrow_types import pc
+from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.public import conform
 
 SHARD_ROWS = 32_768

@@ -24,7 +24,7 @@ from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import NO_MEMBER, Purpose, integer, numpy_generator
 from dge_ray.table import infer_schema, load_table
-from dge_ray.table.arrow_types import pc
+from dge_ray.table.arrow.arrow_types import pc
 
 RAW = 1_350
 MODES = ["synthetic"]

@@ -21,7 +21,7 @@ from measure import finish, words
 from plain import draw, fit_member
 from tensors import tensor_of
 
-from dge_ray.report.curve_words import call_sentence, law_sentence, noise_sentence
+from dge_ray.report.words.curves import call_sentence, law_sentence, noise_sentence
 from dge_ray.results.worst_case import MOST_ROWS, worst_case_volume
 from dge_ray.stats.volume.curve_shape import curve_shape
 from dge_ray.stats.volume.learning_curve import learning_curve

@@ -439,7 +439,7 @@ def test_rows_that_the_study_does_not_hold_are_drawn_and_looked_at(study: Path, 
 
 @pytest.mark.slow
 def test_ray_data_reads_it_as_the_card_says(bundle: Path) -> None:
-    from dge_ray.distributed.session import ray_session
+    from dge_ray.distributed.session.ray_session import ray_session
 
     with ray_session():
         found = _snippet(bundle, "ray.data")["member"].to_pandas()

@@ -3,7 +3,7 @@
 import pytest
 
 from dge_ray.distributed.demand import Demand
-from dge_ray.distributed.session import Resources
+from dge_ray.distributed.session.ray_session import Resources
 
 
 def _fit(node_cpus: float, share: float) -> int:

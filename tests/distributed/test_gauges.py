@@ -15,7 +15,7 @@ STUDY = """
 import json, re, sys, threading, urllib.request
 import ray
 from dge_ray.study.read_config import read_config
-from dge_ray.distributed.session import NAMESPACE
+from dge_ray.distributed.session.ray_session import NAMESPACE
 from dge_ray.commands.tune import run_study
 
 port, storage = int(sys.argv[1]), sys.argv[2]

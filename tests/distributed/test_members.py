@@ -13,7 +13,7 @@ from dge_ray.distributed.board import Board
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.pool import MemberPool
 from dge_ray.distributed.reader import member_blocks
-from dge_ray.distributed.session import NAMESPACE, TINY, Resources
+from dge_ray.distributed.session.ray_session import NAMESPACE, TINY, Resources
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dge_ray.distributed.private_temp import private_folder
+from dge_ray.distributed.session.private_temp import private_folder
 
 SPILLING = """
 import sys
 import numpy as np
 import ray
-from dge_ray.distributed.session import ray_session
+from dge_ray.distributed.session.ray_session import ray_session
 
 with ray_session(num_cpus=1, object_store_memory=80 * 2**20):
     kept = [ray.put(np.full(2_000_000, 0.5)) for _ in range(12)]
@@ -31,7 +31,7 @@ GUEST = """
 import faulthandler, logging, os, signal, sys
 import ray
 import dge_ray
-from dge_ray.distributed.session import ray_session
+from dge_ray.distributed.session.ray_session import ray_session
 
 logging.basicConfig(level=logging.INFO)
 dge_ray.tune

@@ -11,7 +11,7 @@ import pytest
 
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.placement import MemberDemand
-from dge_ray.distributed.session import Resources
+from dge_ray.distributed.session.ray_session import Resources
 from dge_ray.errors import InputError
 
 SMALL, LARGE = {"CPU": 2.0}, {"CPU": 8.0, "memory": 1e9}
@@ -96,7 +96,7 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 from dge_ray.study.read_config import read_config
-from dge_ray.distributed.session import NAMESPACE
+from dge_ray.distributed.session.ray_session import NAMESPACE
 from dge_ray.commands.tune import run_study
 
 lose, storage = sys.argv[1] == "lose", Path(sys.argv[2])
@@ -157,7 +157,7 @@ from dge_ray.study.members import MemberSpec
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.pool import MemberPool
 from dge_ray.distributed.placement import MemberDemand
-from dge_ray.distributed.session import NAMESPACE, TINY
+from dge_ray.distributed.session.ray_session import NAMESPACE, TINY
 from dge_ray.study.prepare import prepare
 from dge_ray.storage import Folder
 

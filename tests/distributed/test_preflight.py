@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dge_ray.distributed import preflight
-from dge_ray.distributed.preflight import check_ray, cluster_address, joins_cluster
-from dge_ray.distributed.private_temp import SOCKET, check_temporary_folder, private_folder, temporary_folder
+from dge_ray.distributed.session import preflight
+from dge_ray.distributed.session.preflight import check_ray, cluster_address, joins_cluster
+from dge_ray.distributed.session.private_temp import SOCKET, check_temporary_folder, private_folder, temporary_folder
 from dge_ray.errors import InputError
 
 
@@ -157,7 +157,7 @@ def test_a_cluster_that_runs_is_joined_and_left_running() -> None:
     import ray
 
     code = (
-        "import os, ray; from dge_ray.distributed.session import ray_session\n"
+        "import os, ray; from dge_ray.distributed.session.ray_session import ray_session\n"
         "before, parent = dict(os.environ), ray.remote(num_cpus=0)(lambda: os.getppid())\n"
         "with ray_session() as there: print(there.cpus, ray.get(parent.remote(), timeout=60) > 1)\n"
         "assert dict(os.environ) == before and not ray.is_initialized()"

@@ -16,7 +16,7 @@ import ray.data
 from dge_ray.distributed.actors import start_actor
 from dge_ray.distributed.board import Board
 from dge_ray.distributed.placement import MemberDemand
-from dge_ray.distributed.session import NAMESPACE, TINY
+from dge_ray.distributed.session.ray_session import NAMESPACE, TINY
 from dge_ray.distributed.stream import member_dataset
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer

@@ -13,8 +13,8 @@ from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
 from dge_ray.study.costs import cut_settings
 from dge_ray.study.predictions import Job, cut_file
-from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
+from dge_ray.study.terminal.progress import Progress
 
 SMALL = ["generator=copula", "members=2", "ratios=0.25,1", "tracking=false", "workers=1"]
 

@@ -20,8 +20,8 @@ from dge_ray.privacy.attacks import membership
 from dge_ray.privacy.attacks.assemble import attack, draw_candidates
 from dge_ray.privacy.attacks.attributes import guess, guessed_columns
 from dge_ray.privacy.attacks.membership import Material, floored, membership_scores, snapped
-from dge_ray.report.attack_words import overall_verdict, verdicts
 from dge_ray.report.attacks_page import attack_lines, render_page
+from dge_ray.report.words.attack import overall_verdict, verdicts
 from dge_ray.stats.leakage.attacks import auc_allowed, auc_with_interval
 from dge_ray.table import TableCodec, infer_schema
 

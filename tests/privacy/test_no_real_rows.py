@@ -29,8 +29,8 @@ from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import check_folder, claim_folder
 from dge_ray.study.prepare import prepare
 from dge_ray.study.private import charge_members, privacy_section
-from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
+from dge_ray.study.terminal.progress import Progress
 from dge_ray.table import TableCodec, infer_schema
 from dge_ray.tracking.study import not_logged
 

@@ -7,7 +7,8 @@ import pytest
 from helpers import fake_study
 from helpers.pages import parse
 
-from dge_ray.report.attack_words import (
+from dge_ray.report.study_page import render_html
+from dge_ray.report.words.attack import (
     attack_verdict,
     attribute_verdict,
     canary_verdict,
@@ -15,7 +16,6 @@ from dge_ray.report.attack_words import (
     overall_verdict,
     verdicts,
 )
-from dge_ray.report.study_page import render_html
 from dge_ray.results.assemble import write_page
 from dge_ray.storage import Folder
 from dge_ray.study.files import ATTACKS

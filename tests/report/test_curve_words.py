@@ -7,11 +7,11 @@ import pytest
 from helpers import fake_study
 from helpers.pages import parse
 
-from dge_ray.report.curve_words import call_sentence, law_sentence, noise_sentence
-from dge_ray.report.figures_errors import error_by_volume
-from dge_ray.report.figures_laws import curve_shape_figure
+from dge_ray.report.figures.errors import error_by_volume
+from dge_ray.report.figures.laws import curve_shape_figure
 from dge_ray.report.study_page import render_html
 from dge_ray.report.summary import summary_lines
+from dge_ray.report.words.curves import call_sentence, law_sentence, noise_sentence
 
 
 def report(call: str = "rise", **changed: Any) -> dict[str, Any]:

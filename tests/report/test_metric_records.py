@@ -5,9 +5,9 @@ import pytest
 from helpers import fake_study
 
 from dge_ray.evaluation.judging import described
-from dge_ray.report.figures import draw
+from dge_ray.report.figures.catalogue import draw
 from dge_ray.report.study_page import render_html
-from dge_ray.report.words import comparison, verdict
+from dge_ray.report.words.study import comparison, verdict
 from dge_ray.stats.comparison.baselines import metrics_of, naive_single_difference, paired_difference
 from dge_ray.stats.comparison.crossed import uncrossed
 from dge_ray.stats.metrics.losses import (

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from helpers.pages import parse
 
-from dge_ray.report import page as pages
-from dge_ray.report.figures import FIGURES, pictures
-from dge_ray.report.page import (
+from dge_ray.report.figures.catalogue import FIGURES, pictures
+from dge_ray.report.shell import page as pages
+from dge_ray.report.shell.page import (
     Cards,
     Folded,
     Glossary,

@@ -18,12 +18,12 @@ from helpers.pages import parse
 from matplotlib.image import imread
 
 from dge_ray.phrases import duration, interval_text, number, ratio_text
-from dge_ray.report.figures import draw
-from dge_ray.report.figures_errors import law
+from dge_ray.report.figures.catalogue import draw
+from dge_ray.report.figures.errors import law
+from dge_ray.report.figures.surface_grid import grid
 from dge_ray.report.study_page import render_html
 from dge_ray.report.summary import summary_lines
-from dge_ray.report.surface_grid import grid
-from dge_ray.report.words import comparison, meaning, verdict
+from dge_ray.report.words.study import comparison, meaning, verdict
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = "<script>alert('x')</script>\"&"

@@ -15,10 +15,10 @@ from helpers.pages import parse
 from scipy.stats import binomtest
 
 from dge_ray.phrases import number
-from dge_ray.report.figures_laws import LAW_FIGURES
-from dge_ray.report.findings_words import findings_rows, group_cells
+from dge_ray.report.figures.laws import LAW_FIGURES
 from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
+from dge_ray.report.words.findings import findings_rows, group_cells
 from dge_ray.results import worst_case
 from dge_ray.results.assemble import choose
 from dge_ray.results.findings import findings, member_costs

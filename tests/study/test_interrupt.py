@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from dge_ray.study.interrupt import insistent
+from dge_ray.study.terminal.interrupt import insistent
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -61,7 +61,7 @@ def test_without_a_signal_nothing_happens_in_any_thread() -> None:
 
 TWICE = """
 import os, signal, sys, time
-from dge_ray.study.interrupt import insistent, stop_on_second
+from dge_ray.study.terminal.interrupt import insistent, stop_on_second
 guard = stop_on_second()
 guard.__enter__()
 inside, numbers = sys.argv[1] == "inside", [getattr(signal, name) for name in sys.argv[2:]]

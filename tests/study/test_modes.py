@@ -18,11 +18,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from dge_ray.commands.check import bill
 from dge_ray.distributed.worker import Worker
 from dge_ray.downstream import slices
-from dge_ray.report.figures_errors import error_by_volume
-from dge_ray.report.figures_learners import error_by_learner
+from dge_ray.report.figures.errors import error_by_volume
+from dge_ray.report.figures.learners import error_by_learner
 from dge_ray.report.study_page import render_html
 from dge_ray.report.summary import summary_lines
-from dge_ray.report.words import verdict
+from dge_ray.report.words.study import verdict
 from dge_ray.results.assemble import choose
 from dge_ray.results.outcomes import Outcome, best_on_validation, learner_table
 from dge_ray.results.weighing import safe_weights

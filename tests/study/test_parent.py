@@ -18,7 +18,7 @@ from dge_ray.phrases import EPSILONS_ADD_UP
 from dge_ray.privacy.accounting import Mechanism, epsilon, renyi_epsilon
 from dge_ray.privacy.ledger import privacy_statement, read_ledger
 from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
-from dge_ray.report.privacy_words import plan_lines, privacy_line, privacy_rows
+from dge_ray.report.words.privacy import plan_lines, privacy_line, privacy_rows
 from dge_ray.storage import Folder
 from dge_ray.study import lock
 from dge_ray.study.config import StudyConfig
@@ -26,8 +26,8 @@ from dge_ray.study.files import CHILD, PLAN
 from dge_ray.study.folder import check_folder, claim_folder
 from dge_ray.study.prepare import prepare
 from dge_ray.study.private import privacy_section, refuse_overspending
-from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
+from dge_ray.study.terminal.progress import Progress
 
 WORDS = [
     *("privacy.delta=1e-4", "members=2", "ratios=1", "target=y", "tracking=false", "columns.y={categories: [a, b]}"),

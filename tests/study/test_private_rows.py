@@ -22,8 +22,8 @@ from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 from dge_ray.table.cast import cast_each
-from dge_ray.table.load import load_table
 from dge_ray.table.public import conform, declared_schema
+from dge_ray.table.reading.load import load_table
 
 NAMES = ["age", "city", "code", "on", "x", "day", "id", "y"]
 WORDS = [

@@ -20,9 +20,9 @@ from dge_ray.privacy.key import read_key
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.privacy.ledger import read_ledger
 from dge_ray.privacy.plan import STREAMS, PrivacyPlan
-from dge_ray.report.findings_words import findings_rows
-from dge_ray.report.privacy_words import plan_lines, privacy_line
 from dge_ray.report.summary import summary_lines
+from dge_ray.report.words.findings import findings_rows
+from dge_ray.report.words.privacy import plan_lines, privacy_line
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.files import PLAN, member_file
@@ -32,8 +32,8 @@ from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_other_streams, refuse_overspending, study_plan, what_members_cost
-from dge_ray.study.progress import Progress
 from dge_ray.study.read_config import read_config
+from dge_ray.study.terminal.progress import Progress
 from dge_ray.table import infer_schema
 from dge_ray.tracking.records import report_points
 

@@ -22,7 +22,7 @@ from dge_ray.table import (
     infer_schema,
     target_vector,
 )
-from dge_ray.table.arrow_types import arrow_type, type_bounds
+from dge_ray.table.arrow.arrow_types import arrow_type, type_bounds
 
 UTC = dt.UTC
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dge_ray.study.interrupt import stop_on_second
+from dge_ray.study.terminal.interrupt import stop_on_second
 from dge_ray.tracking.outbox import Outbox
 
 

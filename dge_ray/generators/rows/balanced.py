@@ -14,7 +14,7 @@ from dge_ray.errors import InputError, nearest_column
 from dge_ray.generators.base import Generator, Unsupported
 from dge_ray.generators.rows.constraints import Constraint, sample_within
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.table.arrow_types import pc, plain
+from dge_ray.table.arrow.arrow_types import pc, plain
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import CODED, Column, TableSchema
 

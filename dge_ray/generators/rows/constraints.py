@@ -17,7 +17,7 @@ from dge_ray.errors import InputError, StudyError, nearest_column
 from dge_ray.generators.base import Draws
 from dge_ray.options import plain_yaml
 from dge_ray.seeds import Purpose, integer
-from dge_ray.table.arrow_types import arrow_type, pc, value_type
+from dge_ray.table.arrow.arrow_types import arrow_type, pc, value_type
 from dge_ray.table.schema import CODED, MEASURED, Column, TableSchema
 
 MOST_DRAWN = 100  # rows drawn for each one that is asked for

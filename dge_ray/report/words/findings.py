@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number
-from dge_ray.report.curve_words import curve_rows
-from dge_ray.report.privacy_words import privacy_rows
+from dge_ray.report.words.curves import curve_rows
+from dge_ray.report.words.privacy import privacy_rows
 from dge_ray.stats.comparison.subgroups import FEWEST_ROWS
 from dge_ray.stats.metrics.losses import label
 from dge_ray.stats.volume.learning_curve import FLOOR_UNKNOWN

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from dge_ray.distributed.private_temp import check_temporary_folder
+from dge_ray.distributed.session.private_temp import check_temporary_folder
 from dge_ray.errors import InputError
 
 ADDRESS = "RAY_ADDRESS"

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dge_ray.phrases import finite, number
-from dge_ray.report.axes import GREY, INK, METHOD_COLOURS, POINT, StudyFigure, of_report, style, volume_axis
-from dge_ray.report.words import base_rows
+from dge_ray.report.figures.axes import GREY, INK, METHOD_COLOURS, POINT, StudyFigure, of_report, style, volume_axis
+from dge_ray.report.words.study import base_rows
 from dge_ray.stats.comparison.subgroups import LARGEST_SHARE
 from dge_ray.stats.metrics.losses import label
 

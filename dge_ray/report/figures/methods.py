@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dge_ray.phrases import finite
-from dge_ray.report.axes import INK, METHOD_COLOURS, StudyFigure, of_report, style
-from dge_ray.report.words import comparison, method_names
+from dge_ray.report.figures.axes import INK, METHOD_COLOURS, StudyFigure, of_report, style
+from dge_ray.report.words.study import comparison, method_names
 from dge_ray.stats.comparison.baselines import METHODS
 from dge_ray.stats.metrics.losses import higher_is_better, label
 

@@ -1,20 +1,20 @@
 """The figures of a study's report: the one list of them, from which they are drawn, shown, published and taken away.
 
 They are drawn from report.json and surface.parquet alone. To add one: its function and its record, beside those of its
-subject in a `figures_*.py`.
+subject in a module of this folder.
 """
 
 from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from dge_ray.report.axes import StudyFigure, png_bytes
-from dge_ray.report.figures_errors import ERROR_FIGURES
-from dge_ray.report.figures_laws import LAW_FIGURES
-from dge_ray.report.figures_learners import LEARNER_FIGURES
-from dge_ray.report.figures_methods import METHOD_FIGURES
-from dge_ray.report.figures_surface import SURFACE_FIGURES
-from dge_ray.report.page import Picture
+from dge_ray.report.figures.axes import StudyFigure, png_bytes
+from dge_ray.report.figures.errors import ERROR_FIGURES
+from dge_ray.report.figures.laws import LAW_FIGURES
+from dge_ray.report.figures.learners import LEARNER_FIGURES
+from dge_ray.report.figures.methods import METHOD_FIGURES
+from dge_ray.report.figures.surface import SURFACE_FIGURES
+from dge_ray.report.shell.page import Picture
 
 # in the page's order
 FIGURES: tuple[StudyFigure, ...] = (

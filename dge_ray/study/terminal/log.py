@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dge_ray.masking import mask_all
-from dge_ray.study.progress import PLAIN_SECONDS, Progress
+from dge_ray.study.terminal.progress import PLAIN_SECONDS, Progress
 
 FIELDS = ("member", "volume", "shard", "worker")  # of a log record's `extra`
 

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from dge_ray.errors import InputError
-from dge_ray.table.frame import from_pandas
+from dge_ray.table.arrow.frame import from_pandas
 
 PREFIX = "openml:"
 _TAKES = "openml:NAME, openml:NAME@VERSION or openml:ID of an active OpenML table"

@@ -9,9 +9,9 @@ import pyarrow as pa
 from pyarrow import csv, fs, parquet
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.table.arrow_types import is_string, is_string_view, pc
-from dge_ray.table.builtin import builtin_names, load_builtin
-from dge_ray.table.openml import PREFIX, load_openml, openml_target
+from dge_ray.table.arrow.arrow_types import is_string, is_string_view, pc
+from dge_ray.table.reading.builtin import builtin_names, load_builtin
+from dge_ray.table.reading.openml import PREFIX, load_openml, openml_target
 
 FORMATS = "a .csv, .csv.gz or .parquet file, or a folder of .parquet files"
 HEADER_BYTES = 1 << 16

@@ -11,10 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dge_ray.distributed.guest import environment, handlers_as_found, logging_as_found, silent_workers
-from dge_ray.distributed.own_ray import in_a_group_of_its_own, on_loopback, read_authentication
-from dge_ray.distributed.preflight import ADDRESS, check_ray, cluster_address, joins_cluster, reason, refused_address
-from dge_ray.distributed.private_temp import for_the_owner_alone, private_folder
+from dge_ray.distributed.session.guest import environment, handlers_as_found, logging_as_found, silent_workers
+from dge_ray.distributed.session.own_ray import in_a_group_of_its_own, on_loopback, read_authentication
+from dge_ray.distributed.session.preflight import (
+    ADDRESS,
+    check_ray,
+    cluster_address,
+    joins_cluster,
+    reason,
+    refused_address,
+)
+from dge_ray.distributed.session.private_temp import for_the_owner_alone, private_folder
 from dge_ray.errors import InputError, StudyError
 
 NAMESPACE = "dge_ray"

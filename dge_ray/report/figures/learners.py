@@ -7,9 +7,9 @@ import pyarrow as pa
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from dge_ray.report.axes import INK, NORMAL_95, StudyFigure, style, volume_axis
-from dge_ray.report.surface_grid import grid
-from dge_ray.report.words import base_rows
+from dge_ray.report.figures.axes import INK, NORMAL_95, StudyFigure, style, volume_axis
+from dge_ray.report.figures.surface_grid import grid
+from dge_ray.report.words.study import base_rows
 from dge_ray.stats.metrics.losses import direction, label
 
 

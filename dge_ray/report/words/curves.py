@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
-from dge_ray.report.words import base_rows
+from dge_ray.report.words.study import base_rows
 from dge_ray.stats.metrics.losses import label
 
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dge_ray.phrases import finite, number
-from dge_ray.report.axes import INK, METHOD_COLOURS, NORMAL_95, POINT, REAL, StudyFigure, style, volume_axis
-from dge_ray.report.surface_grid import Grid, grid
-from dge_ray.report.words import base_rows
+from dge_ray.report.figures.axes import INK, METHOD_COLOURS, NORMAL_95, POINT, REAL, StudyFigure, style, volume_axis
+from dge_ray.report.figures.surface_grid import Grid, grid
+from dge_ray.report.words.study import base_rows
 from dge_ray.stats.metrics.losses import direction, label
 
 

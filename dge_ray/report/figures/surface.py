@@ -11,9 +11,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from dge_ray.phrases import number, ratio_text
-from dge_ray.report.axes import INK, POINT, StudyFigure, short
-from dge_ray.report.surface_grid import grid
-from dge_ray.report.words import base_rows
+from dge_ray.report.figures.axes import INK, POINT, StudyFigure, short
+from dge_ray.report.figures.surface_grid import grid
+from dge_ray.report.words.study import base_rows
 from dge_ray.stats.metrics.losses import direction, higher_is_better, label
 
 
