@@ -16,7 +16,7 @@ from dge_ray.study.predictions import Job, cut_file
 from dge_ray.study.read_config import read_config
 from dge_ray.study.terminal.progress import Progress
 
-SMALL = ["generator=copula", "members=1", "ratios=1", "tracking=false", "workers=1"]
+SMALL = ["generator=copula", "members=1", "ratios=0.25", "tracking=false", "workers=1"]
 
 
 @pytest.mark.parametrize(
