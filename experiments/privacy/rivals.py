@@ -1,14 +1,15 @@
 """Our private generators against AIM and MST at equal budgets: what learners make of each one's rows.
 
 usage: rivals.py [python=INTERPRETER] [source=FILE] [tables=[adult,parity2,...]] [epsilons=[1,3,10]]
-                 [ways=[autoregressive,aim,mst]] [seeds=3] [once=[mst]] [ratio=2] [delta=1e-6]
+                 [ways=[autoregressive,marginals,aim,mst]] [seeds=3] [once=[mst]] [ratio=2] [delta=1e-6]
                  [bins=32] [degree={adult: 2, parity2: 3, parity3: 3}] [model_size=2]
                  --work FOLDER --json FILE
 
 Tables: rivals_tables.py. Ways: a private generator of this package (`-K`: K models at a split budget); `aim`, written
 in rivals_aim.py, whose workload are the marginals of `degree` columns and whose model has `model_size` MiB at most;
-`mst`, of `smartnoise-synth`, which the interpreter `python` has. `once`: ways with one seed alone. Boosting
-learns from `ratio` times the train rows and is scored on the test rows; `real`: it learns from the train rows.
+`mst`, of `smartnoise-synth`, which the interpreter `python` has. `once`: with one seed alone, each WAY, TABLE/WAY or
+TABLE/WAY/EPSILON. Boosting learns from `ratio` times the train rows and is scored on the test rows; `real`: it learns
+from the train rows.
 
 Budgets: the same epsilon and delta for all. Ours are planned as a study's are (privacy/plan.py). The rivals take whole
 numbers, so they get the tokens of our private histogram, with at most `bins` bins a measured column, and pay for it
@@ -138,7 +139,7 @@ class Runs:
             rng, began = numpy_generator(seed, Purpose.FIT), time.process_time()
             model = aim(encoded, tokens.sizes, rho=rho, degree=degree, model_size=options["model_size"], rng=rng)
             cpu_s += time.process_time() - began
-            found = model.draw(self._count(), rng)
+            found = model.model.draw(self._count(), rng)
         else:
             found, more = self._spanning_tree(encoded, tokens.sizes, rho, seed)
             cpu_s += more
@@ -176,7 +177,7 @@ def zcdp(total: float, delta: float) -> float:
 def interval(each: np.ndarray) -> dict[str, Any]:
     """The mean of per-row contributions (n,), and its 95 % interval over the rows."""
     half = 1.96 * each.std(ddof=1) / len(each) ** 0.5
-    return {"value": float(each.mean()), "interval": [float(each.mean() - half), float(each.mean() + half)]}
+    return {"auc": float(each.mean()), "interval": [float(each.mean() - half), float(each.mean() + half)]}
 
 
 def cells(runs: Runs, options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -185,22 +186,21 @@ def cells(runs: Runs, options: dict[str, Any]) -> list[dict[str, Any]]:
     for total in options["epsilons"]:
         first: np.ndarray | None = None
         for way in options["ways"]:
-            seeds = range(1 if way in options["once"] else options["seeds"])
-            kept = [runs.case(way, total, seed) for seed in seeds]
+            once = {way, f"{runs.name}/{way}", f"{runs.name}/{way}/{total:g}"} & set(options["once"])
+            kept = [runs.case(way, total, seed) for seed in range(1 if once else options["seeds"])]
             each = np.array([auc_contributions(case["predictions"], runs.truth) for case in kept])
-            first = each if first is None else first
-            against = interval(each.mean(axis=0) - first[: len(each)].mean(axis=0))
-            facts = {key: float(kept[0][key]) for key in ("spent", "rho", "as_normal") if key in kept[0]}
-            score = {"auc": (found := interval(each.mean(axis=0)))["value"], "interval": found["interval"]}
-            of_seeds = {"seeds": len(each), "each": each.mean(axis=1).tolist()}
-            cost = {"fit_cpu_s": float(np.mean([case["cpu_s"] for case in kept]))}
-            rows.append(
-                {**keep, "way": way, "epsilon": total, "delta": runs.delta, **facts, **score, **of_seeds, **cost}
-            )
-            if way != options["ways"][0]:
-                rows[-1]["against"] = {"way": options["ways"][0], **against}
+            row = {**keep, "way": way, "epsilon": total, "delta": runs.delta, **interval(each.mean(axis=0))}
+            row |= {key: float(kept[0][key]) for key in ("spent", "rho", "as_normal") if key in kept[0]}
+            row |= {"seeds": len(each), "each": each.mean(axis=1).tolist()}
+            row |= {"fit_cpu_s": float(np.mean([case["cpu_s"] for case in kept]))}
+            if first is None:
+                first = each
+            else:
+                against = interval(each.mean(axis=0) - first.mean(axis=0))
+                row["against"] = {"way": options["ways"][0], "difference": against.pop("auc"), **against}
+            rows.append(row)
     real = auc_contributions(runs.case("real", 0, 0)["predictions"], runs.truth)
-    return [*rows, {**keep, "way": "real", "auc": interval(real)}]
+    return [*rows, {**keep, "way": "real", **interval(real)}]
 
 
 def main(argv: list[str]) -> None:
@@ -209,7 +209,7 @@ def main(argv: list[str]) -> None:
         "source": str(SHARED / "adult.parquet"),
         "tables": ["adult", "parity2", "parity3", "parity2-2000", "parity3-2000"],
     }
-    defaults |= {"epsilons": [1, 3, 10], "ways": ["autoregressive", "aim", "mst"], "seeds": 3}
+    defaults |= {"epsilons": [1, 3, 10], "ways": ["autoregressive", "marginals", "aim", "mst"], "seeds": 3}
     degree = {"adult": 2, "parity2": 3, "parity3": 3}
     defaults |= {"once": ["mst"], "ratio": 2.0, "delta": "1e-6", "bins": 32, "degree": degree, "model_size": 2}
     if "--work" not in argv:

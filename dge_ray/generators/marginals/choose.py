@@ -4,7 +4,8 @@ AIM of McKenna, Mullins, Sheldon and Miklau (2022): candidates are all parts of 
 is worth its columns in common with these, times how far the model's counts are from the rows', less what is noise. In
 a private fit both steps of a round are mechanisms on all rows: the choice is the exponential mechanism, the counts get
 discrete Gaussian noise, and together they cost one Gaussian of the plan's multiplier. Its 1 / multiplier^2 is what
-rounds are paid from, and a round that told nothing is followed by finer ones.
+rounds are paid from, and a round that told nothing is followed by finer ones: what rounds cost may depend on what
+earlier ones gave, as long as the sum is bounded (Smith and Thakurta 2022).
 """
 
 import itertools
