@@ -58,7 +58,7 @@ MAY_IMPORT_INSIDE: dict[str, dict[str, set[str]]] = {
         "private": {".", "encoding"},
         "fitting": {".", "encoding", "private"},
         "rows": {".", "encoding"},
-        **{name: MODELS for name in ("autoregressive", "diffusion", "gan", "vae", "copula", "adapters")},
+        **{name: MODELS for name in ("autoregressive", "diffusion", "gan", "vae", "copula", "marginals", "adapters")},
         "text": MODELS,
     },
     "privacy": {".": set(), "attacks": {"."}},

@@ -8,6 +8,7 @@ from typing import Any, Literal
 @dataclass(frozen=True)
 class PrivateWay:
     """A generator's private fit. settings: in place of its own defaults. unused: settings that then mean nothing.
+    mechanism: what the ledger calls it. whole: each step reads all rows, not a sample of them.
 
     Its `batch_size` and `epochs`, where given, say how many rows a step has on average and how often it sees a row;
     `steps` how many there are.
@@ -17,6 +18,8 @@ class PrivateWay:
     clip: float
     steps: int
     unused: frozenset[str] = field(default_factory=frozenset)
+    mechanism: str = "Poisson-subsampled Gaussian on clipped gradients (DP-SGD)"
+    whole: bool = False
 
 
 @dataclass(frozen=True)

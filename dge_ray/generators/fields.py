@@ -36,3 +36,8 @@ def rate(default: float, description: str = "the highest learning rate of the on
 def weight_decay(default: float, description: str = "AdamW's") -> Any:
     """The weight decay."""
     return Field(default, ge=0, le=10, description=description)
+
+
+def resample() -> Any:
+    """Whether fits without a random start differ by their rows' weights."""
+    return Field(True, description="weight the rows at random; false: the plain fit, the same for every seed")

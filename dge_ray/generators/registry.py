@@ -23,6 +23,7 @@ REGISTRY: dict[str, str] = {
     "diffusion": "dge_ray.generators.diffusion.generator:Diffusion",
     "gan": "dge_ray.generators.gan.generator:Gan",
     "language": "dge_ray.generators.text.language:Language",
+    "marginals": "dge_ray.generators.marginals.generator:Marginals",
     "mostlyai": "dge_ray.generators.adapters.mostlyai:Mostlyai",
     "vae": "dge_ray.generators.vae.generator:Vae",
 }

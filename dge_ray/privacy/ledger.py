@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from dge_ray.errors import InputError, StudyError
+from dge_ray.generators.registry import abilities
 from dge_ray.phrases import EPSILONS_ADD_UP
 from dge_ray.privacy.accounting import Mechanism, epsilon
 from dge_ray.privacy.plan import PrivacyPlan
@@ -159,12 +160,17 @@ def marginals_entry(plan: PrivacyPlan) -> LedgerEntry:
     return LedgerEntry("histograms of all columns", "charged", note, mechanism, plan.marginals_multiplier, 1.0, 1)
 
 
+def fit_name(plan: PrivacyPlan, member: int) -> str:
+    """What a member's fit is called; the one model's where all members draw from one."""
+    return f"fit of member {member}" if plan.models == "each" else "fit of the one model"
+
+
 def fit_entry(plan: PrivacyPlan, member: int, generator: str) -> LedgerEntry:
-    """The entry of a member's fit; of the one model's where all members draw from one."""
-    steps, mechanism = plan.steps_of(member), "Poisson-subsampled Gaussian on clipped gradients (DP-SGD)"
-    what = f"fit of member {member}" if plan.models == "each" else "fit of the one model"
-    note = f"{generator}; no early stopping, no loss read"
-    return LedgerEntry(what, "charged", note, mechanism, plan.noise_multiplier, steps.sample_rate, steps.steps)
+    """The entry of a member's fit, by a registered generator."""
+    steps, way = plan.steps_of(member), abilities(generator).private
+    assert way is not None
+    note, noise = f"{generator}; no early stopping, no loss read", plan.noise_multiplier
+    return LedgerEntry(fit_name(plan, member), "charged", note, way.mechanism, noise, steps.sample_rate, steps.steps)
 
 
 def standing_entries(*, schema: str, constraints: bool, chosen: Sequence[str]) -> list[LedgerEntry]:

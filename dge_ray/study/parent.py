@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dge_ray.errors import InputError
 from dge_ray.privacy.key import keyed_digest, read_key
 from dge_ray.privacy.ledger import FILE as LEDGER
-from dge_ray.privacy.ledger import fit_entry, marginals_entry, read_ledger
+from dge_ray.privacy.ledger import fit_name, marginals_entry, read_ledger
 from dge_ray.privacy.plan import Planned, PrivacyPlan, checked_delta, spent_before
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
@@ -59,7 +59,7 @@ def planned_before(config: StudyConfig) -> tuple[Planned, ...]:
 def _charged_beyond(parent: Folder, plan: PrivacyPlan, name: str) -> tuple[Planned, ...]:
     """Fits of members beyond the plan, which a budget may have had room for."""
     entries = read_ledger(parent)["entries"] if parent.exists(LEDGER) else []
-    fits = {fit_entry(plan, k, "").what for k in range(plan.members)}
+    fits = {fit_name(plan, k) for k in range(plan.members)}
     known = {marginals_entry(plan).what, *fits, *(one.entry for one in plan.before)}
     beyond = [one for one in entries if one["status"] == "charged" and one["what"] not in known]
     return tuple(

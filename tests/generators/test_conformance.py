@@ -87,7 +87,7 @@ def test_says_what_it_can_do_where_its_settings_stand(name: str, tmp_path: Path)
             make_generator(name).fit(table, schema, seed=0, warm_start=tmp_path)
     if able.private is None:
         private: Any = object()
-        with pytest.raises(Unsupported, match=r"privacy: .*autoregressive or diffusion, which can be fitted privately"):
+        with pytest.raises(Unsupported, match=r"privacy: .*diffusion or marginals, which can be fitted privately"):
             make_generator(name).fit(table, schema, seed=0, private=private)
     if able.stopping:
         assert all(record["heldout"] is not None for record in generator.history)

@@ -17,6 +17,7 @@ SMALL = {  # settings that fit in a blink
     "diffusion": {"steps": 120, "width": 32, "layers": 1, "bins": 16, "lr": 1e-2},
     "gan": {"epochs": 30, "hidden": 16, "latent": 8, "batch_size": 100, "bins": 16},
     "language": {"epochs": 2, "hidden": 16, "embedding": 8, "tokens": 8},
+    "marginals": {"bins": 8, "degree": 2},
     "mostlyai": {"epochs": 4, "model": "small", "batch_size": 32},
     "vae": {"epochs": 10, "hidden": 16, "latent": 4, "bins": 16},
 }
@@ -29,6 +30,7 @@ LEARNING = {  # settings that learn the mixed table's dependence in a second or 
     "diffusion": {"width": 64, "steps": 800},
     "gan": {"epochs": 300, "hidden": 64, "latent": 8, "batch_size": 100, "lr": 3e-3},
     "language": {"epochs": 4, "hidden": 16, "embedding": 8, "tokens": 8},
+    "marginals": {"degree": 2},
     "mostlyai": {},
     "vae": {"hidden": 64, "latent": 8},
 }

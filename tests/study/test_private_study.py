@@ -195,6 +195,18 @@ def test_members_are_charged_before_they_are_asked_for_and_once(where: Path) -> 
     refuse_overspending(config("study=s", "members=3"), folder)
 
 
+def test_members_of_chosen_marginals_are_charged_as_one_gaussian_on_all_rows_each(where: Path) -> None:
+    prepared = prepare(read_config("t.parquet", [*WORDS, *DECLARED, "study=s", "generator=marginals"]))
+    folder = check_folder(prepared)
+    claim_folder(prepared, folder)
+    Study(prepared, folder, Progress(), None)._charge(2)
+    kept = read_ledger(folder)
+    fits = [e for e in kept["entries"] if e["what"].startswith("fit of member")]
+    assert [(e["sample_rate"], e["steps"]) for e in fits] == [(1.0, 1), (1.0, 1)]
+    assert all("exponential mechanism" in e["mechanism"] and "DP-SGD" not in e["mechanism"] for e in fits)
+    assert kept["spent"] <= 2.0 < kept["spent"] * 1.01
+
+
 def test_one_model_is_charged_once_whatever_k(where: Path) -> None:
     study, folder = begun("privacy.models=one", "members=2")
     study._charge(2)

@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-from pydantic import Field
-
 from dge_ray.generators import fields
 from dge_ray.generators.abilities import Abilities
 from dge_ray.generators.settings import Settings
@@ -13,4 +11,4 @@ class CopulaSettings(Settings):
     abilities: ClassVar[Abilities] = Abilities(given="any")
 
     bins: int = fields.bins("the most tokens a measured column gets, beside its atoms")
-    resample: bool = Field(True, description="weight the rows at random; false: the plain fit, the same for every seed")
+    resample: bool = fields.resample()

@@ -30,6 +30,8 @@ def private_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def private_steps(name: str, settings: Mapping[str, Any], n: int) -> tuple[float, float, int]:
     """The clip, the probability of a row in a step, and the steps, of a fit to n rows."""
     way, read = _way(name), settings_class(name).read(settings)
+    if way.whole:
+        return way.clip, 1.0, way.steps
     batch, epochs = getattr(read, "batch_size", None), getattr(read, "epochs", None)
     rows = min(n, batch or max(FEWEST, min(MOST, round(ROWS_A_BATCH * n))))
     rate = rows / n

@@ -34,6 +34,8 @@ class Use(IntEnum):
     NOISE = 1  # on a step's sum
     HISTOGRAM = 2  # on the counts of all columns; belongs to no member
     DENOISING = 3  # noise levels and noisy rows of a step of a private diffusion
+    CHOICE = 4  # of a marginal, by a private fit of marginals; step: the round
+    MARGINAL = 5  # on a chosen marginal's counts; step: the how many-th
 
 
 def cipher_key(key: int, use: Use, *, member: int = NO_MEMBER, step: int = 0) -> bytes:
