@@ -1,0 +1,72 @@
+"""A table whose columns of text have the types that they are written in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from dge_ray.table.arrow.arrow_types import is_string, plain
+from dge_ray.table.types.forced import as_kind
+from dge_ray.table.types.infer_text import Distinct, Writing, read_words
+from dge_ray.table.types.plain import read_plain
+from dge_ray.table.types.repair import Repair
+from dge_ray.table.types.wholes import as_dates
+
+_FORCED = ("numeric", "integer", "datetime", "boolean", "text")
+_AS_WRITTEN = ("categorical", "identifier", "constant")
+
+
+def typed(
+    table: pa.Table,
+    *,
+    overrides: Mapping[str, str | Mapping[str, Any]] = {},
+    decimal: str = ".",
+    thousands: str | None = None,
+    dates: str | None = None,
+) -> tuple[pa.Table, dict[str, Repair]]:
+    """The table with each column of strings as numbers, dates, times, durations or truth values where nearly all of its
+    values are so, and what was repaired to that end, by column.
+
+    Well-formed text has the types that pyarrow's CSV reader gives it; what stays text keeps its type. Codes with a
+    leading zero stay text. Of others the odd values become null (`Repair.missing`), bounds such as '<0.5' the bound
+    (`Repair.censored`). Columns of whole numbers that are dates become so, whatever the table was read from.
+
+    `overrides`: column to kind, or to a mapping with a `kind`, as `infer_schema` takes them; categories, identifiers
+    and constants are read plainly and never repaired. `decimal`, `thousands`: how the table writes numbers where a
+    column does not say; `dates`: day_first or month_first, None for each column's own evidence.
+
+    Raises:
+        InputError: rows that stand against a kind of `overrides`.
+
+    >>> table, repairs = typed(pa.table({"dose": ["1", "2", "?"]}), overrides={"dose": "integer"})
+    >>> table["dose"].to_pylist(), dict(repairs["dose"].missing)
+    ([1, 2, None], {'?': 1})
+    """
+    writing = Writing(decimal, thousands, dates)
+    columns, repairs = [], {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        given = overrides.get(name)
+        kind = given.get("kind") if isinstance(given, Mapping) else given
+        read, repair = _read(name, column, kind, writing)
+        columns.append(read)
+        if repair is not None:
+            repairs[name] = repair
+    return pa.Table.from_arrays(columns, names=table.column_names), repairs
+
+
+def _read(name: str, column: pa.ChunkedArray, kind: Any, writing: Writing) -> tuple[pa.ChunkedArray, Repair | None]:
+    if kind in _FORCED:
+        return as_kind(name, column, kind, writing)
+    repair = None
+    if is_string(column.type):
+        read = read_plain(plain(column), decimal=writing.decimal)
+        if read is None and kind not in _AS_WRITTEN:
+            distinct = Distinct.of(plain(column))
+            parsed, repair = read_words(distinct, writing)
+            read = None if parsed is None else distinct.spread(parsed.values)
+        column = column if read is None else read
+    if kind is None and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        dates = as_dates(plain(column), name)
+        if dates is not None:
+            return dates[0], Repair("date", note=dates[1])
+    return column, repair
