@@ -1,9 +1,9 @@
 """Tables written as CSV in dialects that people have: seeded, with what each name, cell and value is.
 
-`draw_case(seed)` draws one. Dialects: delimiter, quote and what is quoted, decimal and thousands sign, encoding with and
-without its mark, ends of lines, compression, a header or none, titles (also filled up), comments, blank lines and `sep=`
-above it. Kinds of columns: numbers with decimals, whole numbers, ISO dates, words, texts with delimiters, quotes, line
-ends and marks of missing values in them.
+`draw_case(seed)` draws one. Dialects: delimiter, quote and what is quoted, decimal and thousands sign, encoding with
+and without its mark, ends of lines, compression, a header or none, titles (also filled up), comments, blank lines and
+`sep=` above it. Kinds of columns: numbers with decimals, whole numbers, ISO dates, words, texts with delimiters, quotes,
+line ends and marks of missing values in them.
 """
 
 import bz2

@@ -193,7 +193,8 @@ def test_credentials_come_from_the_environment_and_go_nowhere(
     fill(
         server,
         "drop table if exists study",
-        "create table study as select i as id, i % 7 as a, sin(i) as b, i % 2 = 0 as y from generate_series(1, 300) g(i)",
+        "create table study as select i as id, i % 7 as a, sin(i) as b, i % 2 = 0 as y "
+        "from generate_series(1, 300) g(i)",
     )
     keys = {"query": "select a, b, y from study order by id", "target": "y", "storage": str(tmp_path)}
     monkeypatch.delenv("PGPASSWORD", raising=False)

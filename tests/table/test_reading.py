@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyarrow import csv
 
 from dge_ray.errors import InputError
 from dge_ray.table import infer_schema
@@ -317,7 +318,6 @@ def test_types_are_those_of_before(tmp_path: Path) -> None:
     place = source(
         tmp_path, "i,f,s,b,d,t,e\n1,NA,NA,true,2020-01-01,2020-01-01 10:00:00,\n2,1.5,x,false,2020-01-02,,\n"
     )
-    from pyarrow import csv
 
     assert load_table(place).schema == csv.read_csv(place).schema
     assert infer_schema(load_table(place).drop_columns(["e"]), target="b").task == "binary"

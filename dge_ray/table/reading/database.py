@@ -1,8 +1,8 @@
 """A database's table or query, read in batches to Arrow: any URL that SQLAlchemy knows, and DuckDB's files.
 
 A URL carries no password: that comes from the environment, as the database's own client reads it (PGPASSWORD,
-PGPASSFILE, MYSQL_PWD) or as DGE_RAY_DATABASE_USER and DGE_RAY_DATABASE_PASSWORD. Files, and PostgreSQL, are opened for reading alone;
-elsewhere nothing is committed.
+PGPASSFILE, MYSQL_PWD) or as DGE_RAY_DATABASE_USER and DGE_RAY_DATABASE_PASSWORD. Files, and PostgreSQL, are opened for
+reading alone; elsewhere nothing is committed.
 """
 
 import os
