@@ -2,7 +2,7 @@
 
 `draw_case(seed)` draws one. Dialects: delimiter, quote and what is quoted, decimal and thousands sign, encoding with
 and without its mark, ends of lines, compression, a header or none, titles (also filled up), comments, blank lines and
-`sep=` above it. Kinds of columns: numbers with decimals, whole numbers, ISO dates, words, texts with delimiters, quotes,
+`sep=` above it. Kinds of columns: decimals, whole numbers, ISO dates, words, and texts with delimiters, quotes,
 line ends and marks of missing values in them.
 """
 

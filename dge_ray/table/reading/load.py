@@ -82,10 +82,9 @@ def read_table(source: Any, reading: Reading = AS_FOUND, *, as_text: bool = Fals
         _refuse_keys(reading, ("sheet",))
         return ReadTable(_tidy(read_database(source, reading)))
     _refuse_keys(reading, _OF_A_DATABASE)
-    if source.startswith(PREFIX):
-        return ReadTable(_tidy(load_openml(source)))
-    if source in builtin_names():
-        return ReadTable(_tidy(load_builtin(source)))
+    if source.startswith(PREFIX) or source in builtin_names():
+        _refuse_keys(reading, ("sheet",))
+        return ReadTable(_tidy(load_openml(source) if source.startswith(PREFIX) else load_builtin(source)))
     filesystem, path = _locate(source)
     try:
         info = filesystem.get_file_info(path)
