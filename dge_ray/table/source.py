@@ -10,7 +10,9 @@ from dge_ray.phrases import without
 from dge_ray.table.arrow.arrow_types import is_nested, is_supported, pc, plain, value_type
 from dge_ray.table.lazy import LazyTable
 
-TAKES_TYPES = "numbers, decimals, booleans, strings, dictionaries of these, dates or timestamps"
+TAKES_TYPES = (
+    "numbers, decimals, booleans, strings, dictionaries of these, dates, timestamps, times of day or durations"
+)
 
 
 def check_source(table: pa.Table | LazyTable) -> None:

@@ -10,6 +10,7 @@ from pyarrow import csv, fs, parquet
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.table.arrow.arrow_types import is_string, is_string_view, pc
+from dge_ray.table.arrow.extensions import own_type
 from dge_ray.table.reading.builtin import builtin_names, load_builtin
 from dge_ray.table.reading.openml import PREFIX, load_openml, openml_target
 
@@ -200,7 +201,7 @@ def _tidy(table: pa.Table) -> pa.Table:
     described = table.schema.pandas_metadata or {}
     index = {i for i in described.get("index_columns", []) if isinstance(i, str) and i.startswith("__index_level_")}
     kept = [i for i, name in enumerate(table.column_names) if name not in index]
-    columns = [_without_blanks(table.column(i)) for i in kept]
+    columns = [_without_blanks(own_type(table.field(i), table.column(i))) for i in kept]
     return pa.Table.from_arrays(columns, names=[table.column_names[i] for i in kept])
 
 
