@@ -13,16 +13,18 @@ from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.files import IDENTITY, REPORT, member_file
 from dge_ray.study.folder import check_folder, check_storage, read_study_config, resolved, study_folder
+from dge_ray.study.given import config_of
 from dge_ray.study.predictions import Job, dropped_file, finished
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
-from dge_ray.study.read_config import placed, read_config
+from dge_ray.study.read_config import placed
 
 
-def check(source: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
-    """What `dge-ray tune` would do with a source and keys; see `check_study`."""
-    return check_study(read_config(source, options or {}), say)
+def check(source: Any, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
+    """What `dge-ray tune` would do with a source, or a table of Python's, and keys; see `check_study`."""
+    with config_of(source, options, keep=False) as config:
+        return check_study(config, say)
 
 
 def check_study(config: StudyConfig, say: Say) -> dict[str, Any]:

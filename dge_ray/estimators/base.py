@@ -16,6 +16,7 @@ from dge_ray.generators.registry import check_generator
 from dge_ray.phrases import spoken_in_python
 from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.infer import infer_schema
+from dge_ray.table.reading.python_objects import arrow_table, is_table
 from dge_ray.table.schema import TableSchema
 
 FEWEST_ROWS = 2
@@ -80,6 +81,8 @@ class TableEstimator(BaseEstimator):
 
     def _features(self, X: Any, *, reset: bool, y: Any = "no_validation") -> pd.DataFrame:
         """X as a frame, checked by scikit-learn's rules."""
+        if is_table(X) and not isinstance(X, pd.DataFrame):
+            X = arrow_table(X).to_pandas()
         if isinstance(X, pd.DataFrame):
             validate_data(self, cast(Any, X), y, reset=reset, skip_check_array=True)
             frame = X.reset_index(drop=True)

@@ -4,12 +4,16 @@ Each field's `description` is what it takes, and is the text of its error messag
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dge_ray.options import listed, part, yaml_list
+from dge_ray.study.table_keys import CsvKeys, Query, Sheet, TableName, reading_of
+
+if TYPE_CHECKING:
+    from dge_ray.table.reading.options import Reading
 
 DEFAULT_RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -132,8 +136,15 @@ class StudyConfig(Frozen):
     """One study. `study` and `target` are resolved once the table is known."""
 
     source: str = Field(
-        description="a study YAML, a CSV or Parquet path or URI, a built-in table's name, or openml:NAME"
+        description="a study YAML, a path or URI of a CSV, Parquet or .xlsx file or of a folder, a database's URL, a "
+        "built-in table's name, or openml:NAME"
     )
+    csv: CsvKeys = Field(
+        default_factory=CsvKeys, description="how a CSV is written, as csv.delimiter=; (found from it if not given)"
+    )
+    query: Query = None
+    table: TableName = None
+    sheet: Sheet = None
     study: Annotated[str, BeforeValidator(_text), AfterValidator(_study_name)] | None = Field(
         None, description="a name of letters, digits, '.', '_' and '-'"
     )
@@ -234,6 +245,11 @@ class StudyConfig(Frozen):
         "synthetic rows alone)",
     )
     log: Literal["plain", "json"] = Field("plain", description="plain or json (progress, one object a line)")
+
+    @property
+    def reading(self) -> "Reading":
+        """What is said of how the source is read."""
+        return reading_of(self.csv, self.query, self.table, self.sheet)
 
     @property
     def generators(self) -> tuple[tuple[str, dict[str, Any]], ...]:

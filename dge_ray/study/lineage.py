@@ -113,7 +113,9 @@ def read_origin(config: StudyConfig, table: pa.Table, target: str) -> tuple[pa.T
     else:
         synthetic = np.repeat(np.array([mark is not None for mark in marks], dtype=bool), counts)
         if synthetic.any() and len(synthetic) > table.num_rows:  # files hold the rows that drop_missing_target took
-            synthetic = synthetic[plain(load_table(config.source)[target]).is_valid().to_numpy()]
+            synthetic = synthetic[
+                plain(load_table(config.source, config.reading, config.columns)[target]).is_valid().to_numpy()
+            ]
     if not synthetic.any():
         return table, None
     if youngest is None:

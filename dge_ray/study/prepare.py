@@ -134,7 +134,9 @@ def _broken_by_real_rows(texts: Sequence[str], schema: TableSchema, train: pa.Ta
 
 def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
     """The real table as it is now, without dropped columns and rows, and its target."""
-    table = load_table(config.source, as_text=config.private)  # of a private study no value decides a type
+    table = load_table(  # of a private study no value decides a type
+        config.source, config.reading, config.columns, as_text=config.private
+    )
     if config.drop:
         table = drop_columns(table, config.drop)
     target = config.target or default_target(config.source)
