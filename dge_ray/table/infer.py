@@ -12,6 +12,7 @@ from dge_ray.errors import InputError, nearest
 from dge_ray.phrases import modelled, or_set, without
 from dge_ray.table.arrow.arrow_types import (
     STEPS_PER_SECOND,
+    counts,
     is_number,
     is_string,
     is_temporal,
@@ -33,6 +34,7 @@ MAX_DECIMALS = 6
 WORDS_OF_TEXT = 6  # in half of the values: what is written, not names or keys
 _NATURAL_SECONDS = (86_400, 3_600, 60, 1)
 _NATURAL_PARTS = (1_000, 1_000_000)  # milliseconds, microseconds
+DROP = "drop"  # what a study's keys may also say of a column, which is then not here any more
 _OVERRIDE_KEYS = ["kind", "minimum", "maximum", "decimals"]
 
 
@@ -92,7 +94,7 @@ def _override(name: str, value: str | Mapping[str, Any], known: list[str]) -> di
             raise InputError(f"{field}.{key}", "an unknown key", nearest(str(key), _OVERRIDE_KEYS))
         if key == "kind":
             if setting not in list(Kind):
-                raise InputError(field, repr(setting), nearest(str(setting), list(Kind)))
+                raise InputError(field, repr(setting), nearest(str(setting), [*Kind, DROP]))
         elif isinstance(setting, bool) or not isinstance(setting, int | float) or not np.isfinite(setting):
             raise InputError(f"{field}.{key}", repr(setting), "a finite number")
         elif key == "decimals" and not (isinstance(setting, int) and 0 <= setting <= MAX_DECIMALS):
@@ -260,5 +262,5 @@ def _step(values: pa.ChunkedArray, dtype: pa.DataType) -> int:
     second = STEPS_PER_SECOND["ms" if pa.types.is_date64(dtype) else dtype.unit]
     steps = [second * seconds for seconds in _NATURAL_SECONDS]
     steps += [second // part for part in _NATURAL_PARTS if second >= part]
-    counted = values.drop_null().cast(pa.int64()).to_numpy()
+    counted = counts(values.drop_null()).to_numpy()
     return next((step for step in steps if np.all(counted % step == 0)), 1)

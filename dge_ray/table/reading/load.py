@@ -48,15 +48,31 @@ def load_table(
     Raises:
         InputError: as `read_table`, or rows that stand against a kind of `overrides`.
     """
+    read = read_told(source, reading, as_text=as_text)
+    return read.table if as_text else typed_table(read, reading, overrides)
+
+
+def read_told(source: Any, reading: Reading = AS_FOUND, *, as_text: bool = False) -> ReadTable:
+    """As `read_table`, with a warning for each of its notes."""
     read = read_table(source, reading, as_text=as_text)
     for note in read.notes:
         warnings.warn(f"{_short(source)}: {note}", ReadingWarning, stacklevel=2)
-    if as_text:
-        return read.table
+    return read
+
+
+def typed_table(
+    read: ReadTable, reading: Reading = AS_FOUND, overrides: Mapping[str, str | Mapping[str, Any]] = {}
+) -> pa.Table:
+    """What was read in the types that it is written in, with a warning for each column that was repaired.
+
+    Raises:
+        InputError: rows that stand against a kind of `overrides`.
+    """
     signs = {"decimal": read.dialect.decimal, "thousands": read.dialect.thousands} if read.dialect else {}
-    table, repairs = typed(read.table, overrides=overrides, dates=reading.dates, **signs)
+    stored = read.dialect is None
+    table, repairs = typed(read.table, overrides=overrides, dates=reading.dates, stored=stored, **signs)
     warn_of(repairs, stacklevel=2)
-    if read.dialect is None:
+    if stored:
         return table
     empty = [column.null_count == table.num_rows for column in table.columns]
     columns = [pa.nulls(table.num_rows) if e else c for e, c in zip(empty, table.columns, strict=True)]
