@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from dge_ray.downstream import check_learner
+from dge_ray.errors import ColumnWarning
 from dge_ray.generators.checks import check_text
 from dge_ray.generators.registry import check_generator
 from dge_ray.generators.rows.constraints import read_constraints
@@ -114,6 +115,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         arms=study_arms(config, volumes),
         shard_rows=config.shard_rows or default_shard_rows(parts["train"].num_rows),
         warnings=notes,
+        column_notes=tuple(w.message for w in caught if isinstance(w.message, ColumnWarning)),
         lineage=lineage,
         key=key,
         canaries=canaries,

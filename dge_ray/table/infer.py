@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest
+from dge_ray.errors import ColumnWarning, InputError, nearest
 from dge_ray.phrases import modelled, or_set, without
 from dge_ray.table.arrow.arrow_types import (
     STEPS_PER_SECOND,
@@ -38,7 +38,7 @@ DROP = "drop"  # what a study's keys may also say of a column, which is then not
 _OVERRIDE_KEYS = ["kind", "minimum", "maximum", "decimals"]
 
 
-class IdentifierWarning(UserWarning):
+class IdentifierWarning(ColumnWarning):
     """A column was taken for an identifier: a generator would memorise it."""
 
 
@@ -177,12 +177,12 @@ def _warn(name: str, distinct: int, instead: Kind, reason: str = "values differ"
         f"it): not modelled, synthetic rows get surrogates; {modelled(name, instead)}"
         f"{' with generator=language' if instead is Kind.TEXT else ''}; {without(name)}"
     )
-    warnings.warn(text, IdentifierWarning, stacklevel=depth)
+    warnings.warn(IdentifierWarning(text, name), stacklevel=depth)
 
 
 def _warn_dictionary(name: str, distinct: int) -> None:
     text = f"column '{name}': all {distinct:,} categories differ and would be memorised; {without(name)}"
-    warnings.warn(text, IdentifierWarning, stacklevel=7)
+    warnings.warn(IdentifierWarning(text, name), stacklevel=7)
 
 
 def _check_kind(name: str, kind: Kind, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target: bool) -> None:

@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.errors import InputError
+from dge_ray.errors import ColumnWarning, InputError
+from dge_ray.phrases import one_line
 from dge_ray.table.arrow.arrow_types import from_json_scalars, is_string, pc, plain, value_type
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
@@ -16,7 +17,7 @@ from dge_ray.table.split import class_pools, rare_classes
 OTHER = "other"  # the name of merged classes of words
 
 
-class RareClassWarning(UserWarning):
+class RareClassWarning(ColumnWarning):
     """Classes of the target were merged, or left out with their rows."""
 
 
@@ -51,11 +52,11 @@ def settle_rare(
     values = from_json_scalars([schema.classes[code] for code in rare], column.type)
     hit = pc.is_in(column, value_set=plain(pa.chunked_array([values])).combine_chunks())
     if how == "drop":
-        _warn(f"{field}: {len(rare)} classes of too few rows ({names}) are left out, with {rows}")
+        _warn(schema, f"{len(rare)} classes of too few rows ({names}) are left out, with {rows}")
         stay = np.flatnonzero(~np.asarray(hit))
         return table.take(pa.array(stay)), stay
     merged = _merged(field, column, schema, kept)
-    _warn(f"{field}: {len(rare)} classes of too few rows ({names}; {rows}) are merged as {merged.as_py()!r}")
+    _warn(schema, f"{len(rare)} classes of too few rows ({names}; {rows}) are merged as {merged.as_py()!r}")
     return _with_target(table, schema, pc.if_else(hit, merged, column)), None
 
 
@@ -87,5 +88,6 @@ def _with_target(table: pa.Table, schema: TableSchema, values: pa.ChunkedArray) 
     return table.set_column(place, table.schema.field(place).name, values)
 
 
-def _warn(text: str) -> None:
-    warnings.warn(text, RareClassWarning, stacklevel=3)
+def _warn(schema: TableSchema, done: str) -> None:
+    target = str(schema.target)
+    warnings.warn(RareClassWarning(f"target '{one_line(target)}': {done}", target, done), stacklevel=3)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest_column
+from dge_ray.errors import ColumnWarning, InputError, nearest_column
 from dge_ray.phrases import one_line, or_key, without
 from dge_ray.table.arrow.arrow_types import is_nested, is_supported, pc, plain, value_type
 from dge_ray.table.lazy import LazyTable
@@ -58,7 +58,7 @@ def drop_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
     return table.drop_columns(list(dict.fromkeys(names)))
 
 
-class DroppedWarning(UserWarning):
+class DroppedWarning(ColumnWarning):
     """A column that nothing can be learned from was left out."""
 
 
@@ -73,7 +73,8 @@ def drop_empty(table: pa.Table, keep: Sequence[str | None] = ()) -> pa.Table:
         if reason is None or name in keep:
             kept.append(place)
         else:
-            warnings.warn(f"column {place + 1}, '{one_line(name)}': {reason}: left out", DroppedWarning, stacklevel=2)
+            text = f"column {place + 1}, '{one_line(name)}': {reason}: left out"
+            warnings.warn(DroppedWarning(text, name, "left out"), stacklevel=2)
     return table.select(kept) if len(kept) < table.num_columns else table
 
 
@@ -108,7 +109,7 @@ def infinite_as_missing(table: pa.Table) -> pa.Table:
     return table
 
 
-class InfiniteWarning(UserWarning):
+class InfiniteWarning(ColumnWarning):
     """Infinite values became missing."""
 
 
