@@ -79,7 +79,7 @@ def read_words(distinct: Distinct, writing: Writing) -> tuple[Parsed | None, Rep
             return parsed, repair_of(distinct, parsed, writing)
         if share >= HALF and kind in ("number", "date") and parsed.valid.sum() > _FEW_NUMBERS:
             good = f"{share:.1%} of its values are {kind}s"
-            return None, Repair("text", note=f"{good}, too few or too mixed with others: they stay text")
+            return None, Repair("text", note=f"{good}, the others are too many or look like codes: it stays text")
     return None, None
 
 

@@ -55,16 +55,13 @@ def _cast(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray | None
             return None
         return pc.if_else(pc.is_null(column), pa.scalar(None, pa.bool_()), true)
     try:
-        return column.cast(dtype)
+        read = column.cast(dtype)
     except pa.ArrowInvalid:
-        pass
-    trimmed = pc.utf8_trim_whitespace(column)
-    if trimmed.equals(column):
-        return None
-    try:
-        return trimmed.cast(dtype)
-    except pa.ArrowInvalid:
-        return None
+        trimmed = pc.utf8_trim_whitespace(column)
+        return None if trimmed.equals(column) else _cast(trimmed, dtype)
+    if pa.types.is_floating(dtype) and pc.any(pc.is_nan(read)).as_py():
+        return pc.if_else(pc.is_nan(read), pa.scalar(None, dtype), read)
+    return read
 
 
 def _would_change(column: pa.ChunkedArray, dtype: pa.DataType, decimal: str) -> bool:
