@@ -19,10 +19,10 @@ _IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?")
 _PHONE = re.compile(r"(?:\+|00)?\s*\(?\d{1,5}\)?(?:[\s./-]*\(?\d{1,5}\)?){1,6}(?:\s*(?:x|ext\.?)\s*\d{1,5})?")
 _CARD = re.compile(r"\d(?:[ -]?\d){12,18}")
 _TITLE = r"(?:(?:Dr|Prof|Mr|Mrs|Ms|Miss|Herr|Frau|Mme|Sr|Sra|Sir)\.?\s+)?"
-_WORD = r"[^\W\d_a-z][^\W\d_]+(?:['’-][^\W\d_]+)*"
-_BETWEEN = r"(?:\s+(?:van|von|de|der|den|del|della|la|le|da|di|dos|el|al|bin|ten|ter|zu|[^\W\d_a-z]\.?))*"
-_NAME = re.compile(rf"{_TITLE}{_WORD}(?:{_BETWEEN}\s+{_WORD}){{1,2}}(?:,?\s+(?:Jr|Sr|II|III|IV|PhD|MD)\.?)?")
-_LAST_FIRST = re.compile(rf"{_WORD}(?:\s+{_WORD})?,\s*{_WORD}(?:\s+(?:{_WORD}|[^\W\d_a-z]\.?))?")
+_WORD = r"[^\W\d_a-z](?:[^\W\d_]|['’-](?=[^\W\d_]))+"
+_PARTICLE = r"(?:van|von|de|der|den|del|della|la|le|da|di|dos|el|al|bin|ten|ter|zu|[^\W\d_a-z]\.?)"
+_NAME = re.compile(rf"{_TITLE}{_WORD}(?:(?:\s+{_PARTICLE})*\s+{_WORD}){{1,2}}(?:,?\s+(?:Jr|Sr|II|III|IV|PhD|MD)\.?)?")
+_LAST_FIRST = re.compile(rf"(?:{_PARTICLE}\s+)*{_WORD}(?:\s+{_WORD})?,\s*{_WORD}(?:\s+(?:{_WORD}|[^\W\d_a-z]\.?))?")
 _ONE_WORD = re.compile(_WORD)
 
 _FULL = frozenset(

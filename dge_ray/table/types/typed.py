@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import is_string, pc, plain
 from dge_ray.table.types.forced import as_kind
-from dge_ray.table.types.infer_text import Distinct, Writing, read_words
-from dge_ray.table.types.plain import read_plain
+from dge_ray.table.types.infer_text import Distinct, Writing, may_be_more, read_words
+from dge_ray.table.types.plain import read_plain, spaced
 from dge_ray.table.types.repair import Repair
 from dge_ray.table.types.wholes import as_dates
 
@@ -64,9 +64,11 @@ def _read(
         return as_kind(name, column, kind, writing)
     repair = None
     if is_string(column.type) and not (stored and (kind in _AS_WRITTEN or _few(column))):
-        read = read_plain(plain(column), decimal=writing.decimal)
-        if read is None and kind not in _AS_WRITTEN:
-            distinct = Distinct.of(plain(column))
+        flat = plain(column)
+        looked = spaced(flat)
+        read = read_plain(flat, decimal=writing.decimal, looked=looked)
+        if read is None and kind not in _AS_WRITTEN and may_be_more(looked.to_pylist()):
+            distinct = Distinct.of(flat)
             parsed, repair = read_words(distinct, writing)
             read = None if parsed is None else distinct.spread(parsed.values)
         column = column if read is None else read
