@@ -10,7 +10,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dge_ray.options import listed, part, yaml_list
-from dge_ray.study.table_keys import CsvKeys, Query, Sheet, TableName, reading_of
+from dge_ray.study.table_keys import CsvKeys, Infinite, Query, RareClasses, Sheet, TableName, reading_of
 
 if TYPE_CHECKING:
     from dge_ray.table.reading.options import Reading
@@ -59,6 +59,10 @@ def _weights(weights: tuple[float, ...]) -> tuple[float, ...]:
     if weights and (not any(weights) or not all(0 <= weight < float("inf") for weight in weights)):
         raise ValueError("negative, or nothing but 0")
     return tuple(sorted({0.0, *weights})) if weights else ()
+
+
+def _kind_of(given: str | dict[str, Any]) -> Any:
+    return given.get("kind") if isinstance(given, dict) else given
 
 
 def _study_name(value: str) -> str:
@@ -198,9 +202,11 @@ class StudyConfig(Frozen):
     synthetic_column: Annotated[str, BeforeValidator(_text)] | None = Field(
         None, description="the name of a column that is true where a row is synthetic; it is no feature"
     )
-    columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind")
+    columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind, or drop")
     drop: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field((), description="names of columns, as a,b")
     drop_missing_target: bool = Field(False, description="true or false")
+    infinite: Infinite = None
+    rare_classes: RareClasses = None
     test_fraction: float = Field(0.2, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     validation_fraction: float = Field(0.15, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     stopping_fraction: float = Field(0.1, gt=0, lt=0.9, description="a share above 0 and below 0.9")
@@ -250,6 +256,17 @@ class StudyConfig(Frozen):
     def reading(self) -> "Reading":
         """What is said of how the source is read."""
         return reading_of(self.csv, self.query, self.table, self.sheet)
+
+    @property
+    def unwanted(self) -> tuple[str, ...]:
+        """The columns that are left out: those of `drop`, and those whose kind is `drop`."""
+        kinds = (name for name, given in self.columns.items() if _kind_of(given) == "drop")
+        return tuple(dict.fromkeys([*self.drop, *kinds]))
+
+    @property
+    def kinds(self) -> dict[str, str | dict[str, Any]]:
+        """What is said of the columns that are not left out."""
+        return {name: given for name, given in self.columns.items() if _kind_of(given) != "drop"}
 
     @property
     def generators(self) -> tuple[tuple[str, dict[str, Any]], ...]:

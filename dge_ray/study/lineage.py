@@ -6,7 +6,7 @@ either count as real: nobody can tell.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,10 @@ class Origin:
     synthetic: np.ndarray
     generation: int
     history: tuple[dict[str, Any], ...] = ()
+
+    def take(self, rows: np.ndarray) -> "Origin":
+        """Of some of the rows, in this order."""
+        return replace(self, synthetic=self.synthetic[rows])
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,14 @@ class CsvKeys(BaseModel):
     )
 
 
+Infinite = Annotated[
+    Literal["missing"] | None,
+    Field(description="missing (infinite values become missing; otherwise they are refused)"),
+]
+RareClasses = Annotated[
+    Literal["merge", "drop"] | None,
+    Field(description="merge or drop (classes of the target with too few rows for every part, as one or not at all)"),
+]
 Query = Annotated[
     str | None,
     Field(min_length=1, description="with a database's URL as the source: a select, best with an order by"),

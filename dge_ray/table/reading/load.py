@@ -12,6 +12,7 @@ from pyarrow import fs, parquet
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.table.arrow.arrow_types import is_string, is_string_view, pc
+from dge_ray.table.arrow.extensions import own_type
 from dge_ray.table.reading.builtin import builtin_names, load_builtin
 from dge_ray.table.reading.csv_file import read_csv, read_csv_rows
 from dge_ray.table.reading.database import is_database, read_database
@@ -47,15 +48,31 @@ def load_table(
     Raises:
         InputError: as `read_table`, or rows that stand against a kind of `overrides`.
     """
+    read = read_told(source, reading, as_text=as_text)
+    return read.table if as_text else typed_table(read, reading, overrides)
+
+
+def read_told(source: Any, reading: Reading = AS_FOUND, *, as_text: bool = False) -> ReadTable:
+    """As `read_table`, with a warning for each of its notes."""
     read = read_table(source, reading, as_text=as_text)
     for note in read.notes:
         warnings.warn(f"{_short(source)}: {note}", ReadingWarning, stacklevel=2)
-    if as_text:
-        return read.table
+    return read
+
+
+def typed_table(
+    read: ReadTable, reading: Reading = AS_FOUND, overrides: Mapping[str, str | Mapping[str, Any]] = {}
+) -> pa.Table:
+    """What was read in the types that it is written in, with a warning for each column that was repaired.
+
+    Raises:
+        InputError: rows that stand against a kind of `overrides`.
+    """
     signs = {"decimal": read.dialect.decimal, "thousands": read.dialect.thousands} if read.dialect else {}
-    table, repairs = typed(read.table, overrides=overrides, dates=reading.dates, **signs)
+    stored = read.dialect is None
+    table, repairs = typed(read.table, overrides=overrides, dates=reading.dates, stored=stored, **signs)
     warn_of(repairs, stacklevel=2)
-    if read.dialect is None:
+    if stored:
         return table
     empty = [column.null_count == table.num_rows for column in table.columns]
     columns = [pa.nulls(table.num_rows) if e else c for e, c in zip(empty, table.columns, strict=True)]
@@ -215,7 +232,7 @@ def _tidy(table: pa.Table) -> pa.Table:
     described = table.schema.pandas_metadata or {}
     index = {i for i in described.get("index_columns", []) if isinstance(i, str) and i.startswith("__index_level_")}
     kept = [i for i, name in enumerate(table.column_names) if name not in index]
-    columns = [_without_blanks(table.column(i)) for i in kept]
+    columns = [_without_blanks(own_type(table.field(i), table.column(i))) for i in kept]
     return pa.Table.from_arrays(columns, names=[table.column_names[i] for i in kept])
 
 

@@ -1,5 +1,7 @@
 """What a column of text is: read plainly, or value by value where nearly all values are of one type."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,7 @@ from dge_ray.table.types.dates import parse_dates
 from dge_ray.table.types.numbers import parse_numbers
 from dge_ray.table.types.parsed import Parsed
 from dge_ray.table.types.repair import MOST_LISTED, Repair
-from dge_ray.table.types.words import is_mark
+from dge_ray.table.types.words import FALSE, MARKS, TRUE, is_mark
 
 # Of ten columns that are numbers or dates to their owners 93 to 100 % of the values are so, of five of true text none.
 SHARE = 0.9
@@ -20,6 +22,12 @@ HALF = 0.5  # from here to SHARE a column stays text, and is told
 _SAMPLE = 200  # different values that are looked at before all of them are
 _FEW_NUMBERS = 10  # with so few different whole numbers and a word beside them, words are codes too
 _MOST_ODD = 20  # different odd values; or a tenth of the different good ones
+_SIGNS = {
+    "number": re.compile(r"\d"),
+    "date": re.compile(r"\d[-/. ]+\w+[-/. ,]+\d|[^\W\d]{3}.*\d.*\d{4}"),
+    "time": re.compile(r"\d:\d\d"),
+    "duration": re.compile(r"\d:\d\d|\d\s*(?:d|h|m|s)|P.*\d", re.IGNORECASE),
+}
 _CODE = r"^[A-Za-z]{1,4}[- ]?\d{3,}$|^\d{3,}[- ]?[A-Za-z]{1,2}$"  # C536379, 85123A
 
 
@@ -61,6 +69,23 @@ class Distinct:
         return pa.chunked_array([values.take(self.rows)])
 
 
+def may_be_more(looked: Sequence[str | None]) -> bool:
+    """Whether some of a column's values leave it open that it is more than words: half of them have digits, or all are
+    words of truth."""
+    words = [text for text in set(looked) if text is not None and text.strip().lower() not in MARKS]
+    if not words:
+        return True
+    digits = sum(any(map(str.isdigit, text)) for text in words)
+    truths = len(words) <= _FEW_NUMBERS and {text.strip().lower() for text in words} <= TRUE | FALSE
+    return digits >= HALF * len(words) or truths
+
+
+def _shaped(sample: "Distinct", kind: str) -> bool:
+    """Whether half of the sample's texts have the signs of a kind: regular expressions of all formats cost more."""
+    signs = _SIGNS[kind]
+    return sum(signs.search(str(text)) is not None for text in sample.texts.to_pylist()) >= HALF * len(sample.texts)
+
+
 def read_words(distinct: Distinct, writing: Writing) -> tuple[Parsed | None, Repair | None]:
     """What the texts are, and how that is told; None where they stay text, with a word on it where half are numbers."""
     if distinct.marks.all():
@@ -69,7 +94,7 @@ def read_words(distinct: Distinct, writing: Writing) -> tuple[Parsed | None, Rep
     if parsed := _truths(distinct, sample):
         return parsed, repair_of(distinct, parsed, writing)
     for kind in ("number", "date", "time", "duration"):
-        if share_of(sample, parse(sample, kind, writing)) < HALF:
+        if not _shaped(sample, kind) or share_of(sample, parse(sample, kind, writing)) < HALF:
             continue
         parsed = parse(distinct, kind, writing)
         share = share_of(distinct, parsed)
@@ -79,7 +104,7 @@ def read_words(distinct: Distinct, writing: Writing) -> tuple[Parsed | None, Rep
             return parsed, repair_of(distinct, parsed, writing)
         if share >= HALF and kind in ("number", "date") and parsed.valid.sum() > _FEW_NUMBERS:
             good = f"{share:.1%} of its values are {kind}s"
-            return None, Repair("text", note=f"{good}, too few or too mixed with others: they stay text")
+            return None, Repair("text", note=f"{good}, the others are too many or look like codes: it stays text")
     return None, None
 
 

@@ -46,6 +46,8 @@ def parse_numbers(texts: pa.Array, *, decimal: str = ".", thousands: str | None 
     notes = dict.fromkeys((*affixes.taken, *((GROUPS,) if spaced else ()), *point_notes))
     if (present(part["open"]) & valid).any():
         notes["brackets read as minus"] = None
+    if (present(part["trailing"]) & valid).any():
+        notes["minus behind"] = None
     bare = ~(negative | bounds | present(part["before"]) | present(part["behind"]))
     codes = _codes(part["digits"], clean, valid, spaced, whole & bare)
     powers = part["power"]

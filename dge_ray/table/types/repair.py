@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dge_ray.errors import InputError
+from dge_ray.errors import ColumnWarning, InputError
 from dge_ray.phrases import one_line
 from dge_ray.table.types.words import MARKS
 
@@ -20,7 +20,7 @@ _PLURALS = {
 }
 
 
-class RepairWarning(UserWarning):
+class RepairWarning(ColumnWarning):
     """A column was read as something else than what is written, value for value."""
 
 
@@ -41,12 +41,12 @@ class Repair:
     note: str = ""
     others: int = 0
 
-    def text(self, name: str) -> str:
+    def text(self) -> str:
         """The repair in a line. Odd values that occur once and are no usual mark are counted and not shown: they may be
         what somebody wrote of himself."""
         if self.kind == "text":
-            return f"column '{one_line(name)}': {self.note}"
-        parts = [f"column '{one_line(name)}': read as {_PLURALS[self.kind]}" + (f" ({self.note})" if self.note else "")]
+            return self.note
+        parts = [f"read as {_PLURALS[self.kind]}" + (f" ({self.note})" if self.note else "")]
         if self.missing:
             parts.append(f"missing now {_listed(self.missing, self.others)}")
         if self.censored:
@@ -59,7 +59,8 @@ class Repair:
 def warn_of(repairs: Mapping[str, Repair], *, stacklevel: int = 2) -> None:
     """A warning for each repaired column."""
     for name, repair in repairs.items():
-        warnings.warn(repair.text(name), RepairWarning, stacklevel=stacklevel + 1)
+        text, done = f"column '{one_line(name)}': {repair.text()}", None if repair.kind == "text" else repair.text()
+        warnings.warn(RepairWarning(text, name, done), stacklevel=stacklevel + 1)
 
 
 def _listed(counted: Mapping[str, int], others: int) -> str:

@@ -5,14 +5,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from dge_ray.table.arrow.arrow_types import is_string, plain
+from dge_ray.table.arrow.arrow_types import is_string, pc, plain
 from dge_ray.table.types.forced import as_kind
-from dge_ray.table.types.infer_text import Distinct, Writing, read_words
-from dge_ray.table.types.plain import read_plain
+from dge_ray.table.types.infer_text import Distinct, Writing, may_be_more, read_words
+from dge_ray.table.types.plain import read_plain, spaced
 from dge_ray.table.types.repair import Repair
 from dge_ray.table.types.wholes import as_dates
 
 _FORCED = ("numeric", "integer", "datetime", "boolean", "text")
+_MOST_CATEGORIES = 50  # of a stored column of text that is no number or date for its owner, though it looks so
 _AS_WRITTEN = ("categorical", "identifier", "constant")
 
 
@@ -23,6 +24,7 @@ def typed(
     decimal: str = ".",
     thousands: str | None = None,
     dates: str | None = None,
+    stored: bool = False,
 ) -> tuple[pa.Table, dict[str, Repair]]:
     """The table with each column of strings as numbers, dates, times, durations or truth values where nearly all of its
     values are so, and what was repaired to that end, by column.
@@ -33,7 +35,8 @@ def typed(
 
     `overrides`: column to kind, or to a mapping with a `kind`, as `infer_schema` takes them; categories, identifiers
     and constants are read plainly and never repaired. `decimal`, `thousands`: how the table writes numbers where a
-    column does not say; `dates`: day_first or month_first, None for each column's own evidence.
+    column does not say; `dates`: day_first or month_first, None for each column's own evidence. `stored`: the source
+    has types, so that a column of few different texts is text by its owner's will: only those of many are looked at.
 
     Raises:
         InputError: rows that stand against a kind of `overrides`.
@@ -47,21 +50,25 @@ def typed(
     for name, column in zip(table.column_names, table.columns, strict=True):
         given = overrides.get(name)
         kind = given.get("kind") if isinstance(given, Mapping) else given
-        read, repair = _read(name, column, kind, writing)
+        read, repair = _read(name, column, kind, writing, stored)
         columns.append(read)
         if repair is not None:
             repairs[name] = repair
     return pa.Table.from_arrays(columns, names=table.column_names), repairs
 
 
-def _read(name: str, column: pa.ChunkedArray, kind: Any, writing: Writing) -> tuple[pa.ChunkedArray, Repair | None]:
+def _read(
+    name: str, column: pa.ChunkedArray, kind: Any, writing: Writing, stored: bool
+) -> tuple[pa.ChunkedArray, Repair | None]:
     if kind in _FORCED:
         return as_kind(name, column, kind, writing)
     repair = None
-    if is_string(column.type):
-        read = read_plain(plain(column), decimal=writing.decimal)
-        if read is None and kind not in _AS_WRITTEN:
-            distinct = Distinct.of(plain(column))
+    if is_string(column.type) and not (stored and (kind in _AS_WRITTEN or _few(column))):
+        flat = plain(column)
+        looked = spaced(flat)
+        read = read_plain(flat, decimal=writing.decimal, looked=looked)
+        if read is None and kind not in _AS_WRITTEN and may_be_more(looked.to_pylist()):
+            distinct = Distinct.of(flat)
             parsed, repair = read_words(distinct, writing)
             read = None if parsed is None else distinct.spread(parsed.values)
         column = column if read is None else read
@@ -70,3 +77,11 @@ def _read(name: str, column: pa.ChunkedArray, kind: Any, writing: Writing) -> tu
         if dates is not None:
             return dates[0], Repair("date", note=dates[1])
     return column, repair
+
+
+def _few(column: pa.ChunkedArray) -> bool:
+    """Whether the different texts are as few as those of categories are."""
+    flat = plain(column)
+    few = min(_MOST_CATEGORIES, (len(flat) - flat.null_count) // 2)
+    sample = pc.count_distinct(flat[: 4 * _MOST_CATEGORIES]).as_py()  # of most columns this says it
+    return sample <= few and pc.count_distinct(flat).as_py() <= few

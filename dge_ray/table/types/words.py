@@ -42,6 +42,7 @@ MARKS = frozenset(
     | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!", "unbekannt", "fehlt", "keine angabe", "inconnu"}
     | {"desconocido", "sconosciuto", "onbekend", "nul", "n.b.", "no value", "no answer", "none given", "other/unknown"}
 )
+_MARKS = pa.array(sorted(MARKS))
 TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "ja", "j", "oui", "si", "sí", "wahr", "vrai"})
 FALSE = frozenset({"false", "f", "no", "n", "off", "0", "nein", "non", "falsch", "faux"})
 
