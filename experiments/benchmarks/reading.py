@@ -41,19 +41,21 @@ once()
 print(statistics.median(once() for _ in range(7)))
 """
 PEAK = """
-import json, resource, sys, time, warnings
+import json, sys, time, warnings
 warnings.simplefilter("ignore")
 import pyarrow as pa
 from dge_ray.table.reading.load import load_table
 from dge_ray.table.reading.options import Reading
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():  # of this program alone: ru_maxrss would be that of whoever started it, too
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+before = peak()
 started = time.perf_counter()
 table = load_table(sys.argv[1], Reading(table=sys.argv[2] or None))
 wall = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({
     "rows": table.num_rows, "columns": table.num_columns, "types": [str(t) for t in table.schema.types],
-    "table_mib": table.nbytes / 2**20, "before_mib": before / 2**10, "peak_mib": peak / 2**10, "wall_s": wall,
+    "table_mib": table.nbytes / 2**20, "before_mib": before, "peak_mib": peak(), "wall_s": wall,
 }))
 """
 
