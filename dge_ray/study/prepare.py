@@ -55,7 +55,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         table, labels = take_split_column(table, config.split_column)
         if config.private:
             schema = public_schema(config, table.schema, target)
-            table = conform(table, schema)
+            table = conform(table, schema, config.reading)
         else:
             kinds = known_kinds(config, table)
             schema = infer_schema(table, target=target, overrides=kinds)

@@ -19,7 +19,7 @@ from dge_ray.table.reading.signs import number_signs
 
 LARGEST_SAMPLE = 1 << 24  # of a table with very long lines
 BLOCKS = (1 << 20, 1 << 26, 2**31 - 2)  # bytes read at once: a row must fit
-LOOKED_AT = 400  # rows all over the file that the signs of numbers are found from
+LOOKED_AT = 300  # rows all over the file that the signs of numbers are found from
 TEXT = pa.string()  # of a block: 2 GiB are enough
 
 
