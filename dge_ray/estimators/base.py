@@ -18,6 +18,7 @@ from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.infer import infer_schema
 from dge_ray.table.reading.python_objects import arrow_table, is_table
 from dge_ray.table.schema import TableSchema
+from dge_ray.table.types import warn_of_text
 
 FEWEST_ROWS = 2
 
@@ -108,6 +109,7 @@ class TableEstimator(BaseEstimator):
         full = pd.concat([frame, pd.Series(target, name=label)], axis=1)
         self._dtypes = full.dtypes
         table = from_pandas(full)
+        warn_of_text(table.drop_columns([str(label)]), stacklevel=4)
         with spoken_in_python():
             self.schema_ = infer_schema(table, target=str(label), overrides={str(label): kind})
         return table

@@ -124,7 +124,7 @@ def share_of(distinct: Distinct, parsed: Parsed) -> float:
     """Of the values that are no marks, those that were read; 0 where most of these are bounds of others."""
     good, rest = distinct.counts[parsed.valid].sum(), distinct.counts[~distinct.marks | parsed.valid].sum()
     bounds = distinct.counts[parsed.bounds].sum()
-    return float(good / rest) if good > 2 * bounds or not bounds else 0.0
+    return float(good / rest) if rest and (good > 2 * bounds or not bounds) else 0.0
 
 
 def _truths(distinct: Distinct, sample: Distinct) -> Parsed | None:

@@ -1,15 +1,17 @@
 """A table whose columns of text have the types that they are written in."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
+from dge_ray.phrases import one_line
 from dge_ray.table.arrow.arrow_types import is_string, pc, plain
 from dge_ray.table.types.forced import as_kind
 from dge_ray.table.types.infer_text import Distinct, Writing, may_be_more, read_words
 from dge_ray.table.types.plain import read_plain, spaced
-from dge_ray.table.types.repair import Repair
+from dge_ray.table.types.repair import Repair, RepairWarning
 from dge_ray.table.types.wholes import as_dates
 
 _FORCED = ("numeric", "integer", "datetime", "boolean", "text")
@@ -55,6 +57,15 @@ def typed(
         if repair is not None:
             repairs[name] = repair
     return pa.Table.from_arrays(columns, names=table.column_names), repairs
+
+
+def warn_of_text(table: pa.Table, *, stacklevel: int = 2) -> None:
+    """A warning for each column of text that holds numbers or dates and will be taken as it stands, as categories."""
+    read, _ = typed(table, stored=True)
+    for name, before, after in zip(table.column_names, table.columns, read.columns, strict=True):
+        if is_string(before.type) and not is_string(after.type):
+            text = f"column '{one_line(name)}': text that reads as {after.type}; it is taken as text: convert it"
+            warnings.warn(RepairWarning(text, name), stacklevel=stacklevel + 1)
 
 
 def _read(
