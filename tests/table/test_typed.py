@@ -121,6 +121,12 @@ def test_a_decimal_comma_by_the_column_or_by_the_table() -> None:
     assert values(["1.234", "5.678"]) == [1.234, 5.678]
     assert values(["1.234", "5.678"], decimal=",") == [1234, 5678]
     assert values(["1.5", "2.25"], decimal=",") == [1.5, 2.25]  # no thousands are written so
+    thousands = [f"{i * 37:,}".replace(",", ".") for i in range(100)]
+    column, repair = read(thousands)
+    assert column.to_pylist() == [i * 37 for i in range(100)] and "thousands" in repair.note
+    assert values(["?", *thousands])[1:] == [i * 37 for i in range(100)]
+    assert values([f"{i / 1000 + 1:.3f}" for i in range(100)])[1] == 1.001  # three decimals in each
+    assert values([f"{i * 0.037 + 1:.5g}" for i in range(100)])[1] == 1.037
     column, repair = read(["1,234", "5,678"])
     assert column.to_pylist() == [1234, 5678] and "csv.decimal" in repair.note
     assert values(["1,234", "5,678"], decimal=",") == [1.234, 5.678]
