@@ -33,6 +33,17 @@ class Server:
     def url(self) -> str:
         return f"postgresql://127.0.0.1:{self.port}/postgres"
 
+    def run(self, *statements: str) -> None:
+        """Statements, committed together."""
+        import psycopg2
+
+        place = {"host": "127.0.0.1", "port": self.port, "dbname": "postgres"}
+        connection = psycopg2.connect(**place, user=USER, password=PASSWORD)
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+        connection.close()
+
 
 @contextmanager
 def server() -> Iterator[Server]:

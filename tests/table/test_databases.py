@@ -148,18 +148,6 @@ def server() -> Iterator[postgres.Server]:
         yield running
 
 
-def fill(server: postgres.Server, *statements: str) -> None:
-    import psycopg2
-
-    connection = psycopg2.connect(
-        host="127.0.0.1", port=server.port, dbname="postgres", user=postgres.USER, password=postgres.PASSWORD
-    )
-    with connection, connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-    connection.close()
-
-
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGUSER", postgres.USER)
@@ -168,8 +156,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("credentials")
 def test_types_of_postgresql(server: postgres.Server) -> None:
-    fill(
-        server,
+    server.run(
         "drop table if exists types",
         "create table types (id bigint primary key, n numeric(12, 2), f float8, b boolean, d date, t timestamptz, "
         "s text, u uuid, j text[])",
@@ -190,8 +177,7 @@ def test_types_of_postgresql(server: postgres.Server) -> None:
 def test_credentials_come_from_the_environment_and_go_nowhere(
     server: postgres.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fill(
-        server,
+    server.run(
         "drop table if exists study",
         "create table study as select i as id, i % 7 as a, sin(i) as b, i % 2 = 0 as y "
         "from generate_series(1, 300) g(i)",
@@ -211,7 +197,7 @@ def test_credentials_come_from_the_environment_and_go_nowhere(
 
 @pytest.mark.usefixtures("credentials")
 def test_a_value_in_an_error_is_not_told(server: postgres.Server) -> None:
-    fill(server, "drop table if exists odd", "create table odd as select 'Ann Smith' as name")
+    server.run("drop table if exists odd", "create table odd as select 'Ann Smith' as name")
     with pytest.raises(InputError, match=r"\(DataError\)") as caught:
         load_table(server.url, Reading(query="select cast(name as int) from odd"))
     assert "Smith" not in str(caught.value)

@@ -291,6 +291,13 @@ def test_cells_that_are_missing(tmp_path: Path) -> None:
     assert read(tmp_path, text, null_values=("-9", "NA")) == {"a": [None, "1", None], "b": ["x", None, None]}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_ends_of_lines(tmp_path: Path, end: str) -> None:
+    for quote in ("", '"'):
+        lines = ["a,b", *(f"{i},{quote}x{quote}" for i in range(200_000))]
+        assert read(tmp_path, end.join(lines))["a"] == [str(i) for i in range(200_000)]
+
+
 # Folders and endings
 
 

@@ -33,7 +33,7 @@ def read_plain(
     """
     # Of all rows: a cast that fails at last has cost the most.
     looked = (spaced(column) if looked is None else looked).drop_null()
-    sample = pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE])
+    sample: pa.Array = pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE])
     if not len(sample):
         return None
     words = _NULLS.cast(column.type)
