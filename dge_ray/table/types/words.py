@@ -1,5 +1,7 @@
 """Words that stand for something else: for a missing value, for true and false, for a unit of money or measure."""
 
+from functools import cache
+
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import pc
@@ -42,7 +44,6 @@ MARKS = frozenset(
     | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!", "unbekannt", "fehlt", "keine angabe", "inconnu"}
     | {"desconocido", "sconosciuto", "onbekend", "nul", "n.b.", "no value", "no answer", "none given", "other/unknown"}
 )
-_MARKS = pa.array(sorted(MARKS))
 TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "ja", "j", "oui", "si", "sí", "wahr", "vrai"})
 FALSE = frozenset({"false", "f", "no", "n", "off", "0", "nein", "non", "falsch", "faux"})
 
@@ -149,6 +150,12 @@ UNITS = frozenset(
         "percent",
     }
 )
+
+
+@cache
+def _marks() -> pa.Array:
+    """Made when first asked for: Arrow brings in pandas to make it."""
+    return pa.array(sorted(MARKS))
 
 
 def is_mark(texts: pa.Array) -> pa.Array:
