@@ -31,6 +31,14 @@ class StudyError(RuntimeError):
     """A study that cannot go on, told in one line."""
 
 
+class ColumnWarning(UserWarning):
+    """What the owner of a table should know of one of its columns. `done`: what was done to it, None for nothing."""
+
+    def __init__(self, text: str, column: str = "", done: str | None = None) -> None:
+        self.column, self.done = column, done
+        super().__init__(text)
+
+
 def nearest(name: str, known: list[str]) -> str:
     """`known` as text for an error message, with the nearest spelling of `name` behind it when there is one."""
     close = get_close_matches(name, known, n=1)

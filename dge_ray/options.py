@@ -174,6 +174,8 @@ def parse_words(words: Sequence[str]) -> dict[str, Any]:
             value = plain_yaml(text)
         except yaml.YAMLError:
             value = text
+        if value in (None, "", [None]) and text.strip("~ ").lower() not in ("", "null", '""', "''"):
+            value = text  # a sign that is YAML's own and says nothing alone: # | > -
         _set(nested, _path(key), value)
     if errors:
         raise InputErrors(errors)

@@ -16,7 +16,7 @@ from dge_ray.publishing.copies import Copies, Matches, RealRows
 from dge_ray.publishing.rows import Cut, all_parts, over_parts
 from dge_ray.storage import Folder
 from dge_ray.study.opened import ChangedStudyError, OpenStudy
-from dge_ray.table.infer import MIN_IDENTIFIER_ROWS
+from dge_ray.table.identifiers import MIN_IDENTIFIER_ROWS
 from dge_ray.table.schema import Kind, TableSchema
 
 IDENTIFIER_SHARE = 0.5  # of the rows, in distinct values: then a value is that of fewer than two rows on the average

@@ -4,12 +4,16 @@ Each field's `description` is what it takes, and is the text of its error messag
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dge_ray.options import listed, part, yaml_list
+from dge_ray.study.table_keys import CsvKeys, Infinite, Query, RareClasses, Sheet, TableName, reading_of
+
+if TYPE_CHECKING:
+    from dge_ray.table.reading.options import Reading
 
 DEFAULT_RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -55,6 +59,10 @@ def _weights(weights: tuple[float, ...]) -> tuple[float, ...]:
     if weights and (not any(weights) or not all(0 <= weight < float("inf") for weight in weights)):
         raise ValueError("negative, or nothing but 0")
     return tuple(sorted({0.0, *weights})) if weights else ()
+
+
+def _kind_of(given: str | dict[str, Any]) -> Any:
+    return given.get("kind") if isinstance(given, dict) else given
 
 
 def _study_name(value: str) -> str:
@@ -132,8 +140,16 @@ class StudyConfig(Frozen):
     """One study. `study` and `target` are resolved once the table is known."""
 
     source: str = Field(
-        description="a study YAML, a CSV or Parquet path or URI, a built-in table's name, or openml:NAME"
+        description="a study YAML, a path or URI of a CSV, Parquet or .xlsx file or of a folder, a database's URL, a "
+        "built-in table's name, or openml:NAME"
     )
+    csv: CsvKeys = Field(
+        default_factory=lambda: CsvKeys(),
+        description="how a CSV is written, as csv.delimiter=; (found from it if not given)",
+    )
+    query: Query = None
+    table: TableName = None
+    sheet: Sheet = None
     study: Annotated[str, BeforeValidator(_text), AfterValidator(_study_name)] | None = Field(
         None, description="a name of letters, digits, '.', '_' and '-'"
     )
@@ -187,9 +203,11 @@ class StudyConfig(Frozen):
     synthetic_column: Annotated[str, BeforeValidator(_text)] | None = Field(
         None, description="the name of a column that is true where a row is synthetic; it is no feature"
     )
-    columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind")
+    columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind, or drop")
     drop: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field((), description="names of columns, as a,b")
     drop_missing_target: bool = Field(False, description="true or false")
+    infinite: Infinite = None
+    rare_classes: RareClasses = None
     test_fraction: float = Field(0.2, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     validation_fraction: float = Field(0.15, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     stopping_fraction: float = Field(0.1, gt=0, lt=0.9, description="a share above 0 and below 0.9")
@@ -234,6 +252,22 @@ class StudyConfig(Frozen):
         "synthetic rows alone)",
     )
     log: Literal["plain", "json"] = Field("plain", description="plain or json (progress, one object a line)")
+
+    @property
+    def reading(self) -> "Reading":
+        """What is said of how the source is read."""
+        return reading_of(self.csv, self.query, self.table, self.sheet)
+
+    @property
+    def unwanted(self) -> tuple[str, ...]:
+        """The columns that are left out: those of `drop`, and those whose kind is `drop`."""
+        kinds = (name for name, given in self.columns.items() if _kind_of(given) == "drop")
+        return tuple(dict.fromkeys([*self.drop, *kinds]))
+
+    @property
+    def kinds(self) -> dict[str, str | dict[str, Any]]:
+        """What is said of the columns that are not left out."""
+        return {name: given for name, given in self.columns.items() if _kind_of(given) != "drop"}
 
     @property
     def generators(self) -> tuple[tuple[str, dict[str, Any]], ...]:
