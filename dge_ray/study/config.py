@@ -184,6 +184,14 @@ class StudyConfig(Frozen):
     split_column: Annotated[str, BeforeValidator(_text)] | None = Field(
         None, description="the name of a column that holds train, test and, if you like, validation and raw"
     )
+    group_column: Annotated[str, BeforeValidator(_text)] | None = Field(
+        None,
+        description="the name of a column of persons, households or days, whose rows stay in one part; it is no feature",
+    )
+    keep_group_column: bool = Field(False, description="true or false (the group column stays a feature)")
+    time_column: Annotated[str, BeforeValidator(_text)] | None = Field(
+        None, description="the name of a column of dates or numbers: the latest rows are test, those before validation"
+    )
     synthetic_column: Annotated[str, BeforeValidator(_text)] | None = Field(
         None, description="the name of a column that is true where a row is synthetic; it is no feature"
     )
