@@ -121,12 +121,13 @@ def spoken_in_python() -> Iterator[None]:
 
 
 def advice(key: str, value: str | Sequence[str]) -> str:
-    r"""`key=value` as one word of a POSIX shell: what a message advises can be pasted behind a command. Texts are a list.
+    r"""`key=value` as one word of a POSIX shell: what a message advises can be pasted. Several texts are a list.
 
     >>> print(advice("drop", ["a", "b c"]), advice("columns.Item #", "integer"), advice("target", "a\nb"))
-    'drop=a,b c' 'columns.Item #=integer' "$(printf 'target=a\012b')"
+    'drop=[a,b c]' 'columns.Item #=integer' "$(printf 'target=a\012b')"
     """
-    return shell_word(f"{key}={value if isinstance(value, str) else ','.join(map(list_item, value))}")
+    typed = value if isinstance(value, str) else f"[{','.join(map(list_item, value))}]"
+    return shell_word(f"{key}={typed}")
 
 
 def shell_word(text: str) -> str:
@@ -160,7 +161,7 @@ def without(*columns: str) -> str:
     """What leaves columns out: a study's key, to be pasted; where there is none, in words.
 
     >>> without("a", "b")
-    'drop with drop=a,b'
+    "drop with 'drop=[a,b]'"
     """
     if _in_python.get():
         return "or X without " + ("it" if len(columns) == 1 else "them")

@@ -2,6 +2,7 @@
 
 from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import read_pretrained
+from dge_ray.phrases import advice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.predictions import learner_label
 from dge_ray.study.prepared import Prepared
@@ -93,11 +94,9 @@ def check_prepared(prepared: Prepared) -> None:
 def _check_size(prepared: Prepared) -> None:
     rows = prepared.most_members * prepared.volumes[-1]
     if rows > prepared.config.max_rows:
-        raise InputError(
-            "max_rows",
-            f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})",
-            f"at most {prepared.config.max_rows:,}; raise it with max_rows={rows}, or take fewer members or ratios",
-        )
+        got = f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})"
+        more = f"raise it with {advice('max_rows', str(rows))}, or take fewer members or ratios"
+        raise InputError("max_rows", got, f"at most {prepared.config.max_rows:,}; {more}")
 
 
 def _check_pretrained(prepared: Prepared) -> None:

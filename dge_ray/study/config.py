@@ -10,6 +10,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dge_ray.options import listed, part, yaml_list
+from dge_ray.typed import plain_yaml
 
 DEFAULT_RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -27,6 +28,12 @@ def _parts(value: Any) -> Any:
 
 
 def _constraints(value: Any) -> Any:
+    """A list in brackets, as YAML; any other text is one constraint as it stands."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return plain_yaml(value)
+        except yaml.YAMLError:
+            return [value]
     return [value] if isinstance(value, str) else value
 
 
@@ -36,7 +43,7 @@ def _text(value: Any) -> Any:
 
 
 def _texts(value: Any) -> Any:
-    return [_text(item) for item in yaml_list(value)]
+    return [_text(item) for item in listed(value)]
 
 
 def _number(value: Any) -> Any:
@@ -186,7 +193,7 @@ class StudyConfig(Frozen):
     )
     group_column: Annotated[str, BeforeValidator(_text)] | None = Field(
         None,
-        description="the name of a column of persons, households or days, whose rows stay in one part; it is no feature",
+        description="the name of a column of persons, households or days, whose rows stay in one part (no feature)",
     )
     keep_group_column: bool = Field(False, description="true or false (the group column stays a feature)")
     time_column: Annotated[str, BeforeValidator(_text)] | None = Field(

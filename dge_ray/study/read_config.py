@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import refuse_secrets
-from dge_ray.options import input_errors, listed, nest, parse_words, plain_yaml
+from dge_ray.options import input_errors, listed, nest, parse_words
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.files import IDENTITY
 from dge_ray.table import builtin_names
+from dge_ray.typed import settled, spelled_yaml
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> S
         InputError: a YAML that cannot be read, or a URI that carries a password or a key.
     """
     refuse_secrets("source", source)
-    over = nest(words) if isinstance(words, Mapping) else parse_words(words)
+    over = nest(words) if isinstance(words, Mapping) else parse_words(words, StudyConfig)
     if source.endswith((".yaml", ".yml")):
         base = _read_yaml(Path(source).expanduser())
         base.setdefault("study", Path(source).stem)
@@ -53,7 +54,7 @@ def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> S
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        raw = plain_yaml(path.read_text(encoding="utf-8"))
+        raw = settled(spelled_yaml(path.read_text(encoding="utf-8")), StudyConfig)
     except FileNotFoundError:
         raise InputError("source", f"{str(path.absolute())!r}, which is not there", "a study YAML") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:

@@ -1,5 +1,7 @@
 """Splits by groups and by time: whole units by counting, shares by arithmetic, and the refusals by their line."""
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -74,7 +76,7 @@ def test_the_latest_rows_are_test_and_ties_stay_whole() -> None:
     table = pa.table({"t": pa.array(day).cast(pa.int32()).cast(pa.date32()), "x": rng.normal(size=1000), "y": day % 2})
     split = split_of(table, time="t")
     parts = [day[part] for part in (split.train, split.stopping, split.validation, split.test)]
-    assert all(before.max() < after.min() for before, after in zip(parts, parts[1:], strict=False))
+    assert all(before.max() < after.min() for before, after in pairwise(parts))
     assert abs(len(split.test) - 200) <= 20  # half a day
 
 

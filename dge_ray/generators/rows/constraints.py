@@ -15,10 +15,10 @@ import yaml
 
 from dge_ray.errors import InputError, StudyError, nearest_column
 from dge_ray.generators.base import Draws
-from dge_ray.options import plain_yaml
 from dge_ray.seeds import Purpose, integer
-from dge_ray.table.arrow.arrow_types import arrow_type, pc, value_type
+from dge_ray.table.arrow.arrow_types import arrow_type, is_string, pc, value_type
 from dge_ray.table.schema import CODED, MEASURED, Column, TableSchema
+from dge_ray.typed import settled, spelled_yaml
 
 MOST_DRAWN = 100  # rows drawn for each one that is asked for
 FORM = "COLUMN >= VALUE, COLUMN <= OTHER_COLUMN, COLUMN in [VALUE, ...]; one of >= <= > < == != in"
@@ -85,7 +85,9 @@ def _read(text: str, schema: TableSchema) -> Constraint:
             raise InputError("constraints", f"{text!r} of categories", "two columns of numbers or times")
         return Constraint(text, left, sign, right, None)
     try:
-        values = plain_yaml(right)
+        # A category is what was typed, a number or date what it means.
+        typed = spelled_yaml(right)
+        values = settled(typed, reading="texts" if is_string(value_type(arrow_type(column.type))) else "yaml")
     except yaml.YAMLError:
         raise InputError("constraints", repr(text), FORM) from None
     values = values if sign == "in" else [values]
