@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers import advice
 from helpers.copula import COPULA
 from helpers.s3 import S3, s3_server
 
@@ -29,6 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.ray)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def every_advice_can_be_pasted() -> Iterator[None]:
+    """What messages advise while tests run is pasted into a shell at the end, and read as the command line reads it."""
+    advice.listen()
+    yield
+    assert advice.faults() == []
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Call the command line in an empty folder; gives exit code, standard output and standard error."""
@@ -44,6 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         except SystemExit as leaving:
             code = int(leaving.code or 0)
         out, err = capfd.readouterr()
+        advice.heard.add(err)
         return code, out, err
 
     return call

@@ -87,10 +87,10 @@ def _read(text: str, schema: TableSchema) -> Constraint:
     try:
         # A category is what was typed, a number or date what it means.
         typed = spelled_yaml(right)
-        values = settled(typed, reading="texts" if is_string(value_type(arrow_type(column.type))) else "yaml")
+        texts = is_string(value_type(arrow_type(column.type)))
+        values = settled(typed if sign == "in" else [typed], reading="texts" if texts else "yaml")
     except yaml.YAMLError:
         raise InputError("constraints", repr(text), FORM) from None
-    values = values if sign == "in" else [values]
     if not isinstance(values, list) or not values:
         raise InputError("constraints", f"{text!r} without a list", "COLUMN in [VALUE, ...]")
     return Constraint(text, left, sign, None, _values(text, values, column))
