@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from dge_ray.errors import InputError, InputErrors, nearest
 from dge_ray.masking import mask
-from dge_ray.typed import Reading, inner_model, plain_yaml, reading_of, settled, spelled_yaml, texts_in
+from dge_ray.spelling import Reading, inner_model, plain_yaml, reading_of, settled, spelled_yaml, texts_in
 
 Say = Callable[[str], None]
 PART = ("name", "settings")  # keys of a generator or learner, which are spelled generator=NAME, generator.SETTING=VALUE

@@ -154,7 +154,7 @@ def _hides(character: str) -> bool:
 
 
 def _octal(character: str) -> str:
-    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
 def without(*columns: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "dge_ray"
 
-GROUND = {"errors", "masking", "options", "phrases", "seeds", "storage", "typed"}
+GROUND = {"errors", "masking", "options", "phrases", "seeds", "storage", "spelling"}
 BASE = {"ground", "stats", "table"}
 # What a room may import of the others. `scoring` is a shim for models logged before the rooms.
 MAY_IMPORT: dict[str, set[str]] = {

@@ -9,13 +9,13 @@ import yaml
 from dge_ray.commands.estimates import _declared
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.options import parse_words, yaml_list
+from dge_ray.spelling import plain_yaml
 from dge_ray.storage import Folder
 from dge_ray.study.files import CONFIG
 from dge_ray.study.folder import read_study_config
 from dge_ray.study.read_config import read_config
 from dge_ray.table.marks import KEY, read_mark
 from dge_ray.table.strict_json import UnsoundError, strict_json
-from dge_ray.typed import plain_yaml
 
 LEVELS = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9) if i else 'x'}]" for i in range(10))
 UNSOUND = ["{0}a: &x 1", "{0}a: &x [1]\nb: *x", "{0}a: {{<<: &m {{b: 1}}}}", "{0}a: 2020-13-45", "{0}" + "[" * 5000]

@@ -24,13 +24,13 @@ from dge_ray.inference.replicates import Recipe, Saved
 from dge_ray.inference.resampling import DRAWS, FITS, Resampled, plain
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import interval_text, number
+from dge_ray.spelling import plain_yaml
 from dge_ray.stats.inference.pipeline_bootstrap import LEAST, pipeline_bootstrap
 from dge_ray.stats.inference.pooled import combine
 from dge_ray.storage import Folder
 from dge_ray.study.files import ESTIMATES, replicates_folder
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.opened import OpenStudy
-from dge_ray.typed import plain_yaml
 
 ENOUGH = 50  # replicates: a standard error from them is known to about a tenth
 LEVEL = 0.95

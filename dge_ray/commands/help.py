@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from dge_ray.commands.verbs import GROUPS, SUBJECTS, VERBS
 from dge_ray.options import PART, also
-from dge_ray.typed import inner_model
+from dge_ray.spelling import inner_model
 
 WIDTH, COLUMN = 80, 21  # of a text, and where the descriptions of keys begin
 

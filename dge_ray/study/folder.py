@@ -9,6 +9,7 @@ import yaml
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import mask
 from dge_ray.privacy.key import read_key, write_key
+from dge_ray.spelling import plain_yaml
 from dge_ray.storage import Folder
 from dge_ray.study.config import STUDY_NAME, StudyConfig, as_yaml
 from dge_ray.study.files import CONFIG, IDENTITY, LOCK, SCHEMA
@@ -16,7 +17,6 @@ from dge_ray.study.identity import BEFORE, first_difference
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config
 from dge_ray.table.schema import TableSchema
-from dge_ray.typed import plain_yaml
 
 BUNDLE = "bundle.json"  # a bundle's facts: a folder with them and without an identity is no study
 

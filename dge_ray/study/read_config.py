@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import refuse_secrets
 from dge_ray.options import input_errors, listed, nest, parse_words
+from dge_ray.spelling import settled, spelled_yaml
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.files import IDENTITY
 from dge_ray.table import builtin_names
-from dge_ray.typed import settled, spelled_yaml
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from dge_ray.generators.rows.constraints import read_constraints
 from dge_ray.options import parse_words
 from dge_ray.phrases import advice as advise
 from dge_ray.phrases import list_item
+from dge_ray.spelling import texts_in
 from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.read_config import make_config, read_config
 from dge_ray.table import infer_schema
-from dge_ray.typed import texts_in
 
 ODD = [
     "No",
@@ -74,7 +74,8 @@ def test_a_yaml_by_hand(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(
         "source: t.csv\nstudy: 010\ntarget: No\ndrop: [on, null, 1.10, 2020-13-45, 'a, b']\nsplit_column: null\n"
-        "group_column:\ntime_column: 'null'\ncolumns: {No: categorical, 2024: integer, y: {kind: numeric, decimals: 1}}\n"
+        "group_column:\ntime_column: 'null'\n"
+        "columns: {No: categorical, 2024: integer, y: {kind: numeric, decimals: 1}}\n"
         "members: 4\ntracking: no\nprivacy: {parent: 1e3}\n"
     )
     found = read_config(str(file))
