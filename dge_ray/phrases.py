@@ -176,3 +176,8 @@ def or_set(column: str, kind: str) -> str:
 def modelled(column: str, kind: str) -> str:
     """What has a column taken for another kind."""
     return "dtype category models it" if _in_python.get() else f"{advice(f'columns.{column}', kind)} models it"
+
+
+def or_key(word: str) -> str:
+    """A study's key that settles it, where there is one."""
+    return "" if _in_python.get() else f"; {word} settles it"

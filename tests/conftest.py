@@ -53,7 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         except SystemExit as leaving:
             code = int(leaving.code or 0)
         out, err = capfd.readouterr()
-        advice.heard.add(err)
+        advice.heard.update([err, *(line for line in out.splitlines() if "warning: " in line)])
         return code, out, err
 
     return call

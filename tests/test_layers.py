@@ -63,7 +63,7 @@ MAY_IMPORT_INSIDE: dict[str, dict[str, set[str]]] = {
         "text": MODELS,
     },
     "privacy": {".": set(), "attacks": {"."}},
-    "table": {"arrow": set(), "reading": {"arrow"}, ".": {"arrow", "reading"}},
+    "table": {"arrow": set(), "types": {"arrow"}, "reading": {"arrow", "types"}, ".": {"arrow", "types", "reading"}},
     "report": {
         "words": set(),
         "shell": set(),

@@ -166,6 +166,8 @@ def _data_type(column: Column) -> str:
         return "sc:Boolean"
     if pa.types.is_integer(dtype):
         return "sc:Integer"
+    if pa.types.is_duration(dtype):
+        return "sc:Integer"  # as Parquet stores it: a count of its unit
     if is_temporal(dtype):
-        return "sc:Date" if pa.types.is_date(dtype) else "sc:DateTime"
+        return "sc:Date" if pa.types.is_date(dtype) else "sc:Time" if pa.types.is_time(dtype) else "sc:DateTime"
     return "sc:Text" if is_string(dtype) else "sc:Float"

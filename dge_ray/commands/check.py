@@ -1,8 +1,10 @@
 """`dge-ray check`: what a study would be and cost. Nothing here writes or trains."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dge_ray.commands.columns import column_lines, describe_columns
 from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.distributed.session.preflight import check_ray, joins_cluster
 from dge_ray.errors import InputError
@@ -13,20 +15,25 @@ from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.files import IDENTITY, REPORT, member_file
 from dge_ray.study.folder import check_folder, check_storage, read_study_config, resolved, study_folder
+from dge_ray.study.given import config_of
 from dge_ray.study.predictions import Job, dropped_file, finished
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
-from dge_ray.study.read_config import placed, read_config
+from dge_ray.study.read_config import placed
 
 
-def check(source: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
-    """What `dge-ray tune` would do with a source and keys; see `check_study`."""
-    return check_study(read_config(source, options or {}), say)
+def check(source: Any, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
+    """What `dge-ray tune` would do with a source, or a table of Python's, and keys; see `check_study`.
+
+    `say` is told nothing: the warnings are part of the answer.
+    """
+    with config_of(source, options, keep=False) as config:
+        return check_study(config)
 
 
-def check_study(config: StudyConfig, say: Say) -> dict[str, Any]:
-    """The resolved configuration, the schema in short, and the bill.
+def check_study(config: StudyConfig) -> dict[str, Any]:
+    """The resolved configuration, the columns, the warnings, and the bill.
 
     Raises:
         InputError: what is wrong with the configuration, the table, or a study of this name that exists. For what
@@ -36,12 +43,13 @@ def check_study(config: StudyConfig, say: Say) -> dict[str, Any]:
     folder = study_folder(config.storage, str(config.study))
     refuse_overspending(config, folder)
     refuse_on_cluster(learner.name for learner in config.learners)
-    prepared = prepare(config, say)
+    prepared = prepare(config)
     check_folder(prepared)
     schema, refused = prepared.schema, _refused(config)
     return {
         "config": resolved(prepared).model_dump(mode="json"),
-        "columns": {c.name: c.kind.value for c in schema.columns},
+        "columns": describe_columns(prepared),
+        "warnings": list(prepared.warnings),
         "target": schema.target,
         "task": schema.task,
         "rows": prepared.rows,
@@ -150,15 +158,16 @@ def _on_cluster(prepared: Prepared) -> dict[str, Any]:
 
 
 def lines(checked: Mapping[str, Any]) -> list[str]:
-    """The answer for people: the configuration as YAML, and the rest as YAML's comments, so that `tune` reads it.
-    Its paths are absolute: where the YAML will be kept is not known here."""
+    """The answer for people: warnings and columns first, then the configuration as YAML, and the bill; all but the
+    YAML as its comments, so that `tune` reads it. Its paths are absolute: nobody knows where the YAML will be kept."""
     costs, rows = checked["bill"], checked["rows"]
     members = costs["members"]
     at_most = "" if members != "auto" else f" at most {costs['at_most_members']}"
+    kinds, all_rows = Counter(column["kind"] for column in checked["columns"]), sum(rows.values())
     about = [
         f"target: {checked['target']} ({checked['task']}); "
-        + ", ".join(f"{kind} {sum(k == kind for k in checked['columns'].values())}" for kind in _kinds(checked)),
-        "rows: " + ", ".join(f"{part} {count:,}" for part, count in rows.items()),
+        + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())),
+        "rows: " + ", ".join(f"{part} {count:,} ({count / all_rows:.0%})" for part, count in rows.items()),
         f"members: {members}{at_most}; volumes: " + ", ".join(f"{m:,}" for m in costs["volumes"]),
         f"at most {costs['generator_fits']} generator fits, {costs['downstream_fits']:,} downstream fits over "
         f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "
@@ -169,7 +178,12 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
         _to_do_line(checked),
     ]
     study = as_yaml(placed(StudyConfig.model_validate(checked["config"]))).splitlines()
-    return [*study, "", *(f"# {text}" for line in about for text in line.splitlines())]
+    first = [*(f"warning: {text}" for text in checked["warnings"]), *column_lines(checked["columns"])]
+    return [*_comments(first), "", *study, "", *_comments(about)]
+
+
+def _comments(lines: Sequence[str]) -> list[str]:
+    return [f"# {text}" for line in lines for text in line.splitlines()]
 
 
 def _to_do_line(checked: Mapping[str, Any]) -> str:
@@ -199,7 +213,3 @@ def _cluster_lines(cluster: Mapping[str, Any] | None) -> list[str]:
         f"{cluster['members_at_once']} members at once{share} (at most {cluster['waves']} waves), "
         f"{cluster['workers']} downstream workers of {cluster['cpus_per_worker']:.2g} CPUs"
     ]
-
-
-def _kinds(checked: Mapping[str, Any]) -> list[str]:
-    return sorted(set(checked["columns"].values()))

@@ -9,6 +9,7 @@ from dge_ray.evaluation.judging import LEAST_ROWS, JudgingRequest, encoded
 from dge_ray.masking import refuse_secrets
 from dge_ray.storage import Folder
 from dge_ray.table import Columns, Kind, TableSchema, data_digest, load_table, target_vector, task_of
+from dge_ray.table.reading.options import Reading
 
 
 def read_request(bundle: str, keys: JudgingKeys) -> JudgingRequest:
@@ -28,7 +29,7 @@ def read_request(bundle: str, keys: JudgingKeys) -> JudgingRequest:
         raise InputError("bundle", f"members of {members.volume} rows", f"at least {LEAST_ROWS} rows each")
     schema = _aimed(members.schema, keys.target)
     keys.check_range("members", 2, len(members))
-    real, real_digest = _real(keys.test, schema)
+    real, real_digest = _real(keys.test, keys.reading, schema)
     context = {"bundle": members.digest, "target": schema.target, "real": real_digest, "seed": keys.seed}
     folder = out / members.digest[:16]
     k = keys.members or len(members)
@@ -49,13 +50,13 @@ def _aimed(schema: TableSchema, target: str | None) -> TableSchema:
     return aimed
 
 
-def _real(source: str | None, schema: TableSchema) -> tuple[Columns | None, str | None]:
+def _real(source: str | None, reading: Reading, schema: TableSchema) -> tuple[Columns | None, str | None]:
     """The real rows of `test=`, encoded, and their digest."""
     if source is None:
         return None, None
     refuse_secrets("test", source)
     try:
-        table = load_table(source)
+        table = load_table(source, reading)
         columns = encoded(table, schema)
     except InputError as error:
         raise InputError(

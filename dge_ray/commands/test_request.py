@@ -112,7 +112,7 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
 
 
 def _table(source: str, keys: SynTestKeys) -> tuple[pa.Table, TableSchema]:
-    table = load_table(source)
+    table = load_table(source, keys.reading)
     if keys.drop:
         table = drop_columns(table, keys.drop)
     target = keys.target or default_target(source)

@@ -32,6 +32,7 @@ from dge_ray.study.config import StudyConfig
 from dge_ray.study.costs import cut_settings
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.folder import check_folder, check_storage, claim_folder, resolved, study_folder
+from dge_ray.study.given import config_of
 from dge_ray.study.identity import tracking_id
 from dge_ray.study.lock import study_lock
 from dge_ray.study.members import MemberSpec
@@ -45,7 +46,6 @@ from dge_ray.study.private import (
     refuse_overspending,
     study_plan,
 )
-from dge_ray.study.read_config import read_config
 from dge_ray.study.status import StatusFile
 from dge_ray.study.terminal.interrupt import insistent
 from dge_ray.study.terminal.log import JsonProgress
@@ -54,14 +54,18 @@ from dge_ray.tracking.study import close, log_end, log_start
 from dge_ray.tracking.tracker import Status, Tracker
 
 
-def tune(source: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Run a study of a source and keys, or go on with it; see `run_study`. Progress goes to standard error."""
-    config = read_config(source, options or {})
-    if config.log != "json":
-        return run_study(config)
-    progress = JsonProgress(str(config.study))
-    with progress.logged():
-        return run_study(config, progress)
+def tune(source: Any, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Run a study of a source and keys, or go on with it; see `run_study`. Progress goes to standard error.
+
+    `source`: as on the command line, or a table: a pandas frame, or what has Arrow's PyCapsule interface. A table is
+    kept in the storage, below `sources`, for the verbs that read the real rows again.
+    """
+    with config_of(source, options, keep=True) as config:
+        if config.log != "json":
+            return run_study(config)
+        progress = JsonProgress(str(config.study))
+        with progress.logged():
+            return run_study(config, progress)
 
 
 lines = summary_lines

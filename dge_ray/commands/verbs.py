@@ -4,12 +4,16 @@ Nothing heavy is imported here, so that help comes at once.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from dge_ray.options import Also, Flag, Names, Number, Options, Place, Text, Whole, listed, part, yaml_list
 from dge_ray.study.config import GeneratorChoice, LearnerChoice, StudyConfig
+from dge_ray.study.table_keys import CsvKeys, Query, Sheet, TableName, reading_of
+
+if TYPE_CHECKING:
+    from dge_ray.table.reading.options import Reading
 
 GROUPS = {
     "study": ("tune", "check", "report", "test"),
@@ -18,8 +22,8 @@ GROUPS = {
     "cluster": ("status", "track", "ls"),
 }
 SUBJECTS = {
-    "SOURCE": "a study YAML, a CSV or Parquet path or URI, a built-in table",
-    "TABLE": "a CSV or Parquet file or URI, a built-in table or openml:NAME",
+    "SOURCE": "a study YAML, a table's path or URI, a database, a built-in table",
+    "TABLE": "a table's path or URI, a database, a built-in table or openml:NAME",
     "STUDY": "a study's folder, or its name under storage",
     "BUNDLE": "a bundle's folder or URI, as `dge-ray sample` or `publish` wrote it",
 }
@@ -67,7 +71,20 @@ class StudyKeys(Options):
     storage: Storage = "./studies"
 
 
-class SynTestKeys(Options):
+class TableKeys(Options):
+    """How a real table is read."""
+
+    csv: CsvKeys = Field(CsvKeys(), description="how a CSV is written, as csv.delimiter=; (found from it if not given)")
+    query: Query = None
+    table: TableName = None
+    sheet: Sheet = None
+
+    @property
+    def reading(self) -> "Reading":
+        return reading_of(self.csv, self.query, self.table, self.sheet)
+
+
+class SynTestKeys(TableKeys):
     features: Names = Field(min_length=1, description="names of columns, as [a,b] (those that are tested)")
     target: Text | None = Field(None, description="a column's name (a built-in table's own if not given)")
     method: Literal["refit", "paper"] = Field("refit", description="refit (holds its level) or paper (as published)")
@@ -164,11 +181,11 @@ class PublishKeys(Options):
     storage: Storage = "./studies"
 
 
-class VerifyKeys(Options):
+class VerifyKeys(TableKeys):
     real: Place | None = Field(None, description="the real table, for its publisher (looks for copies of rare rows)")
 
 
-class JudgingKeys(Options):  # of evaluate and select
+class JudgingKeys(TableKeys):  # of evaluate and select
     target: Text | None = Field(None, description="a column's name (the bundle's target if not given)")
     members: Annotated[Whole | None, Also("K")] = Field(
         None, description="a whole number from 2 (one trains, the others judge; all if not given)"

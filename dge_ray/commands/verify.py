@@ -36,7 +36,8 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
     Raises:
         InputError: no bundle, an unknown key, or a real table that cannot be read.
     """
-    real = VerifyKeys.read(options).real
+    keys = VerifyKeys.read(options)
+    real = keys.real
     folder = Folder.open(bundle, "bundle")
     folder.check_readable("bundle")
     if not folder.exists("bundle.json") and not folder.exists(SUMS):
@@ -44,7 +45,7 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
     notes: list[str] = []
     faults = _strangers(folder)
     if not faults:  # nothing is read behind a link
-        parts = _Parts(None if real is None else load_table(real))
+        parts = _Parts(None if real is None else load_table(real, keys.reading))
         say("members" if real is None else "members, and copies of real rows")
         wrong = bundle_faults(folder, parts)
         say("checksums")

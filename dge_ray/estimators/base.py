@@ -16,7 +16,9 @@ from dge_ray.generators.registry import check_generator
 from dge_ray.phrases import spoken_in_python
 from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.infer import infer_schema
+from dge_ray.table.reading.python_objects import arrow_table, is_table
 from dge_ray.table.schema import TableSchema
+from dge_ray.table.types import warn_of_text
 
 FEWEST_ROWS = 2
 
@@ -80,6 +82,8 @@ class TableEstimator(BaseEstimator):
 
     def _features(self, X: Any, *, reset: bool, y: Any = "no_validation") -> pd.DataFrame:
         """X as a frame, checked by scikit-learn's rules."""
+        if is_table(X) and not isinstance(X, pd.DataFrame):
+            X = arrow_table(X).to_pandas()
         if isinstance(X, pd.DataFrame):
             validate_data(self, cast(Any, X), y, reset=reset, skip_check_array=True)
             frame = X.reset_index(drop=True)
@@ -105,6 +109,7 @@ class TableEstimator(BaseEstimator):
         full = pd.concat([frame, pd.Series(target, name=label)], axis=1)
         self._dtypes = full.dtypes
         table = from_pandas(full)
+        warn_of_text(table.drop_columns([str(label)]), stacklevel=4)
         with spoken_in_python():
             self.schema_ = infer_schema(table, target=str(label), overrides={str(label): kind})
         return table

@@ -45,7 +45,7 @@ def privacy_facts(folder: Folder, uncovered: str | None = None) -> dict[str, Any
 
 def check_identifiers(schema: TableSchema, rows: int, allowed: bool, real: pa.Table | None = None) -> list[str]:
     """The columns that tell who a row is, of `rows` real rows: identifiers, whatever their type; categories of which
-    there are half as many as rows; and, where the real table may be looked at, categories of 4 rows or fewer on the
+    there are half as many as rows; and, where the real table may be looked at, categories of fewer than 4 rows on the
     average, such as names, that leave half of the rows in categories of fewer than 5. The table's size does not matter.
 
     Raises:
@@ -65,7 +65,7 @@ def _singles_out(column: Column, schema: TableSchema, rows: int, real: pa.Table 
     count = len(column.categories)
     if count >= IDENTIFIER_SHARE * rows:
         return True
-    if real is None or count < FEW_ROWS_SHARE * rows:
+    if real is None or count <= FEW_ROWS_SHARE * rows:
         return False
     codes = TableCodec(schema).encode(real, [column.name])[column.name]
     each = np.bincount(codes[codes >= 0], minlength=count)

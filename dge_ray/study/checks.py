@@ -45,7 +45,7 @@ def _check_columns(config: StudyConfig) -> None:
             continue
         if name in roles:
             raise InputError(key, f"{name!r}, the {roles[name].replace('_', ' ')}", f"another column ({what})")
-        if name in config.drop:
+        if name in config.unwanted:
             raise InputError(key, f"{name!r}, which drop leaves out", "a column that is there: it is no feature anyway")
         roles[name] = key
     if config.keep_group_column and config.group_column is None:

@@ -6,7 +6,7 @@ either count as real: nobody can tell.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,10 @@ class Origin:
     synthetic: np.ndarray
     generation: int
     history: tuple[dict[str, Any], ...] = ()
+
+    def take(self, rows: np.ndarray) -> "Origin":
+        """Of some of the rows, in this order."""
+        return replace(self, synthetic=self.synthetic[rows])
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,9 @@ def read_origin(config: StudyConfig, table: pa.Table, target: str) -> tuple[pa.T
     else:
         synthetic = np.repeat(np.array([mark is not None for mark in marks], dtype=bool), counts)
         if synthetic.any() and len(synthetic) > table.num_rows:  # files hold the rows that drop_missing_target took
-            synthetic = synthetic[plain(load_table(config.source)[target]).is_valid().to_numpy()]
+            synthetic = synthetic[
+                plain(load_table(config.source, config.reading, config.columns)[target]).is_valid().to_numpy()
+            ]
     if not synthetic.any():
         return table, None
     if youngest is None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.downstream import check_learner
-from dge_ray.errors import InputError
+from dge_ray.errors import ColumnWarning
 from dge_ray.generators.checks import check_text
 from dge_ray.generators.registry import check_generator
 from dge_ray.generators.rows.constraints import read_constraints
@@ -17,26 +17,24 @@ from dge_ray.privacy.key import keyed_digest, new_key, read_key
 from dge_ray.stats.metrics.losses import check_metric
 from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
-from dge_ray.study.checks import check_keys, check_prepared, check_target
+from dge_ray.study.checks import check_keys, check_prepared
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.files import PLAN
 from dge_ray.study.lineage import lineage_of, read_origin
 from dge_ray.study.parent import check_parent
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import private_config, public_schema, with_stopping
+from dge_ray.study.real_table import known_kinds, read_real
 from dge_ray.table import (
     Split,
     TableSchema,
     data_digest,
-    default_target,
-    drop_columns,
-    drop_missing_target,
     infer_schema,
-    load_table,
     split_table,
     take_split_column,
 )
 from dge_ray.table.public import conform
+from dge_ray.table.rare import settle_rare
 from dge_ray.table.repeats import find_repeats, repeats_warning
 from dge_ray.table.units import Units, read_units
 
@@ -66,7 +64,15 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
             schema = public_schema(config, table.schema, target)
             table = conform(table, schema)
         else:
-            schema = infer_schema(table, target=target, overrides=config.columns)
+            kinds = known_kinds(config, table)
+            schema = infer_schema(table, target=target, overrides=kinds)
+            if config.rare_classes is not None and schema.classes:
+                table, kept = settle_rare(table, schema, labels, config.rare_classes)
+                schema = infer_schema(table, target=target, overrides=kinds)
+                if kept is not None:
+                    units = None if units is None else units.take(kept)
+                    labels = None if labels is None else labels[kept]
+                    origin = None if origin is None else origin.take(kept)
         assert schema.task is not None
         for name, _ in config.generators:
             check_text(name, schema)
@@ -122,6 +128,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         arms=study_arms(config, volumes),
         shard_rows=config.shard_rows or default_shard_rows(parts["train"].num_rows),
         warnings=notes,
+        column_notes=tuple(w.message for w in caught if isinstance(w.message, ColumnWarning)),
         lineage=lineage,
         key=key,
         canaries=canaries,
@@ -152,17 +159,3 @@ def _broken_by_real_rows(texts: Sequence[str], schema: TableSchema, train: pa.Ta
     """A line for each constraint that real rows break: synthetic rows will follow another law than they."""
     shares = [(c.text, 1 - c.holds(train).mean()) for c in read_constraints(texts, schema)]
     return tuple(f"constraint '{text}': {share:.2%} of the real rows break it" for text, share in shares if share)
-
-
-def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
-    """The real table as it is now, without dropped columns and rows, and its target."""
-    table = load_table(config.source, as_text=config.private)  # of a private study no value decides a type
-    if config.drop:
-        table = drop_columns(table, config.drop)
-    target = config.target or default_target(config.source)
-    if target is None:
-        raise InputError("target", "nothing", "target=COLUMN with one of " + ", ".join(table.column_names[:30]))
-    check_target(config, target)
-    if config.drop_missing_target:
-        table = drop_missing_target(table, target)
-    return table, target

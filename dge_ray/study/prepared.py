@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.errors import ColumnWarning
 from dge_ray.generators.checkpoint import read_pretrained
 from dge_ray.stats.metrics.losses import higher_is_better
 from dge_ray.study.arms import Arm
@@ -29,6 +30,7 @@ class Prepared:
     arms: tuple[Arm, ...]
     shard_rows: int
     warnings: tuple[str, ...]
+    column_notes: tuple[ColumnWarning, ...] = ()  # those of the warnings that are of one column
     lineage: Lineage | None = None  # None: no row is known to be synthetic
     key: int | None = field(default=None, repr=False)  # a private study's secret
     canaries: tuple[pa.Table, pa.Table] | None = None  # those planted, the last rows of train, and their twins

@@ -44,6 +44,7 @@ def private_config(config: StudyConfig) -> StudyConfig:
         ("split_column", config.split_column is not None, "nothing: test_fraction and seed part the rows by place"),
         ("group_column", config.group_column is not None, "nothing: test_fraction and seed part the rows by place"),
         ("time_column", config.time_column is not None, "nothing: test_fraction and seed part the rows by place"),
+        ("rare_classes", config.rare_classes is not None, "nothing: which classes are rare would tell of the rows"),
         ("synthetic_column", config.synthetic_column is not None, "nothing: drop=COLUMN leaves it out"),
         # Learners that saw train rows are kept and logged, and some hold them whole (downstream's `keeps_rows`).
         (
@@ -68,7 +69,7 @@ def public_schema(config: StudyConfig, table: pa.Schema, target: str | None) -> 
     """
     file = config.privacy.schema_file
     if file is None:
-        return declared_schema(table.names, target, config.columns)
+        return declared_schema(table.names, target, config.kinds)
     if config.columns:
         raise InputError("columns", "columns beside privacy.schema", "one of the two")
     try:

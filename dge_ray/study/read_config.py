@@ -16,6 +16,9 @@ from dge_ray.spelling import settled, spelled_yaml
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.files import IDENTITY
 from dge_ray.table import builtin_names
+from dge_ray.table.reading.database import FILE_ENDINGS, is_database, place_database
+from dge_ray.table.reading.encoding import COMPRESSIONS
+from dge_ray.table.reading.load import TEXTS
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,8 +84,11 @@ def _with_paths(raw: Mapping[str, Any], place: Callable[[str], str]) -> dict[str
         return place(value) if isinstance(value, str) and value and _is_relative(value) else value
 
     placed = {key: of(raw[key]) for key in ("source", "storage") if key in raw}
-    if "source" in placed and (raw["source"] in builtin_names() or str(raw["source"]).startswith("openml:")):
+    source = str(raw.get("source", ""))
+    if source in builtin_names() or source.startswith("openml:"):
         placed["source"] = raw["source"]
+    elif is_database(source):
+        placed["source"] = place_database(source, place)
     if "pretrained" in raw:
         placed["pretrained"] = of(listed(raw["pretrained"]))
     privacy = raw.get("privacy")
@@ -120,7 +126,7 @@ def source_name(source: str) -> str:
     else:
         source = source.partition("?")[0] if "://" in source else source
         stem = PurePosixPath(source.rstrip("/").replace("\\", "/")).name
-        for suffix in (".gz", ".csv", ".parquet", ".pq"):
+        for suffix in (*COMPRESSIONS, *TEXTS, ".parquet", ".pq", ".xlsx", *FILE_ENDINGS):
             stem = stem.removesuffix(suffix)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")
     return name[:100] or "study"

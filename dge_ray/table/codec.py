@@ -129,7 +129,7 @@ def _decode_measured(column: Column, dtype: pa.DataType, values: np.ndarray) -> 
     if column.kind is Kind.NUMERIC:
         if column.decimals is not None:
             values = np.round(values, column.decimals)
-        return _from_floats(np.clip(values, low, high), dtype)
+        return _from_floats(np.clip(values, low, high), dtype, column.decimals)
     # Whole numbers: rounded and clipped in steps, so that bounds beyond 2**53 (nanoseconds) stay exact multiples.
     steps = np.clip(np.rint(values / column.step), np.rint(low / column.step), np.rint(high / column.step))
     if pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
@@ -143,10 +143,19 @@ def _decode_measured(column: Column, dtype: pa.DataType, values: np.ndarray) -> 
     return pa.array(steps.astype(dtype.to_pandas_dtype()), dtype, mask=mask)
 
 
-def _from_floats(values: np.ndarray, dtype: pa.DataType) -> pa.Array:
+def _from_floats(values: np.ndarray, dtype: pa.DataType, decimals: int | None = 0) -> pa.Array:
     if pa.types.is_decimal(dtype):
+        if decimals is not None and decimals < dtype.scale:  # a float64 is near its decimals, and not they
+            rounded = pa.array(values, from_pandas=True).cast(_decimal(dtype, decimals), safe=False)
+            return rounded.cast(dtype)
         return pa.array(values, from_pandas=True).cast(dtype, safe=False)
     return pa.array(values.astype(dtype.to_pandas_dtype(), copy=False), from_pandas=True)
+
+
+def _decimal(dtype: pa.DataType, scale: int) -> pa.DataType:
+    """The decimal type with fewer decimals that holds the same whole numbers."""
+    make = pa.decimal256 if pa.types.is_decimal256(dtype) else pa.decimal128
+    return make(dtype.precision - dtype.scale + scale, scale)
 
 
 def surrogates(dtype: pa.DataType, n: int, *, seed: int, index: int = 0) -> pa.Array:
@@ -161,6 +170,9 @@ def surrogates(dtype: pa.DataType, n: int, *, seed: int, index: int = 0) -> pa.A
         offsets = np.arange(n + 1, dtype=np.int64) * text.shape[1]
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text))]
         return pa.LargeStringArray.from_buffers(n, *buffers[1:]).cast(dtype)
+    if pa.types.is_decimal(dtype):
+        most = min(10 ** (dtype.precision - dtype.scale), 2**_SURROGATE_BITS)
+        return pa.array(rng.integers(0, most, size=n)).cast(pa.decimal128(38, 0)).cast(dtype)
     numpy_type = np.dtype(dtype.to_pandas_dtype())
     holds = np.finfo(numpy_type).nmant if numpy_type.kind == "f" else np.iinfo(numpy_type).bits - 1
     return pa.array(rng.integers(0, 2 ** min(holds, _SURROGATE_BITS), size=n).astype(numpy_type), dtype)

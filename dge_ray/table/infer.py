@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest
+from dge_ray.errors import ColumnWarning, InputError, nearest
 from dge_ray.phrases import modelled, or_set, without
 from dge_ray.table.arrow.arrow_types import (
     STEPS_PER_SECOND,
+    counts,
     is_number,
     is_string,
     is_temporal,
@@ -22,23 +23,22 @@ from dge_ray.table.arrow.arrow_types import (
     type_bounds,
     value_type,
 )
+from dge_ray.table.identifiers import EXACT, all_differ, long_codes, text_key, whole_key
 from dge_ray.table.lazy import TableSource, as_table
 from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
 from dge_ray.table.source import check_column_name, check_source
 
 MAX_LEVELS = 100_000  # categories of one column
 MAX_CLASSES_OF_INTEGER = 10  # a whole-valued target with more distinct values is a quantity
-MIN_IDENTIFIER_ROWS = 50
-STRING_IDENTIFIER_SHARE = 0.95  # distinct among the present values
 MAX_DECIMALS = 6
 WORDS_OF_TEXT = 6  # in half of the values: what is written, not names or keys
-_EXACT = 2.0**53  # whole numbers up to here are exact in a float64
 _NATURAL_SECONDS = (86_400, 3_600, 60, 1)
 _NATURAL_PARTS = (1_000, 1_000_000)  # milliseconds, microseconds
+DROP = "drop"  # what a study's keys may also say of a column, which is then not here any more
 _OVERRIDE_KEYS = ["kind", "minimum", "maximum", "decimals"]
 
 
-class IdentifierWarning(UserWarning):
+class IdentifierWarning(ColumnWarning):
     """A column was taken for an identifier: a generator would memorise it."""
 
 
@@ -94,7 +94,7 @@ def _override(name: str, value: str | Mapping[str, Any], known: list[str]) -> di
             raise InputError(f"{field}.{key}", "an unknown key", nearest(str(key), _OVERRIDE_KEYS))
         if key == "kind":
             if setting not in list(Kind):
-                raise InputError(field, repr(setting), nearest(str(setting), list(Kind)))
+                raise InputError(field, repr(setting), nearest(str(setting), [*Kind, DROP]))
         elif isinstance(setting, bool) or not isinstance(setting, int | float) or not np.isfinite(setting):
             raise InputError(f"{field}.{key}", repr(setting), "a finite number")
         elif key == "decimals" and not (isinstance(setting, int) and 0 <= setting <= MAX_DECIMALS):
@@ -127,12 +127,7 @@ def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target
         return Kind.BOOLEAN
     in_dictionary = isinstance(column.type, pa.DictionaryType)
     if in_dictionary or is_string(values.type):
-        if not is_target and _all_differ(values, distinct):
-            if not in_dictionary:
-                _warn(name, distinct, Kind.TEXT if _prose(values) else Kind.CATEGORICAL)
-                return Kind.IDENTIFIER
-            _warn_dictionary(name, distinct)
-        return Kind.CATEGORICAL
+        return Kind.CATEGORICAL if is_target else _kind_of_words(name, values, distinct, in_dictionary)
     if is_temporal(values.type):
         return Kind.DATETIME
     numbers = measured(values)
@@ -140,10 +135,26 @@ def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target
         return Kind.NUMERIC
     if is_target:
         return Kind.CATEGORICAL if distinct <= MAX_CLASSES_OF_INTEGER else Kind.INTEGER
-    if _all_differ(values, distinct) and _row_numbers(numbers) and not pa.types.is_decimal(values.type):
-        _warn(name, distinct, Kind.INTEGER)
+    if reason := whole_key(name, values, numbers, distinct):
+        _warn(name, distinct, Kind.INTEGER, reason, depth=6)
         return Kind.IDENTIFIER
+    if long_codes(values, numbers, distinct):
+        return Kind.CATEGORICAL if distinct <= MAX_LEVELS else Kind.IDENTIFIER
     return Kind.INTEGER
+
+
+def _kind_of_words(name: str, values: pa.ChunkedArray, distinct: int, in_dictionary: bool) -> Kind:
+    if in_dictionary:
+        if all_differ(values, distinct):
+            _warn_dictionary(name, distinct)
+        return Kind.CATEGORICAL
+    if all_differ(values, distinct):
+        _warn(name, distinct, Kind.TEXT if _prose(values) else Kind.CATEGORICAL)
+        return Kind.IDENTIFIER
+    if reason := text_key(name, values):
+        _warn(name, distinct, Kind.CATEGORICAL, f"values are {reason}")
+        return Kind.IDENTIFIER
+    return Kind.CATEGORICAL
 
 
 def _all_integers(dtype: pa.DataType, numbers: np.ndarray) -> bool:
@@ -151,13 +162,7 @@ def _all_integers(dtype: pa.DataType, numbers: np.ndarray) -> bool:
     if pa.types.is_integer(dtype):
         return True
     present = numbers[~np.isnan(numbers)]
-    return bool(np.all(present == np.rint(present)) and np.abs(present).max() <= _EXACT)
-
-
-def _all_differ(values: pa.ChunkedArray, distinct: int) -> bool:
-    """Whether the values (of strings: nearly all, names repeat now and then) differ, in a table of some rows."""
-    share = STRING_IDENTIFIER_SHARE if is_string(values.type) else 1.0
-    return distinct >= MIN_IDENTIFIER_ROWS and distinct >= share * (len(values) - values.null_count)
+    return bool(np.all(present == np.rint(present)) and np.abs(present).max() <= EXACT)
 
 
 def _prose(values: pa.ChunkedArray) -> bool:
@@ -166,29 +171,18 @@ def _prose(values: pa.ChunkedArray) -> bool:
     return bool(np.median(words.to_numpy()) >= WORDS_OF_TEXT)
 
 
-def _row_numbers(numbers: np.ndarray) -> bool:
-    """Whether n differing whole numbers lie so densely that chance (uniform over their span) would have repeated one.
-
-    That chance of no repeat is about exp(-n^2 / (2 span)); it must be under e^-10. Row numbers 1..n and keys drawn
-    from a moderate range pass, a quantity spread over a wide range does not.
-    """
-    present = numbers[~np.isnan(numbers)]
-    span = present.max() - present.min() + 1.0
-    return len(present) == len(numbers) and len(present) ** 2 / (2.0 * span) > 10.0
-
-
-def _warn(name: str, distinct: int, instead: Kind) -> None:
+def _warn(name: str, distinct: int, instead: Kind, reason: str = "values differ", *, depth: int = 7) -> None:
     text = (
-        f"column '{name}': {distinct:,} values differ, so it is taken for an identifier (a generator would memorise "
+        f"column '{name}': {distinct:,} {reason}, so it is taken for an identifier (a generator would memorise "
         f"it): not modelled, synthetic rows get surrogates; {modelled(name, instead)}"
         f"{' with generator=language' if instead is Kind.TEXT else ''}; {without(name)}"
     )
-    warnings.warn(text, IdentifierWarning, stacklevel=6)
+    warnings.warn(IdentifierWarning(text, name), stacklevel=depth)
 
 
 def _warn_dictionary(name: str, distinct: int) -> None:
     text = f"column '{name}': all {distinct:,} categories differ and would be memorised; {without(name)}"
-    warnings.warn(text, IdentifierWarning, stacklevel=6)
+    warnings.warn(IdentifierWarning(text, name), stacklevel=7)
 
 
 def _check_kind(name: str, kind: Kind, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target: bool) -> None:
@@ -202,13 +196,10 @@ def _check_kind(name: str, kind: Kind, column: pa.ChunkedArray, values: pa.Chunk
         or (flat_number and not _all_integers(dtype, measured(values)) and "values with decimals"),
         Kind.BOOLEAN: distinct > 2 and f"{distinct:,} distinct values",
         Kind.CATEGORICAL: False,
-        Kind.DATETIME: not is_temporal(dtype) and f"type {column.type}, neither timestamp nor date",
+        Kind.DATETIME: not is_temporal(dtype) and f"type {column.type}, no date, time or duration",
         Kind.TEXT: not is_string(column.type) and f"type {column.type}, no strings",
         Kind.CONSTANT: (distinct > 1 or values.null_count > 0) and "values that differ",
-        Kind.IDENTIFIER: not (
-            is_string(column.type)
-            or (flat_number and not pa.types.is_decimal(dtype) and _all_integers(dtype, measured(values)))
-        )
+        Kind.IDENTIFIER: not (is_string(column.type) or (flat_number and _all_integers(dtype, measured(values))))
         and f"type {column.type}",
     }
     if is_target and kind not in CODED | MEASURED - {Kind.DATETIME}:
@@ -271,5 +262,5 @@ def _step(values: pa.ChunkedArray, dtype: pa.DataType) -> int:
     second = STEPS_PER_SECOND["ms" if pa.types.is_date64(dtype) else dtype.unit]
     steps = [second * seconds for seconds in _NATURAL_SECONDS]
     steps += [second // part for part in _NATURAL_PARTS if second >= part]
-    counted = values.drop_null().cast(pa.int64()).to_numpy()
+    counted = counts(values.drop_null()).to_numpy()
     return next((step for step in steps if np.all(counted % step == 0)), 1)

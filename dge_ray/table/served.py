@@ -5,20 +5,31 @@ CSV and JSON know few types, and what reads them guesses the rest. Here the sche
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest_column
-from dge_ray.table.arrow.arrow_types import arrow_type, from_json_scalars, is_number, is_temporal, value_type
+from dge_ray.table.arrow.arrow_types import (
+    arrow_type,
+    from_json_scalars,
+    is_clock,
+    is_number,
+    is_temporal,
+    pc,
+    value_type,
+)
 from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.schema import CODED, Column, Kind
+from dge_ray.table.types.clock import parse_durations, parse_times
 
 if TYPE_CHECKING:
     import pandas as pd
 
+CLOCKS = ("times of day, such as 08:30 or 08:30:15", "durations, such as 2:30:00, 1 days 02:30:00 or PT2H30M")
 DATES = "ISO dates, such as 2024-01-31 or 2024-01-31T12:00:00 (UTC where no zone is said)"
 
 
@@ -58,6 +69,8 @@ def _read(series: "pd.Series", column: Column) -> pa.Array | pa.ChunkedArray:
         return _categories(values, from_json_scalars(column.categories, wanted))
     if column.kind is Kind.TEXT:
         return pa.array([None if value is None else str(value) for value in values], pa.large_string())
+    if is_clock(wanted):
+        return _clock_values(values, column, wanted)
     if is_temporal(wanted):
         return pa.array(_each(values, _instant, column, DATES), pa.timestamp("us"))
     return pa.array(_each(values, _number, column, "numbers"), pa.float64())
@@ -103,6 +116,22 @@ def _instant(value: Any) -> datetime:
     if not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day)
     return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+
+
+def _clock_values(values: list[Any], column: Column, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Times of day or durations as Python has them, or as text."""
+    parse, kinds = (parse_times, (time,)) if pa.types.is_time(wanted) else (parse_durations, (timedelta,))
+    texts = pa.array([value if isinstance(value, str) else None for value in values], pa.large_string())
+    read = parse(texts).values
+    for value, text, good in zip(values, texts, np.asarray(read.is_valid()), strict=True):
+        if value is not None and not isinstance(value, kinds) and not (text.is_valid and good):
+            takes = CLOCKS[0] if pa.types.is_time(wanted) else CLOCKS[1]
+            raise InputError(
+                f"column '{column.name}'", repr(value)[:80], takes + (" or nothing" if column.missing else "")
+            )
+    fine = pa.time64("us") if pa.types.is_time(wanted) else pa.duration("us")
+    given = pa.array([value if isinstance(value, kinds) else None for value in values], fine)
+    return pa.chunked_array([pc.coalesce(given, read.cast(fine, safe=False))]).cast(wanted, safe=False)
 
 
 def _categories(values: list[Any], categories: pa.Array) -> pa.Array:

@@ -1,16 +1,19 @@
 """What a real table must be before anything is inferred from it, and the edits a user may ask for."""
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
 
-from dge_ray.errors import InputError, nearest_column
-from dge_ray.phrases import without
+from dge_ray.errors import ColumnWarning, InputError, nearest_column
+from dge_ray.phrases import one_line, or_key, without
 from dge_ray.table.arrow.arrow_types import is_nested, is_supported, pc, plain, value_type
 from dge_ray.table.lazy import LazyTable
 
-TAKES_TYPES = "numbers, decimals, booleans, strings, dictionaries of these, dates or timestamps"
+TAKES_TYPES = (
+    "numbers, decimals, booleans, strings, dictionaries of these, dates, timestamps, times of day or durations"
+)
 
 
 def check_source(table: pa.Table | LazyTable) -> None:
@@ -40,7 +43,7 @@ def check_source(table: pa.Table | LazyTable) -> None:
         raise InputError(
             _field(infinite),
             f"infinite values ({count:,} in '{infinite[0]}')",
-            f"finite values or nulls; {without(*infinite)}",
+            f"finite values or nulls{or_key('infinite=missing')}; {without(*infinite)}",
         )
 
 
@@ -53,6 +56,61 @@ def drop_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
     for name in names:
         check_column_name("drop", name, table.column_names)
     return table.drop_columns(list(dict.fromkeys(names)))
+
+
+class DroppedWarning(ColumnWarning):
+    """A column that nothing can be learned from was left out."""
+
+
+def drop_empty(table: pa.Table, keep: Sequence[str | None] = ()) -> pa.Table:
+    """The table without its nameless columns and those of missing values only, with a warning for each.
+
+    `keep`: names of columns that stay, for they are the target or hold the split.
+    """
+    kept = []
+    for place, name in enumerate(table.column_names):
+        reason = _reason_to_drop(name, table.column(place))
+        if reason is None or name in keep:
+            kept.append(place)
+        else:
+            text = f"column {place + 1}, '{one_line(name)}': {reason}: left out"
+            warnings.warn(DroppedWarning(text, name, "left out"), stacklevel=2)
+    return table.select(kept) if len(kept) < table.num_columns else table
+
+
+def _reason_to_drop(name: str, column: pa.ChunkedArray) -> str | None:
+    if not name.strip():
+        return "has no name"
+    return "only missing values" if len(column) and plain_nulls(column) == len(column) else None
+
+
+def plain_nulls(column: pa.ChunkedArray) -> int:
+    """How many values are missing: NaN and a dictionary's null too."""
+    if column.null_count == len(column):
+        return len(column)
+    looked = value_type(column.type) != column.type or _floating(column.type)
+    return plain(column).null_count if looked and is_supported(column.type) else column.null_count
+
+
+def infinite_as_missing(table: pa.Table) -> pa.Table:
+    """The table with nulls for infinities, with a warning that counts them."""
+    for place, field in enumerate(table.schema):
+        if not _floating(value_type(field.type)):
+            continue
+        values = plain(table.column(place))
+        infinite = pc.is_inf(values)
+        if count := pc.sum(infinite).as_py():
+            warnings.warn(
+                f"column '{one_line(field.name)}': {count:,} infinite values are missing now",
+                InfiniteWarning,
+                stacklevel=2,
+            )
+            table = table.set_column(place, field.name, pc.if_else(infinite, pa.scalar(None, values.type), values))
+    return table
+
+
+class InfiniteWarning(ColumnWarning):
+    """Infinite values became missing."""
 
 
 def drop_missing_target(table: pa.Table, target: str) -> pa.Table:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
+from dge_ray.phrases import or_key
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.arrow.arrow_types import pc, plain
 from dge_ray.table.codec import TableCodec
@@ -17,7 +18,7 @@ from dge_ray.table.units import Units
 
 MIN_TRAIN_ROWS = 20
 MIN_ROWS = 5  # of validation and of test each
-MOST_CLASSES = 5  # that a message names
+MOST_CLASSES = 20  # that a message names
 STRATA = 10  # target-quantile groups in regression
 _LABELS = ["train", "validation", "test", "raw"]
 _TEST, _VALIDATION = 0, 1  # indices of the SPLIT streams
@@ -105,14 +106,11 @@ def split_table(
         if not 0.0 < fraction < 1.0:
             raise InputError(f"{name}_fraction", repr(fraction), "a number between 0 and 1, such as 0.15")
     strata = _strata(table, schema) if stratified else np.zeros(table.num_rows, dtype=np.int64)
-    given: dict[str, np.ndarray] = {}
-    if labels is not None:
-        if len(labels) != table.num_rows or not np.isin(labels, _LABELS).all():
-            raise ValueError("labels are not those of this table's split column")
-        given = {name: np.flatnonzero(labels == name) for name in _LABELS}
-    given = {name: rows for name, rows in given.items() if len(rows)}
+    if labels is not None and (len(labels) != table.num_rows or not np.isin(labels, _LABELS).all()):
+        raise ValueError("labels are not those of this table's split column")
+    given = _given(labels)
     if stratified:
-        _check_classes(strata, schema, given)
+        _check_classes(strata, schema, labels)
 
     left: np.ndarray = given["train"] if given else np.arange(table.num_rows)
     if units is not None:
@@ -174,18 +172,54 @@ def _carve(rows: np.ndarray, strata: np.ndarray, fraction: float, reserve: int, 
     return np.sort(rows[order[position < np.repeat(take, sizes)]])
 
 
-def _check_classes(strata: np.ndarray, schema: TableSchema, given: dict[str, np.ndarray]) -> None:
-    """Every class needs a row in each part; train, stopping and what is not given are cut from the same rows."""
-    pools = [(name, rows, 1) for name, rows in given.items() if name != "train"]
+@dataclass(frozen=True)
+class Pool:
+    """Rows of which each class needs some: the split column's own part, or what parts are cut from (no `name`)."""
+
+    name: str
+    rows: np.ndarray
+    needed: int
+
+
+def class_pools(n: int, labels: np.ndarray | None) -> list[Pool]:
+    """The pools of n rows: train, stopping and what the labels do not give are cut from the same rows."""
+    given = _given(labels)
     carved = 2 - ("validation" in given) - ("test" in given)
-    pools.append(("train" if given else "", given.get("train", np.arange(len(strata))), 2 + carved))
-    for name, rows, needed in pools:
-        counted = np.bincount(strata[rows], minlength=len(schema.classes))
-        for label, count in zip(schema.classes, counted, strict=False):
-            if count < needed:
-                where = f" among the '{name}' rows" if name else ""
-                takes = f"at least {needed} of each class, so that every part has one; merge or drop rare classes"
-                raise InputError(f"target '{schema.target}'", f"class {label!r} in {counted_rows(count)}{where}", takes)
+    pools = [Pool(name, rows, 1) for name, rows in given.items() if name != "train"]
+    return [*pools, Pool("train" if given else "", given.get("train", np.arange(n)), 2 + carved)]
+
+
+def rare_classes(table: pa.Table, schema: TableSchema, labels: np.ndarray | None) -> list[int]:
+    """The codes of the classes with too few rows for a part of the split."""
+    strata = _strata(table, schema)
+    short = [_counts(strata, schema, pool) < pool.needed for pool in class_pools(table.num_rows, labels)]
+    return np.flatnonzero(np.logical_or.reduce(short)).tolist()
+
+
+def _given(labels: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The rows of the parts that the split column names."""
+    parts = {} if labels is None else {name: np.flatnonzero(labels == name) for name in _LABELS}
+    return {name: rows for name, rows in parts.items() if len(rows)}
+
+
+def _counts(strata: np.ndarray, schema: TableSchema, pool: Pool) -> np.ndarray:
+    return np.bincount(strata[pool.rows], minlength=len(schema.classes))[: len(schema.classes)]
+
+
+def _check_classes(strata: np.ndarray, schema: TableSchema, labels: np.ndarray | None) -> None:
+    for pool in class_pools(len(strata), labels):
+        counted = _counts(strata, schema, pool)
+        rare = np.flatnonzero(counted < pool.needed)
+        if not len(rare):
+            continue
+        where = f" among the '{pool.name}' rows" if pool.name else ""
+        named = ", ".join(f"{schema.classes[i]!r} in {counted_rows(counted[i])}" for i in rare[:MOST_CLASSES].tolist())
+        more = f" and {len(rare) - MOST_CLASSES} more" if len(rare) > MOST_CLASSES else ""
+        settled = len(schema.classes) - len(rare) > 1  # two classes are left
+        takes = f"at least {pool.needed} of each class, so that every part has one"
+        takes += or_key("rare_classes=merge or rare_classes=drop") if settled else ""
+        got = f"class{'es' * (len(rare) > 1)} {named}{more}{where}"
+        raise InputError(f"target '{schema.target}'", got, takes)
 
 
 def _check_parts(split: Split, strata: np.ndarray, schema: TableSchema, units: Units) -> None:

@@ -24,6 +24,10 @@ class Units:
     unit: np.ndarray
     rank: np.ndarray | None = None
 
+    def take(self, rows: np.ndarray) -> "Units":
+        """Of some of the rows."""
+        return Units(self.field, self.unit[rows], None if self.rank is None else self.rank[rows])
+
     def check_labels(self, labels: np.ndarray) -> None:
         """Raises InputError where the split column puts rows of one group into two parts."""
         if self.field != "group_column":

@@ -10,7 +10,9 @@ the model's metadata.
 from collections.abc import Sequence
 from typing import Any
 
-from dge_ray.table.arrow.arrow_types import arrow_type, is_temporal, value_type
+import pyarrow as pa
+
+from dge_ray.table.arrow.arrow_types import arrow_type, is_clock, is_temporal, value_type
 from dge_ray.table.schema import CODED, Column, Kind, TableSchema
 from dge_ray.tracking.scoring import PREDICTION, SHARE
 
@@ -33,7 +35,10 @@ def taken(schema: TableSchema) -> list[dict[str, Any]]:
 
 
 def _type(column: Column) -> str:
-    if is_temporal(value_type(arrow_type(column.type))):
+    dtype = value_type(arrow_type(column.type))
+    if is_clock(dtype):
+        return "time of day as 08:30:00" if pa.types.is_time(dtype) else "duration as 2:30:00 or PT2H30M"
+    if is_temporal(dtype):
         return "date, or ISO text"
     if column.kind in CODED:
         return _scalar(column.categories)

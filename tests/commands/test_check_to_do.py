@@ -37,7 +37,7 @@ def test_an_unfinished_study(run: Run, tmp_path: Path) -> None:
     """One of four members, two of its cells, a volume that was given up; and a searcher, whose volumes nobody knows."""
     words = ["generator=copula", "members=4", "ratios=0.5,1,2", f"storage={tmp_path}", "search.drop_hopeless=true"]
     config = read_config("breast_cancer", words)
-    assert not check_study(config, lambda _: None)["exists"]
+    assert not check_study(config)["exists"]
     assert "this study is new" in run("check", "breast_cancer", *words)[1]
     prepared = prepare(config)
     label = prepared.arms[0].label
@@ -46,11 +46,11 @@ def test_an_unfinished_study(run: Run, tmp_path: Path) -> None:
     folder.write_json("members/000/member.json", {})
     for volume in prepared.volumes[:2]:
         folder.write_json(prediction_file(label, Job("member", 0, volume)), {})
-    found = check_study(config, lambda _: None)
+    found = check_study(config)
     assert (found["members_to_fit"], found["cells"], found["cells_to_fit"]) == (3, 12, 10)
     folder.write_json(dropped_file(label, prepared.metric, 4), [prepared.volumes[2]])
-    found = check_study(config, lambda _: None)
+    found = check_study(config)
     assert (found["cells"], found["cells_to_fit"]) == (8, 6)
-    found = check_study(read_config("breast_cancer", [*words[:-1], "search=optuna"]), lambda _: None)
+    found = check_study(read_config("breast_cancer", [*words[:-1], "search=optuna"]))
     assert (found["members_to_fit"], found["cells_to_fit"]) == (3, None)
     assert "volumes that the search picks" in run("check", "breast_cancer", *words[:-1], "search=optuna")[1]

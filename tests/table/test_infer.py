@@ -154,7 +154,7 @@ def test_overrides() -> None:
         ({"age": {"decimals": 9}}, r"columns\.age\.decimals: got 9; takes a whole number from 0 to 6"),
         ({"town": {"minimum": 0}}, r"columns\.town\.minimum: got a categorical column; takes a numeric"),
         ({"town": "integer"}, r"columns\.town: got integer for a column with type string, no number; takes one of"),
-        ({"town": "datetime"}, r"columns\.town: got datetime for a column with type string, neither"),
+        ({"town": "datetime"}, r"columns\.town: got datetime for a column with type string, no date"),
         ({"age": "boolean"}, r"columns\.age: got boolean for a column with 3 distinct values"),
         ({"age": "constant"}, r"columns\.age: got constant for a column with values that differ"),
         ({"price": "integer"}, r"columns\.price: got integer for a column with values with decimals"),

@@ -97,16 +97,15 @@ def write(folder: Path, name: str, content: bytes) -> None:
     ("name", "content", "message"),
     [
         ("absent.csv", None, r"source: got '.*absent\.csv', which does not exist; takes a \.csv"),
-        ("t.xlsx", b"PK", r"got '.*t\.xlsx', an unknown format; takes a \.csv, \.csv\.gz or \.parquet"),
+        ("t.xls", b"PK", r"got '.*t\.xls', an unknown format; takes a \.csv, \.tsv or \.txt file"),
         ("plain", b"a,b\n", r"an unknown format"),
         ("empty.csv", b"", r"got '.*empty\.csv', an empty file"),
         ("empty.parquet", b"", r"an empty file"),
-        ("empty.csv.gz", gzip.compress(b"", mtime=0), r"cannot be read \(Empty CSV"),
+        ("empty.csv.gz", gzip.compress(b"", mtime=0), r"an empty file"),
         ("torn.csv.gz", gzip.compress(b"a,b\n1,2\n" * 999, mtime=0)[:40], r"cannot be read"),
         ("torn.parquet", b"PAR1 this is no parquet file", r"cannot be read"),
-        ("ragged.csv", b"a,b\n1,2\n3\n", r"cannot be read \(.*Expected 2 columns, got 1"),
-        ("latin.csv", b"a,b\n1,\xe9t\xe9\n", r"column 'b' is not UTF-8 text"),
-        ("folder/readme.txt", b"hello", r"a folder without \.parquet files"),
+        ("ragged.csv", b"a,b\n1,2\n3\n", r"1 cell in line 3 where the others have 2"),
+        ("folder/readme.md", b"hello", r"a folder without \.parquet or \.csv files"),
     ],
 )
 def test_what_cannot_be_loaded(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
@@ -132,7 +131,7 @@ def test_a_wrong_name_or_scheme_says_what_is_near() -> None:
 def test_a_folder_of_unlike_files(tmp_path: Path) -> None:
     pq.write_table(TABLE, tmp_path / "a.parquet")
     pq.write_table(TABLE.select(["a"]), tmp_path / "b.parquet")
-    with pytest.raises(InputError, match=r"different columns or types \('b\.parquet' against 'a\.parquet'\)"):
+    with pytest.raises(InputError, match=r"'b\.parquet' without column 'b', which the others have"):
         load_table(str(tmp_path))
 
 

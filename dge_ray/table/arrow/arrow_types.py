@@ -51,8 +51,13 @@ def is_string_view(dtype: pa.DataType) -> bool:
 
 
 def is_temporal(dtype: pa.DataType) -> bool:
-    """Timestamps and dates; times of day and durations are not table values here."""
-    return pa.types.is_timestamp(dtype) or pa.types.is_date(dtype)
+    """Timestamps, dates, times of day and durations: all are counts of a unit."""
+    return pa.types.is_timestamp(dtype) or pa.types.is_date(dtype) or is_clock(dtype)
+
+
+def is_clock(dtype: pa.DataType) -> bool:
+    """Times of day and durations, which name no day."""
+    return pa.types.is_time(dtype) or pa.types.is_duration(dtype)
 
 
 def is_number(dtype: pa.DataType) -> bool:
@@ -98,19 +103,26 @@ def measured(column: pa.ChunkedArray) -> np.ndarray:
     column = plain(column)
     if is_temporal(column.type):
         column = counts(column)
+    if pa.types.is_decimal(column.type):  # by way of text: Arrow's own way is off by the last bit
+        column = column.cast(pa.string())
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
 def counts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A temporal column without time zone as int64 counts of its unit."""
-    narrow = column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
+    narrow = column.cast(pa.int32()) if _is_narrow(column.type) else column
     return narrow.cast(pa.int64())
 
 
 def from_counts(values: np.ndarray, dtype: pa.DataType, mask: np.ndarray | None = None) -> pa.Array:
     """int64 counts as a temporal array, null where `mask`."""
     array = pa.array(values, pa.int64(), mask=mask)
-    return array.cast(pa.int32()).cast(dtype) if pa.types.is_date32(dtype) else array.cast(dtype)
+    return array.cast(pa.int32()).cast(dtype) if _is_narrow(dtype) else array.cast(dtype)
+
+
+def _is_narrow(dtype: pa.DataType) -> bool:
+    """Whether 32 bits hold a count."""
+    return pa.types.is_date32(dtype) or pa.types.is_time32(dtype)
 
 
 def to_json_scalars(values: pa.ChunkedArray) -> tuple:
@@ -146,6 +158,8 @@ def type_bounds(dtype: pa.DataType) -> tuple[float, float]:
     numpy_type = np.dtype("int64")
     if pa.types.is_integer(dtype):
         numpy_type = np.dtype(dtype.to_pandas_dtype())
+    elif pa.types.is_time(dtype):  # of one day
+        return 0.0, 86_400.0 * STEPS_PER_SECOND[dtype.unit] - 1
     elif pa.types.is_date32(dtype):
         numpy_type = np.dtype("int32")
     info = np.iinfo(numpy_type)

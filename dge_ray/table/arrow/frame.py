@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from dge_ray.errors import InputError
+from dge_ray.table.arrow.extensions import own_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,4 +60,5 @@ def _column(series: "pd.Series") -> pa.ChunkedArray:
         instants = pa.Array.from_pandas(series.dt.tz_convert(None)).cast(pa.timestamp(dtype.unit, "UTC"))
         return pa.chunked_array([instants.cast(pa.timestamp(dtype.unit, dtype.tz))])
     values = pa.Array.from_pandas(series)
-    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+    values = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+    return own_type(pa.field("", values.type), values)

@@ -1,41 +1,108 @@
-"""Real tables from files, folders, file-system URIs, scikit-learn's built-in tables and OpenML."""
+"""Real tables as they are: of files, folders, URIs, databases, Python's own, scikit-learn's and OpenML's."""
 
 import os
+import warnings
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from pyarrow import csv, fs, parquet
+from pyarrow import fs, parquet
 
 from dge_ray.errors import InputError, nearest
 from dge_ray.table.arrow.arrow_types import is_string, is_string_view, pc
+from dge_ray.table.arrow.extensions import own_type
 from dge_ray.table.reading.builtin import builtin_names, load_builtin
+from dge_ray.table.reading.csv_file import read_csv, read_csv_rows
+from dge_ray.table.reading.database import is_database, read_database
+from dge_ray.table.reading.encoding import COMPRESSIONS
 from dge_ray.table.reading.openml import PREFIX, load_openml, openml_target
+from dge_ray.table.reading.options import AS_FOUND, Reading, ReadingWarning, ReadTable
+from dge_ray.table.reading.parquet import read_parquet, read_parquet_folder
+from dge_ray.table.reading.python_objects import arrow_table
+from dge_ray.table.reading.sheet import read_sheet
+from dge_ray.table.types import typed, warn_of
 
-FORMATS = "a .csv, .csv.gz or .parquet file, or a folder of .parquet files"
-HEADER_BYTES = 1 << 16
-LARGEST_BLOCK = 2**31 - 2
-FIRST_ROW = 2  # what pyarrow calls the row below the names
-_DELIMITERS = (";", "\t", "|")
+TEXTS = (".csv", ".tsv", ".txt")
+ENDINGS = (*TEXTS, *(text + ending for text in TEXTS for ending in COMPRESSIONS))
+FORMATS = (
+    "a .csv, .tsv or .txt file, plain or .gz, .zst or .bz2, a .parquet or .xlsx file, a folder of .parquet or .csv "
+    "files, or a database's URL"
+)
+_OF_A_DATABASE = ("query", "table")
 
 
-def load_table(source: str, *, as_text: bool = False) -> pa.Table:
-    """The table that `source` names, as plain Arrow columns without metadata; NaN and empty strings are null.
+def load_table(
+    source: Any,
+    reading: Reading = AS_FOUND,
+    overrides: Mapping[str, str | Mapping[str, Any]] = {},
+    *,
+    as_text: bool = False,
+) -> pa.Table:
+    """As `read_table`, its columns of text in the types that they are written in, as plain Arrow columns.
 
-    `as_text`: the columns of a CSV are strings, for no value to decide a type, and a row is what it is whatever the
-    others are: one with too few or too many cells has only nulls, bytes that are no UTF-8 are replaced.
-
-    `source`: a path or pyarrow file-system URI (`s3://bucket/t.parquet`) of a CSV or Parquet file or of a folder of
-    Parquet files, a built-in table's name, or `openml:NAME`, `openml:NAME@VERSION`, `openml:ID`.
+    What was read otherwise than it is written is warned about. `overrides`: column to kind, or to a mapping with a
+    `kind`. `as_text`: of a CSV no type is looked for; other sources have theirs.
 
     Raises:
-        InputError: nothing there, an unknown format, or contents that cannot be read.
+        InputError: as `read_table`, or rows that stand against a kind of `overrides`.
     """
+    read = read_told(source, reading, as_text=as_text)
+    return read.table if as_text else typed_table(read, reading, overrides)
+
+
+def read_told(source: Any, reading: Reading = AS_FOUND, *, as_text: bool = False) -> ReadTable:
+    """As `read_table`, with a warning for each of its notes."""
+    read = read_table(source, reading, as_text=as_text)
+    for note in read.notes:
+        warnings.warn(f"{_short(source)}: {note}", ReadingWarning, stacklevel=2)
+    return read
+
+
+def typed_table(
+    read: ReadTable, reading: Reading = AS_FOUND, overrides: Mapping[str, str | Mapping[str, Any]] = {}
+) -> pa.Table:
+    """What was read in the types that it is written in, with a warning for each column that was repaired.
+
+    Raises:
+        InputError: rows that stand against a kind of `overrides`.
+    """
+    signs = {"decimal": read.dialect.decimal, "thousands": read.dialect.thousands} if read.dialect else {}
+    stored = read.dialect is None
+    table, repairs = typed(read.table, overrides=overrides, dates=reading.dates, stored=stored, **signs)
+    warn_of(repairs, stacklevel=2)
+    if stored:
+        return table
+    empty = [column.null_count == table.num_rows for column in table.columns]
+    columns = [pa.nulls(table.num_rows) if e else c for e, c in zip(empty, table.columns, strict=True)]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def read_table(source: Any, reading: Reading = AS_FOUND, *, as_text: bool = False) -> ReadTable:
+    """The table that `source` names, as it is: of a CSV all columns are text, otherwise they have their types.
+
+    `as_text`: for no value to decide how a CSV is read, the header alone says what `reading` does not, and a row is
+    what it is whatever the others are: one with too few or too many cells has only nulls.
+
+    `source`: a path or pyarrow file-system URI (`s3://bucket/t.parquet`) of a CSV, Parquet or Excel file or of a folder
+    of CSV or Parquet files, a database's URL (with `reading.query` or `reading.table`), a built-in table's name,
+    `openml:NAME`, `openml:NAME@VERSION`, `openml:ID`, or a table of Python's (`arrow_table`).
+
+    Raises:
+        InputError: nothing there, an unknown format, contents that cannot be read, or a key of another kind of source.
+    """
+    if not isinstance(source, str):
+        _refuse_keys(reading, (*_OF_A_DATABASE, "sheet"))
+        return ReadTable(_tidy(arrow_table(source)))
+    if is_database(source):
+        _refuse_keys(reading, ("sheet",))
+        return ReadTable(_tidy(read_database(source, reading)))
+    _refuse_keys(reading, _OF_A_DATABASE)
     if source.startswith(PREFIX):
-        return _tidy(load_openml(source))
+        return ReadTable(_tidy(load_openml(source)))
     if source in builtin_names():
-        return _tidy(load_builtin(source))
+        return ReadTable(_tidy(load_builtin(source)))
     filesystem, path = _locate(source)
     try:
         info = filesystem.get_file_info(path)
@@ -49,36 +116,31 @@ def load_table(source: str, *, as_text: bool = False) -> pa.Table:
         raise InputError("source", f"'{source}', which does not exist{at}", FORMATS + known)
     try:
         if info.type is fs.FileType.Directory:
-            return _tidy(_read_folder(filesystem, path, source))
-        name = path.lower()
-        if not name.endswith((".csv", ".csv.gz", ".parquet")):
-            raise InputError("source", f"'{source}', an unknown format", FORMATS)
-        if info.size == 0:
-            raise InputError("source", f"'{source}', an empty file", FORMATS)
-        if name.endswith(".parquet"):
-            return _tidy(_read_parquet(filesystem, path))
-        return _tidy(_read_csv_text(filesystem, path) if as_text else _read_csv(filesystem, path, source))
+            return _read_folder(filesystem, path, source, reading, as_text)
+        return _read_file(filesystem, path, source, reading, as_text)
     except (pa.ArrowException, OSError) as error:
         raise InputError("source", f"'{source}', which cannot be read ({_first_line(error)})", FORMATS) from error
 
 
-def default_target(source: str) -> str | None:
+def default_target(source: Any) -> str | None:
     """The column that a source itself calls its target: built-in tables and most OpenML tables have one."""
+    if not isinstance(source, str):
+        return None
     if source.startswith(PREFIX):
         return openml_target(source)
     return "target" if source in builtin_names() else None
 
 
 def parquet_files(source: str) -> list[tuple[pa.Schema, int]]:
-    """The schema, metadata included, and the rows of each Parquet file that `load_table` reads, in its order.
+    """The schema, metadata included, and the rows of each Parquet file that `read_table` reads, in its order.
 
-    Nothing for other sources, which carry no metadata, and for those that `load_table` refuses.
+    Nothing for other sources, which carry no metadata, and for those that `read_table` refuses.
     """
-    if source.startswith(PREFIX) or source in builtin_names():
+    if source.startswith(PREFIX) or source in builtin_names() or is_database(source):
         return []
     filesystem, path = _locate(source)
     if filesystem.get_file_info(path).type is fs.FileType.Directory:
-        files = _files_below(filesystem, path)
+        files = _files_below(filesystem, path, (".parquet",))
     else:
         files = [path] if path.lower().endswith(".parquet") else []
     footers = []
@@ -89,110 +151,80 @@ def parquet_files(source: str) -> list[tuple[pa.Schema, int]]:
     return footers
 
 
+def _short(source: Any) -> str:
+    return PurePosixPath(source).name if isinstance(source, str) else "the table"
+
+
+def _refuse_keys(reading: Reading, keys: tuple[str, ...]) -> None:
+    for key in keys:
+        if (value := getattr(reading, key)) is not None:
+            kind = "an .xlsx file" if key == "sheet" else "a database's URL"
+            raise InputError(key, f"{value!r} for another kind of source", f"{kind} as the source, or no {key}=")
+
+
 def _locate(source: str) -> tuple[fs.FileSystem, str]:
     if "://" not in source:
         return fs.LocalFileSystem(), os.path.abspath(Path(source).expanduser())
     try:
         return fs.FileSystem.from_uri(source)
     except (pa.ArrowException, OSError, ValueError) as error:
-        takes = "a path or a file-system URI: file://, s3://, gs://, hdfs://, abfs://"
+        takes = "a path, a file-system URI (file://, s3://, gs://, hdfs://, abfs://), or a database's URL"
         raise InputError("source", f"'{source}' ({_first_line(error)})", takes) from error
 
 
-def _read_parquet(filesystem: fs.FileSystem, path: str) -> pa.Table:
-    with filesystem.open_input_file(path) as file:
-        return parquet.ParquetFile(file).read()
+def _read_file(filesystem: fs.FileSystem, path: str, source: str, reading: Reading, as_text: bool) -> ReadTable:
+    name = path.lower()
+    if not name.endswith((*ENDINGS, ".parquet", ".xlsx")):
+        raise InputError("source", f"'{source}', an unknown format", FORMATS)
+    if filesystem.get_file_info(path).size == 0:
+        raise InputError("source", f"'{source}', an empty file", FORMATS)
+    if name.endswith(".xlsx"):
+        table, notes = read_sheet(filesystem, path, source, reading)
+        return ReadTable(_tidy(table), notes=notes)
+    _refuse_keys(reading, ("sheet",))
+    if name.endswith(".parquet"):
+        return ReadTable(_tidy(read_parquet(filesystem, path)))
+    if as_text:
+        return ReadTable(read_csv_rows(filesystem, path, source, reading))
+    return read_csv(filesystem, path, source, reading)
 
 
-def _read_folder(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
-    """All .parquet files below a folder, in path order; key=value folder names become columns."""
-    from pyarrow import dataset  # imports pandas
-
-    files = _files_below(filesystem, path)
+def _read_folder(filesystem: fs.FileSystem, path: str, source: str, reading: Reading, as_text: bool) -> ReadTable:
+    """All .parquet files below a folder, or else those of the first other ending that is there."""
+    _refuse_keys(reading, ("sheet",))
+    if files := _files_below(filesystem, path, (".parquet",)):
+        return ReadTable(_tidy(read_parquet_folder(filesystem, path, files, source)))
+    endings = ((text, *(text + ending for ending in COMPRESSIONS)) for text in TEXTS)
+    files = next((found for ending in endings if (found := _files_below(filesystem, path, ending))), [])
     if not files:
-        raise InputError("source", f"'{source}', a folder without .parquet files", FORMATS)
-    first = None
-    for file in files:
-        with filesystem.open_input_file(file) as opened:
-            schema = parquet.read_schema(opened).remove_metadata()
-        repeated = [name for name, count in Counter(schema.names).items() if count > 1]
-        if repeated:
-            raise InputError(f"column '{repeated[0]}'", "a name that occurs more than once", "distinct column names")
-        first = first or schema
-        if not schema.equals(first):
-            names = f"'{PurePosixPath(file).name}' against '{PurePosixPath(files[0]).name}'"
-            raise InputError("source", f"'{source}', files with different columns or types ({names})", "one schema")
-    partitions = dataset.partitioning(flavor="hive")
-    return dataset.dataset(files, filesystem=filesystem, format="parquet", partitioning=partitions).to_table()
+        raise InputError("source", f"'{source}', a folder without .parquet or .csv files", FORMATS)
+    parts = [_read_file(filesystem, file, file, reading, as_text) for file in files]
+    first = parts[0].table.column_names
+    for file, part in zip(files, parts, strict=True):
+        if Counter(part.table.column_names) != Counter(first):
+            odd = [*(set(first) ^ set(part.table.column_names)), ""][0]
+            got = f"'{source}', files with different columns ('{PurePosixPath(file).name}': column '{odd}')"
+            raise InputError("source", got, "files with the same names of columns")
+    below = [_partitions(file.removeprefix(path)) for file in files]
+    tables = []
+    for part, keys in zip(parts, below, strict=True):
+        table = part.table if part.table.column_names == first else part.table.select(first)
+        for key in below[0]:
+            value = pa.repeat(pa.scalar(keys.get(key), pa.large_string()), table.num_rows)
+            table = table.append_column(key, value)
+        tables.append(table)
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    return ReadTable(pa.concat_tables(tables), parts[0].dialect, notes)
 
 
-def _files_below(filesystem: fs.FileSystem, path: str) -> list[str]:
+def _partitions(path: str) -> dict[str, str]:
+    """The key=value folders of a path."""
+    return {key: value for key, mark, value in (step.partition("=") for step in path.split("/")[:-1]) if mark}
+
+
+def _files_below(filesystem: fs.FileSystem, path: str, endings: tuple[str, ...]) -> list[str]:
     entries = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
-    return sorted(i.path for i in entries if i.is_file and i.path.lower().endswith(".parquet") and i.size)
-
-
-def _read_csv(filesystem: fs.FileSystem, path: str, source: str) -> pa.Table:
-    """Types as pyarrow infers them from the whole file; an empty cell is null, in string columns too."""
-    # "NA", "null" and the like are missing in numbers, but may be words (Namibia) in strings.
-    convert = csv.ConvertOptions(strings_can_be_null=False)
-    with _open_text(filesystem, path) as stream:
-        options = _parse_options(stream.read(HEADER_BYTES))
-    with _open_text(filesystem, path) as stream:
-        table = csv.read_csv(stream, parse_options=options, convert_options=convert)
-    for field in table.schema:
-        if pa.types.is_binary(field.type):
-            raise InputError("source", f"'{source}', column '{field.name}' is not UTF-8 text", "UTF-8 text")
-    return table
-
-
-def _read_csv_text(filesystem: fs.FileSystem, path: str) -> pa.Table:
-    """Every cell as text, each row by itself. (A quote that is never closed takes all that follows into its cell.)"""
-    with _open_text(filesystem, path) as stream:
-        raw = stream.read()
-    options = _parse_options(raw[:HEADER_BYTES])
-    # One block: a row longer than a block would be refused. One thread: rows are counted.
-    read = csv.ReadOptions(use_threads=False, block_size=min(len(raw) + 1, LARGEST_BLOCK))
-    names = csv.open_csv(pa.BufferReader(raw), read, _skipping(options, [])).schema.names
-    broken: list[int] = []
-    convert = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))
-    table = csv.read_csv(pa.BufferReader(raw), read, _skipping(options, broken), convert)
-    if broken:
-        places: list[int | None] = [None] * (table.num_rows + len(broken))
-        whole = np.setdiff1d(np.arange(len(places)), broken, assume_unique=True)
-        for row, place in enumerate(whole.tolist()):
-            places[place] = row
-        table = table.take(pa.array(places, pa.int64()))
-    return pa.Table.from_arrays([_decoded(column) for column in table.columns], names=table.column_names)
-
-
-def _skipping(options: csv.ParseOptions, broken: list[int]) -> csv.ParseOptions:
-    """The options for a reading that leaves out rows with another number of cells, and lists their places."""
-
-    def note(row: csv.InvalidRow) -> str:
-        if row.number is not None:
-            broken.append(row.number - FIRST_ROW)
-        return "skip"
-
-    return csv.ParseOptions(delimiter=options.delimiter, newlines_in_values=True, invalid_row_handler=note)
-
-
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    try:
-        return column.cast(pa.large_string())
-    except pa.ArrowInvalid:
-        texts = [None if value is None else value.decode("utf-8", "replace") for value in column.to_pylist()]
-        return pa.chunked_array([pa.array(texts, pa.large_string())])
-
-
-def _open_text(filesystem: fs.FileSystem, path: str) -> pa.NativeFile:
-    return filesystem.open_input_stream(path, compression="gzip" if path.lower().endswith(".gz") else None)
-
-
-def _parse_options(start: bytes) -> csv.ParseOptions:
-    header = start.split(b"\n", 1)[0].decode("utf-8", "replace")
-    # A header without a comma and with another usual delimiter says what the file uses.
-    delimiter = next((d for d in _DELIMITERS if d in header), ",") if "," not in header else ","
-    return csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    return sorted(i.path for i in entries if i.is_file and i.path.lower().endswith(endings) and i.size)
 
 
 def _tidy(table: pa.Table) -> pa.Table:
@@ -200,7 +232,7 @@ def _tidy(table: pa.Table) -> pa.Table:
     described = table.schema.pandas_metadata or {}
     index = {i for i in described.get("index_columns", []) if isinstance(i, str) and i.startswith("__index_level_")}
     kept = [i for i, name in enumerate(table.column_names) if name not in index]
-    columns = [_without_blanks(table.column(i)) for i in kept]
+    columns = [_without_blanks(own_type(table.field(i), table.column(i))) for i in kept]
     return pa.Table.from_arrays(columns, names=[table.column_names[i] for i in kept])
 
 

@@ -1,0 +1,46 @@
+"""Tables that Python holds already: pandas frames, and whatever has Arrow's PyCapsule interface."""
+
+import sys
+from typing import Any
+
+import pyarrow as pa
+
+from dge_ray.errors import InputError
+from dge_ray.table.arrow.arrow_types import is_string_view
+from dge_ray.table.arrow.frame import from_pandas
+
+CAPSULE = "__arrow_c_stream__"
+
+
+def is_table(given: Any) -> bool:
+    """Whether `arrow_table` takes it."""
+    return _is_frame(given) or hasattr(given, CAPSULE) or hasattr(given, "collect_schema")
+
+
+def arrow_table(given: Any) -> pa.Table:
+    """The table as Arrow has it; of a pandas frame the index is left out.
+
+    `given`: a pandas frame, or what gives an Arrow stream (PyCapsule interface): Arrow's tables and readers, polars'
+    frames, DuckDB's relations.
+
+    Raises:
+        InputError: something else, or a frame with a column whose values have no one type.
+    """
+    if _is_frame(given):
+        return from_pandas(given)
+    if not hasattr(given, CAPSULE) and hasattr(given, "collect"):  # a lazy frame of polars
+        given = given.collect()
+    if not hasattr(given, CAPSULE):
+        got = f"a {type(given).__module__.partition('.')[0]}.{type(given).__name__}"
+        raise InputError("source", got, "a source's name, a pandas frame, or a table with Arrow's PyCapsule interface")
+    table = given if isinstance(given, pa.Table) else pa.RecordBatchReader.from_stream(given).read_all()
+    for place, field in enumerate(table.schema):
+        if is_string_view(field.type):  # polars has them; not all of Arrow's kernels do
+            text = field.with_type(pa.large_string())
+            table = table.set_column(place, text, table.column(place).cast(text.type))
+    return table
+
+
+def _is_frame(given: Any) -> bool:
+    pandas = sys.modules.get("pandas")  # without it nobody has a frame
+    return pandas is not None and isinstance(given, pandas.DataFrame)

@@ -1,0 +1,91 @@
+"""Cells by their look: numbers, dates, marks of missing values, and the signs that numbers are written with."""
+
+import re
+from collections.abc import Sequence
+
+MISSING = frozenset(
+    {"", "?", "-", ".", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "nat", "unknown", "missing"}
+)
+_NUMBER = re.compile(
+    r"[+-]?(?:\d+(?:[.,'\u00a0\u202f ]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?%?|[+-]?inf(?:inity)?", re.IGNORECASE
+)
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d{1,2}:\d{2}.*)?|\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
+# Of numbers with both signs, or with one that can be but one thing.
+SIGNS = ",.'\u00a0\u202f "
+_GROUPS = {sign: re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:{re.escape(sign)}\d{{3}})+") for sign in SIGNS}
+# A number within a currency, a unit or the brackets of accounts.
+_AROUND = re.compile(r"[^\d+.,-]{0,4}(?P<number>[+-]?[\d.,'\u00a0\u202f ]*\d)[^\d.,]{0,5}")
+SHARE = 0.8  # of a column's values that must be numbers under a reading of the signs
+
+
+def is_missing(cell: str) -> bool:
+    return cell.strip().lower() in MISSING
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell looks like a number, whatever its signs: 1,5 and 1.234,56 too."""
+    return bool(_NUMBER.fullmatch(cell.strip()))
+
+
+def is_date(cell: str) -> bool:
+    """Whether a cell looks like a date or a time of day in figures."""
+    return bool(_DATE.fullmatch(cell.strip()))
+
+
+def number_signs(
+    columns: Sequence[Sequence[str]], *, delimiter: str, decimal: str | None = None, thousands: str | None = None
+) -> tuple[str, str | None]:
+    """The decimal sign and that between thousands (None where there is none), from some cells of each column.
+
+    A comma is the decimal sign where a number could not be grouped so (3,5; 0,123; 1.234,56). Where it could
+    (1,234 alone), it stands between thousands, but in a file without commas between its cells.
+    """
+    read = [[_bare(cell) for cell in column if not is_missing(cell)] for column in columns]
+    read = [column for column in read if any(sign in cell for cell in column for sign in SIGNS)]
+    if decimal is None:
+        decimal = "," if _decimal_comma(read, delimiter, thousands) else "."
+    if thousands is None:
+        others = (sign for sign in _GROUPS if sign != decimal)
+        thousands = next((sign for sign in others if any(_grouped(column, sign, decimal) for column in read)), None)
+    return decimal, thousands
+
+
+def _decimal_comma(columns: Sequence[Sequence[str]], delimiter: str, thousands: str | None) -> bool:
+    if thousands == ",":
+        return False
+    sure = open_ = points = 0
+    for column in columns:
+        with_comma = [cell for cell in column if "," in cell]
+        if not with_comma:
+            points += bool(_share(column, r"[+-]?\d*\.\d+") and not _grouped(column, ".", ","))
+            continue
+        if not _share(column, r"[+-]?(?:\d+|[1-9]\d{0,2}(?:[.'\u00a0\u202f ]\d{3})+)(?:,\d+)?|[+-]?,\d+"):
+            continue
+        grouped = all(_GROUPS[","].fullmatch(cell) for cell in with_comma)
+        if not grouped:
+            sure += 1
+        elif all(cell.count(",") == 1 for cell in with_comma) and len(with_comma) == len(column):
+            open_ += 1
+    if sure:
+        return sure >= points
+    return bool(open_) and delimiter == ";" and not points
+
+
+def _grouped(column: Sequence[str], sign: str, decimal: str) -> bool:
+    """Whether the column is numbers with this sign between their thousands, and one of them shows it."""
+    rest = rf"(?:{re.escape(decimal)}\d+)?"
+    group = _GROUPS[sign].pattern
+    shown = [cell for cell in column if re.fullmatch(group + rest, cell)]
+    if sign == " " and len({len(cell) for cell in shown}) < 2:  # a telephone number has blanks too
+        return False
+    return bool(shown) and _share(column, rf"[+-]?\d{{1,3}}{rest}|{group}{rest}|[+-]?{re.escape(decimal)}\d+")
+
+
+def _bare(cell: str) -> str:
+    found = _AROUND.fullmatch(cell.strip())
+    return found["number"] if found else cell.strip()
+
+
+def _share(column: Sequence[str], pattern: str) -> bool:
+    found = re.compile(pattern)
+    return sum(bool(found.fullmatch(cell)) for cell in column) >= SHARE * len(column)

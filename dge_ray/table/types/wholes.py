@@ -1,0 +1,92 @@
+"""Whole numbers that are dates: 20240320, 20240320143000, and seconds, milliseconds or finer since 1970."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+
+from dge_ray.table.arrow.arrow_types import pc
+from dge_ray.table.types.dates import days_of
+
+_DAYS = (19_000_101, 21_001_231)
+_MOMENTS = (19_000_101_000_000, 21_001_231_235_959)
+_EPOCH = (946_684_800, 2_145_916_800)  # the seconds of 2000 and of 2038
+_UNITS = (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9))
+_FEW_YEARS = 5 * 366 * 86_400  # seconds that a table of events spans, and that numbers given to people do not
+_A_DAY = 86_400
+_FEWEST = 3  # different dates that tell a column of them
+_NAMES = frozenset(
+    {"time", "timestamp", "ts", "date", "datetime", "day", "epoch", "unix", "utc", "created", "updated", "modified"}
+    | {"at", "when", "stamp", "seen", "login", "start", "end", "started", "ended", "t", "datum", "zeit", "hour", "dt"}
+)
+
+
+def as_dates(column: pa.ChunkedArray, name: str, *, forced: bool = False) -> tuple[pa.ChunkedArray, str] | None:
+    """A column of whole numbers as date32 or timestamps, and how they were read; None where they are no dates.
+
+    Days as 20240320 and moments as 20240320143000 tell themselves: none of them may be impossible. Counts since 1970
+    are taken for such where the column's name (`name`) speaks of time, where all are whole minutes, or where they lie
+    within five years as events do and the numbers of customers do not. `forced`: the user says that they are dates.
+    """
+    whole = _whole(column)
+    if whole is None or whole.null_count == len(whole):
+        return None
+    least, most = (value.as_py() for value in pc.min_max(whole).values())
+    if _DAYS[0] <= least and most <= _DAYS[1]:
+        days, valid = _calendar(whole)
+        if valid.all() and (forced or len(np.unique(days)) >= _FEWEST):
+            return _filled(
+                whole, days.astype(np.int32), pa.int32(), pa.date32()
+            ), "whole numbers of year, month and day"
+    if _MOMENTS[0] <= least and most <= _MOMENTS[1]:
+        seconds, valid = _moments(whole)
+        if valid.all() and (forced or len(np.unique(seconds)) >= _FEWEST):
+            return _filled(whole, seconds, pa.int64(), pa.timestamp("s")), "whole numbers of date and time"
+    for unit, size in _UNITS:
+        if _EPOCH[0] * size <= least and most <= _EPOCH[1] * size and (forced or _events(whole, size, name)):
+            return whole.cast(pa.timestamp(unit)), f"{unit} since 1970"
+    if forced and least >= 0 and most <= _EPOCH[1] and most > 10_000:
+        return whole.cast(pa.timestamp("s")), "s since 1970"
+    return None
+
+
+def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    try:
+        return column.cast(pa.int64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _present(whole: pa.ChunkedArray) -> np.ndarray:
+    return whole.drop_null().to_numpy()
+
+
+def _calendar(whole: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    numbers = _present(whole)
+    return days_of(numbers // 10_000, numbers // 100 % 100, numbers % 100)
+
+
+def _moments(whole: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    numbers = _present(whole)
+    date, clock = numbers // 1_000_000, numbers % 1_000_000
+    days, valid = days_of(date // 10_000, date // 100 % 100, date % 100)
+    hour, minute, second = clock // 10_000, clock // 100 % 100, clock % 100
+    valid &= (hour < 24) & (minute < 60) & (second < 60)
+    return days * _A_DAY + hour * 3_600 + minute * 60 + second, valid
+
+
+def _events(whole: pa.ChunkedArray, size: int, name: str) -> bool:
+    numbers = np.unique(_present(whole))
+    span = (numbers[-1] - numbers[0]) // size
+    if len(numbers) < _FEWEST or span < _A_DAY or span * size < 10 * len(numbers):  # numbers given out one by one
+        return False
+    said = _NAMES & set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
+    return bool(said) or bool((numbers % (60 * size) == 0).all()) or span <= _FEW_YEARS
+
+
+def _filled(whole: pa.ChunkedArray, values: np.ndarray, counted: pa.DataType, dtype: pa.DataType) -> pa.ChunkedArray:
+    """The values of the present rows, and nulls where the column has them."""
+    present = np.asarray(whole.is_valid())
+    filled = np.zeros(len(whole), dtype=values.dtype)
+    filled[present] = values
+    return pa.chunked_array([pa.array(filled, counted, mask=~present).cast(dtype)])
