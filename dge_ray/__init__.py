@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dge_ray.bundle.received import load_members
+    from dge_ray.commands.check import check
     from dge_ray.commands.evaluate import evaluate
     from dge_ray.commands.select import select
     from dge_ray.commands.test import test
@@ -33,6 +34,7 @@ __all__ = [
     "SynSlmClassifier",
     "SynSlmRegressor",
     "__version__",
+    "check",
     "evaluate",
     "load_members",
     "pool",
@@ -53,6 +55,7 @@ _HOMES = {
     "StudyError": "dge_ray.errors",
     "SynSlmClassifier": "dge_ray.estimators.slm",
     "SynSlmRegressor": "dge_ray.estimators.slm",
+    "check": "dge_ray.commands.check",
     "evaluate": "dge_ray.commands.evaluate",
     "load_members": "dge_ray.bundle.received",
     "pool": "dge_ray.inference.pooling",

@@ -213,6 +213,7 @@ class SelectKeys(JudgingKeys):
 
 
 OFTEN = ("study", "storage", "target", "members", "ratios", "generator", "learner", "metric", "seed")
+JUDGED = ("target", "members", "others", "volume", "test", "seed", "storage")
 VERBS: dict[str, Verb] = {
     "tune": Verb(
         "SOURCE",
@@ -282,18 +283,21 @@ VERBS: dict[str, Verb] = {
         VerifyKeys,
         ("verify bundle", "verify bundle real=t.csv"),
         ("Exit code 0 if it is clean, 1 with a line a fault, 2 if it is no bundle.",),
+        ("real",),
     ),
     "evaluate": Verb(
         "BUNDLE",
         "How good is a model, by synthetic tables alone?",
         EvaluateKeys,
         ("evaluate bundle learner=boosting folds=5", "evaluate bundle target=income learner.max_iter=50"),
+        common=(*JUDGED, "learner", "folds"),
     ),
     "select": Verb(
         "BUNDLE",
         "Which learner is best, by synthetic tables alone?",
         SelectKeys,
         ("select bundle", "select bundle learner=[logistic,tree,forest] metric=auc"),
+        common=(*JUDGED, "learner", "metric"),
     ),
     "status": Verb(
         "STUDY",

@@ -62,7 +62,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
             table = table.drop_columns([config.group_column])
         if config.private:
             schema = public_schema(config, table.schema, target)
-            table = conform(table, schema)
+            table = conform(table, schema, config.reading)
         else:
             kinds = known_kinds(config, table)
             schema = infer_schema(table, target=target, overrides=kinds)

@@ -44,9 +44,9 @@ def _encoding(name: str) -> str:
 
 
 def _line(value: Any) -> Any:
-    if value is None or value is False or value == 0 or str(value).lower() == "none":
+    if value is False or str(value) in ("0", "None", "NONE"):  # `no` is false to YAML
         return "none"
-    if isinstance(value, bool):
+    if value is True:
         raise ValueError("a truth value")
     return value
 
@@ -74,7 +74,7 @@ class CsvKeys(BaseModel):
     encoding: Annotated[str, AfterValidator(_encoding)] | None = Field(
         None, description="an encoding of Python's, as utf-8, utf-16 or cp1252"
     )
-    header: Annotated[int | Literal["none"], BeforeValidator(_line)] | None = Field(
+    header: Annotated[Annotated[int, Field(ge=1)] | Literal["none"], BeforeValidator(_line)] | None = Field(
         None, description="the number of the line with the names, from 1, or none (without names)"
     )
     null_values: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(

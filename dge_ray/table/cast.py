@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError
 from dge_ray.table.arrow.arrow_types import is_number, is_string, is_temporal, pc, plain, value_type
+from dge_ray.table.reading.options import Reading
 
 
 def cast_each(values: pa.ChunkedArray, dtype: pa.DataType, *, column: str) -> pa.ChunkedArray:
@@ -35,6 +36,26 @@ def cast_numbers(values: pa.ChunkedArray, dtype: pa.DataType, *, column: str) ->
     if is_number(value_type(values.type)):  # as the codec has it: beyond 2**53 to the nearest
         return plain(values).cast(pa.float64(), safe=False)
     return cast_each(values, pa.float64(), column=column)
+
+
+def as_said(values: pa.ChunkedArray, dtype: pa.DataType, reading: Reading) -> pa.ChunkedArray:
+    """Texts (n,) of numbers or dates in the signs and the order that `reading` says, each rewritten to those that casts
+    know; null where a number has a point that is no sign of its. Other values, and texts of which nothing is said, as
+    they are."""
+    if not is_string(value_type(values.type)):
+        return values
+    if is_temporal(value_type(dtype)):
+        if reading.dates is None:
+            return values
+        order = r"\3-\2-\1" if reading.dates == "day_first" else r"\3-\1-\2"
+        padded = pc.replace_substring_regex(values, r"\b(\d)([/.-])", r"0\1\2")
+        return pc.replace_substring_regex(padded, r"^\s*(\d\d)[/.-](\d\d)[/.-](\d{4})\b", order)
+    if reading.thousands is not None:
+        values = pc.replace_substring(values, reading.thousands, "")
+    if reading.decimal == ",":
+        values = pc.if_else(pc.match_substring(values, "."), pa.scalar(None, values.type), values)
+        values = pc.replace_substring(values, ",", ".")
+    return values
 
 
 def _each(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

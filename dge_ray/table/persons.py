@@ -66,7 +66,7 @@ def luhn(numbers: Sequence[str]) -> bool:
     """Whether nearly all of the numbers, digits alone, have 13 to 19 digits and the check digit of cards: of random
     ones a tenth has.
 
-    >>> luhn(["4539148803436467", "8273123273520569"]), luhn(["4539148803436468"])
+    >>> luhn(["4111111111111111", "378282246310005"]), luhn(["4111111111111112"])
     (True, False)
     """
     good = 0
@@ -74,7 +74,7 @@ def luhn(numbers: Sequence[str]) -> bool:
         digits = np.frombuffer(number[::-1].encode(), dtype=np.uint8).astype(np.int64) - ord("0")
         doubled = digits[1::2] * 2
         good += 13 <= len(digits) <= 19 and (digits[::2].sum() + (doubled - 9 * (doubled > 9)).sum()) % 10 == 0
-    return bool(numbers) and good >= _ENOUGH * len(numbers)
+    return bool(numbers) and bool(good >= _ENOUGH * len(numbers))
 
 
 def words_of(name: str) -> list[str]:

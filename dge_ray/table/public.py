@@ -15,9 +15,10 @@ import pyarrow as pa
 from dge_ray.errors import InputError, InputErrors, nearest
 from dge_ray.phrases import advice
 from dge_ray.table.arrow.arrow_types import arrow_type, is_string, is_supported, is_temporal
-from dge_ray.table.cast import cast_each, cast_numbers
+from dge_ray.table.cast import as_said, cast_each, cast_numbers
 from dge_ray.table.check import check_schema
 from dge_ray.table.codec import TableCodec
+from dge_ray.table.reading.options import AS_FOUND, Reading
 from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
 
 LEVELS, RANGE = "{categories: [...]}", "{minimum: a, maximum: b}"  # as a message shows what is to be filled in
@@ -174,8 +175,10 @@ def _checked(schema: TableSchema, names: Sequence[str], where: str) -> TableSche
     return schema
 
 
-def conform(table: pa.Table, schema: TableSchema) -> pa.Table:
+def conform(table: pa.Table, schema: TableSchema, reading: Reading = AS_FOUND) -> pa.Table:
     """The rows, each made to fit the schema by itself: columns, order and types are the schema's too.
+
+    `reading`: how numbers and dates are written, as far as it is said: nothing of it is looked for in the values.
 
     Values are read as the schema's types, one by one. Numbers are clipped to their bounds and rounded to their
     precision; a value that is none of its type, a category that is not listed, and a number that is not finite, become
@@ -187,7 +190,11 @@ def conform(table: pa.Table, schema: TableSchema) -> pa.Table:
     """
     codec = TableCodec(schema)
     read = {c.name: (cast_numbers if c.kind in MEASURED else cast_each) for c in schema.modelled}
-    typed = {name: cast(table[name], arrow_type(schema[name].type), column=name) for name, cast in read.items()}
+    typed = {}
+    for name, cast in read.items():
+        dtype = arrow_type(schema[name].type)
+        values = as_said(table[name], dtype, reading) if schema[name].kind in MEASURED else table[name]
+        typed[name] = cast(values, dtype, column=name)
     columns = codec.encode(pa.table(typed))
     for column in schema.modelled:
         values = columns[column.name]

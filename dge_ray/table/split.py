@@ -213,7 +213,9 @@ def _check_classes(strata: np.ndarray, schema: TableSchema, labels: np.ndarray |
         if not len(rare):
             continue
         where = f" among the '{pool.name}' rows" if pool.name else ""
-        named = ", ".join(f"{schema.classes[i]!r} in {counted_rows(counted[i])}" for i in rare[:MOST_CLASSES].tolist())
+        named = ", ".join(
+            f"{schema.classes[i]!r} in {counted_rows(int(counted[i]))}" for i in rare[:MOST_CLASSES].tolist()
+        )
         more = f" and {len(rare) - MOST_CLASSES} more" if len(rare) > MOST_CLASSES else ""
         settled = len(schema.classes) - len(rare) > 1  # two classes are left
         takes = f"at least {pool.needed} of each class, so that every part has one"

@@ -67,7 +67,7 @@ def test_a_missing_mark_is_told_and_the_column_is_of_numbers(study: Study) -> No
     assert prepared.schema["dose"].kind == "numeric" and rows_of(prepared)["dose"].null_count == 7
     assert told(prepared, "'dose'", "'?' 7", "3.50%")
     notes = [note for note in prepared.column_notes if note.column == "dose"]
-    assert len(notes) == 1 and "missing now" in notes[0].done
+    assert len(notes) == 1 and "missing now" in str(notes[0].done)
 
 
 def test_the_same_text_in_parquet_is_repaired_too(study: Study) -> None:
@@ -163,7 +163,8 @@ def test_rare_classes_with_a_split_column_and_synthetic_rows(study: Study) -> No
     made = [i % 5 == 0 for i in range(N)]
     columns = {**columns_of(part=part, made=made), "y": labels}
     prepared = study(columns, "split_column=part", "synthetic_column=made", "rare_classes=drop")
-    assert rows_of(prepared).num_rows == N - 3 and sum(prepared.lineage.rows.values()) == N - 3
+    assert prepared.lineage is not None and rows_of(prepared).num_rows == N - 3
+    assert sum(prepared.lineage.rows.values()) == N - 3
 
 
 def test_no_row_decides_anything_of_a_private_study() -> None:

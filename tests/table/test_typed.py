@@ -3,6 +3,7 @@ values, and, by hypothesis, any style of writing with a share of odd values agai
 
 import datetime as dt
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,12 @@ from dge_ray.table.types import typed
 DAYS = [dt.date(2020, 1, 1) + dt.timedelta(days=17 * i) for i in range(30)]
 
 
-def read(texts: list[str | None], **how: Any) -> tuple[pa.ChunkedArray, Any]:
+def read(texts: Sequence[str | None], **how: Any) -> tuple[pa.ChunkedArray, Any]:
     table, repairs = typed(pa.table({"x": pa.array(texts, pa.string())}), **how)
     return table["x"], repairs.get("x")
 
 
-def values(texts: list[str | None], **how: Any) -> list[Any]:
+def values(texts: Sequence[str | None], **how: Any) -> list[Any]:
     return read(texts, **how)[0].to_pylist()
 
 
@@ -71,7 +72,7 @@ def test_plain_text_is_what_pyarrow_reads(texts: list[str]) -> None:
 def test_marks_of_missing_values(mark: str) -> None:
     """At 3 % and at 40 %: the column is of numbers, the marks are missing, and told with their count."""
     for marked in (3, 40):
-        texts: list[str | None] = [f"{i * 1.5}" for i in range(100 - marked)] + [mark] * marked
+        texts = [f"{i * 1.5}" for i in range(100 - marked)] + [mark] * marked
         column, repair = read(texts)
         assert column.type == pa.float64() and column.null_count == marked
         assert column.to_pylist()[:3] == [0.0, 1.5, 3.0]
@@ -121,6 +122,12 @@ def test_a_decimal_comma_by_the_column_or_by_the_table() -> None:
     assert values(["1.234", "5.678"]) == [1.234, 5.678]
     assert values(["1.234", "5.678"], decimal=",") == [1234, 5678]
     assert values(["1.5", "2.25"], decimal=",") == [1.5, 2.25]  # no thousands are written so
+    thousands = [f"{i * 37:,}".replace(",", ".") for i in range(100)]
+    column, repair = read(thousands)
+    assert column.to_pylist() == [i * 37 for i in range(100)] and "thousands" in repair.note
+    assert values(["?", *thousands])[1:] == [i * 37 for i in range(100)]
+    assert values([f"{i / 1000 + 1:.3f}" for i in range(100)])[1] == 1.001  # three decimals in each
+    assert values([f"{i * 0.037 + 1:.5g}" for i in range(100)])[1] == 1.037
     column, repair = read(["1,234", "5,678"])
     assert column.to_pylist() == [1234, 5678] and "csv.decimal" in repair.note
     assert values(["1,234", "5,678"], decimal=",") == [1.234, 5.678]
@@ -194,7 +201,7 @@ def test_dates(style: str, note: str | None) -> None:
 
 
 def test_dates_with_marks_and_impossible_ones() -> None:
-    days: list[str | None] = [day.isoformat() for day in DAYS]
+    days = [day.isoformat() for day in DAYS]
     column, repair = read([*days, "NaT", "None", "0000-00-00", "2021-02-30"])
     assert column.type == pa.date32() and column.to_pylist() == [*DAYS, None, None, None, None]
     assert sum(repair.missing.values()) == 4

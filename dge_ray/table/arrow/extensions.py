@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 
@@ -55,7 +56,8 @@ def _beginnings(ordinals: pa.ChunkedArray, frequency: str) -> pa.ChunkedArray:
     if base in ("D", "B", "M", "W") or base[:1] in ("Q", "Y", "A"):
         import pandas as pd  # a frame's period, or one that was written from a frame: pandas knows its calendar
 
-        starts = pd.PeriodIndex.from_ordinals(ordinals.drop_null().to_numpy(), freq=frequency).to_timestamp()
+        periods: Any = pd.PeriodIndex  # whose stubs lack from_ordinals
+        starts = periods.from_ordinals(ordinals.drop_null().to_numpy(), freq=frequency).to_timestamp()
         days = pa.array(starts.to_numpy().astype("datetime64[D]"))
         places = pc.cumulative_sum(pc.is_valid(ordinals).cast(pa.int64()))
         places = pc.if_else(pc.is_valid(ordinals), pc.subtract(places, 1), None)

@@ -1,16 +1,18 @@
 """A database's table or query, read in batches to Arrow: any URL that SQLAlchemy knows, and DuckDB's files.
 
 A URL carries no password: that comes from the environment, as the database's own client reads it (PGPASSWORD,
-PGPASSFILE, MYSQL_PWD) or as DGE_RAY_DATABASE_USER and DGE_RAY_DATABASE_PASSWORD. Nothing is ever committed.
+PGPASSFILE, MYSQL_PWD) or as DGE_RAY_DATABASE_USER and DGE_RAY_DATABASE_PASSWORD. Files, and PostgreSQL, are opened for
+reading alone; elsewhere nothing is committed.
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
 import pyarrow as pa
 
@@ -24,6 +26,11 @@ FILE_SYSTEMS = {"file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss", "m
 FILE_ENDINGS = {".sqlite": "sqlite", ".sqlite3": "sqlite", ".db": "sqlite", ".duckdb": "duckdb"}
 FILES = ("sqlite", "duckdb")  # whose URL has the path of a file behind :///
 _SPELLED = {"postgres": "postgresql"}
+_DRIVERS = {
+    "postgresql": (("psycopg", "psycopg"), ("psycopg2", "psycopg2")),
+    "mysql": (("mysqldb", "MySQLdb"), ("pymysql", "pymysql"), ("mysqlconnector", "mysql")),
+    "mariadb": (("mysqldb", "MySQLdb"), ("pymysql", "pymysql"), ("mariadbconnector", "mariadb")),
+}
 _TAKES = "a database's URL, as postgresql://host/name or sqlite:///file.db, with query='select ...' or table=NAME"
 # What an error of these tells is about the statement or the connection. Others quote values of rows.
 _TOLD = {"OperationalError", "ProgrammingError", "InterfaceError", "ArgumentError"}
@@ -103,14 +110,22 @@ def _sqlalchemy(url: str, reading: Reading) -> Iterator[tuple[list[str], list[pa
     import sqlalchemy
 
     place = sqlalchemy.make_url(url)
-    if place.get_backend_name() == "sqlite" and place.database not in (None, "", ":memory:"):
-        _check_file(str(place.database).removeprefix("file:"))
+    if place.drivername in _DRIVERS:  # no driver is named: SQLAlchemy would take one, whether it is there or not
+        found = [driver for driver, package in _DRIVERS[place.drivername] if find_spec(package)]
+        place = place.set(drivername=f"{place.drivername}+{found[0]}") if found else place
+    path = str(place.database) if place.get_backend_name() == "sqlite" else ""
+    if path and not path.startswith((":", "file:")):
+        _check_file(path)
+        place = place.set(database=f"file:{quote(os.path.abspath(path))}")
+        place = place.update_query_dict({"mode": "ro", "uri": "true"})
     user = None if place.username in (None, MASK) else place.username  # a study's own file has it masked
     place = place.set(username=user or os.environ.get(USER), password=os.environ.get(PASSWORD))
     engine = sqlalchemy.create_engine(place, poolclass=sqlalchemy.pool.NullPool)
     try:
         with engine.connect() as connection:
             options = {"stream_results": True, "max_row_buffer": BATCH, "no_parameters": True}
+            if place.get_backend_name() == "postgresql":
+                options["postgresql_readonly"] = True
             rows = connection.execution_options(**options).exec_driver_sql(_statement(connection, reading))
             if not rows.returns_rows:
                 return
@@ -187,7 +202,10 @@ def _duckdb(url: str, reading: Reading) -> Iterator[tuple[list[str], list[pa.Arr
             schema, _, name = str(reading.table).rpartition(".")
             quoted = ['"' + part.replace('"', '""') + '"' for part in (schema, name) if part]
             query = f"select * from {'.'.join(quoted)}"
-        reader = connection.execute(query).to_arrow_reader(BATCH)
+        relation = connection.sql(query)
+        if relation is None:
+            return
+        reader = pa.RecordBatchReader.from_stream(relation)
         yield reader.schema.names, [pa.nulls(0, field.type) for field in reader.schema]
         for batch in reader:
             yield reader.schema.names, batch.columns

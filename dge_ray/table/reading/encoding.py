@@ -1,6 +1,7 @@
 """Files as streams of UTF-8 text: decompressed by their ending, transcoded from what they are written in."""
 
 import codecs
+import mmap
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -52,6 +53,14 @@ def open_text(filesystem: fs.FileSystem, path: str, encoding: str) -> pa.NativeF
         stream.close()
         return open_bytes(filesystem, path)
     return pa.transcoding_input_stream(stream, encoding, "utf8")
+
+
+def may_hold(filesystem: fs.FileSystem, path: str, sign: str) -> bool:
+    """Whether a sign may be in a file: no only of a local one, where to look costs a hundredth of reading."""
+    if not isinstance(filesystem, fs.LocalFileSystem) or compression(path) is not None:
+        return True
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(sign.encode()) >= 0
 
 
 def find_encoding(start: bytes, *, whole: bool, source: str) -> str:

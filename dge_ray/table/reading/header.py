@@ -19,10 +19,12 @@ class Row:
 
 
 def is_title(row: Row, following: Row) -> bool:
-    """A title that a spreadsheet has filled up with empty cells."""
+    """A title that a spreadsheet has filled up with empty cells, or a row of these alone."""
+    if not any(cell.strip() for cell in row.cells):
+        return True
     full = sum(bool(cell.strip()) for cell in following.cells)
     others = [cell for cell in row.cells[1:] if cell.strip()]
-    return len(row.cells) > 2 and bool(row.cells[0].strip()) and not others and full > 1
+    return len(row.cells) > 2 and bool(row.cells[0].strip()) and not others and full != 1
 
 
 def names_above(row: Row, following: Row) -> bool:
@@ -66,7 +68,8 @@ def has_names(rows: Sequence[Row]) -> bool:
             texts += 1
             again += name in known
     if above:
-        return years_above_others or _is_count(above)
+        unnamed_index = not head[0].strip() and above == ["0"]  # of a series of pandas
+        return years_above_others or unnamed_index or _is_count(above)
     return not texts or again < max(1, texts / 2)
 
 

@@ -99,10 +99,9 @@ def read_table(source: Any, reading: Reading = AS_FOUND, *, as_text: bool = Fals
         _refuse_keys(reading, ("sheet",))
         return ReadTable(_tidy(read_database(source, reading)))
     _refuse_keys(reading, _OF_A_DATABASE)
-    if source.startswith(PREFIX):
-        return ReadTable(_tidy(load_openml(source)))
-    if source in builtin_names():
-        return ReadTable(_tidy(load_builtin(source)))
+    if source.startswith(PREFIX) or source in builtin_names():
+        _refuse_keys(reading, ("sheet",))
+        return ReadTable(_tidy(load_openml(source) if source.startswith(PREFIX) else load_builtin(source)))
     filesystem, path = _locate(source)
     try:
         info = filesystem.get_file_info(path)
@@ -201,9 +200,10 @@ def _read_folder(filesystem: fs.FileSystem, path: str, source: str, reading: Rea
     parts = [_read_file(filesystem, file, file, reading, as_text) for file in files]
     first = parts[0].table.column_names
     for file, part in zip(files, parts, strict=True):
-        if Counter(part.table.column_names) != Counter(first):
-            odd = [*(set(first) ^ set(part.table.column_names)), ""][0]
-            got = f"'{source}', files with different columns ('{PurePosixPath(file).name}': column '{odd}')"
+        own = Counter(part.table.column_names)
+        if own != Counter(first):
+            odd = sorted((own - Counter(first)) or (Counter(first) - own))
+            got = f"'{source}', files with different columns ('{PurePosixPath(file).name}': column '{odd[0]}')"
             raise InputError("source", got, "files with the same names of columns")
     below = [_partitions(file.removeprefix(path)) for file in files]
     tables = []

@@ -40,8 +40,7 @@ def number_signs(
     A comma is the decimal sign where a number could not be grouped so (3,5; 0,123; 1.234,56). Where it could
     (1,234 alone), it stands between thousands, but in a file without commas between its cells.
     """
-    read = [[_bare(cell) for cell in column if not is_missing(cell)] for column in columns]
-    read = [column for column in read if any(sign in cell for cell in column for sign in SIGNS)]
+    read = [[_bare(cell) for cell in column if not is_missing(cell)] for column in columns if _may_show(column)]
     if decimal is None:
         decimal = "," if _decimal_comma(read, delimiter, thousands) else "."
     if thousands is None:
@@ -57,6 +56,7 @@ def _decimal_comma(columns: Sequence[Sequence[str]], delimiter: str, thousands: 
     for column in columns:
         with_comma = [cell for cell in column if "," in cell]
         if not with_comma:
+            sure += bool(_grouped(column, ".", ",") and any(cell.count(".") > 1 for cell in column))
             points += bool(_share(column, r"[+-]?\d*\.\d+") and not _grouped(column, ".", ","))
             continue
         if not _share(column, r"[+-]?(?:\d+|[1-9]\d{0,2}(?:[.'\u00a0\u202f ]\d{3})+)(?:,\d+)?|[+-]?,\d+"):
@@ -79,6 +79,12 @@ def _grouped(column: Sequence[str], sign: str, decimal: str) -> bool:
     if sign == " " and len({len(cell) for cell in shown}) < 2:  # a telephone number has blanks too
         return False
     return bool(shown) and _share(column, rf"[+-]?\d{{1,3}}{rest}|{group}{rest}|[+-]?{re.escape(decimal)}\d+")
+
+
+def _may_show(column: Sequence[str]) -> bool:
+    """Whether a sign that numbers may have is between the column's figures."""
+    text = "\n".join(column)
+    return any(sign in text for sign in SIGNS) and any(figure in text for figure in "0123456789")
 
 
 def _bare(cell: str) -> str:

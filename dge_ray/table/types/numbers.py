@@ -6,6 +6,7 @@ import pyarrow as pa
 from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.types.affixes import present, read_affixes
 from dge_ray.table.types.parsed import Parsed
+from dge_ray.table.types.plain import grouped_by_points
 from dge_ray.table.types.words import trimmed_text
 
 GROUPS = "thousands separators taken out"
@@ -82,7 +83,10 @@ def _points(
 ) -> tuple[pa.Array, tuple[str, ...]]:
     """The digits with a decimal point and without groups: each by its own evidence, or else by that of the column."""
     commas, points = np.asarray(pc.count_substring(digits, ",")), np.asarray(pc.count_substring(digits, "."))
-    if not (commas[valid].any() or (points[valid] > 1).any() or (decimal == "," and points[valid].any())):
+    usual = not (commas[valid].any() or (points[valid] > 1).any())
+    if usual and decimal != "," and grouped_by_points(digits.filter(pa.array(valid))):
+        decimal = ","
+    if usual and (decimal != "," or not points[valid].any()):
         return digits, ()
     three = np.asarray(pc.match_substring_regex(digits, r"^[1-9]\d{0,2}[.,]\d{3}$"))  # 1,234: a group or decimals
     last_comma = np.asarray(pc.match_substring_regex(digits, r"\..*,"))

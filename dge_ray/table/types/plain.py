@@ -12,6 +12,8 @@ from dge_ray.table.types.words import CSV_NULLS
 SAMPLE = 300  # values that are tried before a whole column is
 _TRUE, _FALSE = ("1", "true", "True", "TRUE"), ("0", "false", "False", "FALSE")
 _MAY_BE = re.compile(r"^\s*[-+.]?(?:\d|(?:true|True|TRUE|false|False|FALSE)$|[nN][aA][nN]|[iI][nN][fF])")
+_POINTED = re.compile(r"-?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d{1,3})$")  # in thousands, or below them
+_MANY_POINTED = 30  # numbers of three decimals, of which a tenth would end in a zero that no writer writes
 _ZERO = re.compile(r"0\d")
 _NULLS = pa.array(sorted(CSV_NULLS))
 _TYPES = (
@@ -31,7 +33,7 @@ def read_plain(
     """
     # Of all rows: a cast that fails at last has cost the most.
     looked = (spaced(column) if looked is None else looked).drop_null()
-    sample = pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE])
+    sample: pa.Array = pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE])
     if not len(sample):
         return None
     words = _NULLS.cast(column.type)
@@ -89,10 +91,25 @@ def _would_change(column: pa.ChunkedArray, dtype: pa.DataType, decimal: str) -> 
     if pa.types.is_floating(dtype):
         if decimal == "," and pc.any(pc.match_substring(column, ".")).as_py():
             return True
+        if grouped_by_points(column):
+            return True
         if pc.all(pc.match_substring_regex(column[:SAMPLE], r"^\s*\d{19,}\s*$")).as_py():
             lengths = pc.utf8_length(column)
             return bool(pc.equal(pc.min(lengths), pc.max(lengths)).as_py())
     return False
+
+
+def grouped_by_points(column: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether points stand between thousands (1.234 beside 56): three digits stand behind each and one to three before,
+    in so many different numbers that shorter decimals would be among them, and whole numbers from 1000 on are not."""
+    texts = [text.strip() for text in column[:SAMPLE].to_pylist() if text is not None]
+    if any(_POINTED.match(text) is None for text in texts):
+        return False
+    distinct = [text.strip() for text in pc.unique(column.drop_null()).to_pylist()]
+    if any(_POINTED.match(text) is None for text in distinct):
+        return False
+    pointed = sum("." in text for text in distinct)
+    return pointed >= _MANY_POINTED and pointed < len(distinct)
 
 
 def _leading_zeros(column: pa.ChunkedArray) -> bool:
