@@ -89,7 +89,7 @@ for _name, _verb in VERBS.items():
 def _run_verb(name: str, subject: list[str], words: list[str] | None, as_json: bool) -> None:
     # Ray prints notes of its own to standard output, which belongs to the answer alone.
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
-        options = parse_words(words or [])
+        options = parse_words(words or [], VERBS[name].keys)
         module = import_module(f"dge_ray.commands.{name}")
         result = getattr(module, name)(*subject, options)
     _print(json.dumps(result, allow_nan=False) if as_json else "\n".join(module.lines(result)))

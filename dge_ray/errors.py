@@ -10,7 +10,7 @@ class InputError(ValueError):
 
     def __init__(self, field: str, got: str, takes: str) -> None:
         self.field, self.got, self.takes = field, got, takes
-        super().__init__(f"{field}: got {got}; takes {takes}")
+        super().__init__(_unbroken(f"{field}: got {got}; takes {takes}"))
 
     def __reduce__(self) -> tuple:  # exceptions cross process boundaries inside Ray
         return type(self), (self.field, self.got, self.takes)
@@ -27,6 +27,11 @@ class InputErrors(ValueError):
         return type(self), (self.errors,)
 
 
+def _unbroken(text: str) -> str:
+    """Without line breaks, which a column's name may hold."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
 class StudyError(RuntimeError):
     """A study that cannot go on, told in one line."""
 
@@ -36,7 +41,7 @@ class ColumnWarning(UserWarning):
 
     def __init__(self, text: str, column: str = "", done: str | None = None) -> None:
         self.column, self.done = column, done
-        super().__init__(text)
+        super().__init__(_unbroken(text))
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePath
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from dge_ray.errors import InputError, InputErrors, nearest
 from dge_ray.masking import mask
+from dge_ray.spelling import Reading, inner_model, plain_yaml, reading_of, settled, spelled_yaml, texts_in
 
 Say = Callable[[str], None]
 PART = ("name", "settings")  # keys of a generator or learner, which are spelled generator=NAME, generator.SETTING=VALUE
@@ -49,9 +50,9 @@ def _as_place(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """`a,b` is a list, as is a single value."""
+    """`a,b` is a list (`texts_in`), as is a single value."""
     if isinstance(value, str):
-        return [item.strip() for item in value.split(",") if item.strip()]
+        return texts_in(value)
     return list(value) if isinstance(value, list | tuple | set) else [value]
 
 
@@ -157,8 +158,9 @@ def also(field: FieldInfo) -> tuple[str, ...]:
 # Words
 
 
-def parse_words(words: Sequence[str]) -> dict[str, Any]:
-    """`key=value` words as a nested dict; values are read as YAML, dotted keys reach in.
+def parse_words(words: Sequence[str], model: type[BaseModel] | None = None) -> dict[str, Any]:
+    """`key=value` words as a nested dict; dotted keys reach in. Where the model's key takes a text, or a list of texts,
+    the value is what was typed, and None where that is nothing; else it is read as YAML.
 
     Raises:
         InputErrors: words that are not key=value.
@@ -166,20 +168,34 @@ def parse_words(words: Sequence[str]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     errors = []
     for word in words:
-        key, equals, text = word.partition("=")
+        key, equals, text = _cut(word)
         if not equals or not key:
             errors.append(InputError(word, "a word without '='", "key=value"))
             continue
-        try:
-            value = plain_yaml(text)
-        except yaml.YAMLError:
-            value = text
-        if value in (None, "", [None]) and text.strip("~ ").lower() not in ("", "null", '""', "''"):
-            value = text  # a sign that is YAML's own and says nothing alone: # | > -
-        _set(nested, _path(key), value)
+        path = _path(key)
+        _set(nested, path, _value(text, reading_of(model, path)))
     if errors:
         raise InputErrors(errors)
     return nested
+
+
+def _cut(word: str) -> tuple[str, str, str]:
+    """Key, `=` and value. A column's name may hold `=`: of `columns.a=b=integer` the kind, or `{...}`, is the value."""
+    if word.startswith("columns."):
+        found = re.fullmatch(r"(.+)(=)(\w*)|(.+?)(=)(\{.*\})", word, re.DOTALL)
+        if found is not None:
+            key, equals, text = (part for part in found.groups() if part is not None)
+            return key, equals, text
+    return word.partition("=")
+
+
+def _value(text: str, reading: Reading) -> Any:
+    if reading != "yaml":
+        return text or None
+    try:
+        return settled(spelled_yaml(text))
+    except yaml.YAMLError:
+        return text
 
 
 def nest(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,33 +262,3 @@ def _input_error(fault: Any, model: type[BaseModel], spelled: Mapping[str, str])
         takes += f" (did you mean '{close[0]}'?)" if close else ""
     got = "nothing" if fault["type"] == "missing" else repr(fault["input"])
     return InputError(".".join(path) or "configuration", got, takes)
-
-
-def inner_model(annotation: Any) -> type[BaseModel] | None:
-    """The model among a field's types, if there is one."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((model for argument in get_args(annotation) if (model := inner_model(argument))), None)
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain values alone. Aliases make a few lines stand for more than any memory holds, and nothing here needs one."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
-        if getattr(event, "anchor", None) is not None:
-            name = f"{'*' if isinstance(event, yaml.AliasEvent) else '&'}{event.anchor[:40]}"
-            raise yaml.MarkedYAMLError(problem=f"{name}, an anchor or alias, which is not taken here")
-        return super().compose_node(parent, index)
-
-
-def plain_yaml(text: str | bytes) -> Any:
-    """The content of a YAML text, as `yaml.safe_load` gives it.
-
-    Raises:
-        yaml.YAMLError: no YAML, an anchor or alias, a value that its type cannot have (2020-13-45), nested too deeply.
-    """
-    try:
-        return yaml.load(text, _Loader)
-    except (ValueError, RecursionError, OverflowError) as error:  # UnicodeDecodeError is a ValueError
-        raise yaml.YAMLError(str(error).partition("\n")[0] if str(error) else type(error).__name__) from None

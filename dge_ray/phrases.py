@@ -5,6 +5,7 @@ And names as people may safely read them: those of columns and categories can ho
 
 import math
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,25 +120,62 @@ def spoken_in_python() -> Iterator[None]:
         _in_python.reset(token)
 
 
+def advice(key: str, value: str | Sequence[str]) -> str:
+    r"""`key=value` as one word of a POSIX shell: what a message advises can be pasted. Several texts are a list.
+
+    >>> print(advice("drop", ["a", "b c"]), advice("columns.Item #", "integer"), advice("target", "a\nb"))
+    'drop=[a,b c]' 'columns.Item #=integer' "$(printf 'target=a\012b')"
+    """
+    typed = value if isinstance(value, str) else f"[{','.join(map(list_item, value))}]"
+    return shell_word(f"{key}={typed}")
+
+
+def shell_word(text: str) -> str:
+    """A text as one word of a POSIX shell, in one line of characters that are seen."""
+    if not any(map(_hides, text)):
+        return shlex.quote(text)
+    format_ = "".join(_octal(c) if _hides(c) or c == "'" else {"\\": r"\\", "%": "%%"}.get(c, c) for c in text)
+    return f"\"$(printf '{format_}')\""
+
+
+def list_item(text: str) -> str:
+    """A text as an item of a list of texts: in double quotes, its own doubled, where it would be taken for more.
+
+    >>> print(list_item("a b"), list_item("a,b"))
+    a b "a,b"
+    """
+    if text and text == text.strip() and "," not in text and text[0] not in "'\"[":
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _hides(character: str) -> bool:
+    return _acts(character) or character in "\n\t"
+
+
+def _octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
 def without(*columns: str) -> str:
     """What leaves columns out: a study's key, to be pasted; where there is none, in words.
 
     >>> without("a", "b")
-    'drop with drop=[a,b]'
+    "drop with 'drop=[a,b]'"
     """
     if _in_python.get():
         return "or X without " + ("it" if len(columns) == 1 else "them")
-    return f"drop with drop=[{','.join(columns)}]"
+    return f"drop with {advice('drop', columns)}"
 
 
 def or_set(column: str, kind: str) -> str:
     """The key that has a column taken for another kind, where there is one."""
-    return "" if _in_python.get() else f" or set columns.{column}={kind}"
+    return "" if _in_python.get() else f" or set {advice(f'columns.{column}', kind)}"
 
 
 def modelled(column: str, kind: str) -> str:
     """What has a column taken for another kind."""
-    return "dtype category models it" if _in_python.get() else f"columns.{column}={kind} models it"
+    return "dtype category models it" if _in_python.get() else f"{advice(f'columns.{column}', kind)} models it"
 
 
 def or_key(word: str) -> str:

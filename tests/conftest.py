@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import advice
 from helpers.copula import COPULA
 from helpers.s3 import S3, s3_server
 
@@ -37,6 +38,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return OneRay(config, log)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def every_advice_can_be_pasted() -> Iterator[None]:
+    """What messages advise while tests run is pasted into a shell at the end, and read as the command line reads it."""
+    advice.listen()
+    yield
+    assert advice.faults() == []
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Call the command line in an empty folder; gives exit code, standard output and standard error."""
@@ -52,6 +61,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         except SystemExit as leaving:
             code = int(leaving.code or 0)
         out, err = capfd.readouterr()
+        advice.heard.update([err, *(line for line in out.splitlines() if "warning: " in line)])
         return code, out, err
 
     return call

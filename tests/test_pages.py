@@ -124,7 +124,8 @@ def line_faults(words: list[str], sources: set[str]) -> list[str]:
             known = (*builtin_names(), *sources, "reviews.parquet", "t.parquet")
             fine = config.source in known or "://" in config.source or config.source.startswith("openml:")
             return [] if fine or (ROOT / rest[0]).exists() else [f"{config.source}: no such table"]
-        VERBS[verb].keys.read(parse_words(rest[1:] if VERBS[verb].subject else rest))
+        words = parse_words(rest[1:] if VERBS[verb].subject else rest, VERBS[verb].keys)
+        VERBS[verb].keys.read(words)
     except (InputError, InputErrors) as error:
         return [str(error)]
     return []

@@ -8,7 +8,8 @@ import yaml
 
 from dge_ray.commands.estimates import _declared
 from dge_ray.errors import InputError, InputErrors
-from dge_ray.options import parse_words, plain_yaml, yaml_list
+from dge_ray.options import parse_words, yaml_list
+from dge_ray.spelling import plain_yaml
 from dge_ray.storage import Folder
 from dge_ray.study.files import CONFIG
 from dge_ray.study.folder import read_study_config

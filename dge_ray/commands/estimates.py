@@ -22,8 +22,9 @@ from dge_ray.errors import InputError
 from dge_ray.inference.estimands import FORM, Estimands, Estimates, read_estimands
 from dge_ray.inference.replicates import Recipe, Saved
 from dge_ray.inference.resampling import DRAWS, FITS, Resampled, plain
-from dge_ray.options import Say, plain_yaml, to_stderr
+from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import interval_text, number
+from dge_ray.spelling import plain_yaml
 from dge_ray.stats.inference.pipeline_bootstrap import LEAST, pipeline_bootstrap
 from dge_ray.stats.inference.pooled import combine
 from dge_ray.storage import Folder

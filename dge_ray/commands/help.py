@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from dge_ray.commands.verbs import GROUPS, SUBJECTS, VERBS
-from dge_ray.options import PART, also, inner_model
+from dge_ray.options import PART, also
+from dge_ray.spelling import inner_model
 
 WIDTH, COLUMN = 80, 21  # of a text, and where the descriptions of keys begin
 

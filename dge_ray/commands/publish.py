@@ -15,7 +15,7 @@ from dge_ray.commands.verbs import PublishKeys
 from dge_ray.errors import InputError
 from dge_ray.inference.estimands import read_estimands
 from dge_ray.options import Say, to_stderr
-from dge_ray.phrases import one_line
+from dge_ray.phrases import code, one_line
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.publishing.card import FILE as CARD
 from dge_ray.publishing.card import About, card
@@ -30,6 +30,7 @@ from dge_ray.publishing.disclosure import (
     scrubbed,
     study_ledger,
 )
+from dge_ray.publishing.leaving import leaving
 from dge_ray.publishing.member_figures import members_by_column
 from dge_ray.publishing.member_shifts import member_shifts
 from dge_ray.publishing.request import (
@@ -101,7 +102,8 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     if estimands is not None:
         cut = replace(cut, shifts=member_shifts(opened, estimands, request.members, say))
     # Before a row leaves the study.
-    allowed, copies_text = _check_disclosure(cut, request, allow, ledger, keys.uncovered, say)
+    cut, allowed, copies_text = _check_disclosure(cut, request, allow, ledger, keys.uncovered, say)
+    leaves = cut.leaving or leaving(request.spec.schema, None, None)
     told = [*([] if UNSEEN in allowed else [LOOK]), TOLD] if ledger is not None and keys.uncovered else []
     claim(request.out, facts)
     mark = {"bundle": facts["bundle"], **mark_of(request.folder, told=disclosed)}
@@ -113,11 +115,12 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         "licence": one_line(keys.licence or "not stated"),
         "bundle": facts["bundle"],
         "allowed": allowed,
+        "discloses": list(leaves.columns),
         **({"debiased": debiased} if debiased else {}),
     }
     about = About(
         facts=described,
-        schema=request.spec.schema,
+        schema=leaves.schema,
         settings=request.spec.generators,
         description=one_line(keys.description or "")
         or f"Synthetic rows of the table of the study '{request.config.study}'.",
@@ -136,7 +139,8 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The answer for people."""
     made = f"{result['members']} members of {result['rows_per_member']:,} rows in {result['out']}"
-    return [f"{made}; {result['privacy']}"]
+    told = [f"tells of {code(one['column'])} ({one['kind']}): {one['tells']}" for one in result["discloses"]]
+    return [f"{made}; {result['privacy']}", *told]
 
 
 def _cut(request: BundleRequest, volume: int) -> Cut:
@@ -162,33 +166,35 @@ def _volume(study: OpenStudy, wanted: int | None, disclosed: bool, say: Say) -> 
 
 def _check_disclosure(
     cut: Cut, request: BundleRequest, allow: Set[str], ledger: Mapping[str, Any] | None, uncovered: bool, say: Any
-) -> tuple[list[str], str]:
-    """What was allowed of what would have been refused, and what the card says of the look for copies.
+) -> tuple[Cut, list[str], str]:
+    """The cut with what is held back of its rows, what was allowed of what would have been refused, and what the card
+    says of the look for copies.
 
     With a ledger the look is no part of its epsilon: it is made only where `uncovered` asks for it, and tells no count.
     """
-    if ledger is not None and not uncovered:
-        return _check_identifiers(request, request.study.rows_seen, allow), NOT_LOOKED
-    real = real_rows(request.study)
-    count = real.count if isinstance(real, RealRows) else request.study.rows_seen
-    allowed = _check_identifiers(request, count, allow)
+    schema = request.spec.schema
+    real = None if ledger is not None and not uncovered else real_rows(request.study)
+    found = real if isinstance(real, RealRows) else None
+    table = found.table if found is not None and ledger is None else None  # a ledger's schema was public before
+    count = found.count if found is not None else request.study.rows_seen
+    names = check_identifiers(schema, count, "identifiers" in allow, table)
+    allowed = [f"identifier-like columns ({', '.join(names)})"] if names else []
+    own = request.config if ledger is None else None
+    cut = replace(cut, leaving=leaving(schema, own, table, allowed=names))
+    if real is None:
+        return cut, allowed, NOT_LOOKED
     copies = check_copies(cut, request.members, real, "copies" in allow, say, counts=ledger is None)
     if copies is None:
         allowed.append(UNSEEN)
-        return allowed, "Nobody looked for copies of real rows: the real table was not to be had."
+        return cut, allowed, "Nobody looked for copies of real rows: the real table was not to be had."
     if ledger is not None:
         allowed += ["copies of rare real rows, if there are any"] if "copies" in allow else []
         text = "Copies of rare real rows were looked for before a row left the study"
-        return allowed, f"{text}: that look is in no epsilon, and counts are not told."
+        return cut, allowed, f"{text}: that look is in no epsilon, and counts are not told."
     if copies.rare:
         allowed.append("copies of rare real rows")
     rows = f"Of the {request.members * cut.volume:,} rows {copies.unique:,} equal a real row that occurs once"
-    return allowed, f"{rows}, and {copies.rare:,} one that is rare, so that chance would hardly bring it up."
-
-
-def _check_identifiers(request: BundleRequest, rows: int, allow: Set[str]) -> list[str]:
-    names = check_identifiers(request.spec.schema, rows, "identifiers" in allow)
-    return [f"identifier-like columns ({', '.join(names)})"] if names else []
+    return cut, allowed, f"{rows}, and {copies.rare:,} one that is rare, so that chance would hardly bring it up."
 
 
 def _bundle_id(request: BundleRequest, volume: int, debiased: list[str]) -> str:
@@ -217,7 +223,7 @@ def _read_off(request: BundleRequest, report: dict[str, Any], say: Say) -> dict[
 
 def _finish(cut: Cut, request: BundleRequest, about: About, say: Callable[[str], None]) -> None:
     """Write everything but the rows, the checksums last."""
-    out, schema = request.out, request.spec.schema
+    out, schema = request.out, about.schema
     parts = [part_file(k, part) for k in range(request.members) for part in range(cut.count)]
     firsts = [out.read_table(part_file(k, 0)) for k in range(request.members)]
     figure = members_by_column(firsts, schema)

@@ -6,6 +6,7 @@ from typing import Any
 from dge_ray.commands.verbs import SampleKeys
 from dge_ray.options import Say, to_stderr
 from dge_ray.publishing.disclosure import privacy_facts, study_ledger
+from dge_ray.publishing.leaving import leaving
 from dge_ray.publishing.request import DRAWING, claim, describe, read_request, real_facts
 from dge_ray.publishing.rows import Cut, draw_members
 from dge_ray.study.opened import OpenStudy
@@ -39,7 +40,8 @@ def sample(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
         **privacy_facts(request.folder),
         "licence": "not stated",
     }
-    request.out.write_bytes("schema.json", request.spec.schema.to_json().encode())
+    schema = leaving(request.spec.schema, request.config if ledger is None else None, None).schema
+    request.out.write_bytes("schema.json", schema.to_json().encode())
     request.out.write_json("bundle.json", described)
     request.out.delete(DRAWING)
     return {**described, "out": str(request.out)}

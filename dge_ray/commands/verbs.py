@@ -28,7 +28,7 @@ SUBJECTS = {
     "BUNDLE": "a bundle's folder or URI, as `dge-ray sample` or `publish` wrote it",
 }
 PLACE = "a folder or a pyarrow filesystem URI"
-TEXT = "a text, in quotes where it holds ': ' or brackets"
+TEXT = "a text, as it is typed"
 AT_REFLECTION = "the reflection point's if not given"
 
 

@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import get_tags
 
 from dge_ray.errors import InputError
+from dge_ray.phrases import advice
 from dge_ray.table.schema import CODED, MEASURED, Kind, TableSchema
 
 MAX_LEVELS = 100  # one-hot columns of one table column; rarer levels share one more
@@ -34,7 +35,7 @@ def takes_text(estimator: BaseEstimator) -> bool:
 
 def refuse_text(name: str, column: str) -> InputError:
     """The refusal of a text column by a learner that cannot take one."""
-    takes = f"tfidf_linear or text_lstm, or a table without: drop=[{column}]"
+    takes = f"tfidf_linear or text_lstm, or a table without: {advice('drop', [column])}"
     return InputError("learner", f"{name!r} for the text column '{column}'", takes)
 
 

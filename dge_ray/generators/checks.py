@@ -6,6 +6,7 @@ import pyarrow as pa
 from dge_ray.errors import InputError, nearest_column
 from dge_ray.generators.base import Unsupported
 from dge_ray.generators.registry import abilities
+from dge_ray.phrases import advice
 from dge_ray.table.codec import Columns
 from dge_ray.table.lazy import LazyColumns, TableSource, as_table
 from dge_ray.table.schema import CODED, Column, Kind, TableSchema
@@ -73,7 +74,7 @@ def check_text(name: str, schema: TableSchema) -> None:
 def refuse_text(schema: TableSchema) -> None:
     """Raises InputError where the schema has a text column."""
     for column in schema.texts:
-        takes = f"generator=language, which models text, or a table without: drop=[{column.name}]"
+        takes = f"generator=language, which models text, or a table without: {advice('drop', [column.name])}"
         raise InputError(f"column '{column.name}'", "text", takes)
 
 
@@ -85,7 +86,7 @@ def text_column(schema: TableSchema) -> Column:
     """
     if len(schema.texts) != 1:
         got = ", ".join(f"'{column.name}'" for column in schema.texts) or "no text column"
-        raise InputError("columns", got, "one text column, told by columns.NAME=text; drop others with drop=[NAME]")
+        raise InputError("columns", got, "one text column, told by columns.NAME=text; drop others with drop=NAME")
     return schema.texts[0]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from dge_ray.phrases import code, escaped, finite, interval_text, number, ratio_text
 from dge_ray.privacy.ledger import epsilons_of_others
+from dge_ray.publishing.leaving import told_group
 from dge_ray.report.utility_page import MEANING, verdicts
 from dge_ray.report.words.attack import attack_verdict
 from dge_ray.report.words.study import meaning
@@ -72,6 +73,7 @@ def sections(about: About) -> dict[str, str]:
     """The card's parts by title, as Markdown."""
     return {
         "What this is": _what(about),
+        "What is told of each column": _told(about),
         "How it was made": _provenance(about),
         "How the members differ": _members(about),
         "How to use it": _use(about),
@@ -96,9 +98,21 @@ def _what(about: About) -> str:
         f"columns ({counted}); the target is {code(str(schema.target))} ({schema.task}). Every row was drawn from a "
         "generator: none is a real row that was put here. Each file carries the mark `dge_ray.synthetic` in its "
         "Parquet schema, so that who trains on it again can know.\n\n"
-        "`schema.json` has each column's kind, categories and bounds, which are the real table's own unless its "
-        "publisher gave them; `bundle.json` has the facts, `croissant.json` the description for machines."
+        "`schema.json` has each column's kind, categories and bounds, as told below; `bundle.json` has the facts, "
+        "`croissant.json` the description for machines."
     )
+
+
+def _told(about: About) -> str:
+    head = (
+        "Beside its name, type and precision, and the synthetic rows. Bounds that fewer than 10 real rows have are "
+        "moved outward to round numbers, and categories that one real row alone has are published as the commonest "
+        "one.\n\n"
+    )
+    lines = [
+        f"- {code(one['column'])} ({one['kind']}): {escaped(one['tells'])}" for one in about.facts.get("discloses", [])
+    ]
+    return head + "\n".join(lines)
 
 
 def _provenance(about: About) -> str:
@@ -209,12 +223,16 @@ def _groups(about: About) -> str:
     text = (
         "Generators know groups of few rows least. Take care with what you say of these (share of the real test rows): "
     )
-    text += "; ".join(f"{code(str(row['group']))} ({100 * row['share']:.1f} %)" for row in groups[:MOST_GROUPS])
+    text += "; ".join(f"{_name(row, about)} ({100 * row['share']:.1f} %)" for row in groups[:MOST_GROUPS])
     text += f"; and {len(groups) - MOST_GROUPS} more." if len(groups) > MOST_GROUPS else "."
     if worse:
-        names = "; ".join(code(str(row["group"])) for row in worse[:MOST_GROUPS])
+        names = "; ".join(_name(row, about) for row in worse[:MOST_GROUPS])
         text += f"\n\n**Worse than with real rows** (by an interval of each alone): {names}."
     return text
+
+
+def _name(group: Mapping[str, Any], about: About) -> str:
+    return code(told_group(group, about.schema, about.facts.get("real_rows")))
 
 
 def _privacy(about: About) -> str:

@@ -33,11 +33,11 @@ class Copies:
 
 
 class RealRows:
-    """The real table, to look for copies of its rows."""
+    """The real table (`table`, `count` rows), to look for copies of its rows."""
 
     def __init__(self, table: pa.Table, schema: TableSchema) -> None:
         """Raises InputError: the table lacks a column of the schema, or has values that its type cannot hold."""
-        self._table, self._schema, self.count = table, schema, table.num_rows
+        self.table, self._schema, self.count = table, schema, table.num_rows
         self._hashes = row_hashes(table, schema)
         values, counts = np.unique(self._hashes, return_counts=True)
         self.once = values[counts == 1]  # ascending
@@ -51,7 +51,7 @@ class RealRows:
         at = order[np.searchsorted(self._hashes, self.once[hit], sorter=order)]
         chance = np.full(len(at), np.log(rows) + np.log(len(self.once)))
         for column in self._schema.modelled:
-            cells = cell_hashes(self._table, self._schema, column.name)
+            cells = cell_hashes(self.table, self._schema, column.name)
             _, codes, counts = np.unique(cells, return_inverse=True, return_counts=True)
             chance += np.log(_shares(counts)[codes[at]])
         return Copies(int(times.sum()), int(times[hit][chance < np.log(MOST_BY_CHANCE)].sum()))

@@ -10,16 +10,18 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError
 from dge_ray.masking import mask, mask_all
+from dge_ray.phrases import advice
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.privacy.ledger import privacy_statement, read_ledger
 from dge_ray.publishing.copies import Copies, Matches, RealRows
 from dge_ray.publishing.rows import Cut, all_parts, over_parts
 from dge_ray.storage import Folder
 from dge_ray.study.opened import ChangedStudyError, OpenStudy
-from dge_ray.table.identifiers import MIN_IDENTIFIER_ROWS
-from dge_ray.table.schema import Kind, TableSchema
+from dge_ray.table.codec import TableCodec
+from dge_ray.table.schema import Column, Kind, TableSchema
 
 IDENTIFIER_SHARE = 0.5  # of the rows, in distinct values: then a value is that of fewer than two rows on the average
+FEW_ROWS, FEW_ROWS_SHARE = 5, 0.25  # a category of fewer rows tells of few persons; of a column with that many of them
 
 
 def study_ledger(folder: Folder) -> dict[str, Any] | None:
@@ -41,21 +43,33 @@ def privacy_facts(folder: Folder, uncovered: str | None = None) -> dict[str, Any
     return {"privacy": text, "differential_privacy": numbers}
 
 
-def check_identifiers(schema: TableSchema, rows: int, allowed: bool) -> list[str]:
-    """The columns that look like identifiers, of `rows` real rows.
+def check_identifiers(schema: TableSchema, rows: int, allowed: bool, real: pa.Table | None = None) -> list[str]:
+    """The columns that tell who a row is, of `rows` real rows: identifiers, whatever their type; categories of which
+    there are half as many as rows; and, where the real table may be looked at, categories of fewer than 4 rows on the
+    average, such as names, that leave half of the rows in categories of fewer than 5. The table's size does not matter.
 
     Raises:
         InputError: there are some, and they are not allowed.
     """
     columns = [c.name for c in schema.columns if c.kind is Kind.IDENTIFIER]
-    least = max(MIN_IDENTIFIER_ROWS, IDENTIFIER_SHARE * rows)
-    columns += [c.name for c in schema.columns if c.kind is Kind.CATEGORICAL and len(c.categories) >= least]
+    columns += [c.name for c in schema.columns if c.kind is Kind.CATEGORICAL and _singles_out(c, schema, rows, real)]
     if columns and not allowed:
         names = ", ".join(f"'{name}'" for name in columns)
         got = "values that nearly all differ: identifiers tell who a row is, and schema.json lists categories"
-        takes = f"a study without (drop=[{','.join(columns)}]), or allow=identifiers"
+        takes = f"a study without ({advice('drop', columns)}), or allow=identifiers"
         raise InputError(f"column{'s' * (len(columns) > 1)} {names}", got, takes)
     return columns
+
+
+def _singles_out(column: Column, schema: TableSchema, rows: int, real: pa.Table | None) -> bool:
+    count = len(column.categories)
+    if count >= IDENTIFIER_SHARE * rows:
+        return True
+    if real is None or count <= FEW_ROWS_SHARE * rows:
+        return False
+    codes = TableCodec(schema).encode(real, [column.name])[column.name]
+    each = np.bincount(codes[codes >= 0], minlength=count)
+    return bool(each[each < FEW_ROWS].sum() >= IDENTIFIER_SHARE * each.sum())
 
 
 def check_copies(

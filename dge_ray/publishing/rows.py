@@ -9,6 +9,7 @@ import pyarrow as pa
 from dge_ray.distributed.session.ray_session import one_thread
 from dge_ray.distributed.tasks import Pace, Shared, Task, stream
 from dge_ray.inference.debiasing import Shift, debiased
+from dge_ray.publishing.leaving import Leaving
 from dge_ray.storage import Folder
 from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
@@ -25,13 +26,14 @@ def part_file(member: int, part: int) -> str:
 class Cut:
     """How the first `volume` rows of each member are cut into parts: `shards` shards each, the last one shorter.
 
-    `shifts`: by member, what its rows are debiased by; none: as they were drawn.
+    `shifts`: by member, what its rows are debiased by; none: as they were drawn. `leaving`: what of them is held back.
     """
 
     spec: MemberSpec
     volume: int
     shards: int = 1
     shifts: tuple[tuple[Shift, ...], ...] = ()
+    leaving: Leaving | None = None
 
     @property
     def rows(self) -> int:
@@ -66,6 +68,8 @@ class Cut:
             if self.shifts:
                 given = {"seed": self.spec.seed, "member": member, "part": part}
                 table = debiased(table, self.shifts[member], self.spec.schema, **given)
+            if self.leaving is not None:
+                table = self.leaving.rows(table)
             # One chunk a column, so that the file does not tell where shards met.
             yield part, table.combine_chunks()
 

@@ -2,9 +2,17 @@
 
 from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import read_pretrained
+from dge_ray.phrases import advice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.predictions import learner_label
 from dge_ray.study.prepared import Prepared
+
+ROLES = {  # keys that name a column, and what it holds
+    "split_column": "train, test, validation or raw of each row",
+    "group_column": "whose row it is",
+    "time_column": "when it was",
+    "synthetic_column": "whether it is synthetic",
+}
 
 
 def check_keys(config: StudyConfig) -> None:
@@ -15,9 +23,33 @@ def check_keys(config: StudyConfig) -> None:
     """
     if config.search.drop_hopeless and config.search.name != "grid":
         raise InputError("search.drop_hopeless", f"true with search={config.search.name}", "true with search=grid")
+    _check_columns(config)
     _check_groups(config)
     _check_ratios(config)
     _check_learners(config)
+
+
+def check_target(config: StudyConfig, target: str) -> None:
+    """Raises InputError where another key means the target too."""
+    for key, what in ROLES.items():
+        if getattr(config, key) == target:
+            raise InputError(key, f"{target!r}, the target", f"another column ({what})")
+
+
+def _check_columns(config: StudyConfig) -> None:
+    """A column has one role, and is there."""
+    roles: dict[str, str] = {}
+    for key, what in ROLES.items():
+        name = getattr(config, key)
+        if name is None:
+            continue
+        if name in roles:
+            raise InputError(key, f"{name!r}, the {roles[name].replace('_', ' ')}", f"another column ({what})")
+        if name in config.unwanted:
+            raise InputError(key, f"{name!r}, which drop leaves out", "a column that is there: it is no feature anyway")
+        roles[name] = key
+    if config.keep_group_column and config.group_column is None:
+        raise InputError("keep_group_column", "true without group_column", "a group column to keep")
 
 
 def _check_groups(config: StudyConfig) -> None:
@@ -62,11 +94,9 @@ def check_prepared(prepared: Prepared) -> None:
 def _check_size(prepared: Prepared) -> None:
     rows = prepared.most_members * prepared.volumes[-1]
     if rows > prepared.config.max_rows:
-        raise InputError(
-            "max_rows",
-            f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})",
-            f"at most {prepared.config.max_rows:,}; raise it with max_rows={rows}, or take fewer members or ratios",
-        )
+        got = f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})"
+        more = f"raise it with {advice('max_rows', str(rows))}, or take fewer members or ratios"
+        raise InputError("max_rows", got, f"at most {prepared.config.max_rows:,}; {more}")
 
 
 def _check_pretrained(prepared: Prepared) -> None:

@@ -3,20 +3,32 @@
 Each field's `description` is what it takes, and is the text of its error message.
 """
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from dge_ray.options import listed, part, yaml_list
-from dge_ray.study.table_keys import CsvKeys, Infinite, Query, RareClasses, Sheet, TableName, reading_of
+from dge_ray.spelling import plain_yaml
+from dge_ray.study.choices import Frozen, GeneratorChoice, LearnerChoice, Privacy, Search, not_truth, study_name
+from dge_ray.study.table_keys import (
+    CsvKeys,
+    GroupColumn,
+    Infinite,
+    KeepGroupColumn,
+    Query,
+    RareClasses,
+    Sheet,
+    TableName,
+    TimeColumn,
+    name_text,
+    reading_of,
+)
 
 if TYPE_CHECKING:
     from dge_ray.table.reading.options import Reading
 
 DEFAULT_RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def _parts(value: Any) -> Any:
@@ -31,22 +43,17 @@ def _parts(value: Any) -> Any:
 
 
 def _constraints(value: Any) -> Any:
+    """A list in brackets, as YAML; any other text is one constraint as it stands."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return plain_yaml(value)
+        except yaml.YAMLError:
+            return [value]
     return [value] if isinstance(value, str) else value
 
 
-def _text(value: Any) -> Any:
-    """A name that YAML took for a number."""
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
 def _texts(value: Any) -> Any:
-    return [_text(item) for item in yaml_list(value)]
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("a truth value")
-    return value
+    return [name_text(item) for item in listed(value)]
 
 
 def _positive(ratios: tuple[float, ...]) -> tuple[float, ...]:
@@ -65,77 +72,6 @@ def _kind_of(given: str | dict[str, Any]) -> Any:
     return given.get("kind") if isinstance(given, dict) else given
 
 
-def _study_name(value: str) -> str:
-    if not STUDY_NAME.fullmatch(value):
-        raise ValueError("not a name")
-    return value
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class GeneratorChoice(Frozen):
-    """Which generator, and its settings (checked by the generator itself)."""
-
-    name: str = Field(default="autoregressive", description="a generator's name (`dge-ray ls` lists them)")
-    settings: dict[str, Any] = Field(default={}, description="settings as key: value")
-
-
-class LearnerChoice(Frozen):
-    """Which downstream model, and its settings (checked by the learner itself)."""
-
-    name: str = Field(
-        default="boosting", description="a learner's name (`dge-ray ls` lists them) or an estimator's dotted path"
-    )
-    settings: dict[str, Any] = Field(default={}, description="settings as key: value")
-
-
-class Search(Frozen):
-    """How volumes are searched."""
-
-    name: Literal["grid", "refine", "optuna"] = Field(default="grid", description="grid, refine or optuna")
-    trials: int = Field(
-        default=8,
-        ge=1,
-        le=1000,
-        description="a whole number from 1 (optuna's trials, each one volume between the outer ratios)",
-    )
-    drop_hopeless: bool = Field(
-        default=False, description="true or false (stop volumes that cannot become the best one any more)"
-    )
-
-
-class Privacy(Frozen):
-    """The budget of differential privacy, off where there is no epsilon; what it buys: the package `privacy`."""
-
-    epsilon: Annotated[float, BeforeValidator(_number)] | None = Field(
-        default=None,
-        gt=0,
-        allow_inf_nan=False,
-        description="a number above 0, such as 3 (all members together), or none",
-    )
-    delta: Annotated[float, BeforeValidator(_number)] | None = Field(
-        default=None, gt=0, lt=1, description="a number above 0 and below one over the train rows, such as 1e-6"
-    )
-    models: Literal["each", "one"] = Field(
-        default="each",
-        description="each (a model a member, which share the budget) or one (all members draw from one model)",
-    )
-    parent: Annotated[str, BeforeValidator(_text), AfterValidator(_study_name)] | None = Field(
-        default=None,
-        description="the name of a private study of this table in this storage, whose spending this epsilon covers too",
-    )
-    schema_file: str | None = Field(
-        default=None,
-        alias="schema",
-        min_length=1,
-        description="a file with the table's public schema, as a study's schema.json",
-    )
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-
 class StudyConfig(Frozen):
     """One study. `study` and `target` are resolved once the table is known."""
 
@@ -150,12 +86,12 @@ class StudyConfig(Frozen):
     query: Query = None
     table: TableName = None
     sheet: Sheet = None
-    study: Annotated[str, BeforeValidator(_text), AfterValidator(_study_name)] | None = Field(
+    study: Annotated[str, BeforeValidator(name_text), AfterValidator(study_name)] | None = Field(
         None, description="a name of letters, digits, '.', '_' and '-'"
     )
     storage: str = Field("./studies", min_length=1, description="a folder or a pyarrow filesystem URI")
-    seed: Annotated[int, BeforeValidator(_number)] = Field(0, ge=0, lt=2**63, description="a whole number from 0")
-    members: Literal["auto"] | Annotated[int, BeforeValidator(_number), Field(ge=1, le=10_000)] = Field(
+    seed: Annotated[int, BeforeValidator(not_truth)] = Field(0, ge=0, lt=2**63, description="a whole number from 0")
+    members: Literal["auto"] | Annotated[int, BeforeValidator(not_truth), Field(ge=1, le=10_000)] = Field(
         "auto", description="auto or a whole number from 1"
     )
     privacy: Privacy = Field(
@@ -196,11 +132,14 @@ class StudyConfig(Frozen):
     search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
         default_factory=lambda: Search(), description="grid, refine or optuna, or name, trials and drop_hopeless"
     )
-    target: Annotated[str, BeforeValidator(_text)] | None = Field(None, description="a column's name")
-    split_column: Annotated[str, BeforeValidator(_text)] | None = Field(
+    target: Annotated[str, BeforeValidator(name_text)] | None = Field(None, description="a column's name")
+    split_column: Annotated[str, BeforeValidator(name_text)] | None = Field(
         None, description="the name of a column that holds train, test and, if you like, validation and raw"
     )
-    synthetic_column: Annotated[str, BeforeValidator(_text)] | None = Field(
+    group_column: GroupColumn = None
+    keep_group_column: KeepGroupColumn = False
+    time_column: TimeColumn = None
+    synthetic_column: Annotated[str, BeforeValidator(name_text)] | None = Field(
         None, description="the name of a column that is true where a row is synthetic; it is no feature"
     )
     columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind, or drop")
@@ -211,7 +150,7 @@ class StudyConfig(Frozen):
     test_fraction: float = Field(0.2, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     validation_fraction: float = Field(0.15, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     stopping_fraction: float = Field(0.1, gt=0, lt=0.9, description="a share above 0 and below 0.9")
-    canaries: Annotated[int, BeforeValidator(_number)] = Field(
+    canaries: Annotated[int, BeforeValidator(not_truth)] = Field(
         0,
         ge=0,
         le=10_000,

@@ -8,10 +8,11 @@ import yaml
 
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import mask
-from dge_ray.options import plain_yaml
 from dge_ray.privacy.key import read_key, write_key
+from dge_ray.spelling import plain_yaml
 from dge_ray.storage import Folder
-from dge_ray.study.config import STUDY_NAME, StudyConfig, as_yaml
+from dge_ray.study.choices import STUDY_NAME
+from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.files import CONFIG, IDENTITY, LOCK, SCHEMA
 from dge_ray.study.identity import BEFORE, first_difference
 from dge_ray.study.prepared import Prepared

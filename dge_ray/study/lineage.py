@@ -100,8 +100,8 @@ def read_origin(config: StudyConfig, table: pa.Table, target: str) -> tuple[pa.T
     else those of marked files. None where there are none. `table`: what was read from the study's source.
 
     Raises:
-        InputError: a synthetic column that is no such column, the target or the split column, or that has other values
-            than true and false (or 1 and 0); or a damaged mark.
+        InputError: a synthetic column that is no such column, or that has other values than true and false (or 1 and
+            0); or a damaged mark.
     """
     marks, counts = [], []
     for schema, count in parquet_files(config.source):
@@ -109,9 +109,6 @@ def read_origin(config: StudyConfig, table: pa.Table, target: str) -> tuple[pa.T
         counts.append(count)
     youngest = max((mark for mark in marks if mark), key=lambda mark: mark["generation"], default=None)
     if config.synthetic_column is not None:
-        if config.synthetic_column in (target, config.split_column):
-            which = "target" if config.synthetic_column == target else "split column"
-            raise InputError("synthetic_column", f"{config.synthetic_column!r}, the {which}", "another column")
         synthetic = _flags(table, config.synthetic_column)
         table = table.drop_columns([config.synthetic_column])
     else:

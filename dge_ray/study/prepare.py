@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from dge_ray.downstream import check_learner
@@ -25,6 +26,7 @@ from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import private_config, public_schema, with_stopping
 from dge_ray.study.real_table import known_kinds, read_real
 from dge_ray.table import (
+    Split,
     TableSchema,
     data_digest,
     infer_schema,
@@ -33,6 +35,8 @@ from dge_ray.table import (
 )
 from dge_ray.table.public import conform
 from dge_ray.table.rare import settle_rare
+from dge_ray.table.repeats import find_repeats, repeats_warning
+from dge_ray.table.units import Units, read_units
 
 FEWEST_ROWS = 2  # of a volume: a learner needs more than one row
 
@@ -53,6 +57,9 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         real, target = read_real(config)
         table, origin = read_origin(config, real, target)
         table, labels = take_split_column(table, config.split_column)
+        units = read_units(table, config.group_column, config.time_column)
+        if config.group_column is not None and not config.keep_group_column:
+            table = table.drop_columns([config.group_column])
         if config.private:
             schema = public_schema(config, table.schema, target)
             table = conform(table, schema, config.reading)
@@ -63,6 +70,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
                 table, kept = settle_rare(table, schema, labels, config.rare_classes)
                 schema = infer_schema(table, target=target, overrides=kinds)
                 if kept is not None:
+                    units = None if units is None else units.take(kept)
                     labels = None if labels is None else labels[kept]
                     origin = None if origin is None else origin.take(kept)
         assert schema.task is not None
@@ -80,12 +88,17 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
             validation_fraction=config.validation_fraction,
             stopping_fraction=config.stopping_fraction,
             stratified=not config.private,
+            units=units,
         )
     if config.private:
         split = with_stopping(split)
     notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
     parts = split.tables(table)
-    if not config.private:  # a count of real rows
+    if units is not None:
+        notes += (units_note(config, units, split),)
+    if not config.private:  # read off real rows
+        if units is None:
+            notes += tuple(repeats_warning(find_repeats(parts["train"], schema), target))
         notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
     lineage = None if origin is None else lineage_of(origin, dict(split.parts()))
     notes += () if lineage is None else tuple(lineage.notes())
@@ -122,6 +135,16 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     )
     check_prepared(prepared)
     return prepared
+
+
+def units_note(config: StudyConfig, units: Units, split: Split) -> str:
+    """How whole groups and times were parted."""
+    if config.group_column is None:
+        return f"parts are in the order of '{config.time_column}': the latest rows are test"
+    parts = ", ".join(f"{name} {len(np.unique(units.unit[rows])):,}" for name, rows in split.parts())
+    order = "" if config.time_column is None else f", in the order of '{config.time_column}'"
+    feature = "it stays a feature" if config.keep_group_column else "it is no feature, and synthetic rows have none"
+    return f"groups of '{config.group_column}' stay in one part{order}: {parts} groups; {feature}"
 
 
 def _canaries(config: StudyConfig, schema: TableSchema, parts: dict[str, pa.Table]) -> tuple[pa.Table, pa.Table] | None:

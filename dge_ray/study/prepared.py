@@ -114,6 +114,7 @@ class Prepared:
                 config.test_fraction,
                 config.validation_fraction,
                 config.stopping_fraction,
+                *self._units_identity(),
                 *self._canaries_identity(),
             ],
             "seed": config.seed,
@@ -129,6 +130,12 @@ class Prepared:
         if not self.config.private:
             return None
         return [budget.epsilon, budget.delta, budget.models, *([] if budget.parent is None else [budget.parent])]
+
+    def _units_identity(self) -> list[dict[str, Any]]:
+        """What stays together in the split; nothing in a study of rows that go their own ways."""
+        columns = {name: getattr(self.config, name) for name in ("group_column", "time_column")}
+        given = {name: column for name, column in columns.items() if column is not None}
+        return [given] if given else []
 
     def _canaries_identity(self) -> list[dict[str, Any]]:
         """How many there are; with privacy, of what too: once they came from train."""

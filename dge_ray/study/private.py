@@ -42,6 +42,8 @@ def private_config(config: StudyConfig) -> StudyConfig:
         ("drop_missing_target", config.drop_missing_target, "false: which rows stay would tell of them"),
         # Which part a row is in, and how many rows are synthetic, would be read off the rows and told.
         ("split_column", config.split_column is not None, "nothing: test_fraction and seed part the rows by place"),
+        ("group_column", config.group_column is not None, "nothing: test_fraction and seed part the rows by place"),
+        ("time_column", config.time_column is not None, "nothing: test_fraction and seed part the rows by place"),
         ("rare_classes", config.rare_classes is not None, "nothing: which classes are rare would tell of the rows"),
         ("synthetic_column", config.synthetic_column is not None, "nothing: drop=COLUMN leaves it out"),
         # Learners that saw train rows are kept and logged, and some hold them whole (downstream's `keeps_rows`).

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import refuse_secrets
-from dge_ray.options import input_errors, listed, nest, parse_words, plain_yaml
+from dge_ray.options import input_errors, listed, nest, parse_words
+from dge_ray.spelling import settled, spelled_yaml
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.files import IDENTITY
 from dge_ray.table import builtin_names
@@ -43,7 +44,7 @@ def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> S
         InputError: a YAML that cannot be read, or a URI that carries a password or a key.
     """
     refuse_secrets("source", source)
-    over = nest(words) if isinstance(words, Mapping) else parse_words(words)
+    over = nest(words) if isinstance(words, Mapping) else parse_words(words, StudyConfig)
     if source.endswith((".yaml", ".yml")):
         base = _read_yaml(Path(source).expanduser())
         base.setdefault("study", Path(source).stem)
@@ -56,7 +57,7 @@ def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> S
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        raw = plain_yaml(path.read_text(encoding="utf-8"))
+        raw = settled(spelled_yaml(path.read_text(encoding="utf-8")), StudyConfig)
     except FileNotFoundError:
         raise InputError("source", f"{str(path.absolute())!r}, which is not there", "a study YAML") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:

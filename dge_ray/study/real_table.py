@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from dge_ray.errors import InputError
+from dge_ray.study.checks import ROLES, check_target
 from dge_ray.study.config import StudyConfig
 from dge_ray.table import default_target, drop_columns, drop_missing_target
 from dge_ray.table.reading.load import read_told, typed_table
@@ -29,8 +30,7 @@ def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
     target = config.target or default_target(config.source)
     if target is None:
         raise InputError("target", "nothing", "target=COLUMN with one of " + ", ".join(table.column_names[:30]))
-    if target == config.split_column:
-        raise InputError("split_column", f"{target!r}, the target", "another column")
+    check_target(config, target)
     if config.drop_missing_target:
         table = drop_missing_target(table, target)
     if config.private:
@@ -38,7 +38,7 @@ def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
     table = typed_table(replace(read, table=table), config.reading, known_kinds(config, table))
     if config.drop_missing_target:  # words that mark a missing value are known for such by now
         table = drop_missing_target(table, target)
-    table = drop_empty(table, keep=(target, config.split_column, config.synthetic_column))
+    table = drop_empty(table, keep=(target, *(getattr(config, key) for key in ROLES)))
     return (infinite_as_missing(table) if config.infinite == "missing" else table), target
 
 

@@ -14,6 +14,11 @@ SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "nbsp": "\u00a0", "narrow_nbsp"
 SIGNS |= {"semicolon": ";", "bar": "|", "point": ".", "dot": ".", "apostrophe": "'"}
 
 
+def name_text(value: Any) -> Any:
+    """A name that YAML, or Python, took for a number."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def _sign(value: Any) -> Any:
     """A sign, or its name."""
     text = SIGNS.get(value, value) if isinstance(value, str) else value
@@ -100,6 +105,17 @@ TableName = Annotated[
     str | None, Field(min_length=1, description="with a database's URL as the source: a table or view, as schema.name")
 ]
 Sheet = Annotated[str | None, Field(min_length=1, description="with an .xlsx file: the sheet (the first if not given)")]
+GroupColumn = Annotated[
+    str | None,
+    BeforeValidator(name_text),
+    Field(description="the name of a column of persons, households or days, whose rows stay in one part (no feature)"),
+]
+KeepGroupColumn = Annotated[bool, Field(description="true or false (the group column stays a feature)")]
+TimeColumn = Annotated[
+    str | None,
+    BeforeValidator(name_text),
+    Field(description="the name of a column of dates or numbers: the latest rows are test, those before validation"),
+]
 
 
 def reading_of(csv: CsvKeys, query: str | None = None, table: str | None = None, sheet: str | None = None) -> "Reading":

@@ -16,7 +16,7 @@ from dge_ray.table.arrow.arrow_types import (
     pc,
     plain,
 )
-from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema, task_of
+from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema, names_fault, task_of
 
 
 def check_table(table: pa.Table, schema: TableSchema) -> list[str]:
@@ -81,9 +81,8 @@ def check_schema(schema: TableSchema) -> list[str]:
     Checked: names, kinds, types and what belongs to them (categories, bounds, decimals, steps); target and task.
     """
     faults = []
-    names = schema.names
-    if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
-        return [f"column names {names}, expected distinct texts"]
+    if fault := names_fault(schema.names):
+        return [f"{fault}, expected distinct texts"]
     for column in schema.columns:
         faults.extend(f"column '{column.name}': {fault}" for fault in _description_faults(column))
     if schema.target is None:

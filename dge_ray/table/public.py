@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, InputErrors, nearest
+from dge_ray.phrases import advice
 from dge_ray.table.arrow.arrow_types import arrow_type, is_string, is_supported, is_temporal
 from dge_ray.table.cast import as_said, cast_each, cast_numbers
 from dge_ray.table.check import check_schema
@@ -20,6 +21,7 @@ from dge_ray.table.codec import TableCodec
 from dge_ray.table.reading.options import AS_FOUND, Reading
 from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
 
+LEVELS, RANGE = "{categories: [...]}", "{minimum: a, maximum: b}"  # as a message shows what is to be filled in
 _KEYS = sorted({field.name for field in fields(Column)} - {"name"})
 _TYPES = {Kind.BOOLEAN: "bool", Kind.INTEGER: "int64", Kind.NUMERIC: "double", Kind.IDENTIFIER: "string"}
 _TYPES_OF_CATEGORIES = ((bool, "bool"), (int, "int64"), (int | float, "double"), (str, "string"))
@@ -75,17 +77,16 @@ def _declared(name: str, settings: dict[str, Any], *, is_target: bool) -> Column
             raise InputError(f"{field}.{key}", "an unknown key", nearest(str(key), _KEYS))
     if "kind" in settings and settings["kind"] not in list(Kind):
         raise InputError(field, repr(settings["kind"]), nearest(str(settings["kind"]), list(Kind)))
-    needs = "privacy.schema=FILE or what is public of it: " + field
-    dtype = _type(field, settings, needs)
+    dtype = _type(field, settings)
     kind = Kind(settings["kind"]) if "kind" in settings else _kind(dtype, "categories" in settings)
     categories = tuple(settings.get("categories", (False, True) if kind is Kind.BOOLEAN else ()))
     if kind in CODED and not categories:
-        raise InputError(field, "a column whose categories are not given", f"{needs}={{categories: [...]}}")
+        raise InputError(field, "a column whose categories are not given", _public(field, LEVELS))
     if is_target and kind in MEASURED and "kind" not in settings:
-        takes = f"{needs}={{categories: [...]}} for classes, or {{kind: {kind}, minimum: a, maximum: b}}"
+        takes = f"{_public(field, LEVELS)} for classes, or {{kind: {kind}, minimum: a, maximum: b}}"
         raise InputError(field, "a target that may be classes or a quantity", takes)
     if kind is Kind.DATETIME and not {"minimum", "maximum"} <= set(settings):
-        raise InputError(field, "a datetime without bounds", f"{needs}={{minimum: a, maximum: b}} in its type's unit")
+        raise InputError(field, "a datetime without bounds", f"{_public(field, RANGE)} in its type's unit")
     if kind is Kind.TEXT:
         raise InputError(field, "text", "another kind, or drop it: no generator of text is fitted privately")
     bounds = {key: float(settings[key]) for key in ("minimum", "maximum") if settings.get(key) is not None}
@@ -101,7 +102,11 @@ def _declared(name: str, settings: dict[str, Any], *, is_target: bool) -> Column
     )
 
 
-def _type(field: str, settings: Mapping[str, Any], needs: str) -> pa.DataType:
+def _public(field: str, what: str) -> str:
+    return f"privacy.schema=FILE or what is public of it: {advice(field, what)}"
+
+
+def _type(field: str, settings: Mapping[str, Any]) -> pa.DataType:
     """A declared column's Arrow type: the one given, or that of its kind or its categories."""
     if (given := settings.get("type")) is not None:
         try:
@@ -116,20 +121,23 @@ def _type(field: str, settings: Mapping[str, Any], needs: str) -> pa.DataType:
     if kind in _TYPES:
         return arrow_type(_TYPES[Kind(kind)])
     if kind == Kind.DATETIME:
-        raise InputError(field, "a datetime whose type is not given", f"{needs}={{type: timestamp[s], ...}}")
+        raise InputError(field, "a datetime whose type is not given", _public(field, "{type: timestamp[s], ...}"))
     if kind == Kind.TEXT:
         return pa.string()
     categories = settings.get("categories")
     if kind == Kind.CONSTANT and (not isinstance(categories, list | tuple) or len(categories) != 1):
-        raise InputError(field, "a constant whose value is not given", f"{needs}={{kind: constant, categories: [x]}}")
+        raise InputError(
+            field, "a constant whose value is not given", _public(field, "{kind: constant, categories: [x]}")
+        )
     if isinstance(categories, list | tuple) and categories:
         for python, name in _TYPES_OF_CATEGORIES:
             if all(isinstance(one, python) and (python is bool or not isinstance(one, bool)) for one in categories):
                 return arrow_type(name)
         raise InputError(f"{field}.categories", repr(list(categories)), "values of one type, or {type: ...} beside")
     if kind == Kind.CATEGORICAL:
-        raise InputError(field, "a column whose categories are not given", f"{needs}={{categories: [...]}}")
-    takes = f"{needs}={{kind: integer, minimum: a, maximum: b}}, or {{kind: numeric, ...}}, or {{categories: [...]}}"
+        raise InputError(field, "a column whose categories are not given", _public(field, LEVELS))
+    of_numbers = _public(field, "{kind: integer, minimum: a, maximum: b}")
+    takes = f"{of_numbers}, or {{kind: numeric, ...}}, or {LEVELS}"
     raise InputError(field, "a column whose type is not given", takes)
 
 
@@ -154,7 +162,9 @@ def _checked(schema: TableSchema, names: Sequence[str], where: str) -> TableSche
     stray = [name for name in names if name not in schema.names]
     absent = [name for name in schema.names if name not in names]
     if stray:
-        raise InputError("privacy.schema", f"{where} without '{stray[0]}'", f"all columns; drop={stray} drops others")
+        raise InputError(
+            "privacy.schema", f"{where} without '{stray[0]}'", f"all columns; {advice('drop', stray)} drops others"
+        )
     if absent:
         raise InputError("privacy.schema", f"{where} with '{absent[0]}', which the table has not", "its columns alone")
     faults = check_schema(schema)

@@ -1,6 +1,8 @@
 """What a table's columns are: the one description that loading, generating, learning and publishing share."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Literal
@@ -100,6 +102,19 @@ class TableSchema:
             Column(**{**c, "kind": Kind(c["kind"]), "categories": tuple(c["categories"])}) for c in raw["columns"]
         )
         return cls(columns, raw["target"], raw["task"])
+
+
+def names_fault(names: Sequence[object]) -> str | None:
+    """Why these cannot be a table's column names, real or synthetic; None where they can.
+
+    >>> names_fault(["a", "a"]), names_fault(["a", " "]), names_fault(["a", "b"])
+    ("the name 'a' more than once", 'column 2 without a name', None)
+    """
+    for place, name in enumerate(names, 1):
+        if not isinstance(name, str) or not name.strip():
+            return f"column {place} without a name"
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    return f"the name {repeated[0]!r} more than once" if repeated else None
 
 
 def task_of(column: Column) -> Task:

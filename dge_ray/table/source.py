@@ -10,6 +10,7 @@ from dge_ray.errors import ColumnWarning, InputError, nearest_column
 from dge_ray.phrases import one_line, or_key, without
 from dge_ray.table.arrow.arrow_types import is_nested, is_supported, pc, plain, value_type
 from dge_ray.table.lazy import LazyTable
+from dge_ray.table.schema import names_fault
 
 TAKES_TYPES = (
     "numbers, decimals, booleans, strings, dictionaries of these, dates, timestamps, times of day or durations"
@@ -20,12 +21,14 @@ def check_source(table: pa.Table | LazyTable) -> None:
     """Refuse a table that nothing can be learned from.
 
     Raises:
-        InputError: duplicate column names, no or one column, no rows, a nested column, a type without a kind, a column
-            of missing values only, or infinities.
+        InputError: duplicate or blank column names, no or one column, no rows, a nested column, a type without a kind,
+            a column of missing values only, or infinities.
     """
     repeated = [name for name, count in Counter(table.column_names).items() if count > 1]
     if repeated:
         raise InputError(_field(repeated), "a name that occurs more than once", "distinct column names")
+    if fault := names_fault(table.column_names):
+        raise InputError("table", fault, "a name for every column")
     if table.num_columns < 2:
         got = f"{table.num_columns} column" + ("" if table.num_columns == 1 else "s")
         raise InputError("table", got, "at least 2 columns")
@@ -79,7 +82,7 @@ def drop_empty(table: pa.Table, keep: Sequence[str | None] = ()) -> pa.Table:
 
 
 def _reason_to_drop(name: str, column: pa.ChunkedArray) -> str | None:
-    if not name.strip():
+    if names_fault([name]):
         return "has no name"
     return "only missing values" if len(column) and plain_nulls(column) == len(column) else None
 

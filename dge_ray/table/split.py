@@ -1,4 +1,5 @@
-"""Real rows into train, stopping, validation, test and perhaps raw: stratified at random, or by the user's column."""
+"""Real rows into train, stopping, validation, test and perhaps raw: stratified at random, in whole groups, in the order
+of time, or by the user's column."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from dge_ray.table.arrow.arrow_types import pc, plain
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema import TableSchema
 from dge_ray.table.source import check_column_name, counted_rows
+from dge_ray.table.units import Units
 
 MIN_TRAIN_ROWS = 20
 MIN_ROWS = 5  # of validation and of test each
@@ -84,6 +86,7 @@ def split_table(
     validation_fraction: float = 0.15,
     stopping_fraction: float = 0.1,
     stratified: bool = True,
+    units: Units | None = None,
 ) -> Split:
     """The split, a pure function of the table's target, the seed, the labels and the fractions.
 
@@ -91,10 +94,12 @@ def split_table(
     Parts are stratified by class, or by target decile in regression; every class gets at least one row in every part.
     Without `stratified` a row's part depends on its place and on the number of rows alone, and no class is counted.
     `labels`: the split column's values, from `take_split_column`; validation is carved from train where it is absent,
-    `raw` is what is named so.
+    `raw` is what is named so. `units`: rows that stay together, from `read_units`; then the fractions hold as nearly as
+    whole units allow, and in the order of time the parts are train, stopping, validation, test.
 
     Raises:
-        InputError: a fraction outside (0, 1), too few rows, or a class too rare to be in every part.
+        InputError: a fraction outside (0, 1), too few rows or units, a class too rare to be in every part, or labels
+            that tear a group.
     """
     fractions = {"test": test_fraction, "validation": validation_fraction, "stopping": stopping_fraction}
     for name, fraction in fractions.items():
@@ -108,6 +113,10 @@ def split_table(
         _check_classes(strata, schema, labels)
 
     left: np.ndarray = given["train"] if given else np.arange(table.num_rows)
+    if units is not None:
+        if labels is not None:
+            units.check_labels(labels)
+        units.check_count(left, 4 - len(given.keys() & {"test", "validation"}))
     classification = bool(schema.classes) and stratified
     parts: dict[str, np.ndarray] = {}
     for name, reserve, purpose, index in (
@@ -119,12 +128,17 @@ def split_table(
             parts[name] = given[name]
             continue
         rng = numpy_generator(seed, purpose, index=index)
-        parts[name] = _carve(left, strata[left], fractions[name], reserve if classification else 0, rng)
+        if units is not None:
+            parts[name] = units.carve(left, strata[left], fractions[name], reserve, rng)
+        else:
+            parts[name] = _carve(left, strata[left], fractions[name], reserve if classification else 0, rng)
         left = np.setdiff1d(left, parts[name], assume_unique=True)
     if "raw" in given:
         parts["raw"] = given["raw"]
     split = Split(train=left, **parts)
     _check_rows(split, table.num_rows)
+    if units is not None and classification:
+        _check_parts(split, strata, schema, units)
     return split
 
 
@@ -208,6 +222,17 @@ def _check_classes(strata: np.ndarray, schema: TableSchema, labels: np.ndarray |
         takes += or_key("rare_classes=merge or rare_classes=drop") if settled else ""
         got = f"class{'es' * (len(rare) > 1)} {named}{more}{where}"
         raise InputError(f"target '{schema.target}'", got, takes)
+
+
+def _check_parts(split: Split, strata: np.ndarray, schema: TableSchema, units: Units) -> None:
+    """Every class in every part: whole groups, and the order of time, may leave one out."""
+    for name, rows in split.parts():
+        counted = np.bincount(strata[rows], minlength=len(schema.classes))
+        absent = [repr(label) for label, count in zip(schema.classes, counted, strict=True) if not count]
+        if absent:
+            classes = f"class{'es' * (len(absent) > 1)} {', '.join(absent[:MOST_CLASSES])}"
+            takes = "each class in every part: other fractions, or rare classes merged or dropped"
+            raise InputError(units.field, f"parts of which {name} has no row of {classes}", takes)
 
 
 def _check_rows(split: Split, total: int) -> None:

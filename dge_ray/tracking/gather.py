@@ -3,7 +3,7 @@
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
 from dge_ray.study.files import shard_file
+from dge_ray.study.folder import read_study_config
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.predictions import Job, learner_seed, model_folder
 from dge_ray.table import TableCodec, TableSchema
+from dge_ray.table.outward import outward_schema
 from dge_ray.tracking.scoring import SCHEMA
 
 TRIED_ROWS = 5  # synthetic ones: a learner of other versions may load, and fail when it predicts
@@ -48,7 +50,17 @@ def gather(folder: Folder, schema: TableSchema, report: Mapping[str, Any], path:
             unread[job] = why
     if unread:
         _fit_again(folder, schema, label, unread, path, say)
-    (path / SCHEMA).write_text(schema.to_json(), encoding="utf-8")
+    # The model may leave the building: no bound of its schema is a row's own value.
+    (path / SCHEMA).write_text(outward_schema(schema, own=_declared(folder, schema)).to_json(), encoding="utf-8")
+
+
+def _declared(folder: Folder, schema: TableSchema) -> Collection[str]:
+    """The columns whose bounds are somebody's word: all of a private study's, for which no row was looked at."""
+    config = read_study_config(folder)
+    if config.private:
+        return schema.names
+    given = {name: how for name, how in config.columns.items() if isinstance(how, Mapping)}
+    return [name for name, how in given.items() if {"minimum", "maximum"} <= set(how)]
 
 
 def _member(path: Path, job: Job) -> Path:

@@ -22,7 +22,7 @@ BAD: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "all of them": (["features=[age,kind,z]"], ("features: got all columns but the target",)),
     "one twice": (["features=[age,age]"], ("features: got age, age; takes each column once",)),
     "too few rows to split": (["features=[age]", "few"], ("table: got 39 rows; takes at least 40, so that each half",)),
-    "no target": (["features=[age]", "target=null"], ("target: got nothing; takes target=COLUMN",)),
+    "no target": (["features=[age]", "target="], ("target: got nothing; takes target=COLUMN",)),
     "unknown target": (["features=[age]", "target=yy"], ("target: got 'yy', which is no column",)),
     "unknown key": (["features=[age]", "alpa=1"], ("alpa: got an unknown key", "did you mean 'alpha'")),
     "alpha": (["features=[age]", "alpha=0"], ("alpha: got 0; takes a number above 0 and below 1",)),

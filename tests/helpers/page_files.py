@@ -21,9 +21,20 @@ def people(rows: int, seed: int = 0) -> pd.DataFrame:
     )
 
 
+def visits(patients: int = 60, seed: int = 3) -> pd.DataFrame:
+    """Eight visits a patient: a day, a pulse, and whether the patient is ill, which is one coin for all visits."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(patients), 8)
+    seen = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, len(patient)), unit="D")
+    pulse = rng.normal(70, 8, patients)[patient] + rng.normal(0, 0.1, len(patient))
+    ill = np.where(rng.random(patients) < 0.5, "yes", "no")[patient]
+    return pd.DataFrame({"patient": patient, "seen": seen, "pulse": pulse.round(1), "ill": ill})
+
+
 def write_page_files(folder: Path) -> None:
     """What the pages call `people.csv`, `people.parquet`, `new_people.csv` and so on, into a folder."""
     people(600).to_csv(folder / "people.csv", index=False)
     people(600).to_parquet(folder / "people.parquet", index=False)
     people(200, seed=1).to_parquet(folder / "test.parquet", index=False)
+    visits().to_csv(folder / "visits.csv", index=False)
     people(50, seed=2).to_csv(folder / "new_people.csv", index=False)

@@ -5,9 +5,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from dge_ray.errors import InputError
-from dge_ray.table import drop_columns, drop_missing_target, infer_schema
+from dge_ray.table import (
+    Column,
+    Kind,
+    TableSchema,
+    check_schema,
+    check_table,
+    drop_columns,
+    drop_missing_target,
+    infer_schema,
+)
 
 OK = [1, 2, 3]
 NAN, INF = float("nan"), float("inf")
@@ -82,3 +93,27 @@ def test_dropping() -> None:
         drop_columns(table, ["bb"])
     with pytest.raises(InputError, match=r"target: got 'z'"):
         drop_missing_target(table, "z")
+
+
+NAMES = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), min_size=2, max_size=4)
+
+
+@settings(max_examples=80, deadline=None)
+@given(names=NAMES)
+@example(["", "x"])
+@example([" ", "x"])
+@example(["a", "a"])
+@example(["new\nline", "\u202ex"])
+def test_what_is_taken_is_what_a_bundle_may_hold(names: list[str]) -> None:
+    """One rule of names: a table that is accepted has a schema, and rows of it, that a receiver accepts."""
+    columns = [np.arange(40) % (k + 2) for k in range(len(names))]
+    table = pa.Table.from_arrays([pa.array(column) for column in columns], names=names)
+    try:
+        schema = infer_schema(table)
+    except InputError as error:
+        assert "\n" not in str(error)
+        twin = TableSchema(tuple(Column(name, Kind.INTEGER, "int64") for name in names))
+        assert check_schema(twin) != []
+    else:
+        assert check_schema(schema) == [] and check_table(table, schema) == []
+        assert check_schema(TableSchema.from_json(schema.to_json())) == []

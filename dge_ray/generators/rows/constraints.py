@@ -15,9 +15,9 @@ import yaml
 
 from dge_ray.errors import InputError, StudyError, nearest_column
 from dge_ray.generators.base import Draws
-from dge_ray.options import plain_yaml
 from dge_ray.seeds import Purpose, integer
-from dge_ray.table.arrow.arrow_types import arrow_type, pc, value_type
+from dge_ray.spelling import settled, spelled_yaml
+from dge_ray.table.arrow.arrow_types import arrow_type, is_string, pc, value_type
 from dge_ray.table.schema import CODED, MEASURED, Column, TableSchema
 
 MOST_DRAWN = 100  # rows drawn for each one that is asked for
@@ -85,10 +85,12 @@ def _read(text: str, schema: TableSchema) -> Constraint:
             raise InputError("constraints", f"{text!r} of categories", "two columns of numbers or times")
         return Constraint(text, left, sign, right, None)
     try:
-        values = plain_yaml(right)
+        # A category is what was typed, a number or date what it means.
+        typed = spelled_yaml(right)
+        texts = is_string(value_type(arrow_type(column.type)))
+        values = settled(typed if sign == "in" else [typed], reading="texts" if texts else "yaml")
     except yaml.YAMLError:
         raise InputError("constraints", repr(text), FORM) from None
-    values = values if sign == "in" else [values]
     if not isinstance(values, list) or not values:
         raise InputError("constraints", f"{text!r} without a list", "COLUMN in [VALUE, ...]")
     return Constraint(text, left, sign, None, _values(text, values, column))

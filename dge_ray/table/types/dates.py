@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.phrases import advice
 from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.types.parsed import Parsed
 from dge_ray.table.types.words import trimmed_text
@@ -120,7 +121,8 @@ def _order(
     if not any(votes):
         day_first = bool((marks[which] != "/").mean() > 0.5)
         words = "day" if day_first else "month", "month_first" if day_first else "day_first"
-        note = f"{words[0]} first, but all could be read either way: csv.dates={words[1]} reads them otherwise"
+        other_way = advice("csv.dates", words[1])
+        note = f"{words[0]} first, but all could be read either way: {other_way} reads them otherwise"
         return ((note,) if open_ones else ()), np.full(len(which), day_first)
     day_first = votes[0] >= votes[1]
     note = f"{'day' if day_first else 'month'} first, as {max(votes):,} tell"

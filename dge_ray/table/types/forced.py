@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.phrases import advice
 from dge_ray.table.arrow.arrow_types import counts, is_number, is_string, is_temporal, measured, pc, plain, value_type
 from dge_ray.table.types.dates import days_of
 from dge_ray.table.types.infer_text import SHARE, Distinct, Writing, parse, repair_of, share_of
@@ -65,7 +66,8 @@ def _check_whole(name: str, column: pa.ChunkedArray) -> None:
     numbers = measured(column)
     broken = np.flatnonzero(~np.isnan(numbers) & (numbers != np.rint(numbers)))
     if len(broken):
-        raise stands_against(name, "integer", broken.tolist(), f"whole numbers; columns.{name}=numeric takes decimals")
+        takes = f"whole numbers; {advice(f'columns.{name}', 'numeric')} takes decimals"
+        raise stands_against(name, "integer", broken.tolist(), takes)
 
 
 def _date(name: str, column: pa.ChunkedArray, writing: Writing) -> tuple[pa.ChunkedArray, Repair | None]:
