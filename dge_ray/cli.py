@@ -87,6 +87,7 @@ for _name, _verb in VERBS.items():
 
 
 def _run_verb(name: str, subject: list[str], words: list[str] | None, as_json: bool) -> None:
+    _check_working_folder()
     # Ray prints notes of its own to standard output, which belongs to the answer alone.
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
         options = parse_words(words or [])
@@ -95,6 +96,14 @@ def _run_verb(name: str, subject: list[str], words: list[str] | None, as_json: b
     _print(json.dumps(result, allow_nan=False) if as_json else "\n".join(module.lines(result)))
     if hasattr(module, "exit_code"):
         raise typer.Exit(module.exit_code(result))
+
+
+def _check_working_folder() -> None:
+    """Libraries below end the process with words of their own where there is none."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise InputError("the working folder", "one that was deleted", "one that is there: `cd` to it first") from None
 
 
 def _print(text: str) -> None:

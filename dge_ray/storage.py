@@ -4,12 +4,13 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -17,7 +18,11 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from dge_ray.errors import InputError
+from dge_ray.local_disk import expanded, make_folders, try_writing
 from dge_ray.masking import refuse_secrets
+
+ANSWER_SECONDS = 10.0  # for a place that is not local to answer its first question; pyarrow's S3 gives up after 6
+T = TypeVar("T")
 
 
 class Folder:
@@ -41,13 +46,13 @@ class Folder:
         """
         text = str(location)
         if "://" not in text:
-            return cls(pafs.LocalFileSystem(), str(Path(text).expanduser().absolute()), shared=shared)
+            return cls(pafs.LocalFileSystem(), str(expanded(text, field).absolute()), shared=shared)
         refuse_secrets(field, text)
         if ".." in unquote(text).partition("?")[0].split("/"):  # a server may take it for another bucket
             raise InputError(field, repr(text), "a URI without '..'")
         try:
-            filesystem, path = pafs.FileSystem.from_uri(_put_at_once(text))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, ValueError) as error:
+            filesystem, path = in_time(lambda: pafs.FileSystem.from_uri(_put_at_once(text)))
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(field, f"{text!r} ({_first(error)})", "a folder or a pyarrow filesystem URI") from None
         return cls(filesystem, path, text, shared=shared)
 
@@ -220,11 +225,16 @@ class Folder:
                 raise InputError(field, got, "a folder that can be read") from None
         try:
             bucket = self.path.partition("/")[0]
-            there = not bucket or self.filesystem.get_file_info(bucket).type != pafs.FileType.NotFound
-        except (OSError, pa.ArrowInvalid) as error:
+            self._ask()
+            there = not bucket or in_time(lambda: self.filesystem.get_file_info(bucket)).type != pafs.FileType.NotFound
+        except (OSError, pa.ArrowException) as error:
             raise InputError(field, f"{self} ({_first(error)})", "a place that can be read") from None
         if not there:
             raise InputError(field, f"{self} (there is no {bucket!r})", "a place that is there and can be read")
+
+    def _ask(self) -> None:
+        """One question, about a file: without an account, Azure's client ends the process if asked about a container."""
+        in_time(lambda: self.filesystem.get_file_info(self._at(".probe")))
 
     def check_writable(self, field: str = "storage") -> None:
         """Raises InputError when nothing can be written here.
@@ -240,48 +250,38 @@ class Folder:
             return
         probe = f".probe-{uuid.uuid4().hex}"
         try:
+            self._ask()  # a write could not be left to itself
             self.write_bytes(probe, b"")
             self.delete(probe)
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowException) as error:
             raise InputError(field, f"{self} ({_first(error)})", "a place that can be written to") from None
-
-
-def make_folders(path: Path, mode: int = 0o700) -> None:
-    """The folder and those above it, as far as they are not there, with this mode less the umask."""
-    if path.is_dir():
-        return
-    make_folders(path.parent, mode)
-    path.mkdir(mode, exist_ok=True)
-
-
-def try_writing(folder: Path) -> None:
-    """Make the folder and those above it, as far as they are not there, and a file in it; then remove what was made.
-
-    Permissions alone tell too little: of a disk that is full or read-only, of names that are too long, of /proc.
-
-    Raises:
-        OSError: why it cannot be done.
-    """
-    made = []
-    try:
-        absent = [above for above in (folder, *folder.parents) if not os.path.lexists(above)]
-        for above in reversed(absent):
-            try:
-                above.mkdir(0o700)
-            except FileExistsError:
-                continue  # another process made it meanwhile
-            made.append(above)
-        with tempfile.TemporaryFile(prefix=".probe-", dir=folder) as probe:
-            probe.write(b"probe")
-    finally:
-        for above in reversed(made):
-            with suppress(OSError):  # not empty: another process has begun to use it
-                above.rmdir()
 
 
 def _links(at: str, folders: list[str]) -> list[str]:
     """Those of the folders that are links."""
     return [name for name in folders if Path(at, name).is_symlink()]
+
+
+def in_time(ask: Callable[[], T]) -> T:
+    """`ask()`, or a TimeoutError: Google Cloud's client goes on trying for a quarter of an hour, in a thread that is
+    then left to itself."""
+    answer: list[T] = []
+    failure: list[Exception] = []
+
+    def run() -> None:
+        try:
+            answer.append(ask())
+        except Exception as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    if failure:
+        raise failure[0]
+    if not answer:
+        raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} s")
+    return answer[0]
 
 
 def _put_at_once(uri: str) -> str:
@@ -292,4 +292,4 @@ def _put_at_once(uri: str) -> str:
 
 
 def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

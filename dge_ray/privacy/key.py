@@ -11,8 +11,9 @@ import os
 from pathlib import Path
 
 from dge_ray.errors import InputError
+from dge_ray.local_disk import make_folders
 from dge_ray.phrases import EPSILONS_ADD_UP
-from dge_ray.storage import Folder, make_folders
+from dge_ray.storage import Folder
 
 FILE = "privacy/key"
 BYTES = 32

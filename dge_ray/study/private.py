@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError
 from dge_ray.generators.private.defaults import private_settings, private_steps
+from dge_ray.local_disk import expanded
 from dge_ray.phrases import EPSILONS_ADD_UP
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.privacy.ledger import (
@@ -69,11 +70,13 @@ def public_schema(config: StudyConfig, table: pa.Schema, target: str | None) -> 
         return declared_schema(table.names, target, config.columns)
     if config.columns:
         raise InputError("columns", "columns beside privacy.schema", "one of the two")
+    at = expanded(file, "privacy.schema").absolute()
     try:
-        text = Path(file).expanduser().read_text(encoding="utf-8")
+        text = at.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        at = str(Path(file).expanduser().absolute())
-        raise InputError("privacy.schema", f"{at!r}, which cannot be read", "a file with a schema's JSON") from None
+        raise InputError(
+            "privacy.schema", f"{str(at)!r}, which cannot be read", "a file with a schema's JSON"
+        ) from None
     return read_public_schema(text, table.names, target, where=repr(file))
 
 

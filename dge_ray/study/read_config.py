@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from dge_ray.errors import InputError, InputErrors
+from dge_ray.local_disk import expanded
 from dge_ray.masking import refuse_secrets
 from dge_ray.options import input_errors, listed, nest, parse_words, plain_yaml
 from dge_ray.study.config import StudyConfig
@@ -42,7 +43,7 @@ def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> S
     refuse_secrets("source", source)
     over = nest(words) if isinstance(words, Mapping) else parse_words(words)
     if source.endswith((".yaml", ".yml")):
-        base = _read_yaml(Path(source).expanduser())
+        base = _read_yaml(expanded(source, "source"))
         base.setdefault("study", Path(source).stem)
     else:
         base = {"source": source}

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dge_ray.errors import InputError
-from dge_ray.storage import try_writing
+from dge_ray.local_disk import try_writing
 
 PREFIX = "dge-"  # short, as all of the way to a socket is
 LOCK = "lock"  # held by the driver as long as it lives: the system lets it go, whatever ends the driver

@@ -2,13 +2,15 @@
 
 import os
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv, fs, parquet
 
 from dge_ray.errors import InputError, nearest
+from dge_ray.local_disk import expanded
+from dge_ray.storage import in_time
 from dge_ray.table.arrow.arrow_types import is_string, is_string_view, pc
 from dge_ray.table.reading.builtin import builtin_names, load_builtin
 from dge_ray.table.reading.openml import PREFIX, load_openml, openml_target
@@ -38,8 +40,8 @@ def load_table(source: str, *, as_text: bool = False) -> pa.Table:
         return _tidy(load_builtin(source))
     filesystem, path = _locate(source)
     try:
-        info = filesystem.get_file_info(path)
-    except OSError as error:
+        info = in_time(lambda: filesystem.get_file_info(path))
+    except (pa.ArrowException, OSError) as error:
         raise InputError("source", f"'{source}', which cannot be read ({_first_line(error)})", FORMATS) from error
     if info.type is fs.FileType.NotFound:
         known = (
@@ -91,9 +93,9 @@ def parquet_files(source: str) -> list[tuple[pa.Schema, int]]:
 
 def _locate(source: str) -> tuple[fs.FileSystem, str]:
     if "://" not in source:
-        return fs.LocalFileSystem(), os.path.abspath(Path(source).expanduser())
+        return fs.LocalFileSystem(), os.path.abspath(expanded(source, "source"))
     try:
-        return fs.FileSystem.from_uri(source)
+        return in_time(lambda: fs.FileSystem.from_uri(source))
     except (pa.ArrowException, OSError, ValueError) as error:
         takes = "a path or a file-system URI: file://, s3://, gs://, hdfs://, abfs://"
         raise InputError("source", f"'{source}' ({_first_line(error)})", takes) from error
