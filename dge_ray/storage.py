@@ -233,7 +233,7 @@ class Folder:
             raise InputError(field, f"{self} (there is no {bucket!r})", "a place that is there and can be read")
 
     def _ask(self) -> None:
-        """One question, about a file: without an account, Azure's client ends the process if asked about a container."""
+        """One question, about a file: asked about a container without an account, Azure's client ends the process."""
         in_time(lambda: self.filesystem.get_file_info(self._at(".probe")))
 
     def check_writable(self, field: str = "storage") -> None:
