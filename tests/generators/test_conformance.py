@@ -328,7 +328,7 @@ def test_refuses_a_damaged_checkpoint(name: str, tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").unlink()
     for make in (lambda _: None, os.mkfifo):  # nothing there, or a pipe, which is not waited for
         make(tmp_path / "weights.safetensors")
-        with pytest.raises(InputError, match="no weights.safetensors in"):
+        with pytest.raises(InputError, match=r"no weights\.safetensors in"):
             cls.load(tmp_path)
     (tmp_path / "weights.safetensors").unlink()
     fitted(name).save(tmp_path)
