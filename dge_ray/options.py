@@ -171,13 +171,20 @@ def parse_words(words: Sequence[str]) -> dict[str, Any]:
             errors.append(InputError(word, "a word without '='", "key=value"))
             continue
         try:
-            value = plain_yaml(text)
+            value = _whole(text, plain_yaml(text))
         except yaml.YAMLError:
             value = text
         _set(nested, _path(key), value)
     if errors:
         raise InputErrors(errors)
     return nested
+
+
+def _whole(text: str, value: Any) -> Any:
+    """What YAML made of a word, or the word where a part was lost: ` #` begins no comment in it, and 010 is no 8."""
+    cut = (value is None or isinstance(value, str)) and "#" in text and text[0] not in "\"'"
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return text if cut or (number and str(value) != text.replace("_", "").lstrip("+")) else value
 
 
 def nest(options: Mapping[str, Any]) -> dict[str, Any]:

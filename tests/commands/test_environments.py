@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import sklearn.base  # noqa: F401 - it sets two variables when it is first imported
 from helpers.refusals import check_refused
 
+import dge_ray.commands.tune  # noqa: F401 - so that no test's seconds are those of imports
 from dge_ray import storage
 from dge_ray.distributed.session import preflight
 from dge_ray.errors import InputError
@@ -169,6 +171,7 @@ def test_works_and_foresees_no_refusal(name: str, run: Run, tmp_path: Path, monk
     files, environ = left(tmp_path), dict(os.environ)
     code, out, err = run("check", *WORDS, *words)
     assert (code, err) == (0, "") and "would be refused" not in out
+    assert not words or f"storage: {os.path.abspath(os.path.expanduser(words[0].removeprefix('storage=')))}" in out
     assert left(tmp_path) == files and dict(os.environ) == environ
 
 
