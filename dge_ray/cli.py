@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -87,6 +88,7 @@ for _name, _verb in VERBS.items():
 
 
 def _run_verb(name: str, subject: list[str], words: list[str] | None, as_json: bool) -> None:
+    _check_process()
     # Ray prints notes of its own to standard output, which belongs to the answer alone.
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
         options = parse_words(words or [], VERBS[name].keys)
@@ -95,6 +97,22 @@ def _run_verb(name: str, subject: list[str], words: list[str] | None, as_json: b
     _print(json.dumps(result, allow_nan=False) if as_json else "\n".join(module.lines(result)))
     if hasattr(module, "exit_code"):
         raise typer.Exit(module.exit_code(result))
+
+
+def _check_process() -> None:
+    """What libraries below would end with words of their own: no working folder, no place for temporary files, or no
+    docstrings, which Ray reads."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise InputError("the working folder", "one that was deleted", "one that is there: `cd` to it first") from None
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        got = "no folder for temporary files that can be written to"
+        raise InputError("TMPDIR", got, "one that can, such as TMPDIR=/scratch") from None
+    if sys.flags.optimize > 1:
+        raise InputError("PYTHONOPTIMIZE", str(sys.flags.optimize), "0 or 1: Ray does not start without docstrings")
 
 
 def _print(text: str) -> None:

@@ -1,15 +1,18 @@
-"""A folder on any pyarrow filesystem, with atomic writes. Everything a study keeps goes through here."""
+"""A folder on any pyarrow filesystem, with atomic writes: everything a study keeps goes through here. Below it, what a
+place on a local disk needs: a home folder, folders for their owner alone, whether it can be written to.
+"""
 
 import json
 import os
 import shutil
 import tempfile
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -18,6 +21,9 @@ import pyarrow.parquet as pq
 
 from dge_ray.errors import InputError
 from dge_ray.masking import refuse_secrets
+
+ANSWER_SECONDS = 10.0  # for a place that is not local to answer its first question; pyarrow's S3 gives up after 6
+T = TypeVar("T")
 
 
 class Folder:
@@ -41,13 +47,13 @@ class Folder:
         """
         text = str(location)
         if "://" not in text:
-            return cls(pafs.LocalFileSystem(), str(Path(text).expanduser().absolute()), shared=shared)
+            return cls(pafs.LocalFileSystem(), str(expanded(text, field).absolute()), shared=shared)
         refuse_secrets(field, text)
         if ".." in unquote(text).partition("?")[0].split("/"):  # a server may take it for another bucket
             raise InputError(field, repr(text), "a URI without '..'")
         try:
-            filesystem, path = pafs.FileSystem.from_uri(_put_at_once(text))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, ValueError) as error:
+            filesystem, path = in_time(lambda: pafs.FileSystem.from_uri(_put_at_once(text)))
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(field, f"{text!r} ({_first(error)})", "a folder or a pyarrow filesystem URI") from None
         return cls(filesystem, path, text, shared=shared)
 
@@ -220,11 +226,16 @@ class Folder:
                 raise InputError(field, got, "a folder that can be read") from None
         try:
             bucket = self.path.partition("/")[0]
-            there = not bucket or self.filesystem.get_file_info(bucket).type != pafs.FileType.NotFound
-        except (OSError, pa.ArrowInvalid) as error:
+            self._ask()
+            there = not bucket or in_time(lambda: self.filesystem.get_file_info(bucket)).type != pafs.FileType.NotFound
+        except (OSError, pa.ArrowException) as error:
             raise InputError(field, f"{self} ({_first(error)})", "a place that can be read") from None
         if not there:
             raise InputError(field, f"{self} (there is no {bucket!r})", "a place that is there and can be read")
+
+    def _ask(self) -> None:
+        """One question, about a file: asked about a container without an account, Azure's client ends the process."""
+        in_time(lambda: self.filesystem.get_file_info(self._at(".probe")))
 
     def check_writable(self, field: str = "storage") -> None:
         """Raises InputError when nothing can be written here.
@@ -240,10 +251,65 @@ class Folder:
             return
         probe = f".probe-{uuid.uuid4().hex}"
         try:
+            if self.filesystem.type_name != "s3":  # which gives up by itself; a write could not be left to itself
+                self._ask()
             self.write_bytes(probe, b"")
             self.delete(probe)
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowException) as error:
             raise InputError(field, f"{self} ({_first(error)})", "a place that can be written to") from None
+
+
+def _links(at: str, folders: list[str]) -> list[str]:
+    """Those of the folders that are links."""
+    return [name for name in folders if Path(at, name).is_symlink()]
+
+
+def in_time(ask: Callable[[], T]) -> T:
+    """`ask()`, or a TimeoutError: Google Cloud's client goes on trying for a quarter of an hour, in a thread that is
+    then left to itself."""
+    answer: list[T] = []
+    failure: list[Exception] = []
+
+    def run() -> None:
+        try:
+            answer.append(ask())
+        except Exception as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    if failure:
+        raise failure[0]
+    if not answer:
+        raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} s")
+    return answer[0]
+
+
+def _put_at_once(uri: str) -> str:
+    """An S3 URI whose small files go in one request: no upload in parts is begun that a `kill -9` would leave there."""
+    if not uri.startswith("s3://") or "allow_delayed_open=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true"
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+# Places on a local disk
+
+
+def expanded(path: str | Path, field: str) -> Path:
+    """A local path whose leading `~` is a home folder.
+
+    Raises:
+        InputError: the home of nobody that is known here.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(field, repr(str(path)), "a path; no home folder is known for its '~'") from None
 
 
 def make_folders(path: Path, mode: int = 0o700) -> None:
@@ -277,19 +343,3 @@ def try_writing(folder: Path) -> None:
         for above in reversed(made):
             with suppress(OSError):  # not empty: another process has begun to use it
                 above.rmdir()
-
-
-def _links(at: str, folders: list[str]) -> list[str]:
-    """Those of the folders that are links."""
-    return [name for name in folders if Path(at, name).is_symlink()]
-
-
-def _put_at_once(uri: str) -> str:
-    """An S3 URI whose small files go in one request: no upload in parts is begun that a `kill -9` would leave there."""
-    if not uri.startswith("s3://") or "allow_delayed_open=" in uri:
-        return uri
-    return f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true"
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -9,8 +9,10 @@ cd "$(dirname "$0")/.."
 python=$place/bin/python
 mkdir -p "$place"
 echo "${TORCH:-}" > "$place.overrides"
+echo 'python-dateutil<3' > "$place.constraints"  # the tests' moto takes no later one, whatever pandas takes
 uv venv --quiet --allow-existing --python 3.11 "$place"
-uv pip compile --quiet --python-version 3.11 --resolution lowest-direct --override "$place.overrides" pyproject.toml -o "$place.txt"
+uv pip compile --quiet --python-version 3.11 --resolution lowest-direct --override "$place.overrides" \
+  --constraint "$place.constraints" pyproject.toml -o "$place.txt"
 uv pip install --quiet --python "$python" -r "$place.txt"
 uv pip install --quiet --python "$python" --constraint "$place.txt" --override "$place.overrides" \
   pytest hypothesis pytest-timeout psutil 'moto[s3]' statsmodels

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "dge_ray"
 
-GROUND = {"errors", "masking", "options", "phrases", "seeds", "storage", "spelling"}
+GROUND = {"errors", "masking", "options", "phrases", "seeds", "spelling", "storage"}
 BASE = {"ground", "stats", "table"}
 # What a room may import of the others.
 MAY_IMPORT: dict[str, set[str]] = {

@@ -124,3 +124,24 @@ def test_a_notebook_has_the_verbs_and_their_errors() -> None:
         dge_ray.select("nowhere", {"metrics": "auc"})
     with pytest.raises(dge_ray.InputErrors, match=r"^members: got 0"):
         dge_ray.tune("breast_cancer", {"members": 0})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("my dir #1", "my dir #1"),
+        ("#1", "#1"),
+        ("Item #", "Item #"),
+        ("'Item #'", "Item #"),
+        ("010", "010"),
+        ("0x10", "0x10"),
+        ("1:30", "1:30"),
+        ("&x", "&x"),
+        ("1_000", 1000),
+        ("-3", -3),
+        ("+3", 3),
+        ("[a, b] # two", ["a", "b"]),
+    ],
+)
+def test_a_word_is_taken_whole(text: str, value: object) -> None:
+    assert parse_words([f"storage={text}"]) == {"storage": value}

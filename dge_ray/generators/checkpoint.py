@@ -65,8 +65,9 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
         InputError: no checkpoint there, a damaged one, or one of another generator or format.
     """
     path = Path(path)
-    if not (path / "generator.json").is_file():
-        raise InputError("checkpoint", f"no generator.json in {path}", "a folder that a generator was saved to")
+    for file in ("generator.json", "weights.safetensors"):
+        if not (path / file).is_file():  # a pipe would hold its reader up for ever
+            raise InputError("checkpoint", f"no {file} in {path}", "a folder that a generator was saved to")
     try:
         record = json.loads((path / "generator.json").read_bytes())
         if record["format"] != VERSION:

@@ -23,7 +23,7 @@ from dge_ray.privacy.ledger import (
     standing_entries,
 )
 from dge_ray.privacy.plan import STREAMS, Planned, PrivacyPlan, Steps, plan_privacy
-from dge_ray.storage import Folder
+from dge_ray.storage import Folder, expanded
 from dge_ray.study.config import GeneratorChoice, StudyConfig
 from dge_ray.study.files import PLAN, member_file
 from dge_ray.study.parent import claim_parent, planned_before, refuse_beyond_plan
@@ -72,11 +72,13 @@ def public_schema(config: StudyConfig, table: pa.Schema, target: str | None) -> 
         return declared_schema(table.names, target, config.kinds)
     if config.columns:
         raise InputError("columns", "columns beside privacy.schema", "one of the two")
+    at = expanded(file, "privacy.schema").absolute()
     try:
-        text = Path(file).expanduser().read_text(encoding="utf-8")
+        text = at.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        at = str(Path(file).expanduser().absolute())
-        raise InputError("privacy.schema", f"{at!r}, which cannot be read", "a file with a schema's JSON") from None
+        raise InputError(
+            "privacy.schema", f"{str(at)!r}, which cannot be read", "a file with a schema's JSON"
+        ) from None
     return read_public_schema(text, table.names, target, where=repr(file))
 
 

@@ -13,6 +13,7 @@ from dge_ray.errors import InputError, InputErrors
 from dge_ray.masking import refuse_secrets
 from dge_ray.options import input_errors, listed, nest, parse_words
 from dge_ray.spelling import settled, spelled_yaml
+from dge_ray.storage import expanded
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.files import IDENTITY
 from dge_ray.table import builtin_names
@@ -46,7 +47,7 @@ def read_config(source: str, words: Sequence[str] | Mapping[str, Any] = ()) -> S
     refuse_secrets("source", source)
     over = nest(words) if isinstance(words, Mapping) else parse_words(words, StudyConfig)
     if source.endswith((".yaml", ".yml")):
-        base = _read_yaml(Path(source).expanduser())
+        base = _read_yaml(expanded(source, "source"))
         base.setdefault("study", Path(source).stem)
     else:
         base = {"source": source}

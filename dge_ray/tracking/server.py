@@ -3,10 +3,11 @@
 import fcntl
 import logging
 import os
+import sqlite3
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,6 +18,7 @@ from dge_ray.storage import make_folders
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER_SECONDS = 10  # how long a server may take to answer before a study starts
+OPENING_SECONDS = 5.0  # how long another process may have a database file for itself
 FIELD, TAKES = (
     "MLFLOW_TRACKING_URI",
     "the URI of an MLflow server that answers, or of a database such as " + DEFAULT_URI,
@@ -72,8 +74,22 @@ def check_uri(uri: str) -> str:
         path = Path(uri.removeprefix("sqlite:///")).absolute()
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
             raise InputError(FIELD, f"{mask(uri)!r}, whose folder is not there or not writable", TAKES)
+        if path.exists() and (fault := _fault_of(path)):
+            raise InputError(FIELD, f"{mask(uri)!r}, which cannot be opened ({fault})", TAKES)
         return f"sqlite:///{path}"
     return uri
+
+
+def _fault_of(file: Path) -> str:
+    """Why SQLite cannot open what is there, if so. MLflow would try for minutes."""
+    if not file.is_file():
+        return "no file"
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=OPENING_SECONDS)) as database:
+            database.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return ""
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from dge_ray.table.schema import TableSchema
         ("test.regrtest.Thing", {}, "binary", "learner", "no installed package"),
         ("__main__.Thing", {}, "binary", "learner", "takes a learner's name"),
         ("mlflow.__main__.X", {}, "binary", "learner", "a command line"),
-        ("pip.__main__.Thing", {}, "binary", "learner", "a command line"),
+        ("pytest.__main__.Thing", {}, "binary", "learner", "a command line"),
         ("dge_ray.__main__.Thing", {}, "binary", "learner", "a command line"),
         ("sklearn.__main__.tree.Thing", {}, "binary", "learner", "a command line"),
         ("dge_ray.cli.main", {}, "binary", "learner", "not a class"),

@@ -1,6 +1,7 @@
 """What every registered generator promises, checked against the Protocol's words and the schema's own checker."""
 
 import json
+import os
 import random
 from functools import cache
 from pathlib import Path
@@ -325,8 +326,11 @@ def test_refuses_a_damaged_checkpoint(name: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="do not match"):
             cls.load(tmp_path)
     (tmp_path / "weights.safetensors").unlink()
-    with pytest.raises(InputError, match="damaged"):
-        cls.load(tmp_path)
+    for make in (lambda _: None, os.mkfifo):  # nothing there, or a pipe, which is not waited for
+        make(tmp_path / "weights.safetensors")
+        with pytest.raises(InputError, match=r"no weights\.safetensors in"):
+            cls.load(tmp_path)
+    (tmp_path / "weights.safetensors").unlink()
     fitted(name).save(tmp_path)
     record = (tmp_path / "generator.json").read_text()
     for damaged_text in (record[:200], record.replace('"format": 1', '"format": 99'), "[]"):

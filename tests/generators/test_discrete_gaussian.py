@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.integrate import trapezoid
 
 from dge_ray.generators.private.discrete import ROUNDING_VARIANCE, discrete_gaussians, variance_for
 from dge_ray.generators.private.streams import SecretStream, Use
@@ -48,7 +49,7 @@ def test_it_is_a_gaussian_rounded_at_random() -> None:
     k, p = law(variance)
     for at in range(-12, 13):
         share = np.exp(-((x - at) ** 2) / (2 * ROUNDING_VARIANCE)) / total
-        assert np.trapezoid(density * share, x) == pytest.approx(p[k == at][0], rel=1e-11)
+        assert trapezoid(density * share, x) == pytest.approx(p[k == at][0], rel=1e-11)
 
 
 def delta_of_discrete(variance: float, columns: int, epsilon: float) -> float:

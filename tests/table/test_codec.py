@@ -64,7 +64,7 @@ def floats(width: Literal[16, 32, 64]) -> st.SearchStrategy:
 VALUES: list[tuple[pa.DataType, st.SearchStrategy]] = [
     *[(t, integers(t)) for t in INTEGERS],
     *[(t, days(t)) for t in TEMPORAL],
-    (pa.float16(), floats(16).map(np.float16)),
+    (pa.float16(), floats(16).map(lambda v: np.float16(v + 0.0))),  # to pyarrow 21 -0.0 is another half than 0.0
     (pa.float32(), floats(32)),
     (pa.float64(), floats(64)),
     (pa.float64(), st.integers(-10_000, 10_000).map(lambda v: v / 100)),

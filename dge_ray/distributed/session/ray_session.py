@@ -145,7 +145,6 @@ def _started(num_cpus: int | None, object_store_memory: int | None) -> Iterator[
 
 def _start(folder: str, num_cpus: int | None, object_store_memory: int | None) -> None:
     import ray
-    from ray.exceptions import RayError
 
     before = handlers_as_found(signal.SIGTERM)
     with before, warnings.catch_warnings(), for_the_owner_alone(), on_loopback(), in_a_group_of_its_own():
@@ -160,7 +159,7 @@ def _start(folder: str, num_cpus: int | None, object_store_memory: int | None) -
                 _temp_dir=folder,
                 **QUIET,
             )
-        except (OSError, RuntimeError, ValueError, RayError) as error:
+        except Exception as error:  # a node that is not up in time is a bare one
             raise StudyError(f"Ray could not start on this machine: {first_line(error)}") from None
 
 

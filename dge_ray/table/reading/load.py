@@ -4,13 +4,14 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs, parquet
 
 from dge_ray.errors import InputError, nearest
+from dge_ray.storage import expanded, in_time
 from dge_ray.table.arrow.arrow_types import is_string, is_string_view, pc
 from dge_ray.table.arrow.extensions import own_type
 from dge_ray.table.reading.builtin import builtin_names, load_builtin
@@ -104,8 +105,8 @@ def read_table(source: Any, reading: Reading = AS_FOUND, *, as_text: bool = Fals
         return ReadTable(_tidy(load_openml(source) if source.startswith(PREFIX) else load_builtin(source)))
     filesystem, path = _locate(source)
     try:
-        info = filesystem.get_file_info(path)
-    except OSError as error:
+        info = in_time(lambda: filesystem.get_file_info(path))
+    except (pa.ArrowException, OSError) as error:
         raise InputError("source", f"'{source}', which cannot be read ({_first_line(error)})", FORMATS) from error
     if info.type is fs.FileType.NotFound:
         known = (
@@ -163,9 +164,9 @@ def _refuse_keys(reading: Reading, keys: tuple[str, ...]) -> None:
 
 def _locate(source: str) -> tuple[fs.FileSystem, str]:
     if "://" not in source:
-        return fs.LocalFileSystem(), os.path.abspath(Path(source).expanduser())
+        return fs.LocalFileSystem(), os.path.abspath(expanded(source, "source"))
     try:
-        return fs.FileSystem.from_uri(source)
+        return in_time(lambda: fs.FileSystem.from_uri(source))
     except (pa.ArrowException, OSError, ValueError) as error:
         takes = "a path, a file-system URI (file://, s3://, gs://, hdfs://, abfs://), or a database's URL"
         raise InputError("source", f"'{source}' ({_first_line(error)})", takes) from error
