@@ -1,4 +1,4 @@
-"""The committed figures of experiments/tables: what a repaired column is worth, and kinds found again in five dialects."""
+"""The figures of experiments/tables: what a repaired column is worth, and kinds found again in five dialects."""
 
 import json
 from pathlib import Path
