@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import pc
-from dge_ray.table.types.words import CURRENCIES, UNITS
+from dge_ray.table.types.words import CURRENCIES, UNITS, one_of
 
-_MONEY = pa.array(sorted(CURRENCIES))
 UNIT_SHARE = 0.9  # of a column's numbers behind which a word must stand that is no unit that is known
 _MAGNITUDES = {"k": 3, "K": 3, "M": 6, "mn": 6, "Mn": 6, "mio": 6, "Mio": 6, "B": 9, "bn": 9, "Bn": 9, "Mrd": 9}
 _AFTER_OTHERS = {"m": 6, "b": 9}  # metres and bytes, where no other magnitude says more
@@ -28,7 +27,7 @@ def read_affixes(before: pa.Array, behind: pa.Array, valid: np.ndarray) -> Affix
     """The affixes of texts (n,) of which `valid` are numbers otherwise."""
     before, raw = pc.utf8_lower(before), pc.utf8_trim_whitespace(behind)
     has_before, has_unit = present(before), present(raw) & valid
-    valid = valid & (np.asarray(pc.is_in(before, value_set=_MONEY.cast(before.type))) | ~has_before)
+    valid = valid & (np.asarray(pc.is_in(before, value_set=one_of(CURRENCIES, before.type))) | ~has_before)
     powers = np.zeros(len(valid), dtype=np.int64)
     if not has_unit.any():
         return Affixes(valid, powers, _named(before, valid & has_before))
