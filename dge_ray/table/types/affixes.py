@@ -1,13 +1,12 @@
 """What stands around a number: a currency before it, a currency, a unit or a magnitude (2.5k) behind it."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import pc
-from dge_ray.table.types.words import CURRENCIES, UNITS
+from dge_ray.table.types.words import CURRENCIES, UNITS, one_of
 
 UNIT_SHARE = 0.9  # of a column's numbers behind which a word must stand that is no unit that is known
 _MAGNITUDES = {"k": 3, "K": 3, "M": 6, "mn": 6, "Mn": 6, "mio": 6, "Mio": 6, "B": 9, "bn": 9, "Bn": 9, "Mrd": 9}
@@ -24,17 +23,11 @@ class Affixes:
     taken: tuple[str, ...]
 
 
-@cache
-def _money() -> pa.Array:
-    """Made when first asked for: Arrow brings in pandas to make it."""
-    return pa.array(sorted(CURRENCIES))
-
-
 def read_affixes(before: pa.Array, behind: pa.Array, valid: np.ndarray) -> Affixes:
     """The affixes of texts (n,) of which `valid` are numbers otherwise."""
     before, raw = pc.utf8_lower(before), pc.utf8_trim_whitespace(behind)
     has_before, has_unit = present(before), present(raw) & valid
-    valid = valid & (np.asarray(pc.is_in(before, value_set=_money().cast(before.type))) | ~has_before)
+    valid = valid & (np.asarray(pc.is_in(before, value_set=one_of(CURRENCIES, before.type))) | ~has_before)
     powers = np.zeros(len(valid), dtype=np.int64)
     if not has_unit.any():
         return Affixes(valid, powers, _named(before, valid & has_before))

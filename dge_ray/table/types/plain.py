@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import pc
-from dge_ray.table.types.words import CSV_NULLS
+from dge_ray.table.types.words import CSV_NULLS, one_of
 
 SAMPLE = 300  # values that are tried before a whole column is
 _TRUE, _FALSE = ("1", "true", "True", "TRUE"), ("0", "false", "False", "FALSE")
@@ -20,12 +19,6 @@ _TYPES = (
     pa.int64(), pa.bool_(), pa.date32(), pa.timestamp("s"), pa.timestamp("ns"), pa.timestamp("s", "UTC"),
     pa.timestamp("ns", "UTC"), pa.float64(),
 )  # fmt: skip
-
-
-@cache
-def _nulls() -> pa.Array:
-    """Made when first asked for: Arrow brings in pandas to make it."""
-    return pa.array(sorted(CSV_NULLS))
 
 
 def read_plain(
@@ -42,7 +35,7 @@ def read_plain(
     sample: pa.Array = pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE])
     if not len(sample):
         return None
-    words = _nulls().cast(column.type)
+    words = one_of(CSV_NULLS, column.type)
     for dtype in _types_of(sample.filter(pc.invert(pc.is_in(sample, value_set=words)))):
         read = _cast(column, dtype)
         if read is None:
