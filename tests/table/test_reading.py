@@ -233,7 +233,7 @@ def test_what_is_only_found_at_the_end(tmp_path: Path) -> None:
     [
         (b"PK\x03\x04" + bytes(99), "a zip or Excel file by its first bytes"),
         (b"PAR1" + bytes(99), "a Parquet file"),
-        (gzip.compress(b"a,b\n1,2\n"), "a gzip file"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "a gzip file"),
         (b"a,b\n1,2\n3,\x004\n", r"a zero byte in line 3"),
         (bytes(range(1, 32)) * 20, "control characters"),
         (b"a,b\n1,2\n3\n4,5\n", "1 cell in line 3 where the others have 2"),
@@ -305,7 +305,7 @@ def test_a_folder_of_csv_files(tmp_path: Path) -> None:
     (tmp_path / "year=2020").mkdir()
     (tmp_path / "year=2021").mkdir()
     source(tmp_path / "year=2020", "a,b\n1,x\n")
-    source(tmp_path / "year=2021", gzip.compress(b"b;a\ny;2\n"), "u.csv.gz")
+    source(tmp_path / "year=2021", gzip.compress(b"b;a\ny;2\n", mtime=0), "u.csv.gz")
     (tmp_path / "readme.txt").write_text("about")
     table = load_table(str(tmp_path))
     assert table.to_pydict() == {"a": [1, 2], "b": ["x", "y"], "year": [2020, 2021]}
