@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.copula import COPULA
@@ -27,6 +28,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"cluster", "copula_study"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.ray)
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's, asked with `-n`
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from helpers.schedule import OneRay
+
+    return OneRay(config, log)
 
 
 @pytest.fixture

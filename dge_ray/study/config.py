@@ -144,7 +144,8 @@ class StudyConfig(Frozen):
         "built-in table's name, or openml:NAME"
     )
     csv: CsvKeys = Field(
-        default_factory=CsvKeys, description="how a CSV is written, as csv.delimiter=; (found from it if not given)"
+        default_factory=lambda: CsvKeys(),
+        description="how a CSV is written, as csv.delimiter=; (found from it if not given)",
     )
     query: Query = None
     table: TableName = None

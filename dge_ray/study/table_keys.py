@@ -58,28 +58,29 @@ class CsvKeys(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     delimiter: Annotated[str, BeforeValidator(_sign), AfterValidator(_one_byte)] | None = Field(
-        None, description="one sign, in quotes, or tab, comma, semicolon, bar or space (between cells)"
+        default=None, description="one sign, in quotes, or tab, comma, semicolon, bar or space (between cells)"
     )
     decimal: Annotated[Literal[".", ","], BeforeValidator(_sign)] | None = Field(
-        None, description="comma or point (before the decimals of numbers)"
+        default=None, description="comma or point (before the decimals of numbers)"
     )
     thousands: Annotated[str, BeforeValidator(_sign)] | None = Field(
-        None, description="one sign, or comma, point, space, nbsp or apostrophe (between the thousands of numbers)"
+        default=None,
+        description="one sign, or comma, point, space, nbsp or apostrophe (between the thousands of numbers)",
     )
     encoding: Annotated[str, AfterValidator(_encoding)] | None = Field(
-        None, description="an encoding of Python's, as utf-8, utf-16 or cp1252"
+        default=None, description="an encoding of Python's, as utf-8, utf-16 or cp1252"
     )
     header: Annotated[Annotated[int, Field(ge=1)] | Literal["none"], BeforeValidator(_line)] | None = Field(
-        None, description="the number of the line with the names, from 1, or none (without names)"
+        default=None, description="the number of the line with the names, from 1, or none (without names)"
     )
     null_values: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(
-        (), description="cells that are missing, beside the empty ones, as [-9,unknown]"
+        default=(), description="cells that are missing, beside the empty ones, as [-9,unknown]"
     )
     comment: Annotated[str, Field(min_length=1, max_length=20)] | None = Field(
-        None, description="what a line begins with that is no row, as '#'"
+        default=None, description="what a line begins with that is no row, as '#'"
     )
     dates: Literal["day_first", "month_first"] | None = Field(
-        None, description="day_first or month_first (what 03/04/2020 is, where a column does not tell)"
+        default=None, description="day_first or month_first (what 03/04/2020 is, where a column does not tell)"
     )
 
 

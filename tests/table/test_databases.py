@@ -4,6 +4,7 @@ import datetime
 import importlib.util
 import json
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
@@ -203,3 +204,30 @@ def test_a_value_in_an_error_is_not_told(server: postgres.Server) -> None:
     assert "Smith" not in str(caught.value)
     with pytest.raises(InputError, match=r'relation "nobody" does not exist'):
         load_table(server.url, Reading(query="select * from nobody"))
+
+
+MEMORY = """
+import sys
+from dge_ray.table.reading.load import load_table
+from dge_ray.table.reading.options import Reading
+table = load_table(sys.argv[1], Reading(table="t"))
+with open("/proc/self/status") as status:
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+print(table.num_rows, table.nbytes >> 20, peak >> 10)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is told by Linux alone")
+def test_a_million_rows_in_bounded_memory(tmp_path: Path) -> None:
+    """Rows come in batches: a process of some 110 MiB that reads a table of 48 MiB does not grow by all rows at once,
+    which as Python's objects take a gigabyte."""
+    with sqlite3.connect(tmp_path / "t.db") as connection:
+        connection.execute(
+            "create table t as with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000000) "
+            "select i, i * 0.5 as a, i % 7 as b, 'word ' || (i % 5) as c, i / 3.0 as d, 'w' || i as e from n"
+        )
+    command = [sys.executable, "-c", MEMORY, f"sqlite:///{tmp_path}/t.db"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows, table, peak = map(int, done.stdout.split())
+    assert rows == 1_000_000 and table < 80 and peak < 450

@@ -20,6 +20,7 @@ from dge_ray.table.reading.signs import number_signs
 LARGEST_SAMPLE = 1 << 24  # of a table with very long lines
 BLOCKS = (1 << 20, 1 << 26, 2**31 - 2)  # bytes read at once: a row must fit
 LOOKED_AT = 300  # rows all over the file that the signs of numbers are found from
+SMALL = 1 << 24  # bytes of a file up to which threads cost more than they bring
 TEXT = pa.string()  # of a block: 2 GiB are enough
 
 
@@ -118,10 +119,11 @@ def _read(filesystem: fs.FileSystem, path: str, source: str, reading: Reading, d
         empty = not row.text.strip() or (dialect.comment is not None and row.text.startswith(dialect.comment))
         return "skip" if empty else "error"
 
+    large = (filesystem.get_file_info(path).size or SMALL) >= SMALL
     quoted = may_hold(filesystem, path, dialect.quote)
     parse = _parse(dialect, note, line_ends=quoted)
     for block in BLOCKS:
-        read = csv.ReadOptions(block_size=block, column_names=_numbered(dialect))
+        read = csv.ReadOptions(use_threads=large, block_size=block, column_names=_numbered(dialect))
         try:
             with open_text(filesystem, path, dialect.encoding) as stream, _wrong_encoding():
                 _pass_over(stream, dialect.begins)

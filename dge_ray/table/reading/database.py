@@ -140,6 +140,7 @@ def _sqlalchemy(url: str, reading: Reading) -> Iterator[tuple[list[str], list[pa
 def _statement(connection: Any, reading: Reading) -> str:
     """The query, or all of the table, in the order of its primary key if it has one."""
     import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
 
     if reading.query is not None:
         return reading.query
@@ -153,7 +154,7 @@ def _statement(connection: Any, reading: Reading) -> str:
         schema, _, name = name.rpartition(".")
     try:
         tables = known(name, schema)
-    except sqlalchemy.exc.SQLAlchemyError:  # no such schema
+    except SQLAlchemyError:  # no such schema
         tables = []
     if name not in tables:
         raise InputError("table", f"{reading.table!r}, which the database does not have", _listed(tables))
