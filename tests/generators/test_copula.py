@@ -9,6 +9,7 @@ from scipy.stats import ks_2samp, spearmanr
 
 from dge_ray.errors import InputError
 from dge_ray.generators.copula.generator import Copula, _interval_means, _latent_correlation
+from dge_ray.generators.encoding.tokens import Bins
 from dge_ray.table import infer_schema
 
 N = 20_000
@@ -76,6 +77,7 @@ def test_missing_values_rank_where_their_targets_do(informative: bool, place: fl
     copula = Copula(resample=False).fit(table, infer_schema(table, target="y"), seed=0)
     model = copula._state()[1]
     scale, tokens = model.scales[0], next(iter(model.tokens.columns.values()))
+    assert isinstance(tokens, Bins)
     at = int(np.flatnonzero(np.isnan(tokens.centres()[scale.order]))[0])
     below = scale.upper[at - 1] / (1 - (scale.upper[at] - scale.upper[at - 1]))
     assert abs(below - place) < 0.12

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,7 @@ def read_plain(
     """
     # Of all rows: a cast that fails at last has cost the most.
     looked = (spaced(column) if looked is None else looked).drop_null()
-    sample: pa.Array = pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE])
+    sample = cast(pa.Array, pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE]))
     if not len(sample):
         return None
     words = one_of(CSV_NULLS, column.type)
