@@ -66,6 +66,9 @@ _HOMES = {
     "verify": "dge_ray.commands.verify",
 }
 
+# Modules under their names from before the rooms: models that MLflow logged then import them.
+__path__.append(f"{__path__[0]}/tracking/before")
+
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import advice
@@ -36,6 +37,13 @@ def every_advice_can_be_pasted() -> Iterator[None]:
     advice.listen()
     yield
     assert advice.faults() == []
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's, asked with `-n`
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from helpers.schedule import OneRay
+
+    return OneRay(config, log)
 
 
 @pytest.fixture

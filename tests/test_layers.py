@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "dge_ray"
 
 GROUND = {"errors", "masking", "options", "phrases", "seeds", "storage", "spelling"}
 BASE = {"ground", "stats", "table"}
-# What a room may import of the others. `scoring` is a shim for models logged before the rooms.
+# What a room may import of the others.
 MAY_IMPORT: dict[str, set[str]] = {
     "ground": set(),
     "table": {"ground"},
@@ -38,7 +38,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("evaluation", "results", "inference", "publishing"),
     },
     "cli": {"ground", "commands", "report", "study"},
-    "scoring": {"tracking"},
 }
 # Sub-rooms, and modules at a room's root where they count as the room's own ground (`.`).
 MODELS = {".", "encoding", "private", "fitting", "rows"}
@@ -71,6 +70,7 @@ MAY_IMPORT_INSIDE: dict[str, dict[str, set[str]]] = {
         ".": {"words", "shell", "figures"},
     },
     "study": {"terminal": set(), ".": {"terminal"}},
+    "tracking": {".": set(), "before": {"."}},
     "distributed": {"session": set(), ".": {"session"}},
 }
 

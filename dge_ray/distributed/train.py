@@ -9,26 +9,16 @@ import ray
 import ray.train
 from ray.exceptions import RayError
 
-# The only imports of Ray Train's V2 package: these have no public name elsewhere.
-from ray.train.v2._internal.execution.callback import ControllerCallback
+# Train's V2 package gives it no public name.
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from dge_ray.distributed.session.ray_session import first_line
-from dge_ray.distributed.worker import downstream_worker, fits_together
+from dge_ray.distributed.train_entry import TellController, downstream_worker
+from dge_ray.distributed.worker import fits_together
 from dge_ray.study.downstream_spec import DownstreamSpec
 
 WORKER_RESTARTS = 3
 START_SECONDS = 20.0  # the longest that a run's controller takes to start, on a busy machine
-
-
-class _TellController(ControllerCallback):
-    """Has the run's controller tell the Board who it is: Train gives the driver no handle to end it by."""
-
-    def __init__(self, board: Any, first: int) -> None:
-        self.board, self.first = board, first
-
-    def after_controller_start(self, train_run_context: Any) -> None:
-        ray.get(self.board.controlled_by.remote(self.first, ray.get_runtime_context().current_actor))
 
 
 class DownstreamRun:
@@ -68,7 +58,7 @@ class DownstreamRun:
                 storage_path=scratch,
                 name=f"downstream-{first}",
                 failure_config=ray.train.FailureConfig(max_failures=restarts, controller_failure_limit=restarts),
-                callbacks=[_TellController(board, first)],  # type: ignore[list-item]
+                callbacks=[TellController(board, first)],  # type: ignore[list-item]
             ),
         )
         self._thread = threading.Thread(target=self._run, name="ray-train", daemon=True)

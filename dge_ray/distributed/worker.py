@@ -35,22 +35,6 @@ def fits_together(spec: DownstreamSpec) -> bool:
     return all(make_learner(*learner, spec.members.schema, seed=0).streams for learner in spec.learners.values())
 
 
-def downstream_worker(config: dict[str, Any]) -> None:
-    """What each Train worker runs."""
-    board = config["board"]
-    try:
-        worker = Worker(config["spec"], ray.get(config["real"]), board, config["first"])
-        worker.run()
-    except (RuntimeError, OSError, RayError) as error:
-        # Also what a worker sees when another one dies: Train restarts them all, a few times.
-        if isinstance(error, StudyError):
-            ray.get(board.fail.remote(str(error)))
-        raise
-    except Exception as error:  # it would come again: told at once, in one line, to everybody who waits
-        ray.get(board.fail.remote(f"a downstream fit failed: {first_line(error)}"))
-        raise
-
-
 class Worker:
     """One Train worker: it takes jobs from the Board, one after another, and writes each fit's predictions."""
 

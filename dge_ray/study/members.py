@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
 
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Generator
-from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.registry import abilities, generator_class
 from dge_ray.generators.rows.constraints import read_constraints
 from dge_ray.generators.rows.shards import draw_shard
@@ -24,6 +23,9 @@ from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.storage import Folder
 from dge_ray.study.files import MEMBERS, generator_folder, member_file, shard_file, shard_folder
 from dge_ray.table.schema import TableSchema
+
+if TYPE_CHECKING:  # it imports torch, and most processes of a study need none
+    from dge_ray.generators.private.fit import PrivateFit
 
 GeneratorChoice = tuple[str, dict[str, Any]]
 """A generator's name and its settings."""
@@ -59,7 +61,7 @@ class MemberSpec:
         """The member whose model this one draws from: itself, or 0 where all draw from one private model."""
         return 0 if self.private is not None and self.private.models == "one" else member
 
-    def private_fit(self, member: int) -> PrivateFit | None:
+    def private_fit(self, member: int) -> "PrivateFit | None":
         """How a member is fitted privately, its key read from the folder; None where privacy is off.
 
         Raises:
@@ -67,6 +69,8 @@ class MemberSpec:
         """
         if self.private is None:
             return None
+        from dge_ray.generators.private.fit import PrivateFit
+
         key, steps = read_key(self.folder), self.private.steps_of(member)
         if key is None:
             raise InputError(str(self.folder / KEY), "no file", "the key that this study was begun with")

@@ -337,7 +337,7 @@ def test_many_runs_outlast_a_killed_server(tmp_path: Path, volumes: int, members
 @pytest.mark.parametrize(
     ("server", "studies", "volumes"),
     [
-        (False, 3, 3),
+        (False, 2, 2),
         pytest.param(False, 4, 50, marks=pytest.mark.slow),
         pytest.param(True, 4, 50, marks=pytest.mark.slow),
     ],

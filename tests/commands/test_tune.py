@@ -175,6 +175,7 @@ def _await(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_killed_and_resumed_is_undisturbed(done: Path, tmp_path: Path, run: Run) -> None:
     """kill -9 of the driver once fits have begun; then the same bits, nothing redone.

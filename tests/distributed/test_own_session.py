@@ -55,7 +55,7 @@ with ray_session(num_cpus=1):
 tell(before)
 ray.init(num_cpus=2, include_dashboard=False, object_store_memory=200 * 2**20)
 before = found()
-keys = {"generator": "copula", "members": 2, "ratios": [1, 2], "learner": "logistic", "workers": 1, "tracking": False}
+keys = {"generator": "copula", "members": 1, "ratios": [1], "learner": "logistic", "workers": 1, "tracking": False}
 dge_ray.tune("breast_cancer", keys | {"log": "json"})
 tell(before)
 print("end", file=sys.stderr)

@@ -183,7 +183,8 @@ def test_edm_conditions_on_scores_as_bayes_has_it(learnt_mixture: Edm) -> None:
         assert abs(float(x[:, 1].mean()) - (weight * means).sum() / weight.sum()) < 0.08
 
 
-@pytest.mark.parametrize("target", [pytest.param(None, marks=pytest.mark.slow), 0])
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [None, 0])
 def test_tabddpm_learns_a_mixture(target: int | None) -> None:
     """Whether the code is diffused or drawn first. Over four starts and seeds 2,000 steps leave at most .026."""
     process = Ddpm(2, [2], np.array([0.7, 0.3]), target=target, timesteps=50, widths=[64, 64], device="cpu")
@@ -191,6 +192,7 @@ def test_tabddpm_learns_a_mixture(target: int | None) -> None:
     assert_is_mixture(*process.sample(10_000, generator(2)), tolerance=0.05)
 
 
+@pytest.mark.slow
 def test_edm_learns_the_law_of_a_small_table() -> None:
     """Total variation between 20,000 drawn rows and 3,000 fitted ones over 24 cells; sampling noise is about .03."""
     table = tiny_table()

@@ -1,5 +1,6 @@
 """The loop around a fit: stopping, the budget, resuming, losses that blow up. A fit of one number stands for all."""
 
+import itertools
 import math
 import subprocess
 import sys
@@ -205,15 +206,16 @@ folder, name = Path(sys.argv[1]), sys.argv[2]
 table = pq.read_table(folder / "table.parquet")
 schema = infer_schema(table, target="label")
 keeper = FolderKeeper(Folder.open(folder), "fit", every=0)
-settings = dict(epochs=16, hidden=32, bins=16, patience=16)
+settings = dict(epochs=10, hidden=32, bins=16, patience=10)
 say = lambda record: print(record["epoch"], flush=True)
 generator = make_generator("autoregressive", **settings)
 generator.fit(table, schema, seed=1, keeper=keeper, progress=say).save(folder / name)
 """
 
 
-def test_killed_in_the_middle_a_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    """kill -9 after the 3rd epoch of one process and the 3rd of the next, then to the end; against one in here."""
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_killed_in_the_middle_a_fit_goes_on_to_the_same_weights(kills: int, tmp_path: Path) -> None:
+    """kill -9 after the 3rd epoch of one process, or also of the next, then to the end; against one in here."""
     pq.write_table(mixed_table(1_000).drop_columns(["key"]), tmp_path / "table.parquet")
 
     def start(name: str) -> subprocess.Popen[str]:
@@ -221,7 +223,7 @@ def test_killed_in_the_middle_a_fit_goes_on_to_the_same_weights(tmp_path: Path) 
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     first_epochs = []
-    for _ in range(2):
+    for _ in range(kills):
         process = start("killed")
         assert process.stdout is not None
         first, *_ = [int(process.stdout.readline()) for _ in range(3)]
@@ -230,9 +232,10 @@ def test_killed_in_the_middle_a_fit_goes_on_to_the_same_weights(tmp_path: Path) 
         process.wait()
     out, _ = start("resumed").communicate(timeout=120)
     first_epochs.append(int(out.splitlines()[0]))
-    assert first_epochs[0] == 1 and first_epochs[1] >= 3 and first_epochs[2] >= first_epochs[1] + 2
+    assert first_epochs[0] == 1 and first_epochs[1] >= 3
+    assert all(later >= first + 2 for first, later in itertools.pairwise(first_epochs))
     table = pq.read_table(tmp_path / "table.parquet")
-    whole = make_generator("autoregressive", epochs=16, hidden=32, bins=16, patience=16)  # one thread here too
+    whole = make_generator("autoregressive", epochs=10, hidden=32, bins=16, patience=10)  # one thread here too
     whole.fit(table, infer_schema(table, target="label"), seed=1).save(tmp_path / "undisturbed")
     resumed, undisturbed = (tmp_path / name / "weights.safetensors" for name in ("resumed", "undisturbed"))
     assert resumed.read_bytes() == undisturbed.read_bytes() and not (tmp_path / "killed").exists()
