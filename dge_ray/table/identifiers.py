@@ -27,10 +27,12 @@ def all_differ(values: pa.ChunkedArray, distinct: int) -> bool:
     return distinct >= MIN_IDENTIFIER_ROWS and distinct >= share * (len(values) - values.null_count)
 
 
-def text_key(name: str, values: pa.ChunkedArray) -> str | None:
-    """What makes a column of strings an identifier, whatever the size of the table: what it names persons by."""
-    distinct = pc.unique(values.drop_null()).to_pylist()
-    return names_persons(distinct, name, len(values) - values.null_count)
+def text_key(name: str, values: pa.ChunkedArray, different: pa.Array) -> str | None:
+    """What makes a column of strings an identifier, whatever the size of the table: what it names persons by.
+
+    `different`: the values (n,) without repeats.
+    """
+    return names_persons(different.to_pylist(), name, len(values) - values.null_count)
 
 
 def whole_key(name: str, values: pa.ChunkedArray, numbers: np.ndarray, distinct: int) -> str | None:

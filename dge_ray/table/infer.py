@@ -120,14 +120,15 @@ def _column(name: str, column: pa.ChunkedArray, is_target: bool, settings: Mappi
 
 
 def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target: bool) -> Kind:
-    distinct = len(pc.unique(values.drop_null()))
+    different = pc.unique(values.drop_null())
+    distinct = len(different)
     if distinct == 1 and not values.null_count:
         return Kind.CONSTANT
     if pa.types.is_boolean(values.type):
         return Kind.BOOLEAN
     in_dictionary = isinstance(column.type, pa.DictionaryType)
     if in_dictionary or is_string(values.type):
-        return Kind.CATEGORICAL if is_target else _kind_of_words(name, values, distinct, in_dictionary)
+        return Kind.CATEGORICAL if is_target else _kind_of_words(name, values, different, in_dictionary)
     if is_temporal(values.type):
         return Kind.DATETIME
     numbers = measured(values)
@@ -143,7 +144,8 @@ def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target
     return Kind.INTEGER
 
 
-def _kind_of_words(name: str, values: pa.ChunkedArray, distinct: int, in_dictionary: bool) -> Kind:
+def _kind_of_words(name: str, values: pa.ChunkedArray, different: pa.Array, in_dictionary: bool) -> Kind:
+    distinct = len(different)
     if in_dictionary:
         if all_differ(values, distinct):
             _warn_dictionary(name, distinct)
@@ -151,7 +153,7 @@ def _kind_of_words(name: str, values: pa.ChunkedArray, distinct: int, in_diction
     if all_differ(values, distinct):
         _warn(name, distinct, Kind.TEXT if _prose(values) else Kind.CATEGORICAL)
         return Kind.IDENTIFIER
-    if reason := text_key(name, values):
+    if reason := text_key(name, values, different):
         _warn(name, distinct, Kind.CATEGORICAL, f"values are {reason}")
         return Kind.IDENTIFIER
     return Kind.CATEGORICAL

@@ -9,6 +9,7 @@ from scipy.stats import ks_2samp, spearmanr
 
 from dge_ray.errors import InputError
 from dge_ray.generators.copula.generator import Copula, _interval_means, _latent_correlation
+from dge_ray.generators.encoding.tokens import Bins
 from dge_ray.table import infer_schema
 
 N = 20_000
@@ -46,7 +47,7 @@ def test_marginals_are_kept(fitted: tuple[pa.Table, pa.Table, Copula]) -> None:
 def test_correlations_are_recovered(fitted: tuple[pa.Table, pa.Table, Copula]) -> None:
     """A latent -.4 seen through one binary threshold comes back: the scores' own correlation would be -.3.
 
-    The correction is exact for weak dependence only and b's missing values are modelled as its lowest, so .04.
+    The correction is exact for weak dependence only, so .04.
     """
     _, _, copula = fitted
     factor = copula._state()[1].factor
@@ -62,6 +63,24 @@ def test_rank_correlation_of_measured_columns() -> None:
     rows = Copula().fit(table, infer_schema(table), seed=0).sample(N, seed=0)
     expected = spearmanr(table["a"].to_numpy(), table["d"].to_numpy()).statistic
     assert abs(spearmanr(rows["a"].to_numpy(), rows["d"].to_numpy()).statistic - expected) < 0.03
+
+
+@pytest.mark.parametrize(("informative", "place"), [(False, 0.5), (True, 0.9)])
+def test_missing_values_rank_where_their_targets_do(informative: bool, place: float) -> None:
+    """Missing at random stand in the middle, so that they weaken no correlation; where only large values are missing
+    they stand high. The place is the mass of values below; its error is about .5 / (slope sqrt(rows missing)), .04."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=N)
+    label = np.where(x + rng.normal(size=N) > 0, "yes", "no")
+    missing = (x > 0.84) & (rng.random(N) < 0.5) if informative else rng.random(N) < 0.05
+    table = pa.table({"x": pa.array(x, mask=missing), "y": label})
+    copula = Copula(resample=False).fit(table, infer_schema(table, target="y"), seed=0)
+    model = copula._state()[1]
+    scale, tokens = model.scales[0], next(iter(model.tokens.columns.values()))
+    assert isinstance(tokens, Bins)
+    at = int(np.flatnonzero(np.isnan(tokens.centres()[scale.order]))[0])
+    below = scale.upper[at - 1] / (1 - (scale.upper[at] - scale.upper[at - 1]))
+    assert abs(below - place) < 0.12
 
 
 def test_interval_means_are_those_of_a_normal() -> None:

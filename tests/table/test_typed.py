@@ -150,6 +150,8 @@ def test_a_decimal_comma_by_the_column_or_by_the_table() -> None:
         ["<18", "18-25", "26-64", "65+"],
         ["[0, 5)", "[5, 10)"],
         ["2020-2021", "2021-2022"],
+        ["120/80", "130/80"],
+        ["2003Q1", "2004Q1"],
         ["12 kg", "3 lb", "5 oz"],
         ["20210316072206913765", "20221201144351789423"],
         ["1", "2", "3", "U"] * 10,
@@ -212,6 +214,7 @@ def test_days_and_months_that_nothing_tells_apart() -> None:
     assert column.to_pylist() == [dt.date(2020, 3, 4), dt.date(2020, 5, 6)] and "csv.dates=day_first" in repair.note
     column, repair = read(["03/04/2020", "05/06/2020"], dates="day_first")
     assert column.to_pylist() == [dt.date(2020, 4, 3), dt.date(2020, 6, 5)] and "csv.dates" in repair.note
+    assert values(["13/02/2020", "01/02/2020"] * 8)[:2] == [dt.date(2020, 2, 13), dt.date(2020, 2, 1)]  # no unit
     assert values(["03.04.2020", "05.06.2020"]) == [dt.date(2020, 4, 3), dt.date(2020, 6, 5)]
     # two columns, each by its own evidence
     table, _ = typed(pa.table({"us": ["12/31/2020", "01/02/2020"], "uk": ["31/12/2020", "01/02/2020"]}))
@@ -268,6 +271,10 @@ def test_whole_numbers_that_are_dates() -> None:
     assert table["x"].to_pylist() == DAYS and "year, month and day" in repairs["x"].note
     assert values([str(day) for day in days]) == DAYS
     assert typed(pa.table({"x": [*map(float, days), None]}))[0]["x"].to_pylist() == [*DAYS, None]
+    table, repairs = typed(pa.table({"x": [*days, 0, 99999999]}))
+    assert table["x"].to_pylist() == [*DAYS, None, None] and "2 of 0 or 99999999" in repairs["x"].note
+    marked, repair = read([*map(str, days), "?"])
+    assert marked.to_pylist() == [*DAYS, None] and repair.missing == {"?": 1} and repair.kind == "date"
     assert dated([*days, 20201341]) == pa.int64()  # an impossible one: no dates
     assert dated([20240320143000 + 100 * i for i in range(20)]) == pa.timestamp("s")
     seconds = 1_600_000_000 + np.arange(50) * 7_919_317

@@ -18,7 +18,7 @@ from dge_ray.generators.copula.latents import complete
 from dge_ray.generators.copula.settings import CopulaSettings
 from dge_ray.generators.encoding.codes import Codes
 from dge_ray.generators.encoding.ranks import RankScale, by_value
-from dge_ray.generators.encoding.tokens import Bins, ColumnTokens, Discretiser
+from dge_ray.generators.encoding.tokens import Bins, ColumnTokens, Discretiser, Values
 from dge_ray.generators.fitting.base import BaseGenerator, FitOptions
 from dge_ray.generators.rows.conditions import encode_given, with_given
 from dge_ray.seeds import Purpose, numpy_generator
@@ -28,6 +28,7 @@ from dge_ray.table.schema import TableSchema
 
 SMALLEST_EIGENVALUE = 1e-4
 BLOCK_ROWS = 16_384
+_FLAT = 0.02  # a slope of ranks on ranks that says nothing of where a value belongs
 
 
 @dataclass(frozen=True)
@@ -150,17 +151,41 @@ def _target_scores(schema: TableSchema, encoded: np.ndarray, weights: np.ndarray
 def _token_order(column: ColumnTokens, row: np.ndarray, lead: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
     """Which token comes at which rank, (size,).
 
-    Measured values rank by size, and missing lowest. Categories have no order of their own: they rank by the mean of
-    the target, so that what separates the classes survives. The target's own categories rank by code.
+    Measured values rank by size, and missing where the target's mean is that of the missing rows: lowest, as without a
+    target, 3 % of question marks in the column that decides cost .02 to .04 of AUC. Categories have no order of their
+    own: they rank by the mean of the target, so that what separates the classes survives. The target's own categories
+    rank by code.
     """
     if not isinstance(column, Codes):
-        return by_value(column)
+        order = by_value(column)
+        return order if lead is None else _with_missing_placed(order, column, row, lead, weights)
     if lead is None:
         return np.arange(column.size)
     share = np.bincount(row, weights, minlength=column.size)
     total = np.bincount(row, weights * lead, minlength=column.size)
     overall = float(weights @ lead)
     return np.argsort((total + 1e-3 * overall) / (share + 1e-3), kind="stable")
+
+
+def _with_missing_placed(
+    order: np.ndarray, column: Values | Bins, row: np.ndarray, lead: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """The order (size,) of a measured column's tokens, its missing one moved from the lowest rank to where a line of
+    the target's mid-ranks (n,) on the column's own meets the mean of the rows without a value."""
+    absent = row == order[0]
+    if not np.isnan(column.centres()[order[0]]) or not absent.any() or absent.all():
+        return order
+    share = np.bincount(row, np.where(absent, 0.0, weights), minlength=column.size)[order[1:]]
+    middle = (np.cumsum(share) - share / 2) / share.sum()  # mid-ranks of the values among themselves
+    rank = np.zeros(column.size)
+    rank[order[1:]] = middle
+    there = weights[~absent] / weights[~absent].sum()
+    x, y = rank[row[~absent]], lead[~absent]
+    x, y = x - there @ x, y - there @ y
+    slope = (there @ (x * y)) / max(there @ (x * x), 1e-12)
+    gap = np.average(lead[absent], weights=weights[absent]) - there @ lead[~absent]
+    at = 0.5 + (gap / slope if abs(slope) > _FLAT else 0.0)
+    return np.insert(order[1:], np.searchsorted(middle, np.clip(at, 0.0, 1.0)), order[0])
 
 
 def _latent_correlation(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:

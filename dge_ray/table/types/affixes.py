@@ -1,15 +1,16 @@
 """What stands around a number: a currency before it, a currency, a unit or a magnitude (2.5k) behind it."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import pc
-from dge_ray.table.types.words import CURRENCIES, UNITS
+from dge_ray.table.types.words import CURRENCIES, UNITS, one_of
 
-_MONEY = pa.array(sorted(CURRENCIES))
 UNIT_SHARE = 0.9  # of a column's numbers behind which a word must stand that is no unit that is known
+_UNIT = re.compile(r"[^\W\d_](?:[^\d:-]*[^\W\d_.])?\.?")  # words, as 'apples', 'mg/dose', 'pts.'
 _MAGNITUDES = {"k": 3, "K": 3, "M": 6, "mn": 6, "Mn": 6, "mio": 6, "Mio": 6, "B": 9, "bn": 9, "Bn": 9, "Mrd": 9}
 _AFTER_OTHERS = {"m": 6, "b": 9}  # metres and bytes, where no other magnitude says more
 
@@ -28,7 +29,7 @@ def read_affixes(before: pa.Array, behind: pa.Array, valid: np.ndarray) -> Affix
     """The affixes of texts (n,) of which `valid` are numbers otherwise."""
     before, raw = pc.utf8_lower(before), pc.utf8_trim_whitespace(behind)
     has_before, has_unit = present(before), present(raw) & valid
-    valid = valid & (np.asarray(pc.is_in(before, value_set=_MONEY.cast(before.type))) | ~has_before)
+    valid = valid & (np.asarray(pc.is_in(before, value_set=one_of(CURRENCIES, before.type))) | ~has_before)
     powers = np.zeros(len(valid), dtype=np.int64)
     if not has_unit.any():
         return Affixes(valid, powers, _named(before, valid & has_before))
@@ -47,7 +48,9 @@ def read_affixes(before: pa.Array, behind: pa.Array, valid: np.ndarray) -> Affix
     # some of them makes codes of them (85123A).
     letter = len(most["values"]) == 1 and most["values"].isalpha()
     is_known = most["values"] in CURRENCIES | UNITS and not letter
-    taken = usual if is_known or most["counts"] >= UNIT_SHARE * valid.sum() else np.zeros_like(usual)
+    # '/02/2020' behind all days of a month is no unit.
+    is_unit = is_known or (_UNIT.fullmatch(most["values"]) is not None and most["counts"] >= UNIT_SHARE * valid.sum())
+    taken = usual if is_unit else np.zeros_like(usual)
     valid = valid & (taken | ~has_unit)
     return Affixes(valid, powers, _named(before, valid & has_before) + _named(unit, valid & has_unit))
 

@@ -56,7 +56,9 @@ def parse_durations(texts: pa.Array) -> Parsed:
         valid |= good
     unit = next(unit for unit, width in _UNITS if width == digits)
     values = pa.array(total, pa.int64(), mask=~valid).cast(pa.duration(unit))
-    return Parsed("duration", values, np.zeros(len(texts), dtype=bool))
+    short = np.asarray(pc.match_substring_regex(trimmed, r"^-?\d+:\d\d$")) & valid
+    notes = ("those as 36:15 as hours and minutes",) if short.any() else ()
+    return Parsed("duration", values, np.zeros(len(texts), dtype=bool), notes)
 
 
 def _duration(texts: pa.Array, pattern: str) -> tuple[np.ndarray, np.ndarray, int]:

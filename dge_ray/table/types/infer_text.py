@@ -159,9 +159,7 @@ def repair_of(distinct: Distinct, parsed: Parsed, writing: Writing) -> Repair | 
     notes = parsed.notes
     if parsed.kind == "number" and writing.decimal == ",":
         notes = tuple(note for note in notes if note != "thousands separators taken out")
-    if parsed.kind in ("time", "duration") and not gone.any():
-        return None
-    if not gone.any() and not parsed.bounds.any() and not notes and parsed.kind == "number":
+    if not gone.any() and not parsed.bounds.any() and not notes and parsed.kind in ("number", "time", "duration"):
         return None
     changed = distinct.counts[gone].sum() + distinct.counts[parsed.bounds].sum()
     missing, others = _counted(distinct, gone)

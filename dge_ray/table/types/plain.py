@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import pc
-from dge_ray.table.types.words import CSV_NULLS
+from dge_ray.table.types.words import CSV_NULLS, one_of
 
 SAMPLE = 300  # values that are tried before a whole column is
 _TRUE, _FALSE = ("1", "true", "True", "TRUE"), ("0", "false", "False", "FALSE")
@@ -15,7 +16,6 @@ _MAY_BE = re.compile(r"^\s*[-+.]?(?:\d|(?:true|True|TRUE|false|False|FALSE)$|[nN
 _POINTED = re.compile(r"-?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d{1,3})$")  # in thousands, or below them
 _MANY_POINTED = 30  # numbers of three decimals, of which a tenth would end in a zero that no writer writes
 _ZERO = re.compile(r"0\d")
-_NULLS = pa.array(sorted(CSV_NULLS))
 _TYPES = (
     pa.int64(), pa.bool_(), pa.date32(), pa.timestamp("s"), pa.timestamp("ns"), pa.timestamp("s", "UTC"),
     pa.timestamp("ns", "UTC"), pa.float64(),
@@ -33,10 +33,10 @@ def read_plain(
     """
     # Of all rows: a cast that fails at last has cost the most.
     looked = (spaced(column) if looked is None else looked).drop_null()
-    sample: pa.Array = pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE])
+    sample = cast(pa.Array, pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE]))
     if not len(sample):
         return None
-    words = _NULLS.cast(column.type)
+    words = one_of(CSV_NULLS, column.type)
     for dtype in _types_of(sample.filter(pc.invert(pc.is_in(sample, value_set=words)))):
         read = _cast(column, dtype)
         if read is None:

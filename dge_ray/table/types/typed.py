@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -86,7 +87,7 @@ def _read(
     if kind is None and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         dates = as_dates(plain(column), name)
         if dates is not None:
-            return dates[0], Repair("date", note=dates[1])
+            return dates[0], replace(repair or Repair("date"), kind="date", note=dates[1])
     return column, repair
 
 

@@ -9,6 +9,7 @@ from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.types.dates import days_of
 
 _DAYS = (19_000_101, 21_001_231)
+_NO_DAY = frozenset({0, 99_999_999})
 _MOMENTS = (19_000_101_000_000, 21_001_231_235_959)
 _EPOCH = (946_684_800, 2_145_916_800)  # the seconds of 2000 and of 2038
 _UNITS = (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9))
@@ -32,6 +33,8 @@ def as_dates(column: pa.ChunkedArray, name: str, *, forced: bool = False) -> tup
     if whole is None or whole.null_count == len(whole):
         return None
     least, most = (value.as_py() for value in pc.min_max(whole).values())
+    if (least in _NO_DAY or most in _NO_DAY) and (read := _with_no_days(whole, name, forced)):
+        return read
     if _DAYS[0] <= least and most <= _DAYS[1]:
         days, valid = _calendar(whole)
         if valid.all() and (forced or len(np.unique(days)) >= _FEWEST):
@@ -48,6 +51,17 @@ def as_dates(column: pa.ChunkedArray, name: str, *, forced: bool = False) -> tup
     if forced and least >= 0 and most <= _EPOCH[1] and most > 10_000:
         return whole.cast(pa.timestamp("s")), "s since 1970"
     return None
+
+
+def _with_no_days(whole: pa.ChunkedArray, name: str, forced: bool) -> tuple[pa.ChunkedArray, str] | None:
+    """Days as 20240320 beside 0 or 99999999, which then mark a missing one."""
+    marks = pc.is_in(whole, value_set=pa.array(sorted(_NO_DAY), pa.int64()))
+    left = pc.if_else(marks, pa.scalar(None, pa.int64()), whole)
+    least, most = (value.as_py() for value in pc.min_max(left).values())
+    if least is None or least < _DAYS[0] or most > _DAYS[1]:
+        return None
+    read = as_dates(left, name, forced=forced)
+    return read and (read[0], f"{read[1]}; missing now {pc.sum(marks).as_py():,} of 0 or 99999999")
 
 
 def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

@@ -1,5 +1,7 @@
 """Words that stand for something else: for a missing value, for true and false, for a unit of money or measure."""
 
+from functools import cache
+
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import pc
@@ -42,7 +44,7 @@ MARKS = frozenset(
     | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!", "unbekannt", "fehlt", "keine angabe", "inconnu"}
     | {"desconocido", "sconosciuto", "onbekend", "nul", "n.b.", "no value", "no answer", "none given", "other/unknown"}
 )
-_MARKS = pa.array(sorted(MARKS))
+_ZERO_DATE = r"^0{2,4}[-./]0{2}[-./]0{2,4}([ T]0{1,2}:00(:00)?(\.0+)?)?$"
 TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "ja", "j", "oui", "si", "sí", "wahr", "vrai"})
 FALSE = frozenset({"false", "f", "no", "n", "off", "0", "nein", "non", "falsch", "faux"})
 
@@ -151,13 +153,19 @@ UNITS = frozenset(
 )
 
 
+@cache
+def one_of(words: frozenset[str], dtype: pa.DataType) -> pa.Array:
+    """The words as an array to look values up in. (Made on first use: Arrow's first array of a list imports pandas.)"""
+    return pa.array(sorted(words), dtype)
+
+
 def is_mark(texts: pa.Array) -> pa.Array:
     """Which of the texts mark a missing value, zero dates such as 0000-00-00 among them."""
     trimmed = trimmed_text(texts)
-    known = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(sorted(MARKS), texts.type))
-    return pc.or_(
-        known, pc.match_substring_regex(trimmed, r"^0{2,4}[-./]0{2}[-./]0{2,4}([ T]0{1,2}:00(:00)?(\.0+)?)?$")
-    )
+    known = pc.is_in(pc.utf8_lower(trimmed), value_set=one_of(MARKS, texts.type))
+    if not pc.any(pc.starts_with(trimmed, "00")).as_py():
+        return known
+    return pc.or_(known, pc.match_substring_regex(trimmed, _ZERO_DATE))
 
 
 def trimmed_text(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
