@@ -190,12 +190,16 @@ def _cut(word: str) -> tuple[str, str, str]:
 
 
 def _value(text: str, reading: Reading) -> Any:
-    if reading != "yaml":
-        return text or None
     try:
-        return settled(spelled_yaml(text))
+        if reading == "yaml":
+            return settled(spelled_yaml(text))
+        # A text or a list: a list is one whose items all stand in quotes, for any other its reader knows commas.
+        items = spelled_yaml(text) if reading == "text or list" and text.lstrip().startswith("[") else []
+        if items and all(type(item) is str for item in items):
+            return items
     except yaml.YAMLError:
         return text
+    return text or None
 
 
 def nest(options: Mapping[str, Any]) -> dict[str, Any]:

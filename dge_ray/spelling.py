@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel
 
-Reading = Literal["text", "texts", "yaml"]
+Reading = Literal["text", "texts", "text or list", "yaml"]
 
 
 # Lists of texts
@@ -107,6 +107,22 @@ def spelled_yaml(text: str | bytes) -> Any:
     return _loaded(text, _SpellingLoader)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Line breaks of Unicode as escapes: within single quotes they would be read as blanks."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = '"' if set(data) & set("\x85\u2028\u2029\ufeff") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def dumped(value: Any) -> str:
+    """Plain values as YAML, in their order; `spelled_yaml` and `plain_yaml` give every text back."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
 def _loaded(text: str | bytes, loader: type[_Loader]) -> Any:
     try:
         return yaml.load(text, loader)
@@ -164,7 +180,9 @@ def _reading(annotation: Any) -> Reading:
     kinds = {_kind(one) for one in _alternatives(annotation)} - {"none"}
     if kinds == {"texts"}:
         return "texts"
-    return "text" if "text" in kinds and kinds <= {"text", "texts", "list"} else "yaml"
+    if kinds == {"text", "list"}:
+        return "text or list"
+    return "text" if kinds == {"text"} else "yaml"
 
 
 def _kind(annotation: Any) -> str:

@@ -104,6 +104,8 @@ def test_a_yaml_by_hand(tmp_path: Path) -> None:
         ("constraints=Item # >= 3", StudyConfig, "constraints", "Item # >= 3"),
         ("target=", StudyConfig, "target", None),
         ("estimands=mean(No), proportion(y = null)", EstimatesKeys, "estimands", "mean(No), proportion(y = null)"),
+        ("estimands=[mean(a), mean(b)]", EstimatesKeys, "estimands", "[mean(a), mean(b)]"),
+        ("estimands=[\"mean('a b')\"]", EstimatesKeys, "estimands", ["mean('a b')"]),
         ("description=a: b # c", PublishKeys, "description", "a: b # c"),
         ("features=No,null", SynTestKeys, "features", "No,null"),
         ("K=3", EvaluateKeys, "K", 3),

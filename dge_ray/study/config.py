@@ -9,7 +9,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from dge_ray.options import listed, part, yaml_list
-from dge_ray.spelling import plain_yaml
+from dge_ray.spelling import dumped, plain_yaml
 from dge_ray.study.choices import Frozen, GeneratorChoice, LearnerChoice, Privacy, Search, not_truth, study_name
 from dge_ray.study.table_keys import (
     CsvKeys,
@@ -232,4 +232,4 @@ class StudyConfig(Frozen):
 
 def as_yaml(config: StudyConfig) -> str:
     """The resolved configuration as YAML, in field order."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return dumped(config.model_dump(mode="json"))

@@ -236,7 +236,7 @@ def test_identifiers_are_refused(study: Path, tmp_path: Path, kind: str) -> None
 
     table = pa.table({"name": [f"n{i}" for i in range(200)], "x": [i % 7 / 2 for i in range(200)]})
     schema = infer_schema(table, overrides={"name": kind})
-    with pytest.raises(InputError, match=r"^column 'name': .*drop=\[name\]\), or allow=identifiers"):
+    with pytest.raises(InputError, match=r"^column 'name': .*'drop=\[name\]'\), or allow=identifiers"):
         check_identifiers(schema, 200, False)
     assert check_identifiers(schema, 200, True) == ["name"]
     if kind == "categorical":  # a value that two rows share on the average tells less
