@@ -75,6 +75,7 @@ REFUSED = {
     "temporary files behind a dangling link": Odd(
         {"RAY_TMPDIR": "{here}/l"}, files={"l": Path("/proc/nope")}, told=["RAY_TMPDIR: got"]
     ),
+    "no path to programs": Odd({"PATH": ""}, told=["PATH: got no folder with bash"]),
     "a server that is gone": mlflow("http://127.0.0.1:9", "connection refused"),
     "a server without a host": mlflow("http://", "names no host"),
     "an unknown scheme": mlflow("htp://somewhere:5000", "does not answer"),
@@ -224,7 +225,6 @@ PROCESSES: dict[str, tuple[str, str, Odd]] = {
     "no access for anybody": ("tune", "umask 777; {it}", Odd()),
     "access for everybody": ("tune", "umask 000; {it}", Odd()),
     "signals ignored": ("tune", "trap '' HUP INT PIPE CHLD; {it}", Odd()),
-    "no path to programs": ("tune", "PATH= {it}", Odd({"CUDA_VISIBLE_DEVICES": "-1"})),
     "modules of one's own": (
         "check",
         "{it} learner=mine.Thing",

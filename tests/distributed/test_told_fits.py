@@ -72,5 +72,7 @@ def test_a_study_says_both(cluster: object, tmp_path: Path) -> None:
     assert "n_neighbors 300 cut to" in line and said.count(f"warning: {line}") == 1
     words = [*SMALL, f"storage={tmp_path}", "study=fails", "learner=sklearn.svm.NuSVC"]
     words += ["learner.nu=0.95", "learner.probability=true"]
-    with pytest.raises(StudyError, match=r"learner sklearn\.svm\.NuSVC-\w+, (member \d, volume \d+|real rows): ValueError"):
+    with pytest.raises(
+        StudyError, match=r"learner sklearn\.svm\.NuSVC-\w+, (member \d, volume \d+|real rows): ValueError"
+    ):
         run_study(read_config("breast_cancer", words), Progress())
