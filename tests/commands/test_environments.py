@@ -75,6 +75,7 @@ REFUSED = {
     "temporary files behind a dangling link": Odd(
         {"RAY_TMPDIR": "{here}/l"}, files={"l": Path("/proc/nope")}, told=["RAY_TMPDIR: got"]
     ),
+    "no path to programs": Odd({"PATH": ""}, told=["PATH: got no folder with bash"]),
     "a server that is gone": mlflow("http://127.0.0.1:9", "connection refused"),
     "a server without a host": mlflow("http://", "names no host"),
     "an unknown scheme": mlflow("htp://somewhere:5000", "does not answer"),
@@ -85,7 +86,6 @@ REFUSED = {
     "a database that is a folder": mlflow("sqlite:///{here}/d", "cannot be opened (no file)", d=None),
     "a database that is a text": Odd(files={"mlflow.db": "no database " * 200}, told=[MLFLOW, "not a database"]),
     "a database without its driver": mlflow("mysql://nobody:hunter2@127.0.0.1:9/x", "does not answer", "mysql://***@"),
-    "Databricks without an account": mlflow("databricks", "does not answer"),
     "an experiment that is none": Odd({"MLFLOW_EXPERIMENT_ID": "77"}, told=["MLFLOW_EXPERIMENT_ID: got '77'"]),
     "a run that is none": Odd({"MLFLOW_RUN_ID": "77"}, told=["MLFLOW_RUN_ID: got '77'"]),
     "a storage in /proc": stored("/proc/nope", "can be written to"),
@@ -171,7 +171,7 @@ def test_works_and_foresees_no_refusal(name: str, run: Run, tmp_path: Path, monk
     files, environ = left(tmp_path), dict(os.environ)
     code, out, err = run("check", *WORDS, *words)
     assert (code, err) == (0, "") and "would be refused" not in out
-    assert all(word.removeprefix("storage=") in out for word in words if "#" in word)
+    assert all(word.removeprefix("storage=") in " ".join(out.split()) for word in words if "#" in word)
     assert left(tmp_path) == files and dict(os.environ) == environ
 
 
@@ -224,7 +224,6 @@ PROCESSES: dict[str, tuple[str, str, Odd]] = {
     "no access for anybody": ("tune", "umask 777; {it}", Odd()),
     "access for everybody": ("tune", "umask 000; {it}", Odd()),
     "signals ignored": ("tune", "trap '' HUP INT PIPE CHLD; {it}", Odd()),
-    "no path to programs": ("tune", "PATH= {it}", Odd({"CUDA_VISIBLE_DEVICES": "-1"})),
     "modules of one's own": (
         "check",
         "{it} learner=mine.Thing",

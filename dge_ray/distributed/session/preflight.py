@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -63,6 +64,8 @@ def check_ray(
         _check_address(address, connect or _connect, ask or _ask)
     elif not joins_cluster(environ):
         check_temporary_folder(environ)
+        if shutil.which("bash", path=environ.get("PATH", os.defpath)) is None:  # else Ray waits for workers for ever
+            raise InputError("PATH", "no folder with bash", "one with it, such as /bin: Ray starts its workers by it")
 
 
 def has_joined() -> bool:
