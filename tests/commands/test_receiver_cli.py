@@ -34,11 +34,11 @@ EVALUATE: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "a key of the other verb": (["metric=auc"], ("metric: got an unknown key",)),
 }
 SELECT: dict[str, tuple[list[str], tuple[str, ...]]] = {
-    "one estimator": (["estimators=[tree]"], ("estimators: got ['tree']", "at least 2")),
+    "one estimator": (["estimators=[tree]"], ("estimators: got '[tree]'", "at least 2")),
     "one of them twice": (["estimators=tree,knn,tree"], ("estimators", "at least 2 different")),
     "one unknown": (["estimators=tree,kmm"], ("estimators: got 'kmm'", "knn")),
     "not for the task": (["estimators=tree,ridge"], ("estimators", "'ridge' for binary classification")),
-    "numbers": (["estimators=[1,2]"], ("estimators: got 1",)),
+    "numbers": (["estimators=[1,2]"], ("estimators: got '1'",)),
     "unknown metric": (["metric=auk"], ("metric: got 'auk'", "auc")),
     "a metric of the other task": (["metric=rmse"], ("metric: got 'rmse'",)),
 }
