@@ -21,7 +21,7 @@ WORD = re.compile(
     rf"""|(?P<word>'(?:{"|".join(KEYS)})[.=][^']*'(?:"[^"]*"|'[^']*'|{_BARE})*"""
     rf"""|(?:{"|".join(KEYS)})(?:\.{_BARE}*?)?={_BARE}+))"""
 )
-OPEN = re.compile(r"\b(COLUMN|DIR|FILE|KIND|NAME|SETTING|STUDY|TABLE|TERM|VALUE)\b|\.\.\.|\ba, maximum: b\b")
+OPEN = re.compile(r"\b(COLUMN|DIR|FILE|KIND|NAME|NUMBER|SETTING|STUDY|TABLE|TERM|VALUE)\b|\.\.\.|\ba, maximum: b\b")
 heard: set[str] = set()
 made: dict[str, str] = {}  # the shell's word by what it stands for
 

@@ -32,8 +32,8 @@ def read_plain(
     comma, numbers with a point. A column of such words alone is of type null. `looked`: some of its values (`spaced`).
     """
     # Of all rows: a cast that fails at last has cost the most.
-    looked = (spaced(column) if looked is None else looked).drop_null()
-    sample = cast(pa.Array, pc.unique(looked if len(looked) else column.drop_null()[:SAMPLE]))
+    tried = cast(pa.ChunkedArray, (spaced(column) if looked is None else looked).drop_null())
+    sample = cast(pa.Array, pc.unique(tried if len(tried) else column.drop_null()[:SAMPLE]))
     if not len(sample):
         return None
     words = one_of(CSV_NULLS, column.type)
