@@ -17,7 +17,9 @@ PERMISSIVE = re.compile(
     r"|Python-2\.0|Unlicense|Zlib|CC0-1\.0)\b|Permission is hereby granted, free of charge",
     re.IGNORECASE,
 )
-COPYLEFT = re.compile(r"GPL|MPL|Mozilla|EUPL|CDDL|SSPL|Business Source|proprietary|NVIDIA", re.IGNORECASE)
+COPYLEFT = re.compile(
+    r"GPL|MPL|Mozilla|EUPL|CDDL|SSPL|Business Source|proprietary|NVIDIA(?! CORPORATION)", re.IGNORECASE
+)  # which has copyright in some MIT packages
 # Named in cluster/README.md.
 EXCEPTIONS = {"certifi", "tqdm", "hypothesis", "psycopg2-binary"}
 UNSTATED = {"mlcroissant"}  # its package says nothing, its repository Apache-2.0
