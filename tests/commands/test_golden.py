@@ -36,7 +36,7 @@ def test_copula_classification(copula_study: Path) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize("name", ["autoregressive", "augmented"])
+@pytest.mark.parametrize("name", ["autoregressive", pytest.param("augmented", marks=pytest.mark.slow)])
 def test_regression(run: Run, tmp_path: Path, name: str) -> None:
     golden.write_table(tmp_path)
     code, _, err = run("tune", *golden.words(name), "tracking=false")

@@ -26,7 +26,7 @@ with ray_session(num_cpus=1, object_store_memory=80 * 2**20):
     print("ready", flush=True)
     sys.stdin.read()
 """
-# A study in the caller's Ray, and a Ray of one's own: each between two looks at what is the caller's.
+# A Ray of one's own, and with `study` a study in the caller's Ray: each between two looks at what is the caller's.
 GUEST = """
 import faulthandler, logging, os, signal, sys
 import ray
@@ -53,11 +53,12 @@ before = found()
 with ray_session(num_cpus=1):
     pass
 tell(before)
-ray.init(num_cpus=2, include_dashboard=False, object_store_memory=200 * 2**20)
-before = found()
-keys = {"generator": "copula", "members": 1, "ratios": [1], "learner": "logistic", "workers": 1, "tracking": False}
-dge_ray.tune("breast_cancer", keys | {"log": "json"})
-tell(before)
+if sys.argv[1:] == ["study"]:
+    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=200 * 2**20)
+    before = found()
+    keys = {"generator": "copula", "members": 1, "ratios": [1], "learner": "logistic", "workers": 1, "tracking": False}
+    dge_ray.tune("breast_cancer", keys | {"log": "json"})
+    tell(before)
 print("end", file=sys.stderr)
 """
 
@@ -71,12 +72,18 @@ def place() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def start(code: str, place: Path, **more: str) -> subprocess.Popen[str]:
+def start(code: str, place: Path, *words: str, **more: str) -> subprocess.Popen[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_", "TUNE_")) and k != "HOME"}
     environment = kept | {"RAY_TMPDIR": str(place), "OMP_NUM_THREADS": "1"} | more
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=place
+        [sys.executable, "-c", code, *words],
+        env=environment,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        cwd=place,
     )
 
 
@@ -122,8 +129,9 @@ def test_what_is_not_a_dead_session_of_ones_own_stays(place: Path) -> None:
 
 
 @pytest.mark.ray
-def test_the_process_is_as_it_was_and_its_output_its_own(place: Path) -> None:
-    process = start(GUEST, place)
+@pytest.mark.parametrize("words", [[], pytest.param(["study"], marks=pytest.mark.slow)])
+def test_the_process_is_as_it_was_and_its_output_its_own(words: list[str], place: Path) -> None:
+    process = start(GUEST, place, *words)
     out, err = process.communicate(timeout=500)
     said = [line for line in err.splitlines() if not line.startswith("{")]
     assert process.returncode == 0 and said[-1] == "end", err

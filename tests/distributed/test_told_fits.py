@@ -61,6 +61,7 @@ def test_cut_settings_are_one_line_a_learner(tmp_path: Path) -> None:
     assert cut_settings(folder, "linear", jobs) is None
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_study_says_both(cluster: object, tmp_path: Path) -> None:
     said: list[str] = []

@@ -12,6 +12,7 @@ from helpers.small_study import small_prepared, small_study, small_table
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
 from dge_ray.study import opened as module
+from dge_ray.study import real_table
 from dge_ray.study.files import IDENTITY, REPORT, member_file
 from dge_ray.study.folder import check_folder
 from dge_ray.study.identity import BEFORE, first_difference, tracking_id
@@ -109,7 +110,7 @@ def test_the_table_is_read_once_and_compared(made: Path, place: Path, monkeypatc
 def test_a_debiased_bundle_prepares_the_table_once(place: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[None] = []
     real = module.prepare
-    monkeypatch.setattr("dge_ray.study.prepare.load_table", _counted("dge_ray.study.prepare.load_table", calls))
+    monkeypatch.setattr("dge_ray.study.real_table.read_told", _counted(real_table.read_told, calls))
     assert real is module.prepare
     words = ["volume=60", "out=bundle", "allow=[identifiers]", "debias=mean(a)"]
     code, _, err = run("publish", "s", f"storage={place / 'studies'}", *words)
@@ -117,11 +118,7 @@ def test_a_debiased_bundle_prepares_the_table_once(place: Path, run: Run, monkey
     assert len(calls) == 1
 
 
-def _counted(name: str, calls: list[None]) -> Callable:
-    from dge_ray.study import prepare
-
-    function = getattr(prepare, name.rpartition(".")[2])
-
+def _counted(function: Callable, calls: list[None]) -> Callable:
     def counted(*given: object, **settings: object) -> object:
         calls.append(None)
         return function(*given, **settings)
