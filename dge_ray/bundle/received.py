@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from dge_ray.bundle import checksums
 from dge_ray.bundle.opening import MOST_JSON, check_regular, read_file, read_json, refuse
-from dge_ray.bundle.unpacking import MOST_PART, TooLargeError, batches
+from dge_ray.bundle.unpacking import MOST_PART, TooLargeError, as_stored, batches
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
 from dge_ray.table import TableSchema, arrow_schema, check_schema, check_table, to_pandas
@@ -80,8 +80,9 @@ class Members:
         if not isinstance(k, int) or isinstance(k, bool) or not 0 <= k < len(self):
             raise InputError("member", repr(k), f"a member's number, 0 to {len(self) - 1}")
         parts, rows, size, most = [], 0, 0, _half_of_memory()
+        types = arrow_schema(self.schema)
         for name in _parts(self._folder, k):
-            for table in _unpacked(self._folder, name, *_parquet(self._folder, name)):
+            for table in _unpacked(self._folder, name, *_parquet(self._folder, name), types):
                 parts.append(table.slice(0, self.volume - rows))
                 rows, size = rows + parts[-1].num_rows, size + parts[-1].nbytes
                 if size > most:
@@ -194,6 +195,7 @@ def _parts(folder: Folder, k: int) -> Iterator[str]:
 def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, parts: PartsRead) -> None:
     """One member's files against the schema and the row count. Each is read once, and `parts` hears of it."""
     place, expected, seen = f"member={k:03d}", arrow_schema(schema), 0
+    stored = as_stored(expected)
     try:
         files = folder.list(place)
     except OSError:
@@ -204,13 +206,13 @@ def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, parts:
     for name in _parts(folder, k):
         opened, content = _parquet(folder, name)
         parts.content(name, hashlib.sha256(content))
-        fault = _schema_fault(opened.schema_arrow, expected)
+        fault = _schema_fault(opened.schema_arrow, expected, stored)
         if fault:
             refuse(folder, name, fault, "the columns and types of schema.json")
         seen += opened.metadata.num_rows  # known before any row is unpacked
         if seen > rows:
             refuse(folder, name, f"row {seen:,} of the member", f"{rows:,} rows a member, as bundle.json says")
-        for table in _unpacked(folder, name, opened, content):
+        for table in _unpacked(folder, name, opened, content, expected):
             try:
                 faults = check_table(table, schema)
             except (pa.ArrowException, OSError, ValueError):  # a time zone that is none
@@ -222,14 +224,16 @@ def _check_member(folder: Folder, k: int, schema: TableSchema, rows: int, parts:
         refuse(folder, place, f"{seen:,} rows", f"{rows:,} rows a member, as bundle.json says")
 
 
-def _schema_fault(actual: pa.Schema, expected: pa.Schema) -> str | None:
+def _schema_fault(actual: pa.Schema, expected: pa.Schema, stored: pa.Schema) -> str | None:
+    """What is wrong with a part's columns and types; `stored`: the expected ones as Parquet gives them back."""
     if actual.names != expected.names:
         odd = [name for name in actual.names if name not in expected.names]
         missing = [name for name in expected.names if name not in actual.names]
         if odd:
             return f"the unknown column {odd[0]!r}"
         return f"no column {missing[0]!r}" if missing else f"columns in the order {actual.names}"
-    wrong = [name for name in actual.names if actual.field(name).type != expected.field(name).type]
+    takes = {name: (expected.field(name).type, stored.field(name).type) for name in expected.names}
+    wrong = [name for name in actual.names if actual.field(name).type not in takes[name]]
     if wrong:
         return f"column '{wrong[0]}': type {actual.field(wrong[0]).type}, expected {expected.field(wrong[0]).type}"
     return None
@@ -243,12 +247,14 @@ def _parquet(folder: Folder, name: str) -> tuple[pq.ParquetFile, bytes]:
         refuse(folder, name, "damaged", "Parquet")
 
 
-def _unpacked(folder: Folder, name: str, opened: pq.ParquetFile, content: bytes) -> Iterator[pa.Table]:
-    """A part's rows, some at a time."""
+def _unpacked(
+    folder: Folder, name: str, opened: pq.ParquetFile, content: bytes, types: pa.Schema
+) -> Iterator[pa.Table]:
+    """A part's rows, some at a time, in the types of the schema (Parquet has no seconds, for one)."""
     try:
         for table in batches(opened, content):
             table.validate(full=True)
-            yield table
+            yield table if table.schema.types == types.types else table.cast(types.with_metadata(table.schema.metadata))
     except TooLargeError as error:
         refuse(folder, name, str(error), f"a part of at most {MOST_PART:,} bytes once it is unpacked")
     except (pa.ArrowException, OSError, ValueError):  # broken pages

@@ -21,6 +21,16 @@ class TooLargeError(ValueError):
     """More than is unpacked of one file. The text says what."""
 
 
+def as_stored(schema: pa.Schema) -> pa.Schema:
+    """The schema as a Parquet file gives it back: the format has no seconds, and milliseconds come instead."""
+    sink = pa.BufferOutputStream()
+    try:
+        pq.write_table(schema.empty_table(), sink)
+    except pa.ArrowNotImplementedError:  # a type that no file of this kind has
+        return schema
+    return pq.read_schema(pa.BufferReader(sink.getvalue()))
+
+
 def batches(opened: pq.ParquetFile, content: bytes) -> Iterator[pa.Table]:
     """The rows of a file in tables of at most about `MOST_BATCH` bytes each, in the file's own types.
 

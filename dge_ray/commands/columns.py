@@ -77,7 +77,9 @@ def _values(column: Column, present: pa.ChunkedArray) -> str | None:
     if not len(present) or column.kind in (Kind.IDENTIFIER, Kind.TEXT):
         return None  # nobody's name or words
     if column.kind in MEASURED:
-        low, high = (bound.as_py() for bound in pc.min_max(present).values())
+        # Arrow has no order of durations.
+        ordered = present.cast(pa.int64()) if pa.types.is_duration(present.type) else present
+        low, high = (bound.cast(present.type).as_py() for bound in pc.min_max(ordered).values())
         return f"{_scalar(low)} to {_scalar(high)}"
     counted = sorted(pc.value_counts(present).to_pylist(), key=lambda entry: -entry["counts"])[:_COMMONEST]
     return ", ".join(f"{_scalar(entry['values'])} {entry['counts'] / len(present):.0%}" for entry in counted)

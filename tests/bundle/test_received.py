@@ -17,6 +17,7 @@ import dge_ray
 from dge_ray import load_members
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
+from dge_ray.table import infer_schema
 
 FRAMES = members_of(3, 60)
 
@@ -36,6 +37,23 @@ def test_members_come_back(folder: Folder) -> None:
         assert members.table(k).num_rows == 60
     with pytest.raises(InputError, match=r"^member: got 3; takes a member's number, 0 to 2"):
         members.frame(3)
+
+
+def test_types_that_parquet_has_not_come_back(tmp_path: Path) -> None:
+    """A CSV's moments are in seconds, which a Parquet file gives back in milliseconds."""
+    when = pa.array([0, 60, 3600, None] * 15, pa.timestamp("s"))
+    clock = pa.array([0, 60, 3600, 7200] * 15, pa.time32("s"))
+    table = pa.table({"when": when, "clock": clock, "y": pa.array([1.5, 2.5, 3.25, 4.0] * 15)})
+    schema = infer_schema(table, target="y")
+    folder = Folder.open(tmp_path / "bundle")
+    folder.write_table("member=000/part-00000.parquet", table)
+    folder.write_bytes("schema.json", schema.to_json().encode())
+    folder.write_json("bundle.json", {"generator": "x", "version": "0", "members": 1, "rows_per_member": 60})
+    assert pq.read_schema(tmp_path / "bundle/member=000/part-00000.parquet").field("when").type == pa.timestamp("ms")
+    assert load_members(tmp_path / "bundle").table(0).equals(table)
+    folder.write_table("member=000/part-00000.parquet", table.set_column(0, "when", when.cast(pa.timestamp("us"))))
+    with pytest.raises(InputError, match=r"column 'when': type timestamp\[us\], expected timestamp\[s\]"):
+        load_members(tmp_path / "bundle")
 
 
 def test_a_volume_is_a_prefix(bundle: Path) -> None:
