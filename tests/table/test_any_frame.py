@@ -1,6 +1,7 @@
 """Whatever frame a CSV or Parquet file holds: names, order, types, values, shares of missing values and the format of
 codes come through the reading, the parts of a study, its synthetic rows and its bundle, or one line says why not."""
 
+import datetime
 import tempfile
 import time
 import warnings
@@ -13,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.frames import KINDS, READ, Frame, frames, odd_frames
+from helpers.frame_kinds import KINDS, READ
+from helpers.frames import Frame, frames, odd_frames
 from hypothesis import HealthCheck, event, given, seed, settings
 
 from dge_ray.bundle.received import load_members
@@ -36,8 +38,8 @@ from dge_ray.table import Kind, arrow_schema
 ROWS = 512  # synthetic ones of a member
 ERRORS = 5.5  # standard errors of a share: under 1e-7 of honest shares are farther off
 HOUR = 3600
-QUICK = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-QUICK_ODD = settings(QUICK, max_examples=15)
+QUICK = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+QUICK_ODD = settings(QUICK, max_examples=100)
 LONG = settings(QUICK, max_examples=100, derandomize=False, database=None)
 
 
@@ -140,14 +142,16 @@ def _kinds(frame: Frame, name: str) -> tuple[str, ...]:
 
 
 def _plain(values: list[Any]) -> list[Any]:
-    """Comparable values: decimals as the nearest float, and moments without a zone."""
+    """Comparable values: decimals as the nearest float, and moments of a zone as those of UTC."""
     return [_comparable(value) for value in values]
 
 
 def _comparable(value: Any) -> Any:
     if isinstance(value, Decimal):
         return float(value)
-    return value.replace(tzinfo=None) if hasattr(value, "tzinfo") else value
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return value
 
 
 def _is_shown(frame: Frame, source: str, folder: Path, prepared: Prepared) -> None:
