@@ -126,6 +126,8 @@ def _holds_the_rows(frame: Frame, source: str, prepared: Prepared) -> None:
         column = prepared.schema[name]
         assert column.missing == (None in values)
         assert column.kind in _kinds(frame, name), (name, kind, column.kind)
+        if column.kind is Kind.IDENTIFIER:
+            assert any(note.column == name and "identifier" in str(note) for note in prepared.column_notes)
     meant = [values for name, values in zip(frame.names, frame.values, strict=True) if name in known]
     read = [_plain(table[name].to_pylist()) for name in known]
     assert Counter(zip(*read, strict=True)) == Counter(zip(*map(_plain, meant), strict=True))
@@ -137,8 +139,9 @@ def _kinds(frame: Frame, name: str) -> tuple[str, ...]:
         return ("constant",)
     if name == frame.target and len(set(values)) <= 10 and kind in ("integer", "cents", "float"):
         return ("categorical",)
-    keys = ("identifier",) if kind == "integer" or kind == "word" else ()  # of names such as 'no'
-    return (*KINDS[kind].modelled, *keys)
+    numbers = [value for value in values if value is not None]
+    differ = kind in ("integer", "whole float") and len(set(numbers)) == len(numbers)  # of a key's name, as 'No'
+    return (*KINDS[kind].modelled, *(["identifier"] if differ or kind == "word" else []))
 
 
 def _plain(values: list[Any]) -> list[Any]:
