@@ -5,8 +5,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
+
+from dge_ray.commands.check import check
 
 Run = Callable[..., tuple[int, str, str]]
 N = 100
@@ -36,6 +39,14 @@ def test_the_columns_as_json(run: Run, source: str, tmp_path: Path) -> None:
     assert columns["town"]["values"] == "Graz 50%, Linz 25%, Wels 25%" and columns["town"]["repaired"] is None
     assert columns["email"]["kind"] == "identifier" and columns["email"]["values"] is None
     assert columns[""]["kind"] == columns["nothing"]["kind"] == "left out" and columns["nothing"]["warnings"]
+
+
+def test_a_column_of_durations_has_a_range(tmp_path: Path) -> None:
+    """Arrow, which gives the bounds of all other kinds, orders no durations."""
+    waits = pa.array([60 * i for i in range(N)], pa.duration("s"))
+    table = pa.table({"wait": waits, "x": [i % 7 / 2 for i in range(N)], "y": ["a", "b"] * (N // 2)})
+    checked = check(table, {"target": "y", "generator": "copula", "storage": str(tmp_path)})
+    assert checked["columns"][0]["values"] == "0:00:00 to 1:39:00"
 
 
 def test_warnings_first_then_the_columns_then_the_study(run: Run, source: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Whatever frame a CSV or Parquet file holds: names, order, types, values, shares of missing values and the format of
 codes come through the reading, the parts of a study, its synthetic rows and its bundle, or one line says why not."""
 
+import datetime
 import tempfile
 import time
 import warnings
@@ -13,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.frames import KINDS, READ, Frame, frames, odd_frames
+from helpers.frame_kinds import KINDS, READ
+from helpers.frames import Frame, frames, odd_frames
 from hypothesis import HealthCheck, event, given, seed, settings
 
 from dge_ray.bundle.received import load_members
@@ -36,8 +38,8 @@ from dge_ray.table import Kind, arrow_schema
 ROWS = 512  # synthetic ones of a member
 ERRORS = 5.5  # standard errors of a share: under 1e-7 of honest shares are farther off
 HOUR = 3600
-QUICK = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-QUICK_ODD = settings(QUICK, max_examples=15)
+QUICK = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+QUICK_ODD = settings(QUICK, max_examples=100)
 LONG = settings(QUICK, max_examples=100, derandomize=False, database=None)
 
 
@@ -124,6 +126,8 @@ def _holds_the_rows(frame: Frame, source: str, prepared: Prepared) -> None:
         column = prepared.schema[name]
         assert column.missing == (None in values)
         assert column.kind in _kinds(frame, name), (name, kind, column.kind)
+        if column.kind is Kind.IDENTIFIER:
+            assert any(note.column == name and "identifier" in str(note) for note in prepared.column_notes)
     meant = [values for name, values in zip(frame.names, frame.values, strict=True) if name in known]
     read = [_plain(table[name].to_pylist()) for name in known]
     assert Counter(zip(*read, strict=True)) == Counter(zip(*map(_plain, meant), strict=True))
@@ -135,19 +139,22 @@ def _kinds(frame: Frame, name: str) -> tuple[str, ...]:
         return ("constant",)
     if name == frame.target and len(set(values)) <= 10 and kind in ("integer", "cents", "float"):
         return ("categorical",)
-    keys = ("identifier",) if kind == "integer" or kind == "word" else ()  # of names such as 'no'
-    return (*KINDS[kind].modelled, *keys)
+    numbers = [value for value in values if value is not None]
+    differ = kind in ("integer", "whole float") and len(set(numbers)) == len(numbers)  # of a key's name, as 'No'
+    return (*KINDS[kind].modelled, *(["identifier"] if differ or kind == "word" else []))
 
 
 def _plain(values: list[Any]) -> list[Any]:
-    """Comparable values: decimals as the nearest float, and moments without a zone."""
+    """Comparable values: decimals as the nearest float, and moments of a zone as those of UTC."""
     return [_comparable(value) for value in values]
 
 
 def _comparable(value: Any) -> Any:
     if isinstance(value, Decimal):
         return float(value)
-    return value.replace(tzinfo=None) if hasattr(value, "tzinfo") else value
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return value
 
 
 def _is_shown(frame: Frame, source: str, folder: Path, prepared: Prepared) -> None:
