@@ -264,25 +264,27 @@ def _links(at: str, folders: list[str]) -> list[str]:
     return [name for name in folders if Path(at, name).is_symlink()]
 
 
-def in_time(ask: Callable[[], T]) -> T:
-    """`ask()`, or a TimeoutError: Google Cloud's client goes on trying for a quarter of an hour, in a thread that is
-    then left to itself."""
+def in_time(ask: Callable[[], T], seconds: float | None = ANSWER_SECONDS, *, daemon: bool = True) -> T:
+    """`ask()` in a thread, or a TimeoutError after the seconds (None: it is awaited); the thread is then left alone.
+
+    Google Cloud's client, for one, goes on trying for a quarter of an hour. `daemon`: the thread ends with the process.
+    """
     answer: list[T] = []
-    failure: list[Exception] = []
+    failure: list[BaseException] = []
 
     def run() -> None:
         try:
             answer.append(ask())
-        except Exception as error:
+        except BaseException as error:  # told to who asked, whatever it is
             failure.append(error)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=run, daemon=daemon)
     thread.start()
-    thread.join(ANSWER_SECONDS)
+    thread.join(seconds)
     if failure:
         raise failure[0]
     if not answer:
-        raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} s")
+        raise TimeoutError(f"no answer within {seconds:.0f} s")
     return answer[0]
 
 

@@ -222,7 +222,9 @@ ESTIMATORS = ["dge_ray.estimators.ensemble", "dge_ray.estimators.slm", "dge_ray.
             [name for room in ("generators", "downstream", "study", "privacy") for name in modules_below(room)],
             ["ray", "mlflow", "opacus"],
         ),
-        (modules_below("distributed"), ["mlflow", "dge_ray.tracking.tracker"]),  # no worker can write to its database
+        # No worker can write to the tracker's database; each of a study's processes would spend seconds on torch.
+        (modules_below("distributed"), ["mlflow", "dge_ray.tracking.tracker", "torch"]),
+        (["dge_ray.distributed.train_entry"], ["sklearn", "torch"]),  # all that Train's controller reads
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )

@@ -4,7 +4,6 @@ import fcntl
 import logging
 import os
 import sqlite3
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -14,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from dge_ray.errors import InputError
 from dge_ray.masking import mask
-from dge_ray.storage import make_folders
+from dge_ray.storage import in_time, make_folders
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER_SECONDS = 10  # how long a server may take to answer before a study starts
@@ -136,27 +135,16 @@ def own_artifacts(uri: str, location: str) -> None:
 
 def within(seconds: float, uri: str, ask: Callable[[], Any]) -> Any:
     """`ask()`, or an InputError once it fails or takes too long; a SQLite file is given the time its set-up takes."""
-    answer: list[Any] = []
-    failure: list[Exception] = []
-
-    def run() -> None:
-        try:
-            answer.append(ask())
-        except Exception as error:
-            failure.append(error)
-
     # A server that takes the connection and stays silent must not keep the process alive; a database file that is being
     # set up must, also after Ctrl-C: half set up, nobody could open it again.
     file = uri.startswith("sqlite")
-    thread = threading.Thread(target=run, daemon=not file)
-    thread.start()
-    thread.join(None if file else seconds)
-    if answer:
-        return answer[0]
-    if failure and isinstance(failure[0], InputError):
-        raise failure[0]
-    why = reason(failure[0]) if failure else f"no answer within {seconds:.0f} s"
-    raise InputError(FIELD, f"{mask(uri)!r}, which does not answer as an MLflow server ({why})", TAKES)
+    try:
+        return in_time(ask, None if file else seconds, daemon=not file)
+    except InputError:
+        raise
+    except Exception as error:
+        got = f"{mask(uri)!r}, which does not answer as an MLflow server ({reason(error)})"
+        raise InputError(FIELD, got, TAKES) from None
 
 
 def reason(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """A study of a query of PostgreSQL, from its start to the verbs that read its rows again: its password is nowhere."""
 
-import importlib.util
 import json
 import os
 import sqlite3
@@ -23,10 +22,6 @@ TABLE = (
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[postgres.Server]:
-    if postgres.programs() is None:
-        pytest.skip("PostgreSQL is not installed")
-    if importlib.util.find_spec("psycopg2") is None:
-        pytest.skip("psycopg2 is not installed")
     with postgres.server() as running:
         running.run(TABLE)
         yield running

@@ -1,7 +1,6 @@
 """Databases as sources, against what was written into them: SQLite, DuckDB, and a PostgreSQL that the test starts."""
 
 import datetime
-import importlib.util
 import json
 import sqlite3
 import subprocess
@@ -141,10 +140,6 @@ def test_duckdb_files(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[postgres.Server]:
-    if postgres.programs() is None:
-        pytest.skip("PostgreSQL is not installed")
-    if importlib.util.find_spec("psycopg2") is None:
-        pytest.skip("psycopg2 is not installed")
     with postgres.server() as running:
         yield running
 
