@@ -6,7 +6,7 @@ from typing import Any
 
 from dge_ray.phrases import code, escaped, finite, interval_text, number, ratio_text
 from dge_ray.privacy.ledger import epsilons_of_others
-from dge_ray.publishing.leaving import told_group
+from dge_ray.publishing.leaving import ENOUGH, told_group
 from dge_ray.report.utility_page import MEANING, verdicts
 from dge_ray.report.words.attack import attack_verdict
 from dge_ray.report.words.study import meaning
@@ -104,15 +104,16 @@ def _what(about: About) -> str:
 
 
 def _told(about: About) -> str:
-    head = (
-        "Beside its name, type and precision, and the synthetic rows. Bounds that fewer than 10 real rows have are "
-        "moved outward to round numbers, and categories that one real row alone has are published as the commonest "
-        "one.\n\n"
-    )
+    head = "Beside its name, type and precision, and the synthetic rows."
+    if "differential_privacy" not in about.facts:  # else the schema was declared, and nothing is held back of it
+        head += (
+            f" Bounds that fewer than {ENOUGH} real rows have are moved outward to round numbers, and categories that "
+            "one real row alone has are published as the commonest one."
+        )
     lines = [
         f"- {code(one['column'])} ({one['kind']}): {escaped(one['tells'])}" for one in about.facts.get("discloses", [])
     ]
-    return head + "\n".join(lines)
+    return head + "\n\n" + "\n".join(lines)
 
 
 def _provenance(about: About) -> str:

@@ -273,6 +273,7 @@ def test_under_a_ledger_nothing_is_told_that_it_does_not_cover(study: Path, tmp_
         assert not re.search(rf"\b{n}\b", text) and f"{report['reflection_point']['risk']:.4f}" not in text
     assert "epsilon 2.9" in card and card.count("Not told") >= 4 and EPSILONS_ADD_UP in card
     assert EPSILONS_ADD_UP in made["privacy"]
+    assert "as it was declared" in card and "moved outward" not in card
     assert page.count("data:image/png") == 1  # of synthetic rows alone
     assert verify(str(tmp_path / "out"), {}, print)["clean"]
 
