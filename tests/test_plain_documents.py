@@ -11,9 +11,9 @@ from dge_ray.errors import InputError, InputErrors
 from dge_ray.options import parse_words, yaml_list
 from dge_ray.spelling import plain_yaml
 from dge_ray.storage import Folder
-from dge_ray.study.files import CONFIG
 from dge_ray.study.folder import read_study_config
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import CONFIG
 from dge_ray.table.marks import KEY, read_mark
 from dge_ray.table.strict_json import UnsoundError, strict_json
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import arrow_type, is_string, is_temporal, value_type
-from dge_ray.table.schema import Column, TableSchema
+from dge_ray.table.schema.table_schema import Column, TableSchema
 
 FILE = "croissant.json"
 CONFORMS = "http://mlcommons.org/croissant/1.0"

@@ -13,8 +13,8 @@ from dge_ray.stats.volume.pruning import hopeless_volumes
 from dge_ray.storage import Folder
 from dge_ray.study.arms import Arm
 from dge_ray.study.config import Search
-from dge_ray.study.predictions import Job, dropped_file, tensor
 from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.predictions import Job, dropped_file, tensor
 from dge_ray.study.terminal.progress import Progress
 from dge_ray.tracking.tracker import Tracker
 

@@ -18,9 +18,9 @@ from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.report.attacks_page import attack_figure, attack_lines, render_page
 from dge_ray.report.json_values import plain_json
 from dge_ray.results.assemble import write_page
-from dge_ray.study.files import ATTACKS, ATTACKS_PAGE, REPORT, SURFACE
 from dge_ray.study.members import MemberRows, MemberSpec
 from dge_ray.study.opened import OpenStudy
+from dge_ray.study.records.files import ATTACKS, ATTACKS_PAGE, REPORT, SURFACE
 
 lines = attack_lines
 

@@ -13,14 +13,14 @@ from dge_ray.report.words.privacy import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, as_yaml
-from dge_ray.study.files import IDENTITY, REPORT, member_file
 from dge_ray.study.folder import check_folder, check_storage, read_study_config, resolved, study_folder
 from dge_ray.study.given import config_of
-from dge_ray.study.predictions import Job, dropped_file, finished
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
 from dge_ray.study.read_config import placed
+from dge_ray.study.records.files import IDENTITY, REPORT, member_file
+from dge_ray.study.records.predictions import Job, dropped_file, finished
 
 
 def check(source: Any, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:

@@ -28,9 +28,9 @@ from dge_ray.spelling import plain_yaml
 from dge_ray.stats.inference.pipeline_bootstrap import LEAST, pipeline_bootstrap
 from dge_ray.stats.inference.pooled import combine
 from dge_ray.storage import Folder
-from dge_ray.study.files import ESTIMATES, replicates_folder
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.opened import OpenStudy
+from dge_ray.study.records.files import ESTIMATES, replicates_folder
 
 ENOUGH = 50  # replicates: a standard error from them is known to about a tenth
 LEVEL = 0.95

@@ -7,7 +7,7 @@ from dge_ray.commands.verbs import StudyKeys
 from dge_ray.downstream import learner_names
 from dge_ray.generators.registry import REGISTRY, installed
 from dge_ray.storage import Folder
-from dge_ray.study.files import IDENTITY, LOCK, REPORT
+from dge_ray.study.records.files import IDENTITY, LOCK, REPORT
 from dge_ray.table import builtin_names
 
 

@@ -44,9 +44,9 @@ from dge_ray.publishing.request import (
 )
 from dge_ray.publishing.rows import Cut, draw_members, part_file
 from dge_ray.report.figures.catalogue import FIGURES
-from dge_ray.study.files import ATTACKS, ESTIMATES, UTILITY, figure_file, generator_folder
 from dge_ray.study.lineage import mark_of
 from dge_ray.study.opened import OpenStudy
+from dge_ray.study.records.files import ATTACKS, ESTIMATES, UTILITY, figure_file, generator_folder
 
 PART_ROWS = 65_536  # whatever the study's shards hold: their size tells the real rows' number to a factor of two
 COPIED = {"attacks": ATTACKS, "estimates": ESTIMATES}  # of the study, which a bundle carries under the same names

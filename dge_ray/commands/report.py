@@ -7,8 +7,8 @@ from dge_ray.commands.verbs import StudyKeys
 from dge_ray.errors import InputError
 from dge_ray.report.summary import summary_lines
 from dge_ray.results.assemble import write_page
-from dge_ray.study.files import REPORT, REPORT_PAGE, SURFACE
 from dge_ray.study.folder import find_study
+from dge_ray.study.records.files import REPORT, REPORT_PAGE, SURFACE
 
 
 def report(study: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 from dge_ray.commands.verbs import StudyKeys
 from dge_ray.phrases import duration, number
 from dge_ray.storage import Folder
-from dge_ray.study.files import BASELINES, LOCK, PREDICTIONS, REPORT, STATUS
 from dge_ray.study.folder import find_study
-from dge_ray.study.lock import BEAT_SECONDS
 from dge_ray.study.members import fitted_members
+from dge_ray.study.records.files import BASELINES, LOCK, PREDICTIONS, REPORT, STATUS
+from dge_ray.study.records.lock import BEAT_SECONDS
 
 STATES = {
     "running": "running",

@@ -29,14 +29,11 @@ from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.storage import Folder
 from dge_ray.study.arms import Arm
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.costs import cut_settings
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.folder import check_folder, check_storage, claim_folder, resolved, study_folder
 from dge_ray.study.given import config_of
 from dge_ray.study.identity import tracking_id
-from dge_ray.study.lock import study_lock
 from dge_ray.study.members import MemberSpec
-from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import (
@@ -46,7 +43,10 @@ from dge_ray.study.private import (
     refuse_overspending,
     study_plan,
 )
-from dge_ray.study.status import StatusFile
+from dge_ray.study.records.costs import cut_settings
+from dge_ray.study.records.lock import study_lock
+from dge_ray.study.records.predictions import Job
+from dge_ray.study.records.status import StatusFile
 from dge_ray.study.terminal.interrupt import insistent
 from dge_ray.study.terminal.log import JsonProgress
 from dge_ray.study.terminal.progress import Progress

@@ -24,10 +24,10 @@ from dge_ray.stats.utility.consistency import ranking
 from dge_ray.stats.utility.gap import default_margin, mean_difference
 from dge_ray.stats.utility.gap import utility as utility_of
 from dge_ray.storage import Folder
-from dge_ray.study.files import UTILITY, UTILITY_PAGE, overlap_file
 from dge_ray.study.lineage import generations
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.files import UTILITY, UTILITY_PAGE, overlap_file
 
 DEFAULTS = ("linear", "tree", "boosting")  # beside the study's own learner
 FLEXIBLE = Estimator("boosting")  # what a class is measured against, and the responses with

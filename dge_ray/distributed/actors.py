@@ -17,8 +17,8 @@ from dge_ray.distributed.session.ray_session import NAMESPACE, one_thread
 from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import generator_class, make_generator
 from dge_ray.seeds import Purpose, integer
-from dge_ray.study.files import fit_state_file, generator_folder, member_file, sampling_file, shard_file
 from dge_ray.study.members import MemberSpec
+from dge_ray.study.records.files import fit_state_file, generator_folder, member_file, sampling_file, shard_file
 
 FIT_RETRIES = 3  # a fit that runs out of memory must not loop for ever
 

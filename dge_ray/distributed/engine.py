@@ -33,9 +33,9 @@ from dge_ray.distributed.trial import SearchSpec
 from dge_ray.distributed.worker import fits_together
 from dge_ray.errors import InputError, StudyError
 from dge_ray.study.downstream_spec import DownstreamSpec
-from dge_ray.study.files import PREDICTIONS
 from dge_ray.study.members import MemberSpec
-from dge_ray.study.predictions import Job, finished
+from dge_ray.study.records.files import PREDICTIONS
+from dge_ray.study.records.predictions import Job, finished
 
 POLL_SECONDS = 1.0
 LOOK_EVERY = 5  # polls between two looks for nodes that joined

@@ -10,8 +10,8 @@ import ray
 from dge_ray.distributed.session.ray_session import NAMESPACE
 from dge_ray.distributed.stream import member_dataset
 from dge_ray.downstream import slices
-from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
+from dge_ray.study.records.files import shard_file
 from dge_ray.table import Columns, TableCodec
 
 KEPT_ROWS = 1 << 18  # a stream this short is kept in memory between epochs instead of being read again

@@ -12,8 +12,8 @@ from ray.data.datasource import ReadTask
 from ray.exceptions import RayActorError
 
 from dge_ray.distributed.session.ray_session import NAMESPACE, TINY
-from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
+from dge_ray.study.records.files import shard_file
 
 READS_AT_ONCE = 2  # one shard is consumed while the next is drawn; more would only fill the object store
 

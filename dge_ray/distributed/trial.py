@@ -11,7 +11,7 @@ from ray.exceptions import RayActorError
 from dge_ray.errors import StudyError
 from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.storage import Folder
-from dge_ray.study.predictions import Job, read_predictions
+from dge_ray.study.records.predictions import Job, read_predictions
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dge_ray.downstream.mixture import Mixture
 from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
 from dge_ray.study.downstream_spec import DownstreamSpec
-from dge_ray.study.predictions import Job, cost_file, cut_file, learner_seed, model_folder, write_predictions
+from dge_ray.study.records.predictions import Job, cost_file, cut_file, learner_seed, model_folder, write_predictions
 from dge_ray.table import Columns, TableCodec
 
 logger = logging.getLogger(__name__)

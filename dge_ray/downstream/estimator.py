@@ -19,7 +19,7 @@ from dge_ray.downstream.store import save_estimator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns
 from dge_ray.table.features import feature_frame, feature_matrix, target_vector
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 def seed_estimator(estimator: BaseEstimator, seed: int) -> None:

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding, layer_norm, linear, silu
 from dge_ray.errors import StudyError
 from dge_ray.table.codec import Columns
 from dge_ray.table.features import target_vector
-from dge_ray.table.schema import CODED, MEASURED, Column, TableSchema
+from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, TableSchema
 
 CLIP = 8.0  # standard deviations; a heavy tail must not drive a whole minibatch
 

@@ -14,7 +14,7 @@ from sklearn.utils import get_tags
 
 from dge_ray.errors import InputError
 from dge_ray.phrases import advice
-from dge_ray.table.schema import CODED, MEASURED, Kind, TableSchema
+from dge_ray.table.schema.table_schema import CODED, MEASURED, Kind, TableSchema
 
 MAX_LEVELS = 100  # one-hot columns of one table column; rarer levels share one more
 MOST_TERMS = 50_000  # words and pairs of words of a text column, the commonest of the sample

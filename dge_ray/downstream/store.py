@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dge_ray.errors import StudyError
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 DESCRIPTION, MODEL = "learner.json", "model.skops"
 LIBRARIES = ("scikit-learn", "skops", "numpy", "scipy", "torch")  # whose versions a saved learner depends on

@@ -17,7 +17,7 @@ from torch.nn.functional import embedding
 from dge_ray.downstream.mlp_parts import MLPNetwork, Scale, encode_features
 from dge_ray.downstream.torch_mlp import TAKES, MLPSettings, TorchMLP, is_integer
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 from dge_ray.table.text import pieces
 
 EMPTY = -1e4  # the largest output of a text without words, before it is clipped

@@ -29,7 +29,7 @@ from dge_ray.downstream.store import describe, write_description
 from dge_ray.errors import InputError, StudyError, nearest
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 WEIGHTS = "model.safetensors"
 BLOCK_ROWS = 131_072  # shuffled among themselves; some shards, so that few are read by two workers

@@ -19,7 +19,7 @@ from dge_ray.errors import InputError, nearest
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.codec import Columns
 from dge_ray.table.features import feature_matrix, target_vector
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 SPACE = {
     "learning_rate": [0.02, 0.05, 0.1, 0.2],

@@ -16,7 +16,7 @@ from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import default_shard_rows, draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns, TableCodec
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 @dataclass(frozen=True)

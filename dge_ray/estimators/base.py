@@ -17,7 +17,7 @@ from dge_ray.phrases import spoken_in_python
 from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.infer import infer_schema
 from dge_ray.table.reading.python_objects import arrow_table, is_table
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 from dge_ray.table.types import warn_of_text
 
 FEWEST_ROWS = 2

@@ -9,7 +9,7 @@ import pyarrow as pa
 from dge_ray.generators.registry import abilities
 from dge_ray.stats.metrics.crps import crps, mixture, quantiles
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 Law = tuple[np.ndarray, np.ndarray]  # a member's values and weights, each (n or 1, s)
 

@@ -20,7 +20,7 @@ from dge_ray.seeds import Purpose, integer
 from dge_ray.table.arrow.frame import from_pandas, to_pandas
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.features import target_vector
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from dge_ray.generators.registry import make_generator, names_with
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 BLOCK_ROWS = 1_024  # rows whose laws are held at once
 LEFT_OUT, MOST_LEFT_OUT = 0.1, 1_000  # share of the rows, and the most, that `calibrate` leaves out

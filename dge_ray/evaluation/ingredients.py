@@ -16,7 +16,7 @@ from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.utility.overlap import Overlap, overlap
 from dge_ray.table.codec import Columns
 from dge_ray.table.features import target_vector
-from dge_ray.table.schema import Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import Column, Kind, TableSchema
 
 FOLDS = 5
 # Small trees: full ones fit the noise of a few thousand rows, which costs the joint model twice their error there.

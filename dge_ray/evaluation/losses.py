@@ -10,8 +10,8 @@ from dge_ray.errors import InputError
 from dge_ray.stats.metrics.losses import LOSSES, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS
 from dge_ray.storage import Folder
-from dge_ray.study.files import UTILITY_LOSSES, loss_file
-from dge_ray.study.predictions import Job, learner_label
+from dge_ray.study.records.files import UTILITY_LOSSES, loss_file
+from dge_ray.study.records.predictions import Job, learner_label
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from dge_ray.evaluation.losses import (
     write_losses,
 )
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
-from dge_ray.study.files import overlap_file, weights_file
 from dge_ray.study.members import MemberSpec
-from dge_ray.study.predictions import finished, read_predictions
+from dge_ray.study.records.files import overlap_file, weights_file
+from dge_ray.study.records.predictions import finished, read_predictions
 from dge_ray.table import Columns, TableCodec, target_vector
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from dge_ray.errors import InputError
 from dge_ray.generators.abilities import Abilities
 from dge_ray.table.lazy import TableSource
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 Progress = Callable[[dict[str, Any]], None]
 """Called after each epoch with that epoch's record: at least `epoch`, `epochs`, `train`, `heldout` and `seconds`."""

@@ -14,7 +14,7 @@ from safetensors.numpy import save as save_arrays
 
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 VERSION = 1
 

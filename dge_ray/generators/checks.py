@@ -9,7 +9,7 @@ from dge_ray.generators.registry import abilities
 from dge_ray.phrases import advice
 from dge_ray.table.codec import Columns
 from dge_ray.table.lazy import LazyColumns, TableSource, as_table
-from dge_ray.table.schema import CODED, Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import CODED, Column, Kind, TableSchema
 
 MINIMUM_ROWS = 10
 

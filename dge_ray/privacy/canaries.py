@@ -15,7 +15,7 @@ from dge_ray.errors import InputError
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.leakage.nearest import row_bytes
 from dge_ray.table.codec import Columns, TableCodec
-from dge_ray.table.schema import CODED, Column, TableSchema
+from dge_ray.table.schema.table_schema import CODED, Column, TableSchema
 
 ENDS = 0.05  # share of a measured column's values, or of its declared range, at either end that they are drawn from
 DRAWS = 20  # rows drawn for each that is kept, at most: small tables of categories have few unlikely rows

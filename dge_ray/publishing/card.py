@@ -12,7 +12,7 @@ from dge_ray.report.words.attack import attack_verdict
 from dge_ray.report.words.study import meaning
 from dge_ray.stats.comparison.baselines import METHODS
 from dge_ray.stats.metrics.losses import label
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 FILE = "DATA_CARD.md"
 MOST_GROUPS = 12

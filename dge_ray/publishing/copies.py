@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from dge_ray.publishing.rows import Cut
 from dge_ray.table.hashes import cell_hashes, row_hashes
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 MOST_BY_CHANCE = 0.01  # expected rows of a bundle that equal a rare real row by chance
 

@@ -18,7 +18,7 @@ from dge_ray.publishing.rows import Cut, all_parts, over_parts
 from dge_ray.storage import Folder
 from dge_ray.study.opened import ChangedStudyError, OpenStudy
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import Column, Kind, TableSchema
 
 IDENTIFIER_SHARE = 0.5  # of the rows, in distinct values: then a value is that of fewer than two rows on the average
 FEW_ROWS, FEW_ROWS_SHARE = 5, 0.25  # a category of fewer rows tells of few persons; of a column with that many of them

@@ -16,8 +16,8 @@ from dge_ray.phrases import number
 from dge_ray.study.config import StudyConfig
 from dge_ray.table.arrow.arrow_types import arrow_type, from_counts, is_temporal
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.outward import outward
-from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema
+from dge_ray.table.schema.outward import outward
+from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, Kind, TableSchema
 
 ENOUGH = 10  # rows that share a value, which then tells of none of them
 

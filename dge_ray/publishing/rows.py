@@ -11,8 +11,8 @@ from dge_ray.distributed.tasks import Pace, Shared, Task, stream
 from dge_ray.inference.debiasing import Shift, debiased
 from dge_ray.publishing.leaving import Leaving
 from dge_ray.storage import Folder
-from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
+from dge_ray.study.records.files import shard_file
 from dge_ray.table.marks import marked
 
 TASK_ROWS = 1 << 20  # about: enough that loading a generator is paid once for many shards, few enough to tell of

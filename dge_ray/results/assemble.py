@@ -21,11 +21,11 @@ from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point, r
 from dge_ray.stats.volume.surface import estimate_surface
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.costs import drawn_shards, job_seconds, member_seconds
-from dge_ray.study.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, figure_file
 from dge_ray.study.folder import resolved, versions
-from dge_ray.study.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.costs import drawn_shards, job_seconds, member_seconds
+from dge_ray.study.records.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, figure_file
+from dge_ray.study.records.predictions import Job, baseline_jobs, finished, read_predictions
 from dge_ray.table.arrow.arrow_types import pc
 
 SURFACE_SCHEMA = pa.schema(

@@ -30,11 +30,11 @@ from dge_ray.stats.volume.curve_shape import curve_shape
 from dge_ray.stats.volume.joint_law import joint_law
 from dge_ray.stats.volume.learning_curve import learning_curve
 from dge_ray.storage import Folder
-from dge_ray.study.costs import drawn_shards, job_seconds, member_seconds
-from dge_ray.study.predictions import Job, read_predictions
 from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.costs import drawn_shards, job_seconds, member_seconds
+from dge_ray.study.records.predictions import Job, read_predictions
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import Kind
+from dge_ray.table.schema.table_schema import Kind
 
 EPSILON = 0.02  # the joint law's: share of the best cell's Brier score or mean squared error
 CONFORMAL_LEVEL = 0.9

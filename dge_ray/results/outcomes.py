@@ -11,8 +11,8 @@ from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.volume.reflection import ReflectionPoint, risk_interval
 from dge_ray.storage import Folder
 from dge_ray.study.arms import Arm
-from dge_ray.study.predictions import Job, read_predictions
 from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.predictions import Job, read_predictions
 
 
 @dataclass(frozen=True)

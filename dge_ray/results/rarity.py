@@ -11,8 +11,8 @@ from dge_ray.generators.registry import abilities, generator_class
 from dge_ray.generators.rows.posterior import joint_log_density
 from dge_ray.stats.comparison.subgroups import TAIL, Group
 from dge_ray.storage import Folder
-from dge_ray.study.files import generator_folder
-from dge_ray.table.schema import TableSchema
+from dge_ray.study.records.files import generator_folder
+from dge_ray.table.schema.table_schema import TableSchema
 
 MOST_MEMBERS = 2  # that are asked: they largely agree on what is rare, and each passes all test rows once a class
 MOST_CLASSES = 10

@@ -13,8 +13,8 @@ from dge_ray.stats.metrics.losses import contributions
 from dge_ray.stats.volume.learning_curve import LearningCurve, learning_curve
 from dge_ray.stats.volume.volume_law import VolumeLaw, least_bound
 from dge_ray.storage import Folder
-from dge_ray.study.files import shard_file
 from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.files import shard_file
 from dge_ray.table.codec import Columns, TableCodec
 
 MOST_ROWS = 2_000  # of each table: an accuracy known to .011, in about two seconds

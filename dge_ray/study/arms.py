@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from dge_ray.study.config import LearnerChoice, StudyConfig
-from dge_ray.study.predictions import learner_label
+from dge_ray.study.records.predictions import learner_label
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import read_pretrained
 from dge_ray.phrases import advice
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.predictions import learner_label
 from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.predictions import learner_label
 
 ROLES = {  # keys that name a column, and what it holds
     "split_column": "train, test, validation or raw of each row",

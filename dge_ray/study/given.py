@@ -9,9 +9,9 @@ from typing import Any
 from dge_ray.options import nest
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.files import IDENTITY
 from dge_ray.study.folder import study_folder
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import IDENTITY
 from dge_ray.table import data_digest
 from dge_ray.table.reading.python_objects import arrow_table
 

@@ -16,7 +16,7 @@ from dge_ray.errors import InputError
 from dge_ray.stats.utility.loops import trend
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.files import REPORT, UTILITY
+from dge_ray.study.records.files import REPORT, UTILITY
 from dge_ray.table.arrow.arrow_types import plain
 from dge_ray.table.marks import read_mark
 from dge_ray.table.reading.load import load_table, parquet_files

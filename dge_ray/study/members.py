@@ -21,8 +21,8 @@ from dge_ray.privacy.key import FILE as KEY
 from dge_ray.privacy.key import read_key
 from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.storage import Folder
-from dge_ray.study.files import MEMBERS, generator_folder, member_file, shard_file, shard_folder
-from dge_ray.table.schema import TableSchema
+from dge_ray.study.records.files import MEMBERS, generator_folder, member_file, shard_file, shard_folder
+from dge_ray.table.schema.table_schema import TableSchema
 
 if TYPE_CHECKING:  # it imports torch, and most processes of a study need none
     from dge_ray.generators.private.fit import PrivateFit

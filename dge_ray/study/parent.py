@@ -13,8 +13,8 @@ from dge_ray.privacy.ledger import fit_name, marginals_entry, read_ledger
 from dge_ray.privacy.plan import Planned, PrivacyPlan, checked_delta, spent_before
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.files import CHILD, IDENTITY, PLAN
-from dge_ray.study.lock import study_lock
+from dge_ray.study.records.files import CHILD, IDENTITY, PLAN
+from dge_ray.study.records.lock import study_lock
 
 FIELD = "privacy.parent"
 

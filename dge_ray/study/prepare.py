@@ -19,12 +19,12 @@ from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
 from dge_ray.study.checks import check_keys, check_prepared
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.files import PLAN
 from dge_ray.study.lineage import lineage_of, read_origin
 from dge_ray.study.parent import check_parent
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import private_config, public_schema, with_stopping
 from dge_ray.study.real_table import known_kinds, read_real
+from dge_ray.study.records.files import PLAN
 from dge_ray.table import (
     Split,
     TableSchema,

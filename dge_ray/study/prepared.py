@@ -13,7 +13,7 @@ from dge_ray.stats.metrics.losses import higher_is_better
 from dge_ray.study.arms import Arm
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.lineage import Lineage
-from dge_ray.study.predictions import Job, baseline_jobs
+from dge_ray.study.records.predictions import Job, baseline_jobs
 from dge_ray.table import Columns, TableCodec, TableSchema, target_vector
 
 

@@ -25,8 +25,8 @@ from dge_ray.privacy.ledger import (
 from dge_ray.privacy.plan import STREAMS, Planned, PrivacyPlan, Steps, plan_privacy
 from dge_ray.storage import Folder, expanded
 from dge_ray.study.config import GeneratorChoice, StudyConfig
-from dge_ray.study.files import PLAN, member_file
 from dge_ray.study.parent import claim_parent, planned_before, refuse_beyond_plan
+from dge_ray.study.records.files import PLAN, member_file
 from dge_ray.table import Split, TableSchema
 from dge_ray.table.public import declared_schema, read_public_schema
 

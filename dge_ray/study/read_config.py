@@ -15,7 +15,7 @@ from dge_ray.options import input_errors, listed, nest, parse_words
 from dge_ray.spelling import settled, spelled_yaml
 from dge_ray.storage import expanded
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.files import IDENTITY
+from dge_ray.study.records.files import IDENTITY
 from dge_ray.table import builtin_names
 from dge_ray.table.reading.database import FILE_ENDINGS, is_database, place_database
 from dge_ray.table.reading.encoding import COMPRESSIONS

@@ -22,7 +22,7 @@ from dge_ray.table.arrow.arrow_types import (
     type_bounds,
     value_type,
 )
-from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema
+from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema
 
 Columns: TypeAlias = dict[str, np.ndarray]
 """A table's modelled columns, each of shape (n,): int32 codes into the schema's categories for coded kinds (-1: missing

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import CODED, TableSchema
+from dge_ray.table.schema.table_schema import CODED, TableSchema
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import LazyTable
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)  # of splitmix64, as is
 _MISSING = np.uint64(0x9E3779B97F4A7C15)

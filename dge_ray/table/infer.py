@@ -23,9 +23,9 @@ from dge_ray.table.arrow.arrow_types import (
     type_bounds,
     value_type,
 )
-from dge_ray.table.identifiers import EXACT, all_differ, long_codes, text_key, whole_key
+from dge_ray.table.identifiers.detect import EXACT, all_differ, long_codes, text_key, whole_key
 from dge_ray.table.lazy import TableSource, as_table
-from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
+from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
 from dge_ray.table.source import check_column_name, check_source
 
 MAX_LEVELS = 100_000  # categories of one column

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 if TYPE_CHECKING:  # importing it brings pandas
     from pyarrow.dataset import Dataset

@@ -16,10 +16,10 @@ from dge_ray.errors import InputError, InputErrors, nearest
 from dge_ray.phrases import advice
 from dge_ray.table.arrow.arrow_types import arrow_type, is_string, is_supported, is_temporal
 from dge_ray.table.cast import as_said, cast_each, cast_numbers
-from dge_ray.table.check import check_schema
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.reading.options import AS_FOUND, Reading
-from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
+from dge_ray.table.schema.check import check_schema
+from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
 
 LEVELS, RANGE = "{categories: [...]}", "{minimum: a, maximum: b}"  # as a message shows what is to be filled in
 _KEYS = sorted({field.name for field in fields(Column)} - {"name"})

@@ -10,7 +10,7 @@ from dge_ray.errors import ColumnWarning, InputError
 from dge_ray.phrases import one_line
 from dge_ray.table.arrow.arrow_types import from_json_scalars, is_string, pc, plain, value_type
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 from dge_ray.table.source import counted_rows
 from dge_ray.table.split import class_pools, rare_classes
 

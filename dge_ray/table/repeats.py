@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from dge_ray.phrases import advice
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import CODED, MEASURED, TableSchema
+from dge_ray.table.schema.table_schema import CODED, MEASURED, TableSchema
 
 MOST_ROWS = 20_000  # the first ones: a table is often in the order of its groups
 FEWEST_VALUES, LARGEST_GROUP = 20, 200

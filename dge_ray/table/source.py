@@ -10,7 +10,7 @@ from dge_ray.errors import ColumnWarning, InputError, nearest_column
 from dge_ray.phrases import one_line, or_key, without
 from dge_ray.table.arrow.arrow_types import is_nested, is_supported, pc, plain, value_type
 from dge_ray.table.lazy import LazyTable
-from dge_ray.table.schema import names_fault
+from dge_ray.table.schema.table_schema import names_fault
 
 TAKES_TYPES = (
     "numbers, decimals, booleans, strings, dictionaries of these, dates, timestamps, times of day or durations"

@@ -12,7 +12,7 @@ from dge_ray.phrases import or_key
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.arrow.arrow_types import pc, plain
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 from dge_ray.table.source import check_column_name, counted_rows
 from dge_ray.table.units import Units
 

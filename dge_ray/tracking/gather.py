@@ -14,12 +14,12 @@ from dge_ray.downstream.store import DESCRIPTION, other_versions
 from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
-from dge_ray.study.files import shard_file
 from dge_ray.study.folder import read_study_config
 from dge_ray.study.opened import OpenStudy
-from dge_ray.study.predictions import Job, learner_seed, model_folder
+from dge_ray.study.records.files import shard_file
+from dge_ray.study.records.predictions import Job, learner_seed, model_folder
 from dge_ray.table import TableCodec, TableSchema
-from dge_ray.table.outward import outward_schema
+from dge_ray.table.schema.outward import outward_schema
 from dge_ray.tracking.scoring import SCHEMA
 
 TRIED_ROWS = 5  # synthetic ones: a learner of other versions may load, and fail when it predicts

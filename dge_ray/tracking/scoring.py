@@ -8,7 +8,7 @@ import pandas as pd
 from dge_ray.downstream import load_learner
 from dge_ray.errors import StudyError
 from dge_ray.table import TableCodec, TableSchema
-from dge_ray.table.served import served_rows
+from dge_ray.table.schema.served import served_rows
 
 SCHEMA = "schema.json"
 PREDICTION, SHARE = "prediction", "proba_"  # columns of what is predicted

@@ -3,8 +3,8 @@
 MLflow checks a model's input against the types of its signature before the model sees it, and no type of its own serves
 everybody: it takes no whole numbers for `double` and no floats or gaps for `long` in a frame or a file of
 `mlflow models predict`, no text for `datetime` in CSV, and for a column of `any` type its server reads no CSV. So the
-signature says what comes out, and the model itself reads what goes in (`dge_ray.table.served`). What it takes is in
-the model's metadata.
+signature says what comes out, and the model itself reads what goes in (`dge_ray.table.schema.served`). What it takes is
+in the model's metadata.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import arrow_type, is_clock, is_temporal, value_type
-from dge_ray.table.schema import CODED, Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import CODED, Column, Kind, TableSchema
 from dge_ray.tracking.scoring import PREDICTION, SHARE
 
 SCALARS = {bool: "boolean", int: "long", float: "double"}

@@ -9,7 +9,8 @@ from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.files import (
+from dge_ray.study.members import fitted_members
+from dge_ray.study.records.files import (
     CONFIG,
     FIGURES,
     REPORT,
@@ -18,7 +19,6 @@ from dge_ray.study.files import (
     UNTRACKED,
     member_file,
 )
-from dge_ray.study.members import fitted_members
 from dge_ray.table import TableSchema
 from dge_ray.tracking.gather import gather
 from dge_ray.tracking.tracker import Tracker

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dge_ray.distributed.board import Ledger
-from dge_ray.study.predictions import Job, baseline_jobs
+from dge_ray.study.records.predictions import Job, baseline_jobs
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from dge_ray.commands.tune import run_study
 from dge_ray.results.assemble import choose, surface_table
 from dge_ray.results.outcomes import Outcome
 from dge_ray.storage import Folder
-from dge_ray.study.predictions import SPLITS, Job
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.predictions import SPLITS, Job
 
 ADULT = [str(SHARED / "adult.parquet"), ["target=income", "split_column=split"]]
 
@@ -146,8 +146,8 @@ def _adult() -> Prepared:
 
 
 def _spec(prepared: Prepared, folder: Folder, generator: Any) -> Any:
-    from dge_ray.study.files import generator_folder, member_file
     from dge_ray.study.members import MemberSpec
+    from dge_ray.study.records.files import generator_folder, member_file
 
     spec = MemberSpec(
         folder, prepared.schema, prepared.config.generators, prepared.config.seed, prepared.shard_rows, "bench"

@@ -10,8 +10,8 @@ from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
-from dge_ray.study.predictions import Job, baseline_jobs, learner_seed
 from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.predictions import Job, baseline_jobs, learner_seed
 from dge_ray.table import Columns, TableCodec
 
 

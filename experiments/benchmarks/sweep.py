@@ -19,10 +19,10 @@ from plain import cut, draw, fit_learner, fit_member
 
 from dge_ray.commands.tune import run_study
 from dge_ray.storage import Folder
-from dge_ray.study.predictions import Job, baseline_jobs, read_predictions
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.predictions import Job, baseline_jobs, read_predictions
 from dge_ray.table import TableCodec
 
 

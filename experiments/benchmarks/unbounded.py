@@ -33,10 +33,10 @@ from dge_ray.commands.sample import sample as write_bundle
 from dge_ray.commands.tune import Study
 from dge_ray.storage import Folder
 from dge_ray.study.folder import claim_folder, study_folder
-from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.predictions import Job
 from dge_ray.study.terminal.progress import Progress
 
 ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split"]

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from dge_ray.storage import Folder
 from dge_ray.study.folder import read_study_config
-from dge_ray.study.predictions import Job, model_folder
 from dge_ray.study.prepare import prepare
+from dge_ray.study.records.predictions import Job, model_folder
 from dge_ray.table import to_pandas
 from dge_ray.tracking.scoring import FittedEnsemble
 

@@ -41,7 +41,7 @@ from dge_ray.generators.private.rounds import ADAM
 from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
 from dge_ray.stats.leakage.attacks import auc_with_interval, clopper_pearson
 from dge_ray.table import TableCodec, TableSchema
-from dge_ray.table.schema import Column, Kind
+from dge_ray.table.schema.table_schema import Column, Kind
 
 N = 80
 DELTA = 1e-3

@@ -20,10 +20,10 @@ import numpy as np
 from measure import SHARED, words
 from plain import plain_study
 
-from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config
+from dge_ray.study.records.predictions import Job
 
 RATIOS = list(range(1, 31))
 TABLES = {

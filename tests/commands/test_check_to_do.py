@@ -8,9 +8,9 @@ from helpers.copula import COPULA
 
 from dge_ray.commands.check import check_study
 from dge_ray.study.folder import claim_folder, study_folder
-from dge_ray.study.predictions import Job, dropped_file, prediction_file
 from dge_ray.study.prepare import prepare
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.predictions import Job, dropped_file, prediction_file
 
 Run = Callable[..., tuple[int, str, str]]
 

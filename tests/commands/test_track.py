@@ -23,8 +23,8 @@ from mlflow_server import Server
 from tracking import killed, together
 
 from dge_ray.storage import Folder
-from dge_ray.study.files import UNTRACKED
-from dge_ray.study.lock import study_lock
+from dge_ray.study.records.files import UNTRACKED
+from dge_ray.study.records.lock import study_lock
 from dge_ray.tracking.outbox import log as outbox_log
 from dge_ray.tracking.tracker import Tracker
 

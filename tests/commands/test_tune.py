@@ -24,10 +24,10 @@ from helpers.driver import start_tune
 from dge_ray import load_members
 from dge_ray.commands.status import status
 from dge_ray.storage import Folder
-from dge_ray.study.predictions import Job, prediction_file, read_predictions
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.predictions import Job, prediction_file, read_predictions
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
 

@@ -18,9 +18,9 @@ import pytest
 from dge_ray.downstream import make_learner
 from dge_ray.storage import Folder
 from dge_ray.study.folder import read_study_config
-from dge_ray.study.predictions import Job, finished, learner_seed, read_predictions
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.predictions import Job, finished, learner_seed, read_predictions
 from dge_ray.table import Columns, TableCodec, load_table, to_pandas
 
 WORDS = ["t.parquet", "target=target", "split_column=part", "generator=copula", "members=2", "ratios=0.5,2"]

@@ -28,12 +28,12 @@ from helpers.driver import start_tune
 from helpers.s3 import S3, SECRET
 
 from dge_ray.storage import Folder
-from dge_ray.study.files import LOCK
-from dge_ray.study.lock import study_lock
-from dge_ray.study.predictions import read_predictions
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import LOCK
+from dge_ray.study.records.lock import study_lock
+from dge_ray.study.records.predictions import read_predictions
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
 

@@ -21,8 +21,8 @@ from sklearn.metrics import roc_auc_score
 
 from dge_ray.storage import Folder
 from dge_ray.study.folder import read_study_config
-from dge_ray.study.predictions import Job, read_predictions
 from dge_ray.study.prepare import prepare
+from dge_ray.study.records.predictions import Job, read_predictions
 from dge_ray.table import TableSchema, check_table
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

@@ -23,7 +23,7 @@ from dge_ray.stats.metrics.by_row import log_loss
 from dge_ray.stats.utility.attribution import VARIANTS
 from dge_ray.stats.utility.gap import utility
 from dge_ray.study.folder import study_folder
-from dge_ray.study.predictions import Job, write_predictions
+from dge_ray.study.records.predictions import Job, write_predictions
 from dge_ray.table import TableCodec, target_vector
 
 Run = Callable[..., tuple[int, str, str]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dge_ray.distributed.board import Board, Ledger
 from dge_ray.errors import StudyError
-from dge_ray.study.predictions import Job
+from dge_ray.study.records.predictions import Job
 
 
 def _ledger(members: int = 2, volumes: tuple[int, ...] = (10, 20, 40)) -> Ledger:

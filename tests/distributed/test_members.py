@@ -17,11 +17,11 @@ from dge_ray.distributed.session.ray_session import NAMESPACE, TINY, Resources
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
-from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import shard_file
 
 SHARD = 256
 SETTINGS = {"epochs": 2, "hidden": 16, "bins": 16}

@@ -21,10 +21,10 @@ from dge_ray.distributed.stream import member_dataset
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
-from dge_ray.study.files import shard_file
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.prepare import prepare
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import shard_file
 from dge_ray.table import check_table
 
 SHARD = 256

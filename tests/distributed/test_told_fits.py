@@ -11,9 +11,9 @@ from dge_ray.commands.tune import run_study
 from dge_ray.distributed.worker import _named
 from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
-from dge_ray.study.costs import cut_settings
-from dge_ray.study.predictions import Job, cut_file
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.costs import cut_settings
+from dge_ray.study.records.predictions import Job, cut_file
 from dge_ray.study.terminal.progress import Progress
 
 SMALL = ["generator=copula", "members=1", "ratios=0.25", "tracking=false", "workers=1"]

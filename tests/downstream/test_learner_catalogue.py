@@ -12,7 +12,7 @@ from dge_ray.downstream import check_learner, make_learner
 from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.installed import is_installed, objection
 from dge_ray.errors import InputError
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 @pytest.mark.parametrize(

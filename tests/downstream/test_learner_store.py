@@ -10,7 +10,7 @@ from helpers.learner_cases import NAMES, quick, sample, schema
 
 from dge_ray.downstream import load_learner
 from dge_ray.errors import StudyError
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 @pytest.mark.parametrize("name", NAMES)

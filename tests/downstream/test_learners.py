@@ -22,7 +22,7 @@ from dge_ray.errors import StudyError
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns
 from dge_ray.table.features import feature_matrix
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])

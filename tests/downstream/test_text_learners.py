@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from dge_ray.downstream import StreamingLearner, check_learner, load_learner, make_learner, slices
 from dge_ray.errors import InputError
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import Column, Kind, TableSchema
 
 TEXT = Column("text", Kind.TEXT, "string", missing=True)
 LABEL = Column("y", Kind.CATEGORICAL, "int64", categories=(0, 1))

@@ -26,7 +26,7 @@ from dge_ray.downstream.torch_mlp import MLPSettings
 from dge_ray.errors import StudyError
 from dge_ray.table.codec import Columns
 from dge_ray.table.features import feature_matrix
-from dge_ray.table.schema import Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import Column, Kind, TableSchema
 
 
 def test_torch_mlp_is_about_as_good_as_scikit_learns_on_breast_cancer() -> None:

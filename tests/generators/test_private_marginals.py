@@ -14,7 +14,7 @@ from dge_ray.generators.encoding.tokens import Bins, Values
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.marginals import noisy_marginals, on_simplex, public_cells
 from dge_ray.generators.private.tokens import private_discretiser, private_tokens, token_shares
-from dge_ray.table.schema import Column, Kind
+from dge_ray.table.schema.table_schema import Column, Kind
 
 
 def integer(minimum: float | None = 0, maximum: float | None = 99_999, **more: object) -> Column:

@@ -8,7 +8,7 @@ from scipy.stats import ks_2samp
 
 from dge_ray.generators.encoding.codes import Codes
 from dge_ray.generators.encoding.tokens import Bins, Discretiser, Values, fit_column
-from dge_ray.table.schema import Column, Kind
+from dge_ray.table.schema.table_schema import Column, Kind
 
 
 def numeric(decimals: int | None = None, missing: bool = False) -> Column:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from dge_ray.downstream import make_learner
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import Column, Kind, TableSchema
 
 
 def make_ensemble(folder: Path, task: str) -> tuple[TableSchema, pa.Table]:

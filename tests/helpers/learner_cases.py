@@ -6,7 +6,7 @@ import numpy as np
 
 from dge_ray.downstream import Learner, make_learner
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import Column, Kind, TableSchema
 
 NAMES = ["boosting", "boosting_stopped", "linear", "tree", "forest", "mlp", "knn", "svm", "torch_mlp"]
 QUICK: dict[str, dict[str, Any]] = {

@@ -8,11 +8,11 @@ import pandas as pd
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
-from dge_ray.study.files import generator_folder, member_file
 from dge_ray.study.folder import claim_folder, study_folder
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import generator_folder, member_file
 
 ROWS = 400
 

@@ -16,7 +16,7 @@ from dge_ray.phrases import code, escaped, visible
 from dge_ray.publishing.card import About, card
 from dge_ray.publishing.card_page import page
 from dge_ray.publishing.member_figures import members_by_column
-from dge_ray.table.schema import Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import Column, Kind, TableSchema
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 HOSTILE = [

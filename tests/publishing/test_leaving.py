@@ -23,13 +23,13 @@ from dge_ray.publishing.disclosure import check_identifiers
 from dge_ray.publishing.leaving import leaving
 from dge_ray.seeds import Purpose, integer
 from dge_ray.storage import Folder
-from dge_ray.study.files import generator_folder, member_file, shard_file
 from dge_ray.study.folder import claim_folder, study_folder
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.prepare import prepare
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import generator_folder, member_file, shard_file
 from dge_ray.table import Kind, check_schema, check_table, infer_schema
-from dge_ray.table.outward import outward_schema
+from dge_ray.table.schema.outward import outward_schema
 
 ROWS, VOLUME = 400, 256
 

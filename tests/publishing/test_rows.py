@@ -10,8 +10,8 @@ import pytest
 from dge_ray.distributed import tasks
 from dge_ray.publishing.rows import Cut, draw_members, part_file
 from dge_ray.storage import Folder
-from dge_ray.study.files import member_file, shard_file
 from dge_ray.study.members import MemberSpec
+from dge_ray.study.records.files import member_file, shard_file
 from dge_ray.table import infer_schema
 
 SHARD = 4

@@ -18,7 +18,7 @@ from dge_ray.report.words.attack import (
 )
 from dge_ray.results.assemble import write_page
 from dge_ray.storage import Folder
-from dge_ray.study.files import ATTACKS
+from dge_ray.study.records.files import ATTACKS
 
 
 def judged(name: str, auc: float, low: float, high: float, epsilon: float = 0.0) -> dict[str, Any]:

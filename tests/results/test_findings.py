@@ -26,9 +26,9 @@ from dge_ray.results.outcomes import Outcome
 from dge_ray.stats.volume.learning_curve import TOO_SLOW, learning_curve
 from dge_ray.stats.volume.volume_law import VolumeLaw, least_bound
 from dge_ray.storage import Folder
-from dge_ray.study.predictions import Job, tensor, write_predictions
 from dge_ray.study.prepare import prepare
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.predictions import Job, tensor, write_predictions
 
 
 def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tuple[Folder, Outcome, dict[str, Any]]:

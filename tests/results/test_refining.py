@@ -15,10 +15,10 @@ from plain import plain_study
 
 from dge_ray.commands.check import bill
 from dge_ray.results.refining import refined_volumes
-from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.predictions import Job
 
 GRID = tuple(range(100, 3100, 100))
 

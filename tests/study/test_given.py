@@ -12,9 +12,9 @@ import pytest
 from dge_ray.commands.check import check
 from dge_ray.errors import InputError
 from dge_ray.estimators.ensemble import DGEClassifier
-from dge_ray.study.files import IDENTITY
 from dge_ray.study.folder import study_folder
 from dge_ray.study.given import SOURCES, config_of
+from dge_ray.study.records.files import IDENTITY
 from dge_ray.table import load_table
 
 RNG = np.random.default_rng(0)

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-import dge_ray.study.lock as lock
+import dge_ray.study.records.lock as lock
 from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
-from dge_ray.study.files import LOCK
+from dge_ray.study.records.files import LOCK
 
 
 def _leave(folder: Folder, pid: int, host: str | None = None) -> None:

@@ -12,8 +12,8 @@ import pytest
 import dge_ray.commands.status as status
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
-from dge_ray.study.files import LOCK
-from dge_ray.study.status import StatusFile
+from dge_ray.study.records.files import LOCK
+from dge_ray.study.records.status import StatusFile
 from dge_ray.study.terminal.log import JsonProgress
 
 COUNTS: dict[str, Any] = {

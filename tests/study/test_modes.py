@@ -28,10 +28,10 @@ from dge_ray.results.outcomes import Outcome, best_on_validation, learner_table
 from dge_ray.results.weighing import safe_weights
 from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.storage import Folder
-from dge_ray.study.predictions import Job, write_predictions
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config, read_config
+from dge_ray.study.records.predictions import Job, write_predictions
 
 
 @pytest.fixture(scope="module")

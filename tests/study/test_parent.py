@@ -20,13 +20,13 @@ from dge_ray.privacy.ledger import privacy_statement, read_ledger
 from dge_ray.privacy.plan import PrivacyPlan, Steps, plan_privacy
 from dge_ray.report.words.privacy import plan_lines, privacy_line, privacy_rows
 from dge_ray.storage import Folder
-from dge_ray.study import lock
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.files import CHILD, PLAN
 from dge_ray.study.folder import check_folder, claim_folder
 from dge_ray.study.prepare import prepare
 from dge_ray.study.private import privacy_section, refuse_overspending
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records import lock
+from dge_ray.study.records.files import CHILD, PLAN
 from dge_ray.study.terminal.progress import Progress
 
 WORDS = [

@@ -7,7 +7,7 @@ import pytest
 
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
-from dge_ray.study.predictions import (
+from dge_ray.study.records.predictions import (
     Job,
     finished,
     learner_label,

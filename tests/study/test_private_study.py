@@ -25,14 +25,14 @@ from dge_ray.report.words.findings import findings_rows
 from dge_ray.report.words.privacy import plan_lines, privacy_line
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.files import PLAN, member_file
 from dge_ray.study.folder import check_folder, claim_folder
 from dge_ray.study.members import MemberSpec
-from dge_ray.study.predictions import Job
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_other_streams, refuse_overspending, study_plan, what_members_cost
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import PLAN, member_file
+from dge_ray.study.records.predictions import Job
 from dge_ray.study.terminal.progress import Progress
 from dge_ray.table import infer_schema
 from dge_ray.tracking.records import report_points

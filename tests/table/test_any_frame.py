@@ -27,12 +27,12 @@ from dge_ray.commands.verify import verify
 from dge_ray.errors import InputError, InputErrors
 from dge_ray.generators.registry import make_generator
 from dge_ray.storage import Folder
-from dge_ray.study.files import generator_folder, member_file
 from dge_ray.study.folder import claim_folder, study_folder
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import generator_folder, member_file
 from dge_ray.table import Kind, arrow_schema
 
 ROWS = 512  # synthetic ones of a member

@@ -16,9 +16,9 @@ from helpers.small_study import small_study
 from dge_ray.downstream import load_learner, make_learner
 from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
-from dge_ray.study.files import REPORT, SURFACE
 from dge_ray.study.opened import OpenStudy
-from dge_ray.study.predictions import Job, learner_seed, model_folder
+from dge_ray.study.records.files import REPORT, SURFACE
+from dge_ray.study.records.predictions import Job, learner_seed, model_folder
 from dge_ray.table import TableCodec
 from dge_ray.tracking.gather import gather
 from dge_ray.tracking.records import folder_digest

@@ -22,7 +22,7 @@ import dge_ray
 from dge_ray.downstream import load_learner
 from dge_ray.errors import InputError
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 from dge_ray.tracking import server as tracking_server
 from dge_ray.tracking.model import _save
 from dge_ray.tracking.scoring import FittedEnsemble

@@ -8,7 +8,7 @@ from helpers import fake_study
 from helpers.small_study import small_prepared, small_table
 
 from dge_ray.storage import Folder
-from dge_ray.study.files import SURFACE
+from dge_ray.study.records.files import SURFACE
 from dge_ray.tracking import study
 from dge_ray.tracking.study import log_end
 

@@ -31,7 +31,7 @@ from dge_ray.generators.rows.conditions import encode_given, with_given
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns, TableCodec
 from dge_ray.table.lazy import TableSource
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from dge_ray.generators.adapters.settings import CtganSettings
 from dge_ray.generators.base import Progress
 from dge_ray.generators.encoding.tokens import ATOM_ROWS, ROWS_PER_VALUE
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import CODED, TableSchema
+from dge_ray.table.schema.table_schema import CODED, TableSchema
 
 FEW_VALUES = 9  # measured columns with at most so many values are categories
 ATOM_SHARE = 0.1  # of a measured column's rows: a value that so many share, ATOM_ROWS at least, is a category

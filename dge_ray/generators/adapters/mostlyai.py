@@ -25,7 +25,7 @@ from dge_ray.generators.adapters.base import Adapter, State
 from dge_ray.generators.adapters.settings import MostlyaiSettings
 from dge_ray.generators.base import Progress
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import CODED, Column, TableSchema
+from dge_ray.table.schema.table_schema import CODED, Column, TableSchema
 
 STATISTICS = "ModelStore/tgt-stats/stats.json"
 CONFIGURATION = "ModelStore/model-data/model-configs.json"

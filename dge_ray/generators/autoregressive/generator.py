@@ -38,7 +38,7 @@ from dge_ray.generators.rows.conditions import encode_given, with_given
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import TableSource
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 TARGET_WEIGHT = 3.0  # in a private fit, of the target's loss beside other columns': its network has less noise then
 TOKENS, PLACES = 0, 1  # the streams of a sample: indices at Purpose.SHARD

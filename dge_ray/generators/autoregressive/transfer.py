@@ -21,7 +21,7 @@ from dge_ray.generators.checkpoint import Checkpoint
 from dge_ray.generators.encoding.codes import Codes
 from dge_ray.generators.encoding.hashed import Hashed
 from dge_ray.generators.encoding.tokens import ColumnTokens, Discretiser
-from dge_ray.table.schema import CODED, Column, TableSchema
+from dge_ray.table.schema.table_schema import CODED, Column, TableSchema
 
 SWEEPS = 3  # biases act through a softmax: each sweep brings the shares nearer
 

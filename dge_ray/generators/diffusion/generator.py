@@ -34,7 +34,7 @@ from dge_ray.generators.private.tokens import private_discretiser, token_shares
 from dge_ray.generators.rows.conditions import encode_given, with_given
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 DITHER = 3  # the stream of ties, of a fit and of a sample: index at Purpose.FIT and Purpose.SHARD
 DRAWS, SHARED = 0, 4  # the streams of a sample, its own and that of codes that categories share: at Purpose.SHARD

@@ -16,7 +16,7 @@ from dge_ray.generators.encoding.codes import Codes
 from dge_ray.generators.encoding.tokens import ColumnTokens, Discretiser, Values, fit_column
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import Column
+from dge_ray.table.schema.table_schema import Column
 
 MOST_MODES = 10
 LEAST_SHARE = 0.005  # modes of smaller weight are left out

@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 from dge_ray.generators.encoding.codes import Codes
 from dge_ray.generators.encoding.tokens import Bins, ColumnTokens, Discretiser, Values, fit_column
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import Column
+from dge_ray.table.schema.table_schema import Column
 
 MOSTLY = 0.5  # a value that more rows than this share of all have makes its column a coded one
 FARTHEST = 5.0  # scores are cut here: beyond it lie 3 rows in ten million

@@ -15,7 +15,7 @@ import numpy as np
 from dge_ray.generators.encoding.codes import Codes
 from dge_ray.generators.encoding.hashed import MOST_CODES, Hashed
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import CODED, Column, Kind
+from dge_ray.table.schema.table_schema import CODED, Column, Kind
 
 ATOM_SHARE = 0.005  # a value that this share of the rows has is a symbol of its own ...
 ATOM_ROWS = 10  # ... if at least this many rows have it

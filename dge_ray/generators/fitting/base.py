@@ -14,7 +14,7 @@ from dge_ray.generators.checks import no_warm_start, not_fitted
 from dge_ray.generators.registry import settings_class
 from dge_ray.generators.settings import Settings
 from dge_ray.table.lazy import TableSource
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 if TYPE_CHECKING:  # torch is loaded by those who use it
     from dge_ray.generators.private.fit import PrivateFit

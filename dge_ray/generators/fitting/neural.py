@@ -21,7 +21,7 @@ from dge_ray.generators.fitting.tuning import FINE_TUNING_RATES, Nowhere, Tuning
 from dge_ray.generators.private.fit import PrivateFit, not_private
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.lazy import LazyColumns, TableSource
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 STOPPING_SHARE = 0.1
 MOST_STOPPING_ROWS = 1_000

@@ -27,7 +27,7 @@ from dge_ray.generators.gan.training import MAKER_WEIGHTS, ROUND_STEPS, GanFit
 from dge_ray.generators.rows.conditions import encode_one, with_given
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 ROWS, SHARED = 0, 1  # the streams of a sample, its own and that of codes that categories share: at Purpose.SHARD
 TIES = 1_000  # the streams by which ties fall, one a round: indices at Purpose.FIT from here

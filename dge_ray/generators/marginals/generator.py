@@ -25,7 +25,7 @@ from dge_ray.generators.private.tokens import private_discretiser
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import TableSource
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 
 from dge_ray.errors import InputError
 from dge_ray.generators.private.fit import PrivateFit
-from dge_ray.table.schema import CODED, Column, Kind
+from dge_ray.table.schema.table_schema import CODED, Column, Kind
 
 LATTICE_CELLS = 512  # values of a column that all have cells of their own
 EQUAL_CELLS = 256  # of a wide range

@@ -9,7 +9,7 @@ from dge_ray.generators.encoding.codes import Codes
 from dge_ray.generators.encoding.hashed import MOST_CODES, Hashed
 from dge_ray.generators.encoding.tokens import ATOM_SHARE, Bins, ColumnTokens, Discretiser, Values
 from dge_ray.generators.private.marginals import Cells, NoisyMarginal
-from dge_ray.table.schema import CODED, Column
+from dge_ray.table.schema.table_schema import CODED, Column
 
 ROWS_A_BIN = 100  # of noisy counts: finer bins would follow the noise
 SMOOTHING = 1e-3  # of the rows, spread over all cells: no place within a bin is impossible

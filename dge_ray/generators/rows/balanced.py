@@ -16,7 +16,7 @@ from dge_ray.generators.rows.constraints import Constraint, sample_within
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.arrow.arrow_types import pc, plain
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema import CODED, Column, TableSchema
+from dge_ray.table.schema.table_schema import CODED, Column, TableSchema
 
 ORDER, FIRST_CLASS = 0, 1  # indices at Purpose.BALANCE: the order of the rows, and each class's own rows from here
 

@@ -8,7 +8,7 @@ from dge_ray.generators.base import Unsupported
 from dge_ray.generators.checks import encode_rows
 from dge_ray.generators.encoding.tokens import Discretiser
 from dge_ray.table.codec import Columns
-from dge_ray.table.schema import CODED, TableSchema
+from dge_ray.table.schema.table_schema import CODED, TableSchema
 
 
 def encode_given(given: pa.Table, n: int, schema: TableSchema) -> Columns:

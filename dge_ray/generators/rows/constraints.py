@@ -18,7 +18,7 @@ from dge_ray.generators.base import Draws
 from dge_ray.seeds import Purpose, integer
 from dge_ray.spelling import settled, spelled_yaml
 from dge_ray.table.arrow.arrow_types import arrow_type, is_string, pc, value_type
-from dge_ray.table.schema import CODED, MEASURED, Column, TableSchema
+from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, TableSchema
 
 MOST_DRAWN = 100  # rows drawn for each one that is asked for
 FORM = "COLUMN >= VALUE, COLUMN <= OTHER_COLUMN, COLUMN in [VALUE, ...]; one of >= <= > < == != in"

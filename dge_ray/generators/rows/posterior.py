@@ -14,7 +14,7 @@ from scipy.special import softmax
 from dge_ray.errors import InputError
 from dge_ray.generators.registry import abilities, names_with
 from dge_ray.table.arrow.arrow_types import arrow_type, from_json_scalars
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 def joint_log_density(generators: Sequence[Any], schema: TableSchema, table: pa.Table) -> np.ndarray:

@@ -9,7 +9,7 @@ from dge_ray.generators.base import Generator
 from dge_ray.generators.rows.balanced import sample_balanced
 from dge_ray.generators.rows.constraints import Constraint, sample_within
 from dge_ray.seeds import Purpose, integer
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 def default_shard_rows(n: int) -> int:

@@ -20,7 +20,7 @@ from dge_ray.generators.settings import Settings
 from dge_ray.generators.text.language_training import Encoded, LanguageFit
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.codec import Columns, TableCodec
-from dge_ray.table.schema import Kind, TableSchema
+from dge_ray.table.schema.table_schema import Kind, TableSchema
 
 WORDS, OTHERS_STREAM = 0, 1  # the streams of a sample, its words' and the seed of the other columns': at Purpose.SHARD
 OTHERS = "autoregressive"  # the generator of the other columns

@@ -21,7 +21,7 @@ from dge_ray.generators.text.causal_network import CausalNetwork, SubWords
 from dge_ray.generators.text.language_training import ORDER, WEIGHTS
 from dge_ray.generators.text.settings import CausalLmSettings
 from dge_ray.seeds import Purpose, integer
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 END = "<|end|>"
 HEADS = 4

@@ -17,7 +17,7 @@ from dge_ray.generators.text.language_network import LanguageNetwork, Shape
 from dge_ray.generators.text.language_training import WEIGHTS
 from dge_ray.generators.text.settings import LanguageSettings
 from dge_ray.generators.text.words import PAD, Words
-from dge_ray.table.schema import TableSchema
+from dge_ray.table.schema.table_schema import TableSchema
 
 MOST_OWN = 64  # categories of a target that have logits of their own for every word
 

@@ -16,7 +16,7 @@ from dge_ray.errors import InputError, nearest_column
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.gaps import mean_gap, share_gap
 from dge_ray.table.codec import Columns, TableCodec
-from dge_ray.table.schema import CODED, TableSchema, task_of
+from dge_ray.table.schema.table_schema import CODED, TableSchema, task_of
 
 GUESSER = 5  # index of the streams of Purpose.ATTACK; member: the column
 MOST_ROWS = 20_000  # released rows that a guesser is fitted on

@@ -27,7 +27,7 @@ from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.leakage.nearest import nearest, unit_points
 from dge_ray.table.codec import Columns, TableCodec
-from dge_ray.table.schema import CODED, TableSchema
+from dge_ray.table.schema.table_schema import CODED, TableSchema
 
 Knows = Literal["nothing", "rows", "generators"]
 

@@ -16,7 +16,16 @@ from dge_ray.table.arrow.arrow_types import (
     pc,
     plain,
 )
-from dge_ray.table.schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema, names_fault, task_of
+from dge_ray.table.schema.table_schema import (
+    CODED,
+    MEASURED,
+    Column,
+    Kind,
+    TableSchema,
+    arrow_schema,
+    names_fault,
+    task_of,
+)
 
 
 def check_table(table: pa.Table, schema: TableSchema) -> list[str]:

@@ -23,7 +23,7 @@ from dge_ray.table.arrow.arrow_types import (
     value_type,
 )
 from dge_ray.table.arrow.frame import from_pandas
-from dge_ray.table.schema import CODED, Column, Kind
+from dge_ray.table.schema.table_schema import CODED, Column, Kind
 from dge_ray.table.types.clock import parse_durations, parse_times
 
 if TYPE_CHECKING:

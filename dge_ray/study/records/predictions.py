@@ -17,7 +17,7 @@ import pyarrow as pa
 from dge_ray.errors import InputError
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
 from dge_ray.storage import Folder
-from dge_ray.study.files import BASELINES, PREDICTIONS
+from dge_ray.study.records.files import BASELINES, PREDICTIONS
 from dge_ray.table.arrow.arrow_types import pc
 
 SPLITS = ("validation", "test")

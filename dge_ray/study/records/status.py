@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.storage import Folder
-from dge_ray.study.files import STATUS
+from dge_ray.study.records.files import STATUS
 
 EVERY_SECONDS = 5.0
 COUNTS = ("members_ready", "rows_drawn", "fits_done", "fits_wanted")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dge_ray.storage import Folder
-from dge_ray.study.files import member_file, sampling_file
-from dge_ray.study.predictions import Job, cost_file, cut_file
+from dge_ray.study.records.files import member_file, sampling_file
+from dge_ray.study.records.predictions import Job, cost_file, cut_file
 
 
 def member_seconds(folder: Folder, member: int) -> float:

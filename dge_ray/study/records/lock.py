@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dge_ray.errors import InputError, StudyError
 from dge_ray.storage import Folder
-from dge_ray.study.files import LOCK
+from dge_ray.study.records.files import LOCK
 
 BEAT_SECONDS = 2.0
 SETTLE_SECONDS = 0.3

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import is_string, pc
-from dge_ray.table.persons import luhn, names_persons, words_of
+from dge_ray.table.identifiers.persons import luhn, names_persons, words_of
 
 MIN_IDENTIFIER_ROWS = 50
 STRING_IDENTIFIER_SHARE = 0.95  # distinct among the present values

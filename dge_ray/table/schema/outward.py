@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from dge_ray.table.arrow.arrow_types import arrow_type, type_bounds
-from dge_ray.table.schema import MEASURED, Column, Kind, TableSchema
+from dge_ray.table.schema.table_schema import MEASURED, Column, Kind, TableSchema
 
 
 def outward_schema(schema: TableSchema, own: Collection[str] = ()) -> TableSchema:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dge_ray.table.first_names import FIRST_NAMES
+from dge_ray.table.identifiers.first_names import FIRST_NAMES
 
 _ENOUGH = 0.9  # of the values that are looked at
 _NAMED = 0.3  # of names of several words, those with a usual first name
