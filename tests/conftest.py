@@ -1,18 +1,15 @@
 """One thread a process, as in a study: OpenMP's waiting threads cost more than they bring on a busy machine."""
 
-import json
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import advice
-from helpers.copula import COPULA
 from helpers.s3 import S3, s3_server
+from helpers.shared_study import SharedStudy, run_shared_study
 
 from dge_ray.cli import main
 from dge_ray.storage import Folder
@@ -27,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what takes the session's Ray, or the study that was made with one."""
     for item in items:
-        if {"cluster", "copula_study"} & set(getattr(item, "fixturenames", ())):
+        if {"cluster", "copula_study", "shared_study"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.ray)
 
 
@@ -68,39 +65,19 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 
 @pytest.fixture(scope="session")
-def copula_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working folder in which `dge-ray tune` has run COPULA to its end, undisturbed, with two downstream workers.
+def shared_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedStudy]:
+    """The study COPULA, run to its end in an S3 storage by `dge-ray tune`; its server goes on."""
+    with run_shared_study(tmp_path_factory.mktemp("copula")) as study:
+        yield study
 
-    Beside the study: mlflow.db, and opened_by.json, who had it open. Tests that change anything work on a copy.
+
+@pytest.fixture(scope="session")
+def copula_study(shared_study: SharedStudy) -> Path:
+    """A working folder with a copy of that study below studies/, and its mlflow.db.
+
+    Tests that change anything work on a copy of their own.
     """
-    folder = tmp_path_factory.mktemp("copula")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
-    command = [sys.executable, "-m", "dge_ray.cli", "tune", *COPULA, "workers=2"]
-    opened = set[str]()
-    with (folder / "said").open("w+") as said:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
-        while process.poll() is None:
-            opened |= openers(folder / "mlflow.db")
-            time.sleep(0.5)
-        said.seek(0)
-        assert process.returncode == 0, said.read()
-    (folder / "opened_by.json").write_text(json.dumps(sorted(opened)))
-    return folder
-
-
-def openers(file: Path) -> set[str]:
-    """The command lines of the processes that have the file open, where the system tells (Linux).
-
-    Not their numbers: a process that the driver starts has the driver's files, and its command line, for a moment.
-    """
-    found = set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.readlink(link) == str(file):
-                found.add(link.parents[1].joinpath("cmdline").read_bytes().decode())
-        except OSError:  # it has ended, or is another user's
-            continue
-    return found
+    return shared_study.folder
 
 
 @pytest.fixture(scope="session")

@@ -284,7 +284,9 @@ def test_a_folder_can_be_overlooked() -> None:
     """At most 20 modules a folder; `commands` has a file a verb, so that it grows with the verbs alone."""
     count = Counter(path.rpartition("/")[0] for path in sources() if not path.endswith("__init__.py"))
     assert {folder: n for folder, n in count.items() if n > 20 and folder != "commands"} == {}
-    assert len(list(PACKAGE.glob("*.py"))) <= 10 and len({path.split("/")[0] for path in sources() if "/" in path}) <= 16
+    assert (
+        len(list(PACKAGE.glob("*.py"))) <= 10 and len({path.split("/")[0] for path in sources() if "/" in path}) <= 16
+    )
 
 
 def test_ray_is_imported_in_distributed_alone() -> None:

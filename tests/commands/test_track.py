@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from helpers.copula import COPULA
 from helpers.driver import start_tune
+from helpers.shared_study import SharedStudy
 from mlflow_server import Server
 from tracking import killed, together
 
@@ -48,7 +49,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 @pytest.fixture(scope="module")
 def done(copula_study: Path) -> Path:
-    """A folder with a finished study, undisturbed, and mlflow.db; opened_by.json: who had it open."""
+    """A folder with a finished study, undisturbed, and mlflow.db."""
     return copula_study
 
 
@@ -151,11 +152,11 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_only_the_driver_opens_the_database(done: Path) -> None:
+def test_only_the_driver_opens_the_database(shared_study: SharedStudy) -> None:
     if not DRIVER_ONLY:
         pytest.skip("needs /proc")
-    opened = json.loads((done / "opened_by.json").read_text())
-    assert len(opened) == 1 and "dge_ray.cli\0tune" in opened[0]
+    (opened,) = shared_study.opened
+    assert "dge_ray.cli\0tune" in opened
 
 
 def test_a_lost_database_is_made_again_and_nothing_twice(here: Path, done: Path, run: Run) -> None:

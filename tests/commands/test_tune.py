@@ -27,6 +27,8 @@ from dge_ray.storage import Folder
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.study.records.files import LOCK
+from dge_ray.study.records.lock import study_lock
 from dge_ray.study.records.predictions import Job, prediction_file, read_predictions
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks"))
@@ -166,6 +168,40 @@ def test_a_second_run_redoes_nothing(done: Path, tmp_path: Path, run: Run) -> No
     assert stamps() == before
     again = json.loads(out)
     assert again["reflection_point"] == first["reflection_point"] and again["test"] == first["test"]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_a_killed_driver_left_is_finished(done: Path, tmp_path: Path, run: Run) -> None:
+    """Two members of three, some fits, no end, a dead process's lock: what is there is not done again, and the bits are
+    the undisturbed study's. The slow tests kill a real driver, here and in an S3 storage."""
+
+    def lost(where: str, names: list[str]) -> set[str]:
+        at = str(Path(where).relative_to(done / "studies" / "breast_cancer"))
+        ended = {"baselines", "figures", "report.json", "report.html", "surface.parquet", "models", "costs"}
+        third = {"002"} if at == "members" else {"member=002"} if at == "shards" else set()
+        fits = {
+            n for n in names if at == "predictions" and ("member-0002" in n or n.startswith("boosting-member-0001"))
+        }
+        return (ended if at == "." else set()) | third | fits
+
+    study = tmp_path / "studies" / "breast_cancer"
+    shutil.copytree(done / "studies" / "breast_cancer", study, ignore=lost)
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])
+    dead.wait()
+    folder, other = _study(tmp_path), _study(done)
+    with study_lock(folder, print):
+        held = folder.read_json(LOCK)
+    folder.write_json(LOCK, {**held, "pid": dead.pid})
+    parts = ("members", "shards", "predictions")
+    left = {p: p.stat().st_mtime_ns for part in parts for p in (study / part).rglob("*") if p.is_file()}
+    assert len(left) >= 10 and len(folder.list("predictions")) == 3
+    code, _, err = run("tune", *WORDS, "tracking=false", "--json")
+    assert code == 0 and "holds this study's lock" in err, err
+    assert {p: p.stat().st_mtime_ns for p in left} == left and not folder.exists(LOCK)
+    for part in ("predictions", "baselines", "shards/member=002"):
+        assert folder.list(part) == other.list(part)
+        for name in folder.list(part):
+            assert folder.read_bytes(f"{part}/{name}") == other.read_bytes(f"{part}/{name}"), name
 
 
 def _await(condition: Callable[[], bool]) -> None:

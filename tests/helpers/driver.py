@@ -5,17 +5,25 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 
-def start_tune(folder: Path, words: Sequence[str], more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start_tune(
+    folder: Path,
+    words: Sequence[str],
+    more: Mapping[str, str] | None = None,
+    *,
+    stdout: IO[str] | int = subprocess.PIPE,
+    stderr: IO[str] | int = subprocess.PIPE,
+) -> subprocess.Popen[str]:
     """`dge-ray tune` in `folder`, begun in a process group of its own; `more` is added to its environment."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
     return subprocess.Popen(
         [sys.executable, "-m", "dge_ray.cli", "tune", *words],
         cwd=folder,
         env=environment | dict(more or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
         text=True,
         start_new_session=True,
     )

@@ -35,6 +35,17 @@ class S3:
         return {info.path.removeprefix(path + "/"): (info.size, info.mtime_ns) for info in found if info.is_file}
 
     @contextmanager
+    def credentials(self) -> Iterator[None]:
+        """The environment has credentials within the block."""
+        with pytest.MonkeyPatch.context() as environment:
+            for name in [name for name in os.environ if name.startswith("AWS_")]:
+                environment.delenv(name)
+            environment.setenv("AWS_ACCESS_KEY_ID", "reader-and-writer")
+            environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+            environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+            yield
+
+    @contextmanager
     def strict(self) -> Iterator[None]:
         """The server knows no key within the block: whoever asks is refused."""
         self._reset_auth(b"0")
@@ -51,7 +62,14 @@ class S3:
 
 @contextmanager
 def s3_server() -> Iterator[S3]:
-    """Start it on a free port, set the environment's credentials, make the bucket; end it again."""
+    """Start it on a free port with an empty bucket, and set the environment's credentials; end it again."""
+    with serving() as s3, s3.credentials():
+        yield s3
+
+
+@contextmanager
+def serving() -> Iterator[S3]:
+    """Start it on a free port with an empty bucket; end it again. `S3.credentials` lets one in."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -64,15 +82,10 @@ def s3_server() -> Iterator[S3]:
     s3 = S3(f"http://127.0.0.1:{port}")
     try:
         _await_answer(server, s3.endpoint)
-        with pytest.MonkeyPatch.context() as environment:
-            for name in [name for name in os.environ if name.startswith("AWS_")]:
-                environment.delenv(name)
-            environment.setenv("AWS_ACCESS_KEY_ID", "reader-and-writer")
-            environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-            environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        with s3.credentials():
             filesystem, path = pafs.FileSystem.from_uri(s3.uri("") + "&allow_bucket_creation=true")
             filesystem.create_dir(path)
-            yield s3
+        yield s3
     finally:
         server.terminate()
         server.wait(timeout=30)

@@ -13,7 +13,7 @@ TESTS = Path(__file__).parents[1]
 def takes_ray(file: str) -> bool:
     """Whether a test file, by its path below the repository, starts Ray or reads the study that was made with it."""
     text = (TESTS.parent / file).read_text(encoding="utf-8")
-    return re.search(r'mark\.ray\b|usefixtures\("cluster"|\bcluster: |\bcopula_study\b', text) is not None
+    return re.search(r'mark\.ray\b|usefixtures\("cluster"|\bcluster: |\b(copula|shared)_study\b', text) is not None
 
 
 class OneRay(LoadFileScheduling):
