@@ -17,7 +17,7 @@ SMALL = {  # settings that fit in a blink
     "diffusion": {"steps": 120, "width": 32, "layers": 1, "bins": 16, "lr": 1e-2},
     "gan": {"epochs": 30, "hidden": 16, "latent": 8, "batch_size": 100, "bins": 16},
     "language": {"epochs": 2, "hidden": 16, "embedding": 8, "tokens": 8},
-    "marginals": {"bins": 8, "degree": 2},
+    "marginals": {"bins": 8, "degree": 1},
     "mostlyai": {"epochs": 4, "model": "small", "batch_size": 32},
     "vae": {"epochs": 10, "hidden": 16, "latent": 4, "bins": 16},
 }

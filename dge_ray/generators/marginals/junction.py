@@ -40,6 +40,17 @@ def cells_of(sizes: Sequence[int], cliques: Iterable[Clique]) -> int:
 
 
 @dataclass(frozen=True)
+class Joint:
+    """What a bag shares with its parent: the axes that a message sums over, and its shape in each of the two."""
+
+    columns: Clique
+    up: tuple[int, ...]  # the bag's axes that the parent lacks
+    down: tuple[int, ...]  # the parent's axes that the bag lacks
+    inside: list[int]
+    above: list[int]
+
+
+@dataclass(frozen=True)
 class JunctionTree:
     """Bags in an order in which each one's parent comes before it; `parent` of the first is -1."""
 
@@ -59,17 +70,37 @@ class JunctionTree:
             parent.append(-j)
         return cls(tuple(sizes), tuple(bags), tuple(parent))
 
+    @cached_property
+    def joints(self) -> list[Joint]:
+        """Of each bag; the first shares nothing. Kept, for a fit sends messages through the tree thousands of times."""
+        found = []
+        for i, bag in enumerate(self.bags):
+            above = self.bags[self.parent[i]] if i else ()
+            shared = tuple(v for v in bag if v in above)
+            inside, outside = (self._shape(shared, of) for of in (bag, above))
+            found.append(Joint(shared, others(bag, shared), others(above, shared), inside, outside))
+        return found
+
+    @cached_property
+    def _homes(self) -> dict[Clique, int | None]:
+        return {}
+
     def shared(self, i: int) -> Clique:
         """The columns that a bag has in common with its parent."""
-        return tuple(v for v in self.bags[i] if i and v in self.bags[self.parent[i]])
+        return self.joints[i].columns
 
     def home(self, clique: Clique) -> int | None:
         """The first bag that holds a clique."""
-        return next((i for i, bag in enumerate(self.bags) if set(clique) <= set(bag)), None)
+        if clique not in self._homes:
+            self._homes[clique] = next((i for i, bag in enumerate(self.bags) if set(clique) <= set(bag)), None)
+        return self._homes[clique]
+
+    def _shape(self, clique: Clique, bag: Clique) -> list[int]:
+        return [self.sizes[v] if v in clique else 1 for v in bag]
 
     def spread(self, table: np.ndarray, clique: Clique, bag: Clique) -> np.ndarray:
         """A clique's table with axes of length 1 for the bag's other columns."""
-        return table.reshape([self.sizes[v] if v in clique else 1 for v in bag])
+        return table.reshape(self._shape(clique, bag))
 
     def calibrated(self, potentials: Mapping[Clique, np.ndarray]) -> list[np.ndarray]:
         """Each bag's probabilities under the model with these log potentials, by messages up the tree and down."""
@@ -81,15 +112,16 @@ class JunctionTree:
         tables = [np.exp(log - log.max()) for log in logs]
         sent: dict[int, np.ndarray] = {}
         for i in range(len(tables) - 1, 0, -1):
-            up = marginal(tables[i], self.bags[i], self.shared(i))
+            joint, above = self.joints[i], self.parent[i]
+            up = tables[i].sum(axis=joint.up)
             sent[i] = up / up.sum()
-            above = self.parent[i]
-            tables[above] *= self.spread(sent[i], self.shared(i), self.bags[above])
+            tables[above] *= sent[i].reshape(joint.above)
             tables[above] /= tables[above].max()
         tables[0] /= tables[0].sum()
         for i in range(1, len(tables)):
-            down = marginal(tables[self.parent[i]], self.bags[self.parent[i]], self.shared(i))
-            tables[i] *= self.spread(ratio(down, sent[i]), self.shared(i), self.bags[i])
+            joint = self.joints[i]
+            down = tables[self.parent[i]].sum(axis=joint.down)
+            tables[i] *= ratio(down, sent[i]).reshape(joint.inside)
             tables[i] /= tables[i].sum()
         return tables
 
@@ -163,7 +195,12 @@ class Model:
 
 def marginal(table: np.ndarray, bag: Clique, clique: Clique) -> np.ndarray:
     """A part's table, of a bag's."""
-    return table.sum(axis=tuple(i for i, v in enumerate(bag) if v not in clique))
+    return table.sum(axis=others(bag, clique))
+
+
+def others(bag: Clique, clique: Clique) -> tuple[int, ...]:
+    """A bag's axes whose columns a part of it lacks."""
+    return tuple(i for i, v in enumerate(bag) if v not in clique)
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
