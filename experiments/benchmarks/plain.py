@@ -56,7 +56,7 @@ def plain_study(
     predictions = {}
     kept: list[Columns] = []
     for k in range(members):
-        rows = codec.encode(draw(prepared, fit_member(prepared, k), k, max(volumes)))
+        rows = codec.encode(draw(prepared, fit_member(prepared, k), k, max([*volumes, baselines_at or 0])))
         for job in _member_jobs(k, volumes):
             predictions[job] = fit_learner(prepared, job, cut(rows, job.volume), real)
         kept.append(cut(rows, baselines_at or 0))

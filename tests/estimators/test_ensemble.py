@@ -12,7 +12,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, make_blobs
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_val_score
@@ -33,7 +33,12 @@ from dge_ray.table import TableCodec, check_table, from_pandas, infer_schema
 QUICK: dict[str, Any] = {"generator": "copula", "n_members": 2}
 
 
-@parametrize_with_checks([DGEClassifier(**QUICK), DGERegressor(**QUICK)])
+@parametrize_with_checks(
+    [
+        DGEClassifier(**QUICK, estimator=HistGradientBoostingClassifier(max_iter=10)),  # the default learner, shorter
+        DGERegressor(**QUICK, estimator=HistGradientBoostingRegressor(max_iter=10)),
+    ]
+)
 def test_scikit_learn_rules(estimator: Any, check: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # columns of whole numbers that look like identifiers
