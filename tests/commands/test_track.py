@@ -327,7 +327,7 @@ NOTHING = {"lost_runs": 0, "unfinished_runs": 0, "lost_points": 0, "doubled_poin
 
 
 @pytest.mark.parametrize(
-    ("volumes", "members"), [(8, 3), pytest.param(500, 16, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+    ("volumes", "members"), [(4, 2), pytest.param(500, 16, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
 )
 def test_many_runs_outlast_a_killed_server(tmp_path: Path, volumes: int, members: int, empty_database: bytes) -> None:
     found = killed(tmp_path, volumes, members, empty_database)

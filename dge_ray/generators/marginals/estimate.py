@@ -12,8 +12,8 @@ import numpy as np
 from dge_ray.generators.marginals.junction import Clique, JunctionTree, Model, Tables, marginal
 
 GROW, SHRINK = 1.1, 0.5  # of the step, where it did and did not lower the loss enough
-# A descent ends before its last step where so many steps lower the loss by less: half a squared error, in rows or in sds
-# of the noise, over all cells.
+# A descent ends before its last step where so many steps lower the loss by less: half a squared error over all cells,
+# in rows or in sds of the noise.
 PATIENCE, TOLERANCE = 25, 1e-8
 
 
