@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dge_ray.estimators.augmented import SafeAugmentedClassifier, SafeAugmentedRegressor
     from dge_ray.estimators.ensemble import DGEClassifier, DGERegressor
     from dge_ray.estimators.slm import SynSlmClassifier, SynSlmRegressor
+    from dge_ray.estimators.synthesizer import Synthesizer
     from dge_ray.inference.pooling import pool
     from dge_ray.inference.prediction_powered import safe_estimate
 
@@ -33,6 +34,7 @@ __all__ = [
     "StudyError",
     "SynSlmClassifier",
     "SynSlmRegressor",
+    "Synthesizer",
     "__version__",
     "check",
     "evaluate",
@@ -55,6 +57,7 @@ _HOMES = {
     "StudyError": "dge_ray.errors",
     "SynSlmClassifier": "dge_ray.estimators.slm",
     "SynSlmRegressor": "dge_ray.estimators.slm",
+    "Synthesizer": "dge_ray.estimators.synthesizer",
     "check": "dge_ray.commands.check",
     "evaluate": "dge_ray.commands.evaluate",
     "load_members": "dge_ray.bundle.received",

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "distributed": {*BASE, "downstream", "generators", "study"},
     "tracking": {*BASE, "downstream", "study"},
     "evaluation": {*BASE, "bundle", "downstream", "study", "distributed"},
-    "estimators": {*BASE, "downstream", "generators", "distributed", "evaluation"},
+    "estimators": {*BASE, "bundle", "downstream", "generators", "study", "distributed", "evaluation"},
     "results": {*BASE, "generators", "report", "study", "evaluation"},
     "inference": {*BASE, "bundle", "downstream", "generators", "estimators"},
     "publishing": {*BASE, "generators", "report", "privacy", "study", "distributed", "inference"},
@@ -213,7 +213,7 @@ def circles(edges: Iterable[tuple[str, str]]) -> list[list[str]]:
     return found
 
 
-ESTIMATORS = ["dge_ray.estimators.ensemble", "dge_ray.estimators.slm", "dge_ray.estimators.augmented"]
+ESTIMATORS = [f"dge_ray.estimators.{name}" for name in ("ensemble", "slm", "augmented", "synthesizer")]
 
 
 # Rooms that must not bring in the same are imported by one process: what all of them leave out, each leaves out.

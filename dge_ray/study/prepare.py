@@ -1,7 +1,7 @@
 """From a configuration to checked tables: whatever can be wrong with the input is found here, before any work."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ from dge_ray.downstream import check_learner
 from dge_ray.errors import ColumnWarning
 from dge_ray.generators.checks import check_text
 from dge_ray.generators.registry import check_generator
-from dge_ray.generators.rows.constraints import read_constraints
+from dge_ray.generators.rows.constraints import broken_by_real_rows, read_constraints
 from dge_ray.generators.rows.shards import default_shard_rows
 from dge_ray.privacy.canaries import draw_canaries, draw_public_canaries, plant
 from dge_ray.privacy.key import keyed_digest, new_key, read_key
@@ -99,7 +99,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     if not config.private:  # read off real rows
         if units is None:
             notes += tuple(repeats_warning(find_repeats(parts["train"], schema), target))
-        notes += _broken_by_real_rows(config.constraints, schema, parts["train"])
+        notes += broken_by_real_rows(read_constraints(config.constraints, schema), parts["train"])
     lineage = None if origin is None else lineage_of(origin, dict(split.parts()))
     notes += () if lineage is None else tuple(lineage.notes())
     canaries = _canaries(config, schema, parts)
@@ -153,9 +153,3 @@ def _canaries(config: StudyConfig, schema: TableSchema, parts: dict[str, pa.Tabl
     if config.private:
         return draw_public_canaries(schema, config.canaries, seed=config.seed)
     return draw_canaries(parts, schema, config.canaries, seed=config.seed)
-
-
-def _broken_by_real_rows(texts: Sequence[str], schema: TableSchema, train: pa.Table) -> tuple[str, ...]:
-    """A line for each constraint that real rows break: synthetic rows will follow another law than they."""
-    shares = [(c.text, 1 - c.holds(train).mean()) for c in read_constraints(texts, schema)]
-    return tuple(f"constraint '{text}': {share:.2%} of the real rows break it" for text, share in shares if share)

@@ -10,6 +10,7 @@ from dge_ray.study.checks import ROLES, check_target
 from dge_ray.study.config import StudyConfig
 from dge_ray.table import default_target, drop_columns, drop_missing_target
 from dge_ray.table.reading.load import read_told, typed_table
+from dge_ray.table.reading.options import ReadTable
 from dge_ray.table.source import check_column_name, drop_empty, infinite_as_missing
 
 
@@ -22,24 +23,35 @@ def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
     Raises:
         InputError: the source cannot be read, or a key names no column of it.
     """
-    read = read_told(config.source, config.reading, as_text=config.private)
-    table = read.table
-    for name in () if config.private else config.columns:
-        check_column_name(f"columns.{name}", name, table.column_names)
-    table = drop_columns(table, config.unwanted)
+    read = read_kept(config, config.source)
     target = config.target or default_target(config.source)
     if target is None:
-        raise InputError("target", "nothing", "target=COLUMN with one of " + ", ".join(table.column_names[:30]))
+        raise InputError("target", "nothing", "target=COLUMN with one of " + ", ".join(read.table.column_names[:30]))
     check_target(config, target)
-    if config.drop_missing_target:
-        table = drop_missing_target(table, target)
+    return in_types(config, read, target), target
+
+
+def read_kept(config: StudyConfig, source: Any) -> ReadTable:
+    """What a source holds (`read_table` says which there are), without the columns that are left out."""
+    read = read_told(source, config.reading, as_text=config.private)
+    for name in () if config.private else config.columns:
+        check_column_name(f"columns.{name}", name, read.table.column_names)
+    return replace(read, table=drop_columns(read.table, config.unwanted))
+
+
+def in_types(config: StudyConfig, read: ReadTable, target: str | None) -> pa.Table:
+    """What was read in its types, without rows and columns that hold nothing. `target`: None for a table without."""
+    table = read.table
+    without_missing = config.drop_missing_target and target is not None
+    if without_missing:
+        table = drop_missing_target(table, str(target))
     if config.private:
-        return table, target
+        return table
     table = typed_table(replace(read, table=table), config.reading, known_kinds(config, table))
-    if config.drop_missing_target:  # words that mark a missing value are known for such by now
-        table = drop_missing_target(table, target)
+    if without_missing:  # words that mark a missing value are known for such by now
+        table = drop_missing_target(table, str(target))
     table = drop_empty(table, keep=(target, *(getattr(config, key) for key in ROLES)))
-    return (infinite_as_missing(table) if config.infinite == "missing" else table), target
+    return infinite_as_missing(table) if config.infinite == "missing" else table
 
 
 def known_kinds(config: StudyConfig, table: pa.Table) -> dict[str, str | dict[str, Any]]:

@@ -1,6 +1,7 @@
 """pandas frames there and back through a codec, as a synthetic table goes: the frame's own dtypes and labels."""
 
 import datetime as dt
+import json
 import warnings
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from dge_ray.errors import InputError
 from dge_ray.table import TableCodec, from_pandas, infer_schema, to_pandas
+from dge_ray.table.arrow.dtypes import from_json_values, to_json_values
 
 N = 6
 FRAME = pd.DataFrame(
@@ -24,6 +26,7 @@ FRAME = pd.DataFrame(
         "nullable_float": pd.array([1.5, None, 3] * 2, dtype="Float64"),
         "category": pd.Categorical(["b", "a", None] * 2, categories=["b", "a", "never"]),
         "ordered": pd.Categorical(["low", "high"] * 3, categories=["low", "high"], ordered=True),
+        "cut": pd.cut(np.arange(N) / 2, [-1, 0, 1.25, 9]),
         "int_category": pd.Categorical([3, 1] * 3),
         "string": pd.array(["x", None, "y"] * 2, dtype="string"),
         "object": np.array(["x", None, "y"] * 2, dtype=object),
@@ -45,6 +48,19 @@ def test_a_frame_comes_back_with_its_dtypes_and_labels() -> None:
     back = to_pandas(codec.decode(codec.encode(table), seed=0), FRAME.dtypes)
     assert_frame_equal(back, FRAME.reset_index(drop=True))
     assert back.columns[-1] == 7 and isinstance(back.columns[-1], int)
+
+
+def test_dtypes_go_through_json() -> None:
+    days = pd.Categorical(pd.date_range("2020-01-01", periods=N, tz="UTC"))
+    odd = {"days": days, "span": pd.timedelta_range("1h", periods=N), "month": pd.period_range("2020", periods=N)}
+    odd |= {"interval": pd.interval_range(0, N), "sparse": pd.array([0.0] * N, dtype="Sparse[float]"), ("a", 1): "x"}
+    frame = pd.concat([FRAME.reset_index(drop=True), pd.DataFrame(odd)], axis=1)
+    back = from_json_values(json.loads(json.dumps(to_json_values(frame.dtypes))))
+    assert back.tolist() == frame.dtypes.tolist()
+    assert back.index.tolist() == [*frame.columns[:-1], "('a', 1)"]
+    for record in ({"dtype": "U999999999"}, {"dtype": "no such"}, {"dtype": "category", "of": "int64"}, {}):
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            from_json_values([{"label": "x", **record}])
 
 
 def test_nulls_where_the_frame_had_none_keep_the_natural_dtype() -> None:

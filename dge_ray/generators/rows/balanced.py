@@ -5,13 +5,13 @@ learnt from them answer to equal class shares, and must be set right before they
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest_column
 from dge_ray.generators.base import Generator, Unsupported
+from dge_ray.generators.rows.conditions import Held
 from dge_ray.generators.rows.constraints import Constraint, sample_within
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.table.arrow.arrow_types import pc, plain
@@ -68,24 +68,12 @@ def sample_balanced(
     return pa.concat_tables(parts).take(pa.array(rng.permutation(n))).combine_chunks(), n / drawn
 
 
-@dataclass(frozen=True)
-class _Held:
-    """A generator of rows whose `column` (one row of it) is held at its value."""
-
-    generator: Generator
-    column: pa.Table
-
-    def sample(self, n: int, *, seed: int) -> pa.Table:
-        given = self.column.take(pa.array(np.zeros(n, dtype=np.int64)))
-        return self.generator.sample(n, seed=seed, given=given)  # type: ignore[call-arg]  # optional in the Protocol
-
-
 def _of_class(
     generator: Generator, n: int, column: Column, code: int, constraints: Sequence[Constraint], *, seed: int
 ) -> tuple[pa.Table, float]:
     one = TableCodec(TableSchema((column,))).decode({column.name: np.array([code], dtype=np.int32)}, seed=seed)
     try:
-        return sample_within(_Held(generator, one), n, constraints, seed=seed)
+        return sample_within(Held(generator, one), n, constraints, seed=seed)
     except Unsupported:
         value = plain(one[column.name]).combine_chunks()
         of_class = _OfClass(f"{column.name} == {value[0].as_py()}", column.name, "==", None, value)

@@ -1,14 +1,28 @@
 """Conditions: some columns of rows to be completed, checked and encoded."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest_column
-from dge_ray.generators.base import Unsupported
+from dge_ray.generators.base import Generator, Unsupported
 from dge_ray.generators.checks import encode_rows
 from dge_ray.generators.encoding.tokens import Discretiser
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema.table_schema import CODED, TableSchema
+
+
+@dataclass(frozen=True)
+class Held:
+    """A generator of rows some of whose columns are held at the values of `row`, a table of one."""
+
+    generator: Generator
+    row: pa.Table
+
+    def sample(self, n: int, *, seed: int) -> pa.Table:
+        given = self.row.take(pa.array(np.zeros(n, dtype=np.int64)))
+        return self.generator.sample(n, seed=seed, given=given)  # type: ignore[call-arg]  # optional in the Protocol
 
 
 def encode_given(given: pa.Table, n: int, schema: TableSchema) -> Columns:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import yaml
 
 from dge_ray.errors import InputError, StudyError, nearest_column
-from dge_ray.generators.base import Draws
+from dge_ray.generators.base import Draws, Generator
 from dge_ray.seeds import Purpose, integer
 from dge_ray.spelling import settled, spelled_yaml
 from dge_ray.table.arrow.arrow_types import arrow_type, is_string, pc, value_type
@@ -113,6 +113,12 @@ def meets(table: pa.Table, constraints: Sequence[Constraint]) -> np.ndarray:
     return np.logical_and.reduce([c.holds(table) for c in constraints], initial=True) & np.ones(table.num_rows, bool)
 
 
+def broken_by_real_rows(constraints: Sequence[Constraint], table: pa.Table) -> tuple[str, ...]:
+    """A line for each constraint that real rows break: synthetic rows will follow another law than they."""
+    shares = [(c.text, 1 - c.holds(table).mean()) for c in constraints]
+    return tuple(f"constraint '{text}': {share:.2%} of the real rows break it" for text, share in shares if share)
+
+
 def sample_within(generator: Draws, n: int, constraints: Sequence[Constraint], *, seed: int) -> tuple[pa.Table, float]:
     """`n` rows that meet the constraints, and the share of rows drawn that did; a pure function of its arguments.
 
@@ -136,3 +142,24 @@ def sample_within(generator: Draws, n: int, constraints: Sequence[Constraint], *
         batch += 1
         more = min(1.2 * (n - kept) / max(kept / drawn, 1 / MOST_DRAWN), MOST_DRAWN * n - drawn, 4 * n)
         table = generator.sample(max(1, int(more)), seed=integer(seed, Purpose.REDRAW, index=batch))
+
+
+def complete_within(generator: Generator, given: pa.Table, constraints: Sequence[Constraint], *, seed: int) -> pa.Table:
+    """The rows `given` completed, each drawn anew until it meets the constraints; a pure function of its arguments.
+
+    Raises:
+        StudyError: some row meets them in none of MOST_DRAWN draws.
+    """
+    rows = generator.sample(given.num_rows, seed=seed, given=given)  # type: ignore[call-arg]  # optional in the Protocol
+    for batch in range(1, MOST_DRAWN):
+        broken = np.flatnonzero(~meets(rows, constraints))
+        if not len(broken):
+            return rows
+        address, order = integer(seed, Purpose.REDRAW, index=batch), np.arange(rows.num_rows)
+        again = generator.sample(len(broken), seed=address, given=given.take(broken))  # type: ignore[call-arg]
+        order[broken] = rows.num_rows + np.arange(len(broken))
+        rows = pa.concat_tables([rows, again]).take(order).combine_chunks()
+    if lost := int((~meets(rows, constraints)).sum()):
+        least = min(constraints, key=lambda c: int(c.holds(rows).sum()))
+        raise StudyError(f"constraints: {lost} of the rows given meet them in no draw; least often met: '{least.text}'")
+    return rows

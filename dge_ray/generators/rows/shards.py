@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.generators.base import Generator
+from dge_ray.generators.base import Draws, Generator
 from dge_ray.generators.rows.balanced import sample_balanced
 from dge_ray.generators.rows.constraints import Constraint, sample_within
 from dge_ray.seeds import Purpose, integer
@@ -38,8 +38,10 @@ def draw_shard(
     return sample_within(generator, shard_rows, constraints, seed=address)
 
 
-def draw_rows(generator: Generator, n: int, *, shard_rows: int, seed: int, member: int) -> pa.Table:
+def draw_rows(
+    generator: Draws, n: int, *, shard_rows: int, seed: int, member: int, constraints: Sequence[Constraint] = ()
+) -> pa.Table:
     """The first `n` rows of a member; fewer rows are a prefix of more."""
-    count = -(-n // shard_rows)
-    shards = [draw_shard(generator, i, shard_rows=shard_rows, seed=seed, member=member)[0] for i in range(count)]
+    addresses = (integer(seed, Purpose.SHARD, member=member, index=i) for i in range(-(-n // shard_rows)))
+    shards = [sample_within(generator, shard_rows, constraints, seed=address)[0] for address in addresses]
     return pa.concat_tables(shards).slice(0, n)

@@ -15,9 +15,11 @@ _UNITS = {"h": 3_600, "min": 60, "s": 1, "ms": "ms", "us": "us", "ns": "ns"}
 def own_type(field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column without its extension type: a period as the date or instant of its beginning, an interval as text.
 
-    Of other extension types their storage. `field`: the column's; where nobody has registered the type, its metadata
-    say what it is.
+    Of other extension types their storage; of a dictionary of them, the dictionary in Arrow's types. `field`: the
+    column's; where nobody has registered the type, its metadata say what it is.
     """
+    if isinstance(field.type, pa.DictionaryType) and isinstance(field.type.value_type, pa.BaseExtensionType):
+        return _own_dictionary(field.type, column)
     name, described = _extension(field)
     if name is None:
         return column
@@ -27,6 +29,17 @@ def own_type(field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if name == _INTERVAL:
         return _as_text(storage, str(described.get("closed", "right")))
     return storage.cast(pa.bool_()) if name == "arrow.bool8" else storage
+
+
+def _own_dictionary(dtype: pa.DictionaryType, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Codes of values of an extension type (pandas' cuts have intervals) as codes of what `own_type` makes of these."""
+    codes = column.unify_dictionaries()
+    if not codes.num_chunks:
+        return pa.chunked_array([], pa.dictionary(dtype.index_type, pa.string(), dtype.ordered))
+    values = own_type(pa.field("", dtype.value_type), pa.chunked_array([codes.chunk(0).dictionary])).combine_chunks()
+    return pa.chunked_array(
+        [pa.DictionaryArray.from_arrays(chunk.indices, values, ordered=dtype.ordered) for chunk in codes.chunks]
+    )
 
 
 def _extension(field: pa.Field) -> tuple[str | None, Mapping[str, object]]:

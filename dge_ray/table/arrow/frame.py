@@ -46,6 +46,12 @@ def to_pandas(table: pa.Table, dtypes: "pd.Series | None" = None) -> "pd.DataFra
 
 
 def _as_dtype(column: "pd.Series", dtype: object) -> "pd.Series":
+    import pandas as pd
+
+    if isinstance(dtype, pd.CategoricalDtype) and isinstance(dtype.categories.dtype, pd.IntervalDtype | pd.PeriodDtype):
+        # Categories that have another form in Arrow, as the intervals of a cut.
+        forms = _column(pd.Series(dtype.categories)).to_pylist()
+        column = column.astype(object).map(dict(zip(forms, dtype.categories, strict=True)), na_action="ignore")
     try:
         return column.astype(dtype)  # type: ignore[arg-type]
     except (TypeError, ValueError):

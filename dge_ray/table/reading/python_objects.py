@@ -30,10 +30,12 @@ def arrow_table(given: Any) -> pa.Table:
         return from_pandas(given)
     if not hasattr(given, CAPSULE) and hasattr(given, "collect"):  # a lazy frame of polars
         given = given.collect()
-    if not hasattr(given, CAPSULE):
+    try:
+        table = given if isinstance(given, pa.Table) else pa.RecordBatchReader.from_stream(given).read_all()
+    except (TypeError, pa.ArrowInvalid):  # no interface, or that of one column: a series
         got = f"a {type(given).__module__.partition('.')[0]}.{type(given).__name__}"
-        raise InputError("source", got, "a source's name, a pandas frame, or a table with Arrow's PyCapsule interface")
-    table = given if isinstance(given, pa.Table) else pa.RecordBatchReader.from_stream(given).read_all()
+        takes = "a source's name, a pandas frame, or a table with Arrow's PyCapsule interface"
+        raise InputError("source", got, takes) from None
     for place, field in enumerate(table.schema):
         if is_string_view(field.type):  # polars has them; not all of Arrow's kernels do
             text = field.with_type(pa.large_string())
