@@ -59,7 +59,10 @@ MAY_IMPORT_INSIDE: dict[str, dict[str, set[str]]] = {
         "private": {".", "encoding"},
         "fitting": {".", "encoding", "private"},
         "rows": {".", "encoding"},
-        **{name: MODELS for name in ("autoregressive", "diffusion", "gan", "vae", "copula", "marginals", "adapters")},
+        **{
+            name: MODELS
+            for name in ("autoregressive", "diffusion", "gan", "vae", "copula", "marginals", "adapters", "tables")
+        },
         "text": MODELS,
     },
     "privacy": {".": set(), "attacks": {"."}},

@@ -19,6 +19,7 @@ from dge_ray.commands.verbs import EstimatesKeys
 from dge_ray.distributed.refits import run_refits
 from dge_ray.distributed.session.ray_session import ray_session
 from dge_ray.errors import InputError
+from dge_ray.generators.checks import refuse_made_elsewhere
 from dge_ray.inference.estimands import FORM, Estimands, Estimates, read_estimands
 from dge_ray.inference.replicates import Recipe, Saved
 from dge_ray.inference.resampling import DRAWS, FITS, Resampled, plain
@@ -132,6 +133,7 @@ def read_request(study: str, options: Mapping[str, Any] | None, say: Say) -> Est
     prepared, config = opened.prepared, opened.config
     if len(config.generators) > 1 or len(config.pretrained) > 1:
         raise InputError("study", "members of several generators", "a study whose members are of one generator")
+    refuse_made_elsewhere(config.generators[0][0], "anew to resampled rows")
     members = opened.members(keys.members, least=2, why="members vary")
     keys.check_range("replicates", LEAST, 1_000_000)
     return EstimatesRequest(

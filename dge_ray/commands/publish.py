@@ -90,7 +90,9 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     disclosed = ledger is None or keys.uncovered
     estimands = read_estimands(keys.debias, opened.schema) if keys.debias else None
     debiased = [] if estimands is None else list(estimands.names)
-    cut = _cut(request, _volume(opened, keys.volume, disclosed, say))
+    volume = _volume(opened, keys.volume, disclosed, say)
+    request.spec.check_volume(range(request.members), volume)
+    cut = _cut(request, volume)
     facts = {
         "bundle": _bundle_id(request, cut.volume, debiased),
         "members": request.members,

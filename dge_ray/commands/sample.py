@@ -25,6 +25,7 @@ def sample(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
     volume = keys.volume
     opened = OpenStudy.find(study, keys.storage)
     request = read_request(opened, out=keys.out, members=keys.members, balance=keys.balance)
+    request.spec.check_volume(range(request.members), volume)
     ledger = study_ledger(request.folder)
     facts = {
         "identity": request.study.identity,

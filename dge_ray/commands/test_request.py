@@ -13,7 +13,7 @@ from dge_ray.commands.verbs import SynTestKeys
 from dge_ray.downstream.learners import check_estimator
 from dge_ray.errors import InputError, nearest
 from dge_ray.generators.checkpoint import read_pretrained
-from dge_ray.generators.checks import check_text
+from dge_ray.generators.checks import check_text, refuse_made_elsewhere
 from dge_ray.generators.registry import check_generator
 from dge_ray.inference.replicates import Recipe, Saved
 from dge_ray.masking import refuse_secrets
@@ -77,6 +77,7 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
     if (least := math.ceil(1 / alpha - 1e-9) - 1) > replicates:
         raise InputError("replicates", f"{replicates} with alpha={alpha:g}", f"at least {least}: fewer never reject")
     check_generator(generator.name, generator.settings)
+    refuse_made_elsewhere(generator.name, "to each half and null table")
     refuse_secrets("source", source)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

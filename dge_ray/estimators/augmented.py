@@ -22,6 +22,7 @@ from dge_ray.estimators.augmented_fits import AugmentedPlan, cross_fitted, refit
 from dge_ray.estimators.base import MemberClassifier, TableEstimator, checked_target, is_integer
 from dge_ray.estimators.ensemble import check_estimator
 from dge_ray.evaluation.crossfit import row_folds
+from dge_ray.generators.checks import refuse_made_elsewhere
 from dge_ray.stats.comparison.safe_choice import ALPHA, SafeChoice, check_alpha, safe_choice
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.metrics.losses import contributions
@@ -115,6 +116,7 @@ class _SafeAugmented(TableEstimator):
 
     def _check_settings(self) -> None:
         super()._check_settings()
+        refuse_made_elsewhere(self.generator, "to each fold's rows; `synthetic` takes rows that are there")
         if self.estimator is not None:
             check_estimator(self.estimator, get_tags(self).estimator_type)
             if isinstance(self.estimator, Pipeline):

@@ -14,7 +14,7 @@ from dge_ray.downstream import align, make_learner
 from dge_ray.downstream.base import single
 from dge_ray.downstream.estimator import EstimatorLearner, seed_estimator
 from dge_ray.generators.base import Generator
-from dge_ray.generators.registry import make_generator
+from dge_ray.generators.registry import make_generator, member_settings
 from dge_ray.generators.rows.shards import default_shard_rows, draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.table.arrow.frame import from_pandas, to_pandas
@@ -63,7 +63,8 @@ class Member:
 
 def fit_member(plan: MemberPlan, number: int) -> Member:
     """Fit member `number`'s generator on the real rows, draw its rows, and fit its estimator on them."""
-    generator = make_generator(plan.generator, **plan.settings)
+    name, settings = member_settings([(plan.generator, plan.settings)], number)
+    generator = make_generator(name, **settings)
     generator.fit(plan.table, plan.schema, seed=integer(plan.seed, Purpose.FIT, member=number))
     seed = integer(plan.seed, Purpose.LEARNER, member=number, bits=31)
     if isinstance(plan.estimator, Pipeline):

@@ -36,6 +36,8 @@ class Abilities:
         warm_starts: `fit(..., warm_start=folder)` starts from a saved generator of the same kind.
         stopping: a fit stops early on held-out rows, which `fit(..., stopping=table)` gives.
         together: `fit_together(seeds, table, schema, settings=, ...)` fits several members as one program.
+        holds_rows: its rows were made elsewhere and have an end: a fit learns nothing, `count` says how many there are,
+            and `rows(start, n)` gives them in their order, in which members' shards are cut.
         private: how `fit(..., private=PrivateFit)` is done where nobody says otherwise; None: there is no private fit.
     """
 
@@ -46,6 +48,7 @@ class Abilities:
     warm_starts: bool = False
     stopping: bool = False
     together: bool = False
+    holds_rows: bool = False
     private: PrivateWay | None = None
 
     @property

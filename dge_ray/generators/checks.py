@@ -78,6 +78,12 @@ def refuse_text(schema: TableSchema) -> None:
         raise InputError(f"column '{column.name}'", "text", takes)
 
 
+def refuse_made_elsewhere(name: str, why: str) -> None:
+    """Raises InputError for a generator that holds rows, where one is to be fitted; `why`: to what."""
+    if abilities(name).holds_rows:
+        raise InputError("generator", f"{name!r}, whose rows were made elsewhere", f"a generator that is fitted {why}")
+
+
 def text_column(schema: TableSchema) -> Column:
     """The one text column.
 

@@ -3,7 +3,7 @@
 Listing and checking read a generator's settings alone (`settings.py` of its folder); its model is imported on use.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,6 +25,7 @@ REGISTRY: dict[str, str] = {
     "language": "dge_ray.generators.text.language:Language",
     "marginals": "dge_ray.generators.marginals.generator:Marginals",
     "mostlyai": "dge_ray.generators.adapters.mostlyai:Mostlyai",
+    "tables": "dge_ray.generators.tables.generator:Tables",
     "vae": "dge_ray.generators.vae.generator:Vae",
 }
 
@@ -57,6 +58,17 @@ def installed(name: str) -> bool:
         return find_spec(package[0]) is not None
     except ModuleNotFoundError:  # the module's parent is absent too
         return False
+
+
+def member_settings(generators: Sequence[tuple[str, Mapping[str, Any]]], member: int) -> tuple[str, dict[str, Any]]:
+    """The name and settings of a member's generator: members take them in turn, and of one that holds rows the tables
+    in turn."""
+    turn, at = divmod(member, len(generators))
+    name, settings = generators[at]
+    if not abilities(name).holds_rows:
+        return name, dict(settings)
+    alike = [i for i, other in enumerate(generators) if other == generators[at]]
+    return name, {**settings, "member": turn * len(alike) + alike.index(at)}
 
 
 def check_generator(name: str, settings: Mapping[str, Any]) -> None:

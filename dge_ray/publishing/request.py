@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from dge_ray.errors import InputError
+from dge_ray.generators.checks import refuse_made_elsewhere
 from dge_ray.generators.rows.balanced import check_balanced
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
@@ -51,6 +52,8 @@ def read_request(
     count = study.members(members)
     if balance is not None:
         check_balanced(balance, study.schema)
+        for name, _ in study.config.generators:
+            refuse_made_elsewhere(name, "here: rows that are there already cannot be balanced")
     return BundleRequest(study, study.spec(balance=balance), place, count)
 
 

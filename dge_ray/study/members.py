@@ -4,7 +4,7 @@ A member's rows are drawn in whole shards, each by its own random stream, so tha
 and whenever. Torch's number of threads is the caller's: the same bits come from one thread alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dge_ray.errors import InputError
 from dge_ray.generators.base import Generator
-from dge_ray.generators.registry import abilities, generator_class
+from dge_ray.generators.registry import abilities, generator_class, member_settings
 from dge_ray.generators.rows.constraints import read_constraints
 from dge_ray.generators.rows.shards import draw_shard
 from dge_ray.privacy.key import FILE as KEY
@@ -49,7 +49,7 @@ class MemberSpec:
 
     def generator(self, member: int) -> GeneratorChoice:
         """The name and settings of a member's generator."""
-        return self.generators[member % len(self.generators)]
+        return member_settings(self.generators, member)
 
     def fits_together(self, member: int) -> bool:
         """Whether a member's generator can be fitted with others' of the same settings as one program."""
@@ -131,8 +131,19 @@ class MemberSpec:
         present = set(self.folder.list(shard_folder(member)))
         return [j for j in range(self.shards(volume)) if shard_file(member, j).rpartition("/")[2] not in present]
 
+    def check_volume(self, members: Iterable[int], volume: int) -> None:
+        """Raises InputError where fitted members hold rows that were made elsewhere, and fewer than `volume`."""
+        holding = [k for k in members if abilities(self.generator(k)[0]).holds_rows]
+        rows = [self.folder.read_json(f"{generator_folder(k)}/generator.json")["extra"]["rows"] for k in holding]
+        if rows and volume > min(rows):
+            k = holding[rows.index(min(rows))]
+            raise InputError(
+                "volume", f"{volume:,} rows", f"at most {min(rows):,}: the table of member {k} has no more"
+            )
+
     def complete_rows(self, member: int, volume: int) -> None:
         """Draw and keep the shards that the study lacks at this volume. Under its lock: nobody else writes them."""
+        self.check_volume([member], volume)
         missing = self.missing_shards(member, volume)
         if not missing:
             return

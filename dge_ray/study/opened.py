@@ -134,7 +134,9 @@ class OpenStudy:
 
     def volume(self, wanted: int | None) -> int:
         """Rows a member: as wanted; else the reflection point's; else as many as the generators were fitted on."""
-        return wanted or int((self.report.get("reflection_point") or {}).get("volume") or self.prepared.n)
+        volume = wanted or int((self.report.get("reflection_point") or {}).get("volume") or self.prepared.n)
+        self.spec().check_volume(range(self.fitted), volume)
+        return volume
 
     def check_not_private(self, field: str, takes: str) -> None:
         """Raises InputError where the study has a privacy ledger."""

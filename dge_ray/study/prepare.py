@@ -20,6 +20,7 @@ from dge_ray.study.arms import study_arms
 from dge_ray.study.checks import check_keys, check_prepared
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.lineage import lineage_of, read_origin
+from dge_ray.study.made_tables import check_made, holds_rows, settle_made
 from dge_ray.study.parent import check_parent
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import private_config, public_schema, with_stopping
@@ -52,6 +53,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     if config.private:
         config = private_config(config)
     check_keys(config)
+    check_made(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         real, target = read_real(config)
@@ -106,9 +108,13 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     if canaries is not None:
         parts["train"] = plant(parts["train"], canaries[0])
         notes += (f"{config.canaries} canaries are planted in train: this study is for attacks, not for publishing",)
+    base = parts["raw" if "raw" in parts else "train"].num_rows
+    made: tuple[tuple[str, ...], ...] = ()
+    if holds_rows(config):
+        config, made, more = settle_made(config, schema, base)
+        notes += more
     for note in notes:
         say(f"warning: {note}")
-    base = parts["raw" if "raw" in parts else "train"].num_rows
     volumes = tuple(sorted({max(FEWEST_ROWS, round(ratio * base)) if ratio else 0 for ratio in config.ratios}))
     key, digest = None, data_digest(real)
     if config.private:
@@ -132,6 +138,7 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
         lineage=lineage,
         key=key,
         canaries=canaries,
+        made=made,
     )
     check_prepared(prepared)
     return prepared

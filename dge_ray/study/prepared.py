@@ -16,6 +16,8 @@ from dge_ray.study.lineage import Lineage
 from dge_ray.study.records.predictions import Job, baseline_jobs
 from dge_ray.table import Columns, TableCodec, TableSchema, target_vector
 
+MADE = "tables"  # what stands for the path of such tables in a study's identity: their digests
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -34,6 +36,7 @@ class Prepared:
     lineage: Lineage | None = None  # None: no row is known to be synthetic
     key: int | None = field(default=None, repr=False)  # a private study's secret
     canaries: tuple[pa.Table, pa.Table] | None = None  # those planted, the last rows of train, and their twins
+    made: tuple[tuple[str, ...], ...] = ()  # by generator, digests of tables that were made elsewhere
 
     @property
     def n(self) -> int:
@@ -118,12 +121,23 @@ class Prepared:
                 *self._canaries_identity(),
             ],
             "seed": config.seed,
-            "generator": config.model_dump(mode="json")["generator"],
+            "generator": self._generator_identity(),
             "shard_rows": self.shard_rows,
             "constraints": sorted(config.constraints),
             "privacy": self._privacy_identity(),
             "pretrained": [read_pretrained(place, self.schema)["weights_sha256"] for place in config.pretrained],
         }
+
+    def _generator_identity(self) -> Any:
+        """Names and settings; of tables that were made elsewhere what is in them, and not where they lie."""
+        chosen = self.config.model_dump(mode="json")["generator"]
+        if not self.made:
+            return chosen
+        each = chosen if isinstance(chosen, list) else [chosen]
+        kept = [
+            {**one, "settings": {MADE: list(own)}} if own else one for one, own in zip(each, self.made, strict=True)
+        ]
+        return kept if isinstance(chosen, list) else kept[0]
 
     def _privacy_identity(self) -> list[Any] | None:
         budget = self.config.privacy

@@ -92,10 +92,23 @@ def _with_paths(raw: Mapping[str, Any], place: Callable[[str], str]) -> dict[str
         placed["source"] = place_database(source, place)
     if "pretrained" in raw:
         placed["pretrained"] = of(listed(raw["pretrained"]))
+    if "generator" in raw:
+        placed["generator"] = _generator_placed(raw["generator"], of)
     privacy = raw.get("privacy")
     if isinstance(privacy, Mapping) and "schema" in privacy:
         placed["privacy"] = {**privacy, "schema": of(privacy["schema"])}
     return {**raw, **placed}
+
+
+def _generator_placed(given: Any, of: Callable[[Any], Any]) -> Any:
+    """A generator, or a list of them, with the place of tables that were made elsewhere."""
+    if isinstance(given, list | tuple):
+        return [_generator_placed(one, of) for one in given]
+    if not isinstance(given, Mapping) or given.get("name") != "tables":
+        return given
+    settings = given["settings"] if isinstance(given.get("settings"), Mapping) else given
+    moved = {**settings, **({"path": of(settings["path"])} if "path" in settings else {})}
+    return moved if settings is given else {**given, "settings": moved}
 
 
 def _is_relative(path: str) -> bool:

@@ -1,11 +1,14 @@
 """A member's rows as shards: whole shards are drawn and then cut, so that row i is the same in every run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.errors import InputError
 from dge_ray.generators.base import Draws, Generator
+from dge_ray.generators.registry import abilities
 from dge_ray.generators.rows.balanced import sample_balanced
 from dge_ray.generators.rows.constraints import Constraint, sample_within
 from dge_ray.seeds import Purpose, integer
@@ -29,9 +32,11 @@ def draw_shard(
 ) -> tuple[pa.Table, float]:
     """Shard `index` of a member's rows: a pure function of the generator's state, the seed and the address.
 
-    Beside it the share of the rows drawn that were kept. `balance`: a coded column with as many rows of each category,
-    and the rows' schema.
+    Of a generator that holds rows the last shard may be shorter. Beside it the share of the rows drawn that were
+    kept. `balance`: a coded column with as many rows of each category, and the rows' schema.
     """
+    if abilities(generator).holds_rows:
+        return _in_order(generator, index * shard_rows, shard_rows), 1.0
     address = integer(seed, Purpose.SHARD, member=member, index=index)
     if balance is not None:
         return sample_balanced(generator, shard_rows, *balance, constraints, seed=address)
@@ -41,7 +46,20 @@ def draw_shard(
 def draw_rows(
     generator: Draws, n: int, *, shard_rows: int, seed: int, member: int, constraints: Sequence[Constraint] = ()
 ) -> pa.Table:
-    """The first `n` rows of a member; fewer rows are a prefix of more."""
+    """The first `n` rows of a member; fewer rows are a prefix of more.
+
+    Raises:
+        InputError: more than a generator that holds rows has.
+    """
+    if abilities(generator).holds_rows:
+        rows = _in_order(generator, 0, n)
+        if rows.num_rows < n:
+            raise InputError("volume", f"{n:,} rows", f"at most {rows.num_rows:,}: the table has no more")
+        return rows
     addresses = (integer(seed, Purpose.SHARD, member=member, index=i) for i in range(-(-n // shard_rows)))
     shards = [sample_within(generator, shard_rows, constraints, seed=address)[0] for address in addresses]
     return pa.concat_tables(shards).slice(0, n)
+
+
+def _in_order(generator: Any, start: int, n: int) -> pa.Table:
+    return generator.rows(start, n)
