@@ -12,6 +12,7 @@ OWN = {
     "commands/verify.py": {"schema.json"},  # a bundle's
     "commands/sample.py": {"schema.json"},
     "commands/publish.py": {"schema.json"},
+    "estimators/synthesizer_files.py": {"schema.json"},  # a saved synthesizer's
     "inference/pooling.py": {"estimates.json"},
     "tracking/scoring.py": {"schema.json"},
 }
