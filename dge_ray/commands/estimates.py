@@ -133,7 +133,8 @@ def read_request(study: str, options: Mapping[str, Any] | None, say: Say) -> Est
     prepared, config = opened.prepared, opened.config
     if len(config.generators) > 1 or len(config.pretrained) > 1:
         raise InputError("study", "members of several generators", "a study whose members are of one generator")
-    refuse_made_elsewhere(config.generators[0][0], "anew to resampled rows")
+    for name, _ in config.generators:
+        refuse_made_elsewhere(name, "anew to resampled rows")
     members = opened.members(keys.members, least=2, why="members vary")
     keys.check_range("replicates", LEAST, 1_000_000)
     return EstimatesRequest(

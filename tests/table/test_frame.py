@@ -53,7 +53,8 @@ def test_a_frame_comes_back_with_its_dtypes_and_labels() -> None:
 def test_dtypes_go_through_json() -> None:
     days = pd.Categorical(pd.date_range("2020-01-01", periods=N, tz="UTC"))
     odd = {"days": days, "span": pd.timedelta_range("1h", periods=N), "month": pd.period_range("2020", periods=N)}
-    odd |= {"interval": pd.interval_range(0, N), "sparse": pd.array([0.0] * N, dtype=pd.SparseDtype(float)), ("a", 1): "x"}
+    odd |= {"interval": pd.interval_range(0, N), "sparse": pd.array([0.0] * N, dtype=pd.SparseDtype(float))}
+    odd |= {("a", 1): "x"}
     frame = pd.concat([FRAME.reset_index(drop=True), pd.DataFrame(odd)], axis=1)
     back = from_json_values(json.loads(json.dumps(to_json_values(frame.dtypes))))
     assert back.tolist() == frame.dtypes.tolist()
