@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any, TypeGuard
 
 NOTHING = "–"
+_WORD_BEGINS = re.compile(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])|(?<=[A-ZÄÖÜ])(?=[A-ZÄÖÜ][a-zäöüß])")
 EPSILONS_ADD_UP = "the epsilons of several studies of one table add up (privacy.parent=STUDY counts them together)"
 
 
@@ -181,3 +182,12 @@ def modelled(column: str, kind: str) -> str:
 def or_key(word: str) -> str:
     """A study's key that settles it, where there is one."""
     return "" if _in_python.get() else f"; {word} settles it"
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a column's name, in lower case, whatever the script.
+
+    >>> words_of("customerID"), words_of("Last Name"), words_of("HTMLPage_2"), words_of("Фамилия")
+    (['customer', 'id'], ['last', 'name'], ['html', 'page'], ['фамилия'])
+    """
+    return [word.lower() for word in re.findall(r"[^\W\d_]+", _WORD_BEGINS.sub(" ", name))]

@@ -108,7 +108,7 @@ def check_copies(
     return copies
 
 
-def real_rows(study: OpenStudy) -> RealRows | str:
+def real_table(study: OpenStudy) -> pa.Table | str:
     """The study's real table, or why it is not to be had."""
     try:
         prepared = study.prepared
@@ -116,7 +116,13 @@ def real_rows(study: OpenStudy) -> RealRows | str:
         return "the real table is not the one that the study was made from any more"
     except InputError as error:
         return f"the real table cannot be read ({mask(error.got)})"
-    return RealRows(pa.concat_tables(prepared.parts.values()), study.schema)
+    return pa.concat_tables(prepared.parts.values())
+
+
+def real_rows(study: OpenStudy) -> RealRows | str:
+    """As `real_table`, to look for copies in."""
+    table = real_table(study)
+    return table if isinstance(table, str) else RealRows(table, study.schema)
 
 
 def scrubbed(value: Any, places: list[str]) -> Any:

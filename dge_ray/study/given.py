@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import pyarrow as pa
+
 from dge_ray.options import nest
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
@@ -14,6 +16,7 @@ from dge_ray.study.read_config import read_config
 from dge_ray.study.records.files import IDENTITY
 from dge_ray.table import data_digest
 from dge_ray.table.reading.python_objects import arrow_table
+from dge_ray.table.source import check_types, takes_type
 
 SOURCES = "sources"  # below the storage: a Parquet file a table, named by its digest
 NAME = "table"  # of a study of a table without one
@@ -27,12 +30,13 @@ def config_of(source: Any, options: Mapping[str, Any] | None, *, keep: bool) -> 
     otherwise it lies in a temporary folder as long as the block lasts.
 
     Raises:
-        InputError: as `read_config`, or no table.
+        InputError: as `read_config`, no table, or one with a column that no study takes and that is not dropped.
     """
     if isinstance(source, str | os.PathLike):
         yield read_config(os.fspath(source), options or {})
         return
-    table, keys = arrow_table(source), {"study": NAME, **nest(options or {})}
+    keys = {"study": NAME, **nest(options or {})}
+    table = _kept(arrow_table(source), read_config(f"{NAME}.parquet", keys))
     name = f"{data_digest(table)[:16]}.parquet"
     if not keep:
         with tempfile.TemporaryDirectory(prefix="dge-ray-") as place:
@@ -51,3 +55,13 @@ def config_of(source: Any, options: Mapping[str, Any] | None, *, keep: bool) -> 
             folder.delete(name)
             if not folder.list():
                 Folder.open(config.storage).delete(SOURCES)
+
+
+def _kept(table: pa.Table, config: StudyConfig) -> pa.Table:
+    """The table without what is in dropped columns of types that no study takes: not all of these can be kept."""
+    odd = [place for place, field in enumerate(table.schema) if not takes_type(field.type)]
+    for place in odd:
+        if table.column_names[place] in config.unwanted:
+            table = table.set_column(place, table.column_names[place], pa.nulls(table.num_rows))
+    check_types(table)
+    return table

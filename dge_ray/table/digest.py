@@ -24,6 +24,8 @@ def _parts(column: pa.ChunkedArray) -> list[np.ndarray]:
         column = column.cast(pa.large_string())
     values = plain(column)
     present = np.packbits(pc.is_valid(values).to_numpy())
+    if pa.types.is_null(values.type):
+        return [present]
     if is_string(values.type):
         return [present, *_text(values.cast(pa.large_string()))]
     if is_temporal(values.type):

@@ -31,10 +31,11 @@ def check_source(table: pa.Table | LazyTable) -> None:
         raise InputError("table", fault, "a name for every column")
     if table.num_columns < 2:
         got = f"{table.num_columns} column" + ("" if table.num_columns == 1 else "s")
-        raise InputError("table", got, "at least 2 columns")
+        takes = "at least 2 columns; csv.delimiter= says what stands between those of a text file"
+        raise InputError("table", got, takes)
     if table.num_rows == 0:
         raise InputError("table", "0 rows", "at least one row")
-    _check_types(table)
+    check_types(table)
     _refuse_columns(table, [n for n in table.column_names if table[n].null_count == table.num_rows])
     # NaN and a dictionary's null count as missing, so a column may turn out empty once its values are looked at.
     hidden = {f.name: plain(table[f.name]) for f in table.schema if value_type(f.type) != f.type or _floating(f.type)}
@@ -141,7 +142,17 @@ def _floating(dtype: pa.DataType) -> bool:
     return pa.types.is_floating(dtype)
 
 
-def _check_types(table: pa.Table | LazyTable) -> None:
+def takes_type(dtype: pa.DataType) -> bool:
+    """Whether `check_types` lets a column of this type pass."""
+    return (is_supported(dtype) or pa.types.is_null(dtype)) and not is_nested(dtype)
+
+
+def check_types(table: pa.Table | LazyTable) -> None:
+    """Refuse a column of a type that has no kind.
+
+    Raises:
+        InputError: the first one, and how to leave it out.
+    """
     for field in table.schema:
         if is_nested(field.type):
             raise InputError(
@@ -149,7 +160,7 @@ def _check_types(table: pa.Table | LazyTable) -> None:
                 f"nested values ({str(field.type)[:80]})",
                 f"flat columns: flatten it; {without(field.name)}",
             )
-        if not is_supported(field.type) and not pa.types.is_null(field.type):
+        if not takes_type(field.type):
             takes = f"{TAKES_TYPES}; {without(field.name)}"
             raise InputError(_field([field.name]), f"type {field.type}", takes)
 

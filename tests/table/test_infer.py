@@ -54,7 +54,8 @@ def test_kinds(values: Any, kind: str) -> None:
         (np.sort(np.random.default_rng(0).choice(10 * N, N, replace=False)), "integer"),  # chance allows no repeat
         (np.arange(N) * 10**6, "integer"),
         (np.arange(N) + 0.5, "numeric"),
-        ([f"id {i}" for i in range(49)], "categorical"),  # too few rows to tell
+        ([f"id {i}" for i in range(20)], "identifier"),
+        ([f"id {i}" for i in range(19)], "categorical"),  # too few rows to tell
         (list(range(49)), "integer"),
     ],
 )

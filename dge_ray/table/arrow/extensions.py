@@ -1,25 +1,31 @@
-"""Columns of extension types (pandas' periods and intervals, booleans in bytes, JSON) in Arrow's own types."""
+"""Columns of types that not all of Arrow's kernels know, in those that they do: extension types (pandas' periods and
+intervals, booleans in bytes, JSON, UUIDs), views of text, runs."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from dge_ray.table.arrow.arrow_types import pc
+from dge_ray.table.arrow.arrow_types import is_string_view, pc
 
-_PERIOD, _INTERVAL = "pandas.period", "pandas.interval"
+_PERIOD, _INTERVAL, _UUID = "pandas.period", "pandas.interval", "arrow.uuid"
 _UNITS = {"h": 3_600, "min": 60, "s": 1, "ms": "ms", "us": "us", "ns": "ns"}
 
 
 def own_type(field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column without its extension type: a period as the date or instant of its beginning, an interval as text.
+    """The column without its extension type: a period as the date or instant of its beginning, an interval and a UUID
+    as text. Of other extension types their storage; views of text as text, and runs as the values that they stand for.
 
-    Of other extension types their storage; of a dictionary of them, the dictionary in Arrow's types. `field`: the
-    column's; where nobody has registered the type, its metadata say what it is.
+    `field`: the column's; where nobody has registered the type, its metadata say what it is.
     """
-    if isinstance(field.type, pa.DictionaryType) and isinstance(field.type.value_type, pa.BaseExtensionType):
-        return _own_dictionary(field.type, column)
+    if isinstance(field.type, pa.DictionaryType):
+        return _own_categories(field.type, column)
+    if is_string_view(field.type):
+        return column.cast(pa.large_string())
+    if pa.types.is_run_end_encoded(field.type):
+        return pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], field.type.value_type)
     name, described = _extension(field)
     if name is None:
         return column
@@ -28,18 +34,22 @@ def own_type(field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _beginnings(storage, str(described.get("freq", "")))
     if name == _INTERVAL:
         return _as_text(storage, str(described.get("closed", "right")))
+    if name == _UUID:
+        texts = [None if value is None else str(uuid.UUID(bytes=value)) for value in storage.to_pylist()]
+        return pa.chunked_array([pa.array(texts, pa.string())])
     return storage.cast(pa.bool_()) if name == "arrow.bool8" else storage
 
 
-def _own_dictionary(dtype: pa.DictionaryType, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Codes of values of an extension type (pandas' cuts have intervals) as codes of what `own_type` makes of these."""
-    codes = column.unify_dictionaries()
-    if not codes.num_chunks:
-        return pa.chunked_array([], pa.dictionary(dtype.index_type, pa.string(), dtype.ordered))
-    values = own_type(pa.field("", dtype.value_type), pa.chunked_array([codes.chunk(0).dictionary])).combine_chunks()
-    return pa.chunked_array(
-        [pa.DictionaryArray.from_arrays(chunk.indices, values, ordered=dtype.ordered) for chunk in codes.chunks]
-    )
+def _own_categories(dtype: pa.DictionaryType, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary whose values have such a type: `pandas.cut` makes some of intervals, polars of views of text."""
+    if not (is_string_view(dtype.value_type) or isinstance(dtype.value_type, pa.BaseExtensionType)):
+        return column
+    chunks, empty = [], pa.dictionary(dtype.index_type, pa.string(), dtype.ordered)
+    for chunk in column.chunks:
+        values = own_type(pa.field("", dtype.value_type), pa.chunked_array([chunk.dictionary])).combine_chunks()
+        values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
+        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, values, ordered=dtype.ordered))
+    return pa.chunked_array(chunks) if chunks else pa.chunked_array([], empty)
 
 
 def _extension(field: pa.Field) -> tuple[str | None, Mapping[str, object]]:

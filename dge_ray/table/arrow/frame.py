@@ -22,7 +22,7 @@ def from_pandas(frame: "pd.DataFrame") -> pa.Table:
     for i, name in enumerate(names):
         try:
             arrays.append(_column(frame.iloc[:, i]))
-        except (pa.ArrowException, TypeError):
+        except (pa.ArrowException, TypeError, OverflowError):
             got = f"values of mixed or unknown type (dtype {frame.dtypes.iloc[i]})"
             raise InputError(f"column '{name}'", got, "values of one type in a column") from None
     return pa.Table.from_arrays(arrays, names=names)
@@ -65,6 +65,8 @@ def _column(series: "pd.Series") -> pa.ChunkedArray:
     if isinstance(dtype, pd.DatetimeTZDtype):  # by way of UTC: Arrow's own conversion of zoned columns is deprecated
         instants = pa.Array.from_pandas(series.dt.tz_convert(None)).cast(pa.timestamp(dtype.unit, "UTC"))
         return pa.chunked_array([instants.cast(pa.timestamp(dtype.unit, dtype.tz))])
+    if isinstance(dtype, pd.SparseDtype):
+        series = series.sparse.to_dense()
     values = pa.Array.from_pandas(series)
     values = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
     return own_type(pa.field("", values.type), values)

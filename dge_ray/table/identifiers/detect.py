@@ -3,10 +3,12 @@
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.phrases import words_of
 from dge_ray.table.arrow.arrow_types import is_string, pc
-from dge_ray.table.identifiers.persons import luhn, names_persons, words_of
+from dge_ray.table.identifiers.persons import PHONES, luhn, names_persons
 
 MIN_IDENTIFIER_ROWS = 50
+_FEWEST_TEXTS = 20  # that (nearly) all differ: nobody learns from categories of one row each
 STRING_IDENTIFIER_SHARE = 0.95  # distinct among the present values
 EXACT = 2.0**53  # whole numbers up to here are exact in a float64
 _FEWEST_KEYS = 20  # different whole numbers that can be told for keys by their digits
@@ -18,13 +20,13 @@ _KEYS = frozenset(
     {"id", "ids", "ssn", "card", "phone", "tel", "telephone", "mobile", "account", "acct", "passport", "key"}
 )
 _KEYS |= frozenset({"iban", "ean", "isbn", "npi", "uuid", "guid", "uid", "no", "nr", "customer", "patient", "policy"})
-_PHONES = frozenset({"phone", "telephone", "tel", "mobile", "cell", "fax", "ssn", "iban", "passport"})
 
 
 def all_differ(values: pa.ChunkedArray, distinct: int) -> bool:
     """Whether the values (of strings: nearly all, names repeat now and then) differ, in a table of some rows."""
-    share = STRING_IDENTIFIER_SHARE if is_string(values.type) else 1.0
-    return distinct >= MIN_IDENTIFIER_ROWS and distinct >= share * (len(values) - values.null_count)
+    text = is_string(values.type)
+    share, fewest = (STRING_IDENTIFIER_SHARE, _FEWEST_TEXTS) if text else (1.0, MIN_IDENTIFIER_ROWS)
+    return distinct >= fewest and distinct >= share * (len(values) - values.null_count)
 
 
 def text_key(name: str, values: pa.ChunkedArray, different: pa.Array) -> str | None:
@@ -49,7 +51,7 @@ def whole_key(name: str, values: pa.ChunkedArray, numbers: np.ndarray, distinct:
     words = words_of(name)
     if differ and words and (words[-1] in _KEYS or words[0] == "id"):
         return "values differ, and the name is that of a key"
-    if _PHONES & set(words) and distinct >= len(present) // 2 and _key_like(present):
+    if PHONES & set(words) and distinct >= len(present) // 2 and _key_like(present):
         return "values look like personal numbers"
     if np.abs(present).max() >= 10**12 and luhn(_digits(values)):
         return "values look like card numbers"

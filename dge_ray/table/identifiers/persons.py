@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dge_ray.phrases import words_of
 from dge_ray.table.identifiers.first_names import FIRST_NAMES
 
 _ENOUGH = 0.9  # of the values that are looked at
@@ -17,6 +18,7 @@ _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[A-Za-z]{2,}|[^@\s,;]+@[^@\s,;.]+\.[^
 _UUID = re.compile(r"\{?[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}\}?")
 _IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?")
 _PHONE = re.compile(r"(?:\+|00)?\s*\(?\d{1,5}\)?(?:[\s./-]*\(?\d{1,5}\)?){1,6}(?:\s*(?:x|ext\.?)\s*\d{1,5})?")
+_NETWORK = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}|(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
 _CARD = re.compile(r"\d(?:[ -]?\d){12,18}")
 _TITLE = r"(?:(?:Dr|Prof|Mr|Mrs|Ms|Miss|Herr|Frau|Mme|Sr|Sra|Sir)\.?\s+)?"
 _WORD = r"[^\W\d_a-z](?:[^\W\d_]|['’-](?=[^\W\d_]))+"
@@ -29,9 +31,15 @@ _FULL = frozenset(
     {"name", "names", "fullname", "patient", "employee", "customer", "client", "person", "author", "doctor"}
 )
 _FULL |= frozenset({"physician", "teacher", "student", "contact", "owner", "applicant", "member", "user"})
+_FULL |= frozenset({"nombre", "nom", "nome", "naam", "navn", "namn", "kunde", "kundin", "mitarbeiter", "patientin"})
 _PART = frozenset(
     {"firstname", "lastname", "surname", "forename", "vorname", "nachname", "prenom", "givenname", "familyname"}
+    | {"apellido", "apellidos", "cognome", "prénom", "achternaam", "efternamn", "nazwisko", "sobrenome"}
+    | {"имя", "фамилия", "отчество", "фио", "姓名", "氏名", "姓", "이름", "성명"}
 )
+PHONES = frozenset({"phone", "telephone", "tel", "mobile", "cell", "fax", "ssn", "iban", "passport", "telefon", "handy"})
+PHONES |= frozenset({"telefono", "teléfono", "telefone", "téléphone", "rufnummer", "mobil", "móvil", "gsm", "телефон"})
+PHONES |= frozenset({"电话", "手机", "電話", "전화"})
 _OF_THINGS = frozenset(
     {"product", "company", "city", "country", "file", "column", "brand", "model", "street", "state", "species", "drug"}
     | {"course", "team", "school", "bank", "item", "category", "class", "region", "county", "station", "event", "song"}
@@ -57,9 +65,12 @@ def names_persons(texts: Sequence[str], name: str, present: int) -> str | None:
         return "card numbers"
     if _most(looked, _IBAN) and share >= _HALF:
         return "account numbers"
-    if _most(looked, _PHONE) and _phones(looked, share):
+    words = words_of(name)
+    if _most(looked, _NETWORK) and (share >= _HALF or "ip" in words):
+        return "network addresses"
+    if _most(looked, _PHONE) and _phones(looked, share, named=bool(PHONES & set(words))):
         return "telephone or personal numbers"
-    return "names of persons" if _names(looked, words_of(name)) else None
+    return "names of persons" if _names(looked, words, share) else None
 
 
 def luhn(numbers: Sequence[str]) -> bool:
@@ -77,36 +88,31 @@ def luhn(numbers: Sequence[str]) -> bool:
     return bool(numbers) and bool(good >= _ENOUGH * len(numbers))
 
 
-def words_of(name: str) -> list[str]:
-    """The words of a column's name, in lower case.
-
-    >>> words_of("customerID"), words_of("Last Name")
-    (['customer', 'id'], ['last', 'name'])
-    """
-    return [word.lower() for word in re.findall(r"[A-ZÄÖÜ]+(?![a-zäöüß])|[A-ZÄÖÜ]?[a-zäöüß]+", name)]
-
-
 def _most(texts: Sequence[str], pattern: re.Pattern[str]) -> bool:
     return sum(pattern.fullmatch(text) is not None for text in texts) >= _ENOUGH * len(texts)
 
 
-def _phones(texts: Sequence[str], share: float) -> bool:
-    """Whether digits in groups are personal numbers: 7 to 15 of them, behind + or brackets, or rarely repeated."""
+def _phones(texts: Sequence[str], share: float, *, named: bool) -> bool:
+    """Whether digits are personal numbers: 7 to 15 of them, behind + or brackets, or rarely repeated and in groups or
+    under a name that says so."""
     digits = [sum(letter.isdigit() for letter in text) for text in texts]
     long = sum(7 <= count <= 15 for count in digits) >= _ENOUGH * len(texts)
     grouped = sum(not text.isdigit() for text in texts) >= _HALF * len(texts)
     marked = sum(text.startswith(("+", "(", "00")) for text in texts) >= _HALF * len(texts)
-    return long and (marked or (grouped and share >= _HALF))
+    return long and (marked or ((grouped or named) and share >= _HALF))
 
 
-def _names(texts: Sequence[str], words: list[str]) -> bool:
+def _names(texts: Sequence[str], words: list[str], share: float) -> bool:
     if len(texts) < _FEWEST_NAMES or _OF_THINGS & set(words):
         return False
+    part = "".join(words) in _PART or {"first", "name"} <= set(words) or {"last", "name"} <= set(words)
+    full = bool(_FULL & set(words))
+    if (part or full) and all(text == text.lower() for text in texts):
+        texts = [text.title() for text in texts]
     several = sum(bool(_NAME.fullmatch(text) or _LAST_FIRST.fullmatch(text)) for text in texts)
     known = sum(bool(FIRST_NAMES & set(re.findall(r"[^\W\d_]+", text.lower()))) for text in texts) / len(texts)
     if several >= _ENOUGH * len(texts):
-        return known >= _NAMED or (bool(_FULL & set(words)) and known >= _NAMED / 3)
-    part = "".join(words) in _PART or {"first", "name"} <= set(words) or {"last", "name"} <= set(words)
+        return known >= _NAMED or part or (full and (known >= _NAMED / 3 or share >= _HALF))
     if _most(texts, _ONE_WORD):
-        return part or (bool(_FULL & set(words)) and known >= _HALF)
+        return part or (full and known >= _HALF)
     return False

@@ -10,11 +10,11 @@ import pyarrow as pa
 from pyarrow import csv, fs
 
 from dge_ray.errors import InputError
-from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.reading.csv_faults import refuse_open_quote, refuse_ragged
 from dge_ray.table.reading.dialect import find_dialect, header_dialect
 from dge_ray.table.reading.encoding import GUESSES, SAMPLE, find_encoding, may_hold, open_bytes, open_text, wrong_line
 from dge_ray.table.reading.options import Dialect, Reading, ReadTable
+from dge_ray.table.reading.rows import END, trimmed, without_comments, without_no_rows
 from dge_ray.table.reading.signs import number_signs
 
 LARGEST_SAMPLE = 1 << 24  # of a table with very long lines
@@ -74,7 +74,7 @@ def read_csv_rows(filesystem: fs.FileSystem, path: str, source: str, reading: Re
     table = _with_gaps(table, sorted(broken), comments)
     columns = [_decoded(column) for column in table.columns]
     table = pa.Table.from_arrays(columns, names=list(dialect.names))
-    return _without_comments(_trimmed(table, dialect), dialect.comment)
+    return without_comments(trimmed(table, dialect), dialect.comment)
 
 
 def _encodings(filesystem: fs.FileSystem, path: str, source: str, reading: Reading) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _read(filesystem: fs.FileSystem, path: str, source: str, reading: Reading, d
     """The rows below the names, as texts; names may occur twice."""
 
     def note(row: csv.InvalidRow) -> str:
-        empty = not row.text.strip() or (dialect.comment is not None and row.text.startswith(dialect.comment))
+        empty = row.text.strip() in ("", END) or (dialect.comment is not None and row.text.startswith(dialect.comment))
         return "skip" if empty else "error"
 
     large = (filesystem.get_file_info(path).size or SMALL) >= SMALL
@@ -160,7 +160,7 @@ def _finished(table: pa.Table, dialect: Dialect, reading: Reading, path: str, so
     """What the dialect says is no part of the table taken off, and the signs of its numbers found."""
     notes = []
     # Of a comment that was found, lines with as many cells as a row may be rows: '#5' is a number of something too.
-    table = _without_comments(_trimmed(table, dialect), reading.comment)
+    table = without_comments(trimmed(table, dialect), reading.comment)
     if dialect.extra == "last":
         if table.column(table.num_columns - 1).null_count < table.num_rows:
             got = f"'{source}', rows of {table.num_columns} cells below {table.num_columns - 1} names"
@@ -170,6 +170,10 @@ def _finished(table: pa.Table, dialect: Dialect, reading: Reading, path: str, so
         notes.append("each row ends with a delimiter that begins no column")
     if dialect.extra == "first":
         notes.append("each row begins with a cell that has no name: it is taken for the row's own")
+    table, gone = without_no_rows(table, dialect)
+    notes += gone
+    if reading.encoding is None and dialect.encoding in GUESSES[1:]:
+        notes.append(f"it is no UTF-8, and {dialect.encoding} is a guess: csv.encoding= says it, if letters look wrong")
     step = max(1, table.num_rows // LOOKED_AT)
     some = table.take(pa.array(range(0, table.num_rows, step), pa.int64()))
     cells = [[cell for cell in column.to_pylist() if cell is not None] for column in some.columns]
@@ -207,22 +211,6 @@ def _parse(dialect: Dialect, note: Callable[[csv.InvalidRow], str], *, line_ends
         newlines_in_values=line_ends,
         invalid_row_handler=note,
     )
-
-
-def _trimmed(table: pa.Table, dialect: Dialect) -> pa.Table:
-    """Without the blank behind each delimiter."""
-    if not dialect.blanks:
-        return table
-    columns = [table.column(0), *(pc.utf8_ltrim(column, " ") for column in table.columns[1:])]
-    columns = [pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column) for column in columns]
-    return pa.Table.from_arrays(columns, names=table.column_names)
-
-
-def _without_comments(table: pa.Table, sign: str | None) -> pa.Table:
-    """The rows whose first cell does not begin with the sign."""
-    if sign is None:
-        return table
-    return table.filter(pc.invert(pc.fill_null(pc.starts_with(table.column(0), sign), False)))
 
 
 def _with_gaps(table: pa.Table, broken: list[int], comments: list[int]) -> pa.Table:

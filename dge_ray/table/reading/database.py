@@ -171,7 +171,10 @@ def _listed(tables: Sequence[str]) -> str:
 def _array(values: Sequence[Any]) -> pa.Array:
     """A batch of a column, in the type that its values have; texts where they have none in common."""
     try:
-        return pa.array(values)
+        array = pa.array(values)
+        if pa.types.is_floating(array.type) and int in set(map(type, values)):  # SQLite has a type a cell
+            return array if all(type(v) is not int or int(float(v)) == v for v in values) else _texts(values)
+        return array
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return _texts(values)
 

@@ -232,7 +232,7 @@ def _described(
             got = f"'{source}', {len(names)} names in line {head.line + 1:,} above rows of {width} cells"
             raise InputError("source", got, "a name for each column; csv.header=NUMBER says which line has them")
     blanks = _blanks(layout.rows)
-    names = [name.lstrip(" ") if blanks else name for name in names]
+    names = [_bare(name, layout.quote) if blanks else name for name in names]
     behind = head.after if named else head.line
     return Dialect(
         names=tuple(names),
@@ -246,6 +246,13 @@ def _described(
         blanks=blanks,
         extra=extra,
     )
+
+
+def _bare(name: str, quote: str) -> str:
+    """The name without a blank before it, and the quotes behind that."""
+    name = name.lstrip(" ")
+    quoted = len(name) > 1 and name.startswith(quote) and name.endswith(quote)
+    return name[1:-1].replace(2 * quote, quote) if quoted else name
 
 
 def _blanks(rows: Sequence[Row]) -> bool:

@@ -2,6 +2,7 @@
 
 import codecs
 import mmap
+import re
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -28,6 +29,11 @@ _MAGIC = {
     b"SQLite format 3\x00": "an SQLite database",
     b"%PDF-": "a PDF file",
     b"\xd0\xcf\x11\xe0": "an old Excel file",
+}
+_MARKUP = {
+    rb"\s*\[?\s*\{\s*\"": "JSON",
+    rb"\s*<(?:!doctype|html|table|\?xml)": "HTML or XML",
+    rb"\{\\rtf": "an RTF document",
 }
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f"))
 
@@ -75,6 +81,9 @@ def find_encoding(start: bytes, *, whole: bool, source: str) -> str:
     for magic, what in _MAGIC.items():
         if start.startswith(magic):
             raise InputError("source", f"'{source}', {what} by its first bytes", "an ending that says what the file is")
+    for pattern, what in _MARKUP.items():
+        if re.match(pattern, start, re.IGNORECASE):
+            raise InputError("source", f"'{source}', {what} by its first signs", "a table as text, or another format")
     if wide := _utf16(start):
         return wide
     lines = start.split(b"\n")

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from dge_ray.errors import InputError
-from dge_ray.table.arrow.arrow_types import is_string_view
+from dge_ray.table.arrow.extensions import own_type
 from dge_ray.table.arrow.frame import from_pandas
 
 CAPSULE = "__arrow_c_stream__"
@@ -24,7 +24,7 @@ def arrow_table(given: Any) -> pa.Table:
     frames, DuckDB's relations.
 
     Raises:
-        InputError: something else, or a frame with a column whose values have no one type.
+        InputError: something else, a frame with a column whose values have no one type, or types that Arrow has not.
     """
     if _is_frame(given):
         return from_pandas(given)
@@ -32,15 +32,12 @@ def arrow_table(given: Any) -> pa.Table:
         given = given.collect()
     try:
         table = given if isinstance(given, pa.Table) else pa.RecordBatchReader.from_stream(given).read_all()
-    except (TypeError, pa.ArrowInvalid):  # no interface, or that of one column: a series
+    except (TypeError, pa.ArrowException):  # no interface, or that of one column (a series), or a type of its own
         got = f"a {type(given).__module__.partition('.')[0]}.{type(given).__name__}"
-        takes = "a source's name, a pandas frame, or a table with Arrow's PyCapsule interface"
-        raise InputError("source", got, takes) from None
-    for place, field in enumerate(table.schema):
-        if is_string_view(field.type):  # polars has them; not all of Arrow's kernels do
-            text = field.with_type(pa.large_string())
-            table = table.set_column(place, text, table.column(place).cast(text.type))
-    return table
+        takes = "a source's name, a pandas frame, or a table with Arrow's PyCapsule interface, of types that Arrow has"
+        raise InputError("source", f"{got} that Arrow cannot take" if hasattr(given, CAPSULE) else got, takes) from None
+    columns = [own_type(field, column) for field, column in zip(table.schema, table.columns, strict=True)]
+    return pa.Table.from_arrays(columns, names=table.column_names)
 
 
 def _is_frame(given: Any) -> bool:

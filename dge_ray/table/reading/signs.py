@@ -1,6 +1,7 @@
 """Cells by their look: numbers, dates, marks of missing values, and the signs that numbers are written with."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 MISSING = frozenset(
@@ -16,6 +17,15 @@ _GROUPS = {sign: re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:{re.escape(sign)}\d{{3}})+"
 # A number within a currency, a unit or the brackets of accounts.
 _AROUND = re.compile(r"[^\d+.,-]{0,4}(?P<number>[+-]?[\d.,'\u00a0\u202f ]*\d)[^\d.,]{0,5}")
 SHARE = 0.8  # of a column's values that must be numbers under a reading of the signs
+TELLING = 0.05  # of a column's numbers with a sign, those whose sign can be but one thing; of three decimals 10 % are
+_HEAD = r"(?:\d+|[1-9]\d{{0,2}}(?:[{others}'\u00a0\u202f ]\d{{3}})+)?"
+_NUMBERS = re.compile(
+    r"[+-]?(?:(?P<thousand_comma>[1-9]\d{0,2},\d{3})|(?P<thousand_point>[1-9]\d{0,2}\.\d{3})"
+    r"|(?P<commas>[1-9]\d{0,2}(?:,\d{3}){2,})|(?P<points>[1-9]\d{0,2}(?:\.\d{3}){2,})"
+    r"|(?P<comma>" + _HEAD.format(others=".") + r",\d+(?:[eE][+-]?\d+)?)"
+    r"|(?P<point>" + _HEAD.format(others=",") + r"\.\d+(?:[eE][+-]?\d+)?)"
+    r"|(?P<whole>\d+|[1-9]\d{0,2}(?:['\u00a0\u202f ]\d{3})+))"
+)
 
 
 def is_missing(cell: str) -> bool:
@@ -50,25 +60,28 @@ def number_signs(
 
 
 def _decimal_comma(columns: Sequence[Sequence[str]], delimiter: str, thousands: str | None) -> bool:
+    """Whether most of the columns whose numbers tell have a decimal comma: of as many, most of their numbers."""
     if thousands == ",":
         return False
-    sure = open_ = points = 0
+    votes: Counter[str] = Counter()
+    cells: Counter[str] = Counter()
+    open_ = False
     for column in columns:
-        with_comma = [cell for cell in column if "," in cell]
-        if not with_comma:
-            sure += bool(_grouped(column, ".", ",") and any(cell.count(".") > 1 for cell in column))
-            points += bool(_share(column, r"[+-]?\d*\.\d+") and not _grouped(column, ".", ","))
+        seen = Counter(found.lastgroup for cell in column if (found := _NUMBERS.fullmatch(cell)))
+        if seen.total() < SHARE * len(column):
             continue
-        if not _share(column, r"[+-]?(?:\d+|[1-9]\d{0,2}(?:[.'\u00a0\u202f ]\d{3})+)(?:,\d+)?|[+-]?,\d+"):
-            continue
-        grouped = all(_GROUPS[","].fullmatch(cell) for cell in with_comma)
-        if not grouped:
-            sure += 1
-        elif all(cell.count(",") == 1 for cell in with_comma) and len(with_comma) == len(column):
-            open_ += 1
-    if sure:
-        return sure >= points
-    return bool(open_) and delimiter == ";" and not points
+        commas, points = seen["comma"] + seen["points"], seen["point"] + seen["commas"]
+        told = commas + points
+        if told and told >= TELLING * (seen.total() - seen["whole"]):  # among groups of three, few others are slips
+            votes["," if commas > points else "."] += 1
+            cells += Counter({",": commas, ".": points})
+        elif seen["thousand_comma"] == len(column):
+            open_ = True
+    if votes[","] != votes["."]:
+        return votes[","] > votes["."]
+    if votes:
+        return cells[","] > cells["."] if delimiter != ";" else cells[","] >= cells["."]
+    return open_ and delimiter == ";"
 
 
 def _grouped(column: Sequence[str], sign: str, decimal: str) -> bool:

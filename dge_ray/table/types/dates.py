@@ -10,10 +10,15 @@ from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.types.parsed import Parsed
 from dge_ray.table.types.words import trimmed_text
 
+ALL_BUT_FEW = 0.9  # of a column's dates that are months, where those without a day are read
 PIVOT = 69  # two digits of a year: from here on 19xx, as POSIX has it
+# Hours east of UTC of what zones are called; names of several zones (IST) are not read.
+_ZONES = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "WET": 0, "WEST": 1}
+_ZONES |= {"CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "JST": 9, "UTC": 0, "GMT": 0, "Z": 0}
+_ZONE = rf"(?P<zone>z|{'|'.join(sorted(_ZONES, reverse=True))}|[+-]\d{{2}}(?::?\d{{2}})?)(?:\[[\w/+-]+\])?"
 _CLOCK = (
     r"(?:(?:[T ]|,? )\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<part>\d{1,9}))?)?"
-    r"\s*(?P<noon>[AaPp])?(?:\.?[Mm]\.?)?\s*(?P<zone>Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
+    rf"\s*(?P<noon>[AaPp])?(?:\.?[Mm]\.?)?\s*(?:{_ZONE})?)?$"
 )
 _DAY_NAME = r"^(?:[A-Za-z]{2,9}\.?,\s+)?"
 _ORDERS = (
@@ -28,6 +33,15 @@ _ORDERS = (
     + r"(?P<name>\pL{3,10})\.?[- ]\s*(?P<day>\d{1,2})(?:st|nd|rd|th)?(?:,\s*|[- ]\s*)(?P<year>\d{4})"
     + _CLOCK,
     r"^(?P<year>\d{4})[-/ ](?P<name>\pL{3,10})\.?[-/ ](?P<day>\d{1,2})" + _CLOCK,
+    r"^(?:[A-Za-z]{2,9}\.?,?\s+)?(?P<name>\pL{3,10})\s+(?P<day>\d{1,2})\s+"  # as C's ctime has it
+    rf"(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}})\s+(?:{_ZONE}\s+)?(?P<year>\d{{4}})$",
+    r"^\[?(?P<day>\d{1,2})/(?P<name>\pL{3})/(?P<year>\d{4})"  # as logs of web servers have it
+    rf":(?P<hour>\d{{2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}})\s*(?:{_ZONE})?\]?$",
+)
+_MONTHLY = (
+    r"^(?P<year>(?:18|19|20|21)\d{2})(?P<mark>[-/])(?P<month>\d{1,2})$",
+    r"^(?P<month>\d{1,2})(?P<mark>[-/.])(?P<year>(?:18|19|20|21)\d{2})$",
+    r"^(?P<name>\pL{3,10})\.?[-/ ,]\s*(?P<year>\d{4})$",
 )
 _MONTHS = (
     ("jan", "ene", "janv", "gen"), ("feb", "fév", "fev", "febr"), ("mar", "mär", "mrz", "maa", "mars"),
@@ -49,7 +63,8 @@ def parse_dates(texts: pa.Array, counts: np.ndarray, *, dates: str | None = None
     fields = {name: np.zeros(n, dtype=np.int64) for name in ("year", "month", "day", "first", "other")}
     clocks: dict[str, np.ndarray] = {name: np.full(n, "", dtype=object) for name in ("mark", *_CLOCK_PARTS)}
     open_order, in_words = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    for pattern in _ORDERS:
+    monthly = np.zeros(n, dtype=bool)
+    for pattern in (*_ORDERS, *_MONTHLY):
         left = np.flatnonzero(~read)
         if not len(left):
             break
@@ -65,6 +80,9 @@ def parse_dates(texts: pa.Array, counts: np.ndarray, *, dates: str | None = None
         if "name" in part:
             fields["month"][rows] = _months(part["name"])
             in_words[rows] = True
+        if pattern in _MONTHLY:
+            fields["day"][rows] = 1
+            monthly[rows] = True
         if "first" in part:
             open_order[rows] = True
         if "year" in part:
@@ -78,10 +96,21 @@ def parse_dates(texts: pa.Array, counts: np.ndarray, *, dates: str | None = None
     fields["month"] = np.where(open_order, np.where(day_first, fields["other"], fields["first"]), fields["month"])
     days, valid = days_of(fields["year"], fields["month"], fields["day"])
     valid &= read
+    if monthly.any():
+        months = _are_months(monthly & valid, valid, fields, counts)
+        notes = (*notes, "months as their first days") if months else notes
+        valid &= monthly if months else ~monthly
     if open_order[valid].any() or in_words[valid].any():
         notes = (*notes, *(("months in words",) if in_words[valid].any() else ()))
     values, more = _with_clock(days, valid, clocks)
     return Parsed("date", values, np.zeros(n, dtype=bool), (*notes, *more))
+
+
+def _are_months(monthly: np.ndarray, valid: np.ndarray, fields: dict[str, np.ndarray], counts: np.ndarray) -> bool:
+    """Whether these texts are months: nearly all dates are, and they are no years of work or seasons (2009/10)."""
+    if counts[monthly].sum() < ALL_BUT_FEW * counts[valid].sum():
+        return False
+    return bool((fields["month"][monthly] != (fields["year"][monthly] + 1) % 100).any())
 
 
 _CLOCK_PARTS = ("hour", "minute", "second", "part", "noon", "zone")
@@ -164,12 +193,12 @@ def _numbers(texts: np.ndarray) -> np.ndarray:
 
 
 def _offset(zone: str) -> int:
-    """Seconds east of UTC: of 'Z', '+01:00', '-0530'.
+    """Seconds east of UTC: of 'Z', '+01:00', '-0530', 'CET'.
 
-    >>> _offset("-05:30"), _offset("+01"), _offset("Z")
-    (-19800, 3600, 0)
+    >>> _offset("-05:30"), _offset("+01"), _offset("Z"), _offset("EST")
+    (-19800, 3600, 0, -18000)
     """
     if not zone or zone[0] not in "+-":
-        return 0
+        return 3_600 * _ZONES.get(zone.upper(), 0)
     digits = zone[1:].replace(":", "").ljust(4, "0")
     return (1 if zone[0] == "+" else -1) * (int(digits[:2]) * 3_600 + int(digits[2:]) * 60)

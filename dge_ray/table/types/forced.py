@@ -17,6 +17,11 @@ TEXT_KINDS = ("number", "date", "time", "duration")
 _DIGITS = (r"^(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)$", r"^(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d{4})$",
     r"^(?P<month>\d\d)(?P<day>\d\d)(?P<year>\d{4})$")  # fmt: skip
 _MONTHLY = (r"^(?P<year>\d{4})[-/. ]?(?P<month>\d{1,2})$", r"^(?P<month>\d{1,2})[-/.](?P<year>\d{4})$")
+_PERIODS = tuple(
+    order.format(period=period)
+    for period in (r"[Qq](?P<quarter>[1-4])", r"[Ww](?P<week>\d{1,2})")
+    for order in (r"^(?P<year>\d{{4}})[-/ ]?{period}$", r"^{period}[-/ ]?(?P<year>\d{{4}})$")
+)
 
 
 def as_kind(name: str, column: pa.ChunkedArray, kind: str, writing: Writing) -> tuple[pa.ChunkedArray, Repair | None]:
@@ -91,16 +96,21 @@ def _date(name: str, column: pa.ChunkedArray, writing: Writing) -> tuple[pa.Chun
 
 
 def _digits(distinct: Distinct, writing: Writing) -> Parsed | None:
-    """Dates of digits alone (22032024), or of a month (2024-03), whose day is then the first."""
+    """Dates of digits alone (22032024), or of a month (2024-03), a quarter (Q1 2024) or an ISO week (2024-W05), whose
+    first day they are."""
     texts = trimmed_text(distinct.texts)
     both = _DIGITS if writing.dates != "month_first" else (_DIGITS[0], _DIGITS[2], _DIGITS[1])
     best: Parsed | None = None
-    for pattern in (*both, *_MONTHLY):
+    for pattern in (*both, *_MONTHLY, *_PERIODS):
         parts = pc.extract_regex(texts, pattern)
         named = {
             f.name: np.asarray(pc.fill_null(pc.struct_field(parts, [f.name]), "0").cast(pa.int64())) for f in parts.type
         }
-        days, valid = days_of(named["year"], named["month"], named.get("day", np.ones(len(texts), np.int64)))
+        month = named["month"] if "month" in named else 3 * named.get("quarter", np.ones(len(texts), np.int64)) - 2
+        days, valid = days_of(named["year"], month, named.get("day", np.ones(len(texts), np.int64)))
+        if "week" in named:  # the first ISO week has the year's fourth day, and weeks begin on Mondays
+            days += 3 - (days + 3 + 3) % 7 + 7 * (named["week"] - 1)
+            valid &= (named["week"] >= 1) & (named["week"] <= 53)
         valid &= np.asarray(parts.is_valid()) & (named["year"] >= 1000)
         values = pa.array(days.astype(np.int32), pa.int32(), mask=~valid).cast(pa.date32())
         order = ", ".join(f.name for f in parts.type)

@@ -24,10 +24,15 @@ _FEW_NUMBERS = 10  # with so few different whole numbers and a word beside them,
 _MOST_ODD = 20  # different odd values; or a tenth of the different good ones
 _SIGNS = {
     "number": re.compile(r"\d"),
-    "date": re.compile(r"\d[-/. ]+\w+[-/. ,]+\d|[^\W\d]{3}.*\d.*\d{4}"),
+    "date": re.compile(
+        r"\d[-/. ]+\w+[-/. ,]+\d|[^\W\d]{3}.*\d.*\d{4}"
+        r"|^\s*(?:\d{4}[-/]\d\d?|\d\d?[-/.]\d{4}|[^\W\d]{3,10}\.?[-/ ,]+\d{4})\s*$"
+    ),
     "time": re.compile(r"\d:\d\d"),
     "duration": re.compile(r"\d:\d\d|\d\s*(?:d|h|m|s)|P.*\d", re.IGNORECASE),
 }
+_POINTED_MONTH = re.compile(r"\s*(?:0[1-9]|1[0-2])\.(?:19|20)\d\d\s*")  # 03.2024, which is no number
+_PERIOD = re.compile(r"\s*(?:(?:19|20)\d\d[-/ ]?[QW]\d\d?|[QW]\d\d?[-/ ]?(?:19|20)\d\d)\s*", re.IGNORECASE)
 _CODE = r"^[A-Za-z]{1,4}[- ]?\d{3,}$|^\d{3,}[- ]?[A-Za-z]{1,2}$"  # C536379, 85123A
 
 
@@ -86,6 +91,11 @@ def _shaped(sample: "Distinct", kind: str) -> bool:
     return sum(signs.search(str(text)) is not None for text in sample.texts.to_pylist()) >= HALF * len(sample.texts)
 
 
+def _all_but_few(sample: "Distinct", pattern: re.Pattern[str]) -> bool:
+    texts = sample.texts.to_pylist()
+    return sum(pattern.fullmatch(str(text)) is not None for text in texts) >= SHARE * len(texts)
+
+
 def read_words(distinct: Distinct, writing: Writing) -> tuple[Parsed | None, Repair | None]:
     """What the texts are, and how that is told; None where they stay text, with a word on it where half are numbers."""
     if distinct.marks.all():
@@ -93,7 +103,10 @@ def read_words(distinct: Distinct, writing: Writing) -> tuple[Parsed | None, Rep
     sample = distinct.sampled()
     if parsed := _truths(distinct, sample):
         return parsed, repair_of(distinct, parsed, writing)
-    for kind in ("number", "date", "time", "duration"):
+    kinds = ("number", "date", "time", "duration")
+    if _all_but_few(sample, _POINTED_MONTH):
+        kinds = ("date",)
+    for kind in kinds:
         if not _shaped(sample, kind) or share_of(sample, parse(sample, kind, writing)) < HALF:
             continue
         parsed = parse(distinct, kind, writing)
@@ -105,6 +118,9 @@ def read_words(distinct: Distinct, writing: Writing) -> tuple[Parsed | None, Rep
         if share >= HALF and kind in ("number", "date") and parsed.valid.sum() > _FEW_NUMBERS:
             good = f"{share:.1%} of its values are {kind}s"
             return None, Repair("text", note=f"{good}, the others are too many or look like codes: it stays text")
+    if _all_but_few(sample, _PERIOD):
+        note = "its values look like quarters or weeks: they stay categories; of the kind datetime they are first days"
+        return None, Repair("text", note=note)
     return None, None
 
 
@@ -136,6 +152,8 @@ def _truths(distinct: Distinct, sample: Distinct) -> Parsed | None:
     if not parsed.valid[~distinct.marks].all() or not distinct.marks.size:
         return None
     words = {str(text).strip().lower() for text in distinct.texts.filter(pa.array(parsed.valid)).to_pylist()}
+    if words <= TRUE or words <= FALSE:  # beside what marks a missing value: a category of its own
+        return None
     plain = words <= {"true", "false"}
     return parsed if plain or (parsed.valid.sum() > 2 and len(words & {"1", "0"}) < 2) else None
 

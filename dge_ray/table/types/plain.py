@@ -15,6 +15,10 @@ _TRUE, _FALSE = ("1", "true", "True", "TRUE"), ("0", "false", "False", "FALSE")
 _MAY_BE = re.compile(r"^\s*[-+.]?(?:\d|(?:true|True|TRUE|false|False|FALSE)$|[nN][aA][nN]|[iI][nN][fF])")
 _POINTED = re.compile(r"-?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d{1,3})$")  # in thousands, or below them
 _MANY_POINTED = 30  # numbers of three decimals, of which a tenth would end in a zero that no writer writes
+_OTHERWISE = (  # numbers to look at: 03.2024 is a month, and nobody writes 120000 as 12E4
+    r"^\s*(?:0[1-9]|1[0-2])\.(?:19|20)\d\d\s*$",
+    r"^\s*\d{2,}[eE]\d{1,3}\s*$",
+)
 _ZERO = re.compile(r"0\d")
 _TYPES = (
     pa.int64(), pa.bool_(), pa.date32(), pa.timestamp("s"), pa.timestamp("ns"), pa.timestamp("s", "UTC"),
@@ -91,11 +95,22 @@ def _would_change(column: pa.ChunkedArray, dtype: pa.DataType, decimal: str) -> 
     if pa.types.is_floating(dtype):
         if decimal == "," and pc.any(pc.match_substring(column, ".")).as_py():
             return True
+        if is_otherwise(column):
+            return True
         if grouped_by_points(column):
             return True
         if pc.all(pc.match_substring_regex(column[:SAMPLE], r"^\s*\d{19,}\s*$")).as_py():
             lengths = pc.utf8_length(column)
             return bool(pc.equal(pc.min(lengths), pc.max(lengths)).as_py())
+    return False
+
+
+def is_otherwise(column: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether all are months as 03.2024, or all codes as 12E4."""
+    texts = [text for text in column[:SAMPLE].to_pylist() if text is not None]
+    for pattern in _OTHERWISE:
+        if all(re.match(pattern, text) for text in texts):
+            return bool(pc.all(pc.match_substring_regex(column, pattern)).as_py())
     return False
 
 

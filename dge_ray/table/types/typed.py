@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dge_ray.phrases import one_line
+from dge_ray.phrases import one_line, words_of
 from dge_ray.table.arrow.arrow_types import is_string, pc, plain
 from dge_ray.table.types.forced import as_kind
 from dge_ray.table.types.infer_text import Distinct, Writing, may_be_more, read_words
@@ -17,6 +17,7 @@ from dge_ray.table.types.wholes import as_dates
 
 _FORCED = ("numeric", "integer", "datetime", "boolean", "text")
 _MOST_CATEGORIES = 50  # of a stored column of text that is no number or date for its owner, though it looks so
+_POSTAL = frozenset({"zip", "zipcode", "postcode", "postal", "postalcode", "plz", "postleitzahl", "cep", "pincode"})
 _AS_WRITTEN = ("categorical", "identifier", "constant")
 
 
@@ -83,12 +84,25 @@ def _read(
             distinct = Distinct.of(flat)
             parsed, repair = read_words(distinct, writing)
             read = None if parsed is None else distinct.spread(parsed.values)
+        if read is not None and kind is None and not stored and pa.types.is_integer(read.type) and _postal(name, flat):
+            note = "whole numbers of one length, which its name calls postal codes: they stay text"
+            read, repair = None, Repair("text", note=note)
         column = column if read is None else read
     if kind is None and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         dates = as_dates(plain(column), name)
         if dates is not None:
             return dates[0], replace(repair or Repair("date"), kind="date", note=dates[1])
     return column, repair
+
+
+def _postal(name: str, flat: pa.ChunkedArray) -> bool:
+    """Whether a column of whole numbers is one of codes by its name, and by as many digits in each: those of a state
+    without a leading zero too."""
+    if not _POSTAL & set(words_of(name)):
+        return False
+    digits = r"^\s*\d{4,6}\s*$"
+    lengths = pc.min_max(pc.utf8_length(pc.utf8_trim_whitespace(flat))).as_py()
+    return lengths["min"] == lengths["max"] and pc.all(pc.match_substring_regex(flat, digits)).as_py()
 
 
 def _few(column: pa.ChunkedArray) -> bool:

@@ -1,10 +1,9 @@
 """Whole numbers that are dates: 20240320, 20240320143000, and seconds, milliseconds or finer since 1970."""
 
-import re
-
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.phrases import words_of
 from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.types.dates import days_of
 
@@ -15,19 +14,25 @@ _EPOCH = (946_684_800, 2_145_916_800)  # the seconds of 2000 and of 2038
 _UNITS = (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9))
 _FEW_YEARS = 5 * 366 * 86_400  # seconds that a table of events spans, and that numbers given to people do not
 _A_DAY = 86_400
+_MONTHS = (190_001, 210_012)
+_EXCEL, _EXCEL_ZERO = (20_000, 80_000), 25_569  # days since 30 December 1899: from 1954 to 2119; that of 1970
+_FEWEST_MONTHS = 8  # different ones: so many numbers of six digits all end in 01 to 12 by chance in 1 of 10 million
 _FEWEST = 3  # different dates that tell a column of them
 _NAMES = frozenset(
     {"time", "timestamp", "ts", "date", "datetime", "day", "epoch", "unix", "utc", "created", "updated", "modified"}
     | {"at", "when", "stamp", "seen", "login", "start", "end", "started", "ended", "t", "datum", "zeit", "hour", "dt"}
+    | {"month", "monat", "mois", "mes", "period", "yearmonth", "yyyymm"}
 )
 
 
 def as_dates(column: pa.ChunkedArray, name: str, *, forced: bool = False) -> tuple[pa.ChunkedArray, str] | None:
     """A column of whole numbers as date32 or timestamps, and how they were read; None where they are no dates.
 
-    Days as 20240320 and moments as 20240320143000 tell themselves: none of them may be impossible. Counts since 1970
-    are taken for such where the column's name (`name`) speaks of time, where all are whole minutes, or where they lie
-    within five years as events do and the numbers of customers do not. `forced`: the user says that they are dates.
+    Days as 20240320 and moments as 20240320143000 tell themselves: none of them may be impossible. So do months as
+    202403, where there are some of them or the name speaks of time. Counts since 1970 are taken for such where the
+    column's name (`name`) speaks of time, where all are whole minutes, or where they lie within five years as events do
+    and the numbers of customers do not. `forced`: the user says that they are dates, which days as a spreadsheet counts
+    them (45371) may be too.
     """
     whole = _whole(column)
     if whole is None or whole.null_count == len(whole):
@@ -45,6 +50,14 @@ def as_dates(column: pa.ChunkedArray, name: str, *, forced: bool = False) -> tup
         seconds, valid = _moments(whole)
         if valid.all() and (forced or len(np.unique(seconds)) >= _FEWEST):
             return _filled(whole, seconds, pa.int64(), pa.timestamp("s")), "whole numbers of date and time"
+    if _MONTHS[0] <= least and most <= _MONTHS[1]:
+        numbers = _present(whole)
+        days, valid = days_of(numbers // 100, numbers % 100, np.ones_like(numbers))
+        if valid.all() and (forced or len(np.unique(days)) >= (_FEWEST if _speaks_of_time(name) else _FEWEST_MONTHS)):
+            return _filled(whole, days.astype(np.int32), pa.int32(), pa.date32()), "whole numbers of year and month"
+    if forced and _EXCEL[0] <= least and most <= _EXCEL[1]:
+        days = pc.subtract(whole, _EXCEL_ZERO).cast(pa.int32())
+        return days.cast(pa.date32()), "days as spreadsheets count them"
     for unit, size in _UNITS:
         if _EPOCH[0] * size <= least and most <= _EPOCH[1] * size and (forced or _events(whole, size, name)):
             return whole.cast(pa.timestamp(unit)), f"{unit} since 1970"
@@ -94,8 +107,11 @@ def _events(whole: pa.ChunkedArray, size: int, name: str) -> bool:
     span = (numbers[-1] - numbers[0]) // size
     if len(numbers) < _FEWEST or span < _A_DAY or span * size < 10 * len(numbers):  # numbers given out one by one
         return False
-    said = _NAMES & set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
-    return bool(said) or bool((numbers % (60 * size) == 0).all()) or span <= _FEW_YEARS
+    return _speaks_of_time(name) or bool((numbers % (60 * size) == 0).all()) or span <= _FEW_YEARS
+
+
+def _speaks_of_time(name: str) -> bool:
+    return bool(_NAMES & set(words_of(name)))
 
 
 def _filled(whole: pa.ChunkedArray, values: np.ndarray, counted: pa.DataType, dtype: pa.DataType) -> pa.ChunkedArray:

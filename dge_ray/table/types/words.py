@@ -150,6 +150,7 @@ UNITS = frozenset(
         "pct",
         "percent",
     }
+    | {"*", "**", "†", "‡"}  # what points to a note below the table
 )
 
 
