@@ -288,7 +288,7 @@ def test_signs_and_dates_are_what_is_said(tmp_path: Path) -> None:
 def test_cells_that_are_missing(tmp_path: Path) -> None:
     text = 'a,b\n-9,x\n1,""\nNA,NA\n'
     assert read(tmp_path, text) == {"a": ["-9", "1", "NA"], "b": ["x", None, "NA"]}
-    assert read(tmp_path, text, null_values=("-9", "NA")) == {"a": [None, "1", None], "b": ["x", None, None]}
+    assert read(tmp_path, text, null_values=("-9", "NA")) == {"a": [None, "1"], "b": ["x", None]}  # no empty row
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

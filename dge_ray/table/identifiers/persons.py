@@ -37,9 +37,9 @@ _PART = frozenset(
     | {"apellido", "apellidos", "cognome", "prénom", "achternaam", "efternamn", "nazwisko", "sobrenome"}
     | {"имя", "фамилия", "отчество", "фио", "姓名", "氏名", "姓", "이름", "성명"}
 )
-PHONES = frozenset({"phone", "telephone", "tel", "mobile", "cell", "fax", "ssn", "iban", "passport", "telefon", "handy"})
-PHONES |= frozenset({"telefono", "teléfono", "telefone", "téléphone", "rufnummer", "mobil", "móvil", "gsm", "телефон"})
-PHONES |= frozenset({"电话", "手机", "電話", "전화"})
+PHONES = frozenset({"phone", "telephone", "tel", "mobile", "cell", "fax", "ssn", "iban", "passport", "handy"})
+PHONES |= frozenset({"telefon", "telefono", "teléfono", "telefone", "téléphone", "rufnummer", "mobil", "móvil", "gsm"})
+PHONES |= frozenset({"телефон", "电话", "手机", "電話", "전화"})
 _OF_THINGS = frozenset(
     {"product", "company", "city", "country", "file", "column", "brand", "model", "street", "state", "species", "drug"}
     | {"course", "team", "school", "bank", "item", "category", "class", "region", "county", "station", "event", "song"}

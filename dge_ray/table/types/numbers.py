@@ -144,9 +144,11 @@ def _points(
     return clean, (*((GROUPS,) if grouped.any() else ()), *note)
 
 
-def _codes(texts: pa.Array, written: pa.Array, clean: pa.Array, valid: np.ndarray, spaced: bool, bare: np.ndarray) -> bool:
-    """Whether these are codes: such as 12E4, or bare whole numbers of which some begin with a zero (02134), groups of digits, as many
-    in each (telephones, cards), or as many digits in each as no whole number holds."""
+def _codes(
+    texts: pa.Array, written: pa.Array, clean: pa.Array, valid: np.ndarray, spaced: bool, bare: np.ndarray
+) -> bool:
+    """Whether these are codes: such as 12E4, or bare whole numbers of which some begin with a zero (02134), groups of
+    digits, as many in each (telephones, cards), or as many digits in each as no whole number holds."""
     if not valid.any() or not bare[valid].all():
         return bool(valid.all()) and is_otherwise(texts)
     if (np.asarray(pc.match_substring_regex(written, r"^0\d")) & valid).any():
