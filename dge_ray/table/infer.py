@@ -150,11 +150,11 @@ def _kind_of_words(name: str, values: pa.ChunkedArray, different: pa.Array, in_d
         if all_differ(values, distinct):
             _warn_dictionary(name, distinct)
         return Kind.CATEGORICAL
-    if all_differ(values, distinct):
-        _warn(name, distinct, Kind.TEXT if _prose(values) else Kind.CATEGORICAL)
-        return Kind.IDENTIFIER
     if reason := text_key(name, values, different):
         _warn(name, distinct, Kind.CATEGORICAL, f"values are {reason}")
+        return Kind.IDENTIFIER
+    if all_differ(values, distinct):
+        _warn(name, distinct, Kind.TEXT if _prose(values) else Kind.CATEGORICAL)
         return Kind.IDENTIFIER
     return Kind.CATEGORICAL
 
