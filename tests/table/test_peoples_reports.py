@@ -437,7 +437,7 @@ def test_the_files_of_the_collection(name: str, tmp_path: Path) -> None:
     words, kinds = FILES[name]
     keys = ["generator=copula", f"storage={tmp_path}", "study=s", *([] if "target" in str(words) else ["target=y"])]
     if not kinds:  # of its two classes one has three rows: no study can be made of that
-        with pytest.raises(InputError, match="target 'Class': got classes"):
+        with pytest.raises(InputError, match="target 'Class': got class 1 in 3 rows"):
             prepare(read_config(str(REPORTS / "inputs" / name), [*keys, *words]))
         return
     found = prepare(read_config(str(REPORTS / "inputs" / name), [*keys, *words]))

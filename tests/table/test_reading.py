@@ -55,7 +55,8 @@ def test_semicolons_and_decimal_commas() -> None:
 @reported
 def test_latin_1_in_cells_and_in_names() -> None:
     table, told = heard(str(INPUTS / "03b_latin1_header.csv"))
-    assert table.column_names[0] == "Größe" and told == ["03b_latin1_header.csv: read with csv.encoding=cp1252"]
+    assert table.column_names[0] == "Größe" and len(told) == 1
+    assert told[0].startswith("03b_latin1_header.csv: read with csv.encoding=cp1252; the encoding is a guess")
     assert load_table(str(INPUTS / "03_latin1.csv"))["city"][:3].to_pylist() == ["Århus", "Münster", "Münster"]
 
 

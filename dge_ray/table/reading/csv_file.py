@@ -172,15 +172,15 @@ def _finished(table: pa.Table, dialect: Dialect, reading: Reading, path: str, so
         notes.append("each row begins with a cell that has no name: it is taken for the row's own")
     table, gone = without_no_rows(table, dialect)
     notes += gone
-    if reading.encoding is None and dialect.encoding in GUESSES[1:]:
-        notes.append(f"it is no UTF-8, and {dialect.encoding} is a guess: csv.encoding= says it, if letters look wrong")
     step = max(1, table.num_rows // LOOKED_AT)
     some = table.take(pa.array(range(0, table.num_rows, step), pa.int64()))
     cells = [[cell for cell in column.to_pylist() if cell is not None] for column in some.columns]
     signs = number_signs(cells, delimiter=dialect.delimiter, decimal=reading.decimal, thousands=reading.thousands)
     dialect = replace(dialect, decimal=signs[0], thousands=signs[1])
     if words := dialect.words("\t" if ".tsv" in path.lower() else ","):
-        notes.insert(0, f"read with {', '.join(words)}")
+        guess = reading.encoding is None and dialect.encoding in GUESSES[1:]
+        more = "; the encoding is a guess, as it is no UTF-8: csv.encoding= says another" if guess else ""
+        notes.insert(0, f"read with {', '.join(words)}{more}")
     return ReadTable(table, dialect, tuple(notes))
 
 
