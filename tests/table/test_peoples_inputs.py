@@ -99,6 +99,7 @@ def test_powers_with_a_decimal_comma(tmp_path: Path) -> None:
         ([f"~{v}" if row % 3 else v for row, v in enumerate(AMOUNTS)], AMOUNTS),
         ([f"{v}*" if row % 3 else v for row, v in enumerate(AMOUNTS)], AMOUNTS),
         ([f"{v} mg/dl" for v in AMOUNTS], AMOUNTS),
+        ([f"{row} {('Mio. €', 'Mrd. €')[row % 2]}" for row in range(N)], [r * (10**6, 10**9)[r % 2] for r in range(N)]),
         ([f"{v} kg" if row % 30 else f"{v} lb" for row, v in enumerate(AMOUNTS)], "other unit"),
         ([v if row % 5 else "-" for row, v in enumerate(AMOUNTS)], "missing"),
     ],
@@ -141,6 +142,21 @@ def test_months_are_dates_of_their_first_day(tmp_path: Path, style: str) -> None
     cells = ["?", "unknown", *(day.strftime(style) for day in DAYS[2:])]
     assert values(tmp_path, cells) == [None, None, *(day.replace(day=1) for day in DAYS[2:])]
     assert checked(tmp_path / "t.csv").told("'x'", "months as their first days", "'?' 1")
+
+
+def test_days_and_times_in_words_of_their_countries(tmp_path: Path) -> None:
+    def ordinal(day: int) -> str:
+        return f"{day}{'th' if day // 10 == 1 else {1: 'st', 2: 'nd', 3: 'rd'}.get(day % 10, 'th')}"
+
+    assert values(tmp_path, [f"{ordinal(day.day)} {day:%B %Y}" for day in DAYS]) == DAYS
+    clock = [dt.time(row % 24, row % 60) for row in range(N)]
+    columns = {"de": [f"{t:%H:%M} Uhr" for t in clock], "fr": [f"{t.hour}h{t:%M}" for t in clock]}
+    columns["basic"] = [f"{m:%Y%m%dT%H%M%SZ}" for m in MOMENTS]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = load_table(str(csv_of(tmp_path, columns)))
+    assert table["de"].to_pylist() == table["fr"].to_pylist() == clock
+    assert table["basic"].to_pylist() == [moment.replace(tzinfo=dt.UTC) for moment in MOMENTS]
 
 
 def test_a_month_among_days_is_none(tmp_path: Path) -> None:

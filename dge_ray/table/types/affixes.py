@@ -10,7 +10,9 @@ from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.types.words import CURRENCIES, UNITS, one_of
 
 UNIT_SHARE = 0.9  # of a column's numbers behind which a word must stand that is no unit that is known
-_UNIT = re.compile(r"[^\W\d_](?:[^\d:-]*[^\W\d_.])?\.?")  # words, as 'apples', 'mg/dose', 'pts.'
+# Words, as 'apples', 'mg/dose', 'pts.', 'Mio. €'.
+_UNIT = re.compile(r"[^\W\d_](?:[^\d:-]*(?:[^\W\d_.]|[$€£¥]))?\.?")
+_BEHIND_MAGNITUDE = r"\.?\s*[$€£¥]?$"  # 3.5 Mio. €
 _MAGNITUDES = {"k": 3, "K": 3, "M": 6, "mn": 6, "Mn": 6, "mio": 6, "Mio": 6, "B": 9, "bn": 9, "Bn": 9, "Mrd": 9}
 _AFTER_OTHERS = {"m": 6, "b": 9}  # metres and bytes, where no other magnitude says more
 
@@ -33,11 +35,12 @@ def read_affixes(before: pa.Array, behind: pa.Array, valid: np.ndarray) -> Affix
     powers = np.zeros(len(valid), dtype=np.int64)
     if not has_unit.any():
         return Affixes(valid, powers, _named(before, valid & has_before))
-    words = set(pc.unique(raw.filter(pa.array(has_unit))).to_pylist())
+    bare = pc.replace_substring_regex(raw, _BEHIND_MAGNITUDE, "")
+    words = set(pc.unique(bare.filter(pa.array(has_unit))).to_pylist())
     magnitudes = _magnitudes(words, bare=bool((valid & ~has_unit).any()))
     if magnitudes:
         for word, power in magnitudes.items():
-            powers[np.asarray(pc.equal(raw, word))] = power
+            powers[np.asarray(pc.equal(bare, word))] = power
         named = _named(before, valid & has_before)
         return Affixes(valid, powers, (*named, f"{', '.join(sorted(words))} read as powers of ten"))
     unit = pc.utf8_lower(raw)

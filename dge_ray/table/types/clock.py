@@ -8,10 +8,10 @@ from dge_ray.table.types.parsed import Parsed
 from dge_ray.table.types.words import trimmed_text
 
 _TIME = (
-    r"^(?P<hour>\d{1,2}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<part>\d{1,9}))?)?\s*"
-    r"(?P<noon>[AaPp])?(?:\.?[Mm]\.?)?$"
+    r"^(?P<hour>\d{1,2})[:h](?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<part>\d{1,9}))?)?\s*"
+    r"(?:(?P<noon>[AaPp])?(?:\.?[Mm]\.?)?|h|hrs|Uhr)$"
 )
-_HOURS = r"^(?P<sign>-)?(?P<hour>\d{1,5}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<part>\d{1,9}))?)?$"
+_HOURS = r"^(?P<sign>-)?(?P<hour>\d{1,5})[:h](?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<part>\d{1,9}))?)?$"
 _DAYS = (  # 1 days 02:03:04.5, as pandas and PostgreSQL write them
     r"^(?P<sign>-)?(?P<day>\d+)\s*d(?:ays?)?,?\s+(?P<plus>[+-])?(?P<hour>\d{1,2}):(?P<minute>[0-5]\d)"
     r"(?::(?P<second>[0-5]\d)(?:[.,](?P<part>\d{1,9}))?)?$"
@@ -29,7 +29,7 @@ _UNITS = (("s", 0), ("ms", 3), ("us", 6), ("ns", 9))
 
 
 def parse_times(texts: pa.Array) -> Parsed:
-    """Different texts (n,) as times of day: 08:30, 8:30:15 PM, 23:59:59.5."""
+    """Different texts (n,) as times of day: 08:30, 8:30:15 PM, 23:59:59.5, 8h30, 08:30 Uhr."""
     parts = pc.extract_regex(trimmed_text(texts), _TIME)
     numbers, valid, digits = _fields(parts)
     hour, noon = numbers["hour"], np.asarray(pc.fill_null(pc.utf8_lower(pc.struct_field(parts, ["noon"])), ""), object)

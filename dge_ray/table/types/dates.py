@@ -38,6 +38,7 @@ _ORDERS = (
     r"^\[?(?P<day>\d{1,2})/(?P<name>\pL{3})/(?P<year>\d{4})"  # as logs of web servers have it
     rf":(?P<hour>\d{{2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}})\s*(?:{_ZONE})?\]?$",
 )
+_BASIC = r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})T(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?"
 _MONTHLY = (
     r"^(?P<year>(?:18|19|20|21)\d{2})(?P<mark>[-/])(?P<month>\d{1,2})$",
     r"^(?P<month>\d{1,2})(?P<mark>[-/.])(?P<year>(?:18|19|20|21)\d{2})$",
@@ -64,7 +65,7 @@ def parse_dates(texts: pa.Array, counts: np.ndarray, *, dates: str | None = None
     clocks: dict[str, np.ndarray] = {name: np.full(n, "", dtype=object) for name in ("mark", *_CLOCK_PARTS)}
     open_order, in_words = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     monthly = np.zeros(n, dtype=bool)
-    for pattern in (*_ORDERS, *_MONTHLY):
+    for pattern in (*_ORDERS, rf"{_BASIC}(?:{_ZONE})?$", *_MONTHLY):
         left = np.flatnonzero(~read)
         if not len(left):
             break

@@ -25,11 +25,11 @@ _MOST_ODD = 20  # different odd values; or a tenth of the different good ones
 _SIGNS = {
     "number": re.compile(r"\d"),
     "date": re.compile(
-        r"\d[-/. ]+\w+[-/. ,]+\d|[^\W\d]{3}.*\d.*\d{4}"
+        r"\d(?:st|nd|rd|th)?[-/. ]+\w+[-/. ,]+\d|[^\W\d]{3}.*\d.*\d{4}|^\s*\d{8}T\d{4}"
         r"|^\s*(?:\d{4}[-/]\d\d?|\d\d?[-/.]\d{4}|[^\W\d]{3,10}\.?[-/ ,]+\d{4})\s*$"
     ),
-    "time": re.compile(r"\d:\d\d"),
-    "duration": re.compile(r"\d:\d\d|\d\s*(?:d|h|m|s)|P.*\d", re.IGNORECASE),
+    "time": re.compile(r"\d[:h]\d\d"),
+    "duration": re.compile(r"\d[:h]\d\d|\d\s*(?:d|h|m|s)|P.*\d", re.IGNORECASE),
 }
 _POINTED_MONTH = re.compile(r"\s*(?:0[1-9]|1[0-2])\.(?:19|20)\d\d\s*")  # 03.2024, which is no number
 _PERIOD = re.compile(r"\s*(?:(?:19|20)\d\d[-/ ]?[QW]\d\d?|[QW]\d\d?[-/ ]?(?:19|20)\d\d)\s*", re.IGNORECASE)
