@@ -63,7 +63,7 @@ MAY_IMPORT_INSIDE: dict[str, dict[str, set[str]]] = {
             name: MODELS
             for name in ("autoregressive", "diffusion", "gan", "vae", "copula", "marginals", "adapters", "tables")
         },
-        "text": MODELS,
+        **{name: MODELS for name in ("text", "trees")},
     },
     "privacy": {".": set(), "attacks": {"."}},
     "table": {

@@ -26,6 +26,7 @@ REGISTRY: dict[str, str] = {
     "marginals": "dge_ray.generators.marginals.generator:Marginals",
     "mostlyai": "dge_ray.generators.adapters.mostlyai:Mostlyai",
     "tables": "dge_ray.generators.tables.generator:Tables",
+    "trees": "dge_ray.generators.trees.generator:Trees",
     "vae": "dge_ray.generators.vae.generator:Vae",
 }
 

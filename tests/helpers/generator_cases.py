@@ -19,6 +19,7 @@ SMALL = {  # settings that fit in a blink
     "language": {"epochs": 2, "hidden": 16, "embedding": 8, "tokens": 8},
     "marginals": {"bins": 8, "degree": 1},
     "mostlyai": {"epochs": 4, "model": "small", "batch_size": 32},
+    "trees": {"trees": 1, "bins": 16},
     "vae": {"epochs": 10, "hidden": 16, "latent": 4, "bins": 16},
 }
 
@@ -32,6 +33,7 @@ LEARNING = {  # settings that learn the mixed table's dependence in a second or 
     "language": {"epochs": 4, "hidden": 16, "embedding": 8, "tokens": 8},
     "marginals": {"degree": 2},
     "mostlyai": {},
+    "trees": {},
     "vae": {"hidden": 64, "latent": 8},
 }
 # Fits that stop themselves learn too little of fewer rows.
