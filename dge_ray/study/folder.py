@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from dge_ray.errors import InputError, InputErrors
+from dge_ray.generators.checkpoint import check_format
 from dge_ray.masking import mask
 from dge_ray.privacy.key import read_key, write_key
 from dge_ray.spelling import plain_yaml
@@ -16,7 +17,7 @@ from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.identity import BEFORE, first_difference
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config
-from dge_ray.study.records.files import CONFIG, IDENTITY, LOCK, SCHEMA
+from dge_ray.study.records.files import CONFIG, IDENTITY, LOCK, SCHEMA, generator_folder
 from dge_ray.table.schema.table_schema import TableSchema
 
 BUNDLE = "bundle.json"  # a bundle's facts: a folder with them and without an identity is no study
@@ -50,6 +51,7 @@ def check_folder(prepared: Prepared) -> Folder:
     folder.check_readable()
     if folder.exists(IDENTITY):
         _check_same(folder, folder.read_json(IDENTITY), prepared.identity())
+        _check_formats(folder, len(prepared.config.generators))
     elif [name for name in folder.list() if name not in (LOCK, "privacy")]:
         raise InputError(
             str(folder), "files, but no study (no identity.json)", "an empty or absent folder, or study=NAME"
@@ -94,6 +96,14 @@ def _check_same(folder: Folder, kept: dict[str, Any], now: dict[str, Any]) -> No
         f"({_short(kept[field])}, not {_short(now[field])})",
         "another name (study=NAME), or the same data and settings; members, ratios and learner may change",
     )
+
+
+def _check_formats(folder: Folder, kinds: int) -> None:
+    """Whether members to come are of the same law as those that are there; the kinds of generator take turns."""
+    for member in range(kinds):
+        place = folder / generator_folder(member)
+        if place.exists("generator.json"):
+            check_format(place.read_json("generator.json"), place)
 
 
 def _short(value: Any) -> str:

@@ -10,6 +10,7 @@ from helpers.generator_cases import SMALL, mixed_schema, mixed_table, tiny_cells
 
 from dge_ray.errors import InputError
 from dge_ray.generators.autoregressive.generator import Autoregressive
+from dge_ray.generators.checkpoint import read_pretrained
 from dge_ray.table import TableSchema, infer_schema
 
 TINY = tiny_table()
@@ -217,6 +218,42 @@ def test_thousands_of_categories() -> None:
     generator = Autoregressive(epochs=1, hidden=16).fit(table, schema, seed=0)
     rows = generator.sample(2_000, seed=0)
     assert len(set(rows["level"].to_pylist())) > 500
+
+
+def test_where_the_table_has_its_target_does_not_matter() -> None:
+    """The target first, in the middle and last: the same weights, so the same rows but for the columns' order."""
+    drawn = []
+    for names in ("cab", "acb", "abc"):
+        table = TINY.drop_null().select(list(names))
+        generator = Autoregressive(epochs=2, hidden=8).fit(table, infer_schema(table, target="c"), seed=0)
+        assert generator.sample(5, seed=0).column_names == list(names)
+        drawn.append(generator.sample(500, seed=0).select(list("abc")))
+    assert drawn[0].equals(drawn[1]) and drawn[0].equals(drawn[2])
+
+
+def test_the_target_stays_where_the_table_has_it_on_request(tmp_path: Path) -> None:
+    table = TINY.drop_null().select(list("cab"))
+    schema = infer_schema(table, target="c")
+    in_place = Autoregressive(epochs=1, hidden=8, target="in_place").fit(table, schema, seed=0)
+    assert list(in_place._state()[1].discretiser.columns) == list("cab")
+    in_place.save(tmp_path)
+    assert Autoregressive.load(tmp_path).sample(50, seed=0).equals(in_place.sample(50, seed=0))
+    with pytest.raises(InputError, match=r"^warm_start: .*target=in_place"):
+        Autoregressive(hidden=8).fit(table, schema, seed=0, warm_start=tmp_path)
+
+
+def test_a_checkpoint_of_an_older_format_is_refused(tiny: Autoregressive, tmp_path: Path) -> None:
+    """In one line that says the way out, by whoever meets it: loading, fine-tuning, a study's request."""
+    tiny.save(tmp_path)
+    file = tmp_path / "generator.json"
+    file.write_text(file.read_text().replace('"format": 2', '"format": 1'))
+    says = r"^checkpoint: got format 1 of autoregressive in .*; takes format 2: fit it anew, .*study=NAME.*$"
+    with pytest.raises(InputError, match=says):
+        Autoregressive.load(tmp_path)
+    with pytest.raises(InputError, match=says):
+        Autoregressive().fit(TINY, TINY_SCHEMA, seed=0, warm_start=tmp_path)
+    with pytest.raises(InputError, match=says):
+        read_pretrained(str(tmp_path), TINY_SCHEMA)
 
 
 @pytest.mark.gpu

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -334,7 +335,7 @@ def test_refuses_a_damaged_checkpoint(name: str, tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").unlink()
     fitted(name).save(tmp_path)
     record = (tmp_path / "generator.json").read_text()
-    for damaged_text in (record[:200], record.replace('"format": 1', '"format": 99'), "[]"):
+    for damaged_text in (record[:200], re.sub('"format": [0-9]', '"format": 99', record), "[]"):
         (tmp_path / "generator.json").write_text(damaged_text)
         with pytest.raises(InputError, match="checkpoint"):
             cls.load(tmp_path)

@@ -91,6 +91,15 @@ def test_other_fields_are_not_taken_for_older_ones() -> None:
     assert tracking_id({"seed": 0}, "s") == tracking_id({"seed": 0, **BEFORE}, "s") != tracking_id({"seed": 1}, "s")
 
 
+def test_members_of_an_older_format_are_not_added_to(place: Path) -> None:
+    check_folder(small_prepared(place))
+    for member in (place / "studies/s/members").iterdir():
+        file = member / "generator/generator.json"
+        file.write_text(file.read_text().replace('"format": 1', '"format": 0'))
+    with pytest.raises(InputError, match=r"^checkpoint: got format 0 of copula in .*takes format 1: .*study=NAME"):
+        check_folder(small_prepared(place))
+
+
 def test_the_table_is_read_once_and_compared(made: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[None] = []
     real = module.prepare

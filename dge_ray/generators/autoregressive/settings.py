@@ -24,6 +24,9 @@ class AutoregressiveSettings(TrainedSettings):
     )
 
     bins: int = fields.bins("the most tokens a measured column gets, beside its atoms")
+    target: Literal["last", "in_place"] = Field(
+        "last", description="where the target stands in the order of the fit: last, or where the table has it"
+    )
     hidden: int = Field(64, ge=1, le=4096, description="width of a column's hidden layers")
     embedding: int = Field(16, ge=1, le=1024, description="width of a column's embedding")
     epochs: int | None = fields.passes("the most passes over the rows; none: 12, or as many as make 900 steps")

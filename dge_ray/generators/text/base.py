@@ -68,8 +68,9 @@ class Rest:
 
     @property
     def _order(self) -> list[int]:
-        """The columns' places, the target's first."""
-        return sorted(range(len(self.schema.columns)), key=lambda j: self.schema.columns[j].name != self.schema.target)
+        """The places that the model has the columns at, the target's first."""
+        names = list(self.model._state()[1].discretiser.columns)
+        return sorted(range(len(names)), key=lambda j: names[j] != self.schema.target)
 
     @property
     def sizes(self) -> tuple[int, ...]:
