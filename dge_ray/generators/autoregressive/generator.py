@@ -210,7 +210,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
             network.initialise(stream(seed, WEIGHTS), marginals, ranks)
         else:
             move_weights(saved_network(source, theirs, device), network, origins, marginals)
-            settle_biases(network, tokens.long(), discretiser.ranks())
+            marginals = settle_biases(network, tokens.long(), discretiser.ranks())
         first = network.flat.clone()
 
         def begin(rate: float) -> TokenFit:
@@ -224,6 +224,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 dropout=s.dropout,
                 weight_decay=s.weight_decay,
                 seed=seed,
+                shares=marginals,
                 frozen=frozen,
                 judged=judged,
             )

@@ -66,35 +66,29 @@ class Sampler:
         network = self.network
         first = unknown.index(True)
         uniform = iter(torch.rand(sum(unknown), block.shape[1], generator=generator, device=network.device))
-        inputs = self._inputs(block, first)
+        inputs = self.inputs(block, first)
         for j in range(first, len(block)):
             size = network.sizes[j]
             if not unknown[j]:
-                p = torch.softmax(self._logits(j, inputs), 1).gather(1, block[j].long()[:, None])
+                p = torch.softmax(self.logits(j, inputs), 1).gather(1, block[j].long()[:, None])
                 weights += p.squeeze(1).clamp_min_(1e-38).log_()
-            elif j == 0:
-                cdf = torch.softmax(network.weights["0.c"], 0)[:size].cumsum(0)
-                token = torch.searchsorted(cdf, next(uniform) * cdf[-1], right=True, out_int32=True)
             else:
-                cdf = torch.softmax(self._logits(j, inputs), 1)[:, :size].cumsum(1)
-                at = next(uniform).unsqueeze(1).mul_(cdf[:, -1:])
-                token = torch.searchsorted(cdf, at, right=True, out_int32=True).squeeze(1)
-            if unknown[j]:
-                # u * total may round up to the total, and past the last token
-                block[j] = token.clamp_(max=size - 1)
-            self._put(inputs, j, block[j])
+                logits = network.weights["0.c"] if j == 0 else self.logits(j, inputs)
+                block[j] = invert(torch.softmax(logits, -1)[..., :size], next(uniform))
+            self.put(inputs, j, block[j])
 
-    def _inputs(self, block: torch.Tensor, known: int) -> torch.Tensor:
+    def inputs(self, block: torch.Tensor, known: int) -> torch.Tensor:
+        """What `logits` takes of rows (d, rows), with the first `known` columns in it."""
         network, rows = self.network, block.shape[1]
         if self.tables is None:
             inputs = torch.empty(rows, network.starts[-2], device=network.device)
         else:
             inputs = torch.empty(rows, len(network.sizes), dtype=torch.int32, device=network.device)
         for j in range(known):
-            self._put(inputs, j, block[j])
+            self.put(inputs, j, block[j])
         return inputs
 
-    def _put(self, inputs: torch.Tensor, j: int, tokens: torch.Tensor) -> None:
+    def put(self, inputs: torch.Tensor, j: int, tokens: torch.Tensor) -> None:
         """Enter column j's tokens (rows,) into the inputs of the columns after it."""
         network = self.network
         if j == len(network.sizes) - 1:
@@ -105,7 +99,7 @@ class Sampler:
         else:
             torch.add(tokens, self.offsets[j], out=inputs[:, j])
 
-    def _logits(self, j: int, inputs: torch.Tensor) -> torch.Tensor:
+    def logits(self, j: int, inputs: torch.Tensor) -> torch.Tensor:
         """Column j's logits (rows, padded size), j > 0."""
         if self.tables is None:
             return self.network.logits(j, inputs)
@@ -113,3 +107,15 @@ class Sampler:
         h = functional.embedding_bag(inputs[:, :j], self.tables[j - 1], mode="sum").relu_()
         h.add_(torch.addmm(w[f"{j}.b"], h, w[f"{j}.B"]).relu_())
         return torch.addmm(w[f"{j}.c"], h, w[f"{j}.C"])
+
+
+def invert(p: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Tokens (n,) int32 at `uniform` (n,) of the distribution functions of probabilities (n, size); (size,): the same
+    for all."""
+    cdf = p.cumsum(-1)
+    if p.ndim == 1:
+        token = torch.searchsorted(cdf, uniform * cdf[-1], right=True, out_int32=True)
+    else:
+        at = uniform.unsqueeze(1) * cdf[:, -1:]
+        token = torch.searchsorted(cdf, at, right=True, out_int32=True).squeeze(1)
+    return token.clamp_(max=p.shape[-1] - 1)  # u * total may round up to the total, and past the last token

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import torch
 
+from dge_ray.generators.autoregressive.marginals import settle_marginals
 from dge_ray.generators.autoregressive.network import Dropout, TokenNetwork, Windows
 from dge_ray.generators.fitting.descent import Descent
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.replay import stage
 from dge_ray.generators.fitting.schedule import WARMUP, one_cycle
 
-ORDER, MASKS, WEIGHTS = 0, 1, 2  # the streams of a fit: indices at Purpose.FIT
+ORDER, MASKS, WEIGHTS, DRAWS = 0, 1, 2, 3  # the streams of a fit: indices at Purpose.FIT
 
 
 class TokenFit:
@@ -20,8 +21,9 @@ class TokenFit:
     and the average after the best epoch is what is left in the network. (The weights of one step in mid-schedule are
     noisy: without the average, Adult has .97 % of shape error, with it .79 %.)
 
-    Weights named in `frozen` stay as they are. `judged`: the one column whose loss counts on `heldout`. Losses are mean
-    nats a row, token probabilities only; those of a round with dropout and as they went.
+    Weights named in `frozen` stay as they are. `shares`: each column's token shares (size,), which drawn rows are to
+    have: output biases are settled by them at the end (marginals.py). `judged`: the one column whose loss counts on
+    `heldout`. Losses are mean nats a row, token probabilities only; those of a round with dropout and as they went.
     """
 
     def __init__(
@@ -35,10 +37,12 @@ class TokenFit:
         dropout: float,
         weight_decay: float,
         seed: int,
+        shares: Sequence[torch.Tensor] | None = None,
         frozen: Sequence[str] = (),
         judged: int | None = None,
     ) -> None:
         self.network, self.tokens, self.heldout, self.lr, self.judged = network, tokens, heldout, lr, judged
+        self.seed, self.shares = seed, shares
         columns, rows = tokens.shape
         self.batch_size = min(batch_size, rows)
         self.steps_per_epoch = rows // self.batch_size
@@ -100,6 +104,9 @@ class TokenFit:
 
     def finish(self) -> None:
         self.descent.finish()
+        if self.shares is not None:
+            random = stream(self.seed, DRAWS, self.network.device)
+            settle_marginals(self.network, self.shares, self.tokens.shape[1], random)
 
     def state(self) -> dict[str, torch.Tensor]:
         streams = {"order": self.order.get_state(), "masks": self.dropout.generator.get_state()}

@@ -98,8 +98,11 @@ def move_weights(
         w[f"{j}.c"][new] = torch.log(marginals[j].to(network.device)[new]) + old[f"{j}.c"][at].logsumexp(0)
 
 
-def settle_biases(network: TokenNetwork, tokens: torch.Tensor, ranks: list[np.ndarray | None]) -> None:
-    """Set output biases by the new rows' tokens (d, n); `ranks`: the tokens' places (`Discretiser.ranks`)."""
+def settle_biases(network: TokenNetwork, tokens: torch.Tensor, ranks: list[np.ndarray | None]) -> list[torch.Tensor]:
+    """Set output biases by the new rows' tokens (d, n); `ranks`: the tokens' places (`Discretiser.ranks`).
+
+    Returns each column's token shares (size,) as the new rows bring the source's up to date.
+    """
     wanted: list[np.ndarray] = []
     for _ in range(SWEEPS):
         shares = [share.cpu().numpy() for share in network.shares(tokens)]
@@ -111,6 +114,7 @@ def settle_biases(network: TokenNetwork, tokens: torch.Tensor, ranks: list[np.nd
                 wanted[j][order] = updated_shares(share[order], counts[order])
             change = np.log(wanted[j] / np.maximum(share, LEAST_SHARE))
             network.weights[f"{j}.c"][: len(share)] += torch.from_numpy(change).float().to(network.device)
+    return [torch.from_numpy(shares).float() for shares in wanted]
 
 
 def saved_network(saved: Checkpoint, discretiser: Discretiser, device: str) -> TokenNetwork:
