@@ -11,6 +11,7 @@ from helpers.generator_cases import tiny_table
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dge_ray.generators.autoregressive.network import POOL_ROWS, Dropout, TokenNetwork, Windows
+from dge_ray.generators.autoregressive.smoothing import Smoother
 from dge_ray.generators.autoregressive.together import StackedFit
 from dge_ray.generators.autoregressive.training import MASKS, ORDER, TokenFit
 from dge_ray.generators.diffusion.ddpm import Ddpm
@@ -239,7 +240,9 @@ def test_a_step_waits_for_nothing(kind: str) -> None:
         settings = {"steps": 80, "batch_size": 32, "lr": 1e-3, "weight_decay": 0.0, "ema": False, "seed": 0}
         fit = DenoisingFit(process, rows, None, rate=lambda step, steps: 1.0, **settings)  # type: ignore[arg-type]
     else:
-        fit = token_fit(network(), tokens(), frozen=["1.embed"] if kind == "autoregressive" else [])
+        ranks = [torch.linspace(0, 1, size) for size in SIZES]
+        smooth = Smoother(network().shapes, ranks, device=torch.device("cpu"))
+        fit = token_fit(network(), tokens(), frozen=["1.embed"] if kind == "autoregressive" else [], smooth=smooth)
         if kind == "together":
             fit = StackedFit([fit, token_fit(network(), tokens(), seed=6)], weight_decay=1e-3)
     fit.run(0, 4)

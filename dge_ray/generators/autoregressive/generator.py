@@ -22,6 +22,7 @@ from dge_ray.generators.autoregressive.network import BLOCK_ROWS, TokenNetwork
 from dge_ray.generators.autoregressive.private import clipped_sum, learned_weights
 from dge_ray.generators.autoregressive.sampling import UNKNOWN, Sampler
 from dge_ray.generators.autoregressive.settings import AutoregressiveSettings
+from dge_ray.generators.autoregressive.smoothing import Smoother
 from dge_ray.generators.autoregressive.together import MemberProgress, run_together
 from dge_ray.generators.autoregressive.training import WEIGHTS, TokenFit
 from dge_ray.generators.autoregressive.transfer import matched_tokens, move_weights, saved_network, settle_biases
@@ -205,13 +206,13 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 raise InputError("generator.stop_on", "'target', of a table without one", "'rows'")
             judged = list(discretiser.columns).index(schema.target)
         marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
+        ranks = _ranks(discretiser)
         if source is None:
-            ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
             network.initialise(stream(seed, WEIGHTS), marginals, ranks)
         else:
             move_weights(saved_network(source, theirs, device), network, origins, marginals)
             marginals = settle_biases(network, tokens.long(), discretiser.ranks())
-        first = network.flat.clone()
+        first, smooth = network.flat.clone(), Smoother(network.shapes, ranks, device=network.device)
 
         def begin(rate: float) -> TokenFit:
             network.flat.copy_(first)
@@ -224,6 +225,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 dropout=s.dropout,
                 weight_decay=s.weight_decay,
                 seed=seed,
+                smooth=smooth,
                 shares=marginals,
                 frozen=frozen,
                 judged=judged,
@@ -241,9 +243,10 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         tokens = torch.from_numpy(discretiser.encode(rows.train)).to(device)
         widths = [min(s.embedding, size) for size in discretiser.sizes]
         network = TokenNetwork(discretiser.sizes, hidden=s.hidden, widths=widths, device=device)
-        ranks = [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
+        ranks = _ranks(discretiser)
         network.initialise(stream(seed, WEIGHTS), marginals_as_tensors(discretiser, marginals), ranks)
 
+        smooth = Smoother(network.shapes, ranks, device=network.device)
         weights = [TARGET_WEIGHT if name == schema.target else 1.0 for name in discretiser.columns]
 
         def begin(rate: float) -> PrivateRounds:
@@ -254,6 +257,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 n=n,
                 lr=s.lr * rate,
                 learned=learned_weights(network),
+                smooth=smooth,
             )
 
         rounds = rounds_of(private.steps)
@@ -275,6 +279,10 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
 
     def _check_source_schema(self, source: TableSchema, schema: TableSchema, path: Path) -> None:
         check_columns(source, schema, path)
+
+
+def _ranks(discretiser: Discretiser) -> list[torch.Tensor | None]:
+    return [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
 
 
 def _marginal(row: np.ndarray, size: int) -> torch.Tensor:

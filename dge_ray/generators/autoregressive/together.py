@@ -62,7 +62,10 @@ class StackedFit:
     def _lose(self, at: torch.Tensor) -> torch.Tensor:
         rows = self.rows.index_select(0, at).squeeze(0)[:, None].expand(-1, self.tokens.shape[1], -1)
         windows = Windows(self.pool, self.places.index_select(0, at).squeeze(0), self.batch_size)
-        return self.network.loss_and_gradients(self.tokens.gather(2, rows).long(), windows)
+        losses = self.network.loss_and_gradients(self.tokens.gather(2, rows).long(), windows)
+        if self.fits[0].smooth is not None:
+            self.fits[0].smooth(self.network.flat_gradient)
+        return losses
 
 
 def run_together(

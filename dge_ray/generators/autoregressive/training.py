@@ -6,6 +6,7 @@ import torch
 
 from dge_ray.generators.autoregressive.marginals import settle_marginals
 from dge_ray.generators.autoregressive.network import Dropout, TokenNetwork, Windows
+from dge_ray.generators.autoregressive.smoothing import Smoother
 from dge_ray.generators.fitting.descent import Descent
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.replay import stage
@@ -21,9 +22,10 @@ class TokenFit:
     and the average after the best epoch is what is left in the network. (The weights of one step in mid-schedule are
     noisy: without the average, Adult has .97 % of shape error, with it .79 %.)
 
-    Weights named in `frozen` stay as they are. `shares`: each column's token shares (size,), which drawn rows are to
-    have: output biases are settled by them at the end (marginals.py). `judged`: the one column whose loss counts on
-    `heldout`. Losses are mean nats a row, token probabilities only; those of a round with dropout and as they went.
+    Weights named in `frozen` stay as they are. `smooth`: what is done to gradients (smoothing.py). `shares`: each
+    column's token shares (size,), which drawn rows are to have: output biases are settled by them at the end
+    (marginals.py). `judged`: the one column whose loss counts on `heldout`. Losses are mean nats a row, token
+    probabilities only; those of a round with dropout and as they went.
     """
 
     def __init__(
@@ -37,12 +39,13 @@ class TokenFit:
         dropout: float,
         weight_decay: float,
         seed: int,
+        smooth: Smoother | None = None,
         shares: Sequence[torch.Tensor] | None = None,
         frozen: Sequence[str] = (),
         judged: int | None = None,
     ) -> None:
         self.network, self.tokens, self.heldout, self.lr, self.judged = network, tokens, heldout, lr, judged
-        self.seed, self.shares = seed, shares
+        self.seed, self.shares, self.smooth = seed, shares, smooth
         columns, rows = tokens.shape
         self.batch_size = min(batch_size, rows)
         self.steps_per_epoch = rows // self.batch_size
@@ -88,7 +91,10 @@ class TokenFit:
     def _lose(self, at: torch.Tensor) -> torch.Tensor:
         batch = self.tokens.index_select(1, self.rows.index_select(0, at).squeeze(0)).long()
         windows = Windows(self.dropout.pool, self.places.index_select(0, at).squeeze(0), self.batch_size)
-        return self.network.loss_and_gradients(batch, windows)
+        losses = self.network.loss_and_gradients(batch, windows)
+        if self.smooth is not None:
+            self.smooth(self.network.flat_gradient)
+        return losses
 
     def score(self) -> float | None:
         if self.heldout is None:

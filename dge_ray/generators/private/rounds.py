@@ -25,7 +25,8 @@ class PrivateRounds:
 
     Reads of the rows nothing but `clipped_sum`: no loss, no score, and the batch's own size is not used. What is left
     in place at the end is an average of the weights in which step t has weight about t: the noise of single steps goes,
-    early weights count little. `learned` (p,): 1 where a weight is learned; 0 leaves it, whatever its noise.
+    early weights count little. `learned` (p,): 1 where a weight is learned; 0 leaves it, whatever its noise. `smooth`:
+    what is done to a noisy gradient (p,), in place.
     """
 
     def __init__(
@@ -37,9 +38,10 @@ class PrivateRounds:
         n: int,
         lr: float,
         learned: torch.Tensor,
+        smooth: Callable[[torch.Tensor], None] | None = None,
     ) -> None:
         self.flat, self.clipped_sum, self.private, self.n, self.lr = flat, clipped_sum, private, n, lr
-        self.learned, self.average, self.step = learned, flat.clone(), 0
+        self.learned, self.smooth, self.average, self.step = learned, smooth, flat.clone(), 0
         self.moments = {"first": torch.zeros_like(flat), "second": torch.zeros_like(flat)}
 
     def run(self, done: int, rounds: int) -> float | None:
@@ -50,6 +52,8 @@ class PrivateRounds:
     def _one(self) -> None:
         rows = torch.from_numpy(self.private.batch(self.step, self.n)).to(self.flat.device)
         gradient = noisy_step(self.clipped_sum(rows, self.step), self.private, self.step, self.n)
+        if self.smooth is not None:  # of what is private already: it costs no budget
+            self.smooth(gradient)
         self.step += 1
         beta1, beta2 = ADAM
         first, second = self.moments["first"], self.moments["second"]
