@@ -9,7 +9,7 @@ import pytest
 from helpers.generator_cases import SMALL, mixed_schema, mixed_table, tiny_cells, tiny_table
 
 from dge_ray.errors import InputError
-from dge_ray.generators.autoregressive import marginals
+from dge_ray.generators.autoregressive import marginals, training
 from dge_ray.generators.autoregressive.generator import Autoregressive
 from dge_ray.generators.checkpoint import read_pretrained
 from dge_ray.table import TableSchema, infer_schema
@@ -266,6 +266,26 @@ def test_the_target_stays_where_the_table_has_it_on_request(tmp_path: Path) -> N
     assert Autoregressive.load(tmp_path).sample(50, seed=0).equals(in_place.sample(50, seed=0))
     with pytest.raises(InputError, match=r"^warm_start: .*target=in_place"):
         Autoregressive(hidden=8).fit(table, schema, seed=0, warm_start=tmp_path)
+
+
+def test_a_regression_on_many_rows_is_wider_and_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And starts fine-tuning on few rows at its own width."""
+    table = TINY.drop_null().append_column("y", pa.array(np.arange(TINY.drop_null().num_rows) % 50 / 4))
+
+    def fitted(rows: int, warm_start: Path | None = None) -> Autoregressive:
+        generator = Autoregressive(budget_seconds=0.01)  # one epoch of those that are planned
+        return generator.fit(table.slice(0, rows), infer_schema(table, target="y"), seed=0, warm_start=warm_start)
+
+    assert training.size_for(15_001, "regression") == training.Size(128, 24)
+    monkeypatch.setattr(training, "MANY_ROWS", 250)
+    monkeypatch.setattr(training, "LARGE", training.Size(128, 200))  # more than the steps of so few rows ask for
+    assert [training.size_for(*case).hidden for case in ((250, "regression"), (900, "binary"))] == [64, 64]
+    fitted(400).save(tmp_path)
+    wide = Autoregressive.load(tmp_path)
+    assert wide._state()[1].network.hidden == 128 and wide.history[0]["epochs"] == 200
+    assert fitted(200, warm_start=tmp_path)._state()[1].network.hidden == 128
+    with pytest.raises(InputError, match=r"hidden=128 in .*takes hidden=64"):
+        Autoregressive(hidden=64).fit(table, infer_schema(table, target="y"), seed=0, warm_start=tmp_path)
 
 
 def test_a_checkpoint_of_an_older_format_is_refused(tiny: Autoregressive, tmp_path: Path) -> None:

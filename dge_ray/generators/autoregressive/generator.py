@@ -18,13 +18,14 @@ import torch
 
 from dge_ray.errors import InputError
 from dge_ray.generators.autoregressive.conditional import complete
+from dge_ray.generators.autoregressive.marginals import token_shares
 from dge_ray.generators.autoregressive.network import BLOCK_ROWS, TokenNetwork
 from dge_ray.generators.autoregressive.private import clipped_sum, learned_weights
 from dge_ray.generators.autoregressive.sampling import UNKNOWN, Sampler
 from dge_ray.generators.autoregressive.settings import AutoregressiveSettings
 from dge_ray.generators.autoregressive.smoothing import Smoother
 from dge_ray.generators.autoregressive.together import MemberProgress, run_together
-from dge_ray.generators.autoregressive.training import WEIGHTS, TokenFit
+from dge_ray.generators.autoregressive.training import USUAL, WEIGHTS, TokenFit, size_for
 from dge_ray.generators.autoregressive.transfer import matched_tokens, move_weights, saved_network, settle_biases
 from dge_ray.generators.checkpoint import Checkpoint, check_columns
 from dge_ray.generators.checks import check_count, check_device
@@ -72,7 +73,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
 
     name = "autoregressive"
     abilities = AutoregressiveSettings.abilities
-    architecture = ("hidden", "embedding", "target")
+    architecture = ("embedding", "target")
 
     @classmethod
     def fit_together(
@@ -190,11 +191,13 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         widths = [min(s.embedding, size) for size in discretiser.sizes]
         if source is not None:  # no narrower than the source's, or a part of them would be lost
             widths = [max(pair) for pair in zip(widths, source.extra["widths"], strict=True)]
-        network = TokenNetwork(discretiser.sizes, hidden=s.hidden, widths=widths, device=device)
+        size = size_for(n, schema.task)
+        hidden = source.extra["hidden"] if source is not None else s.hidden or size.hidden
+        network = TokenNetwork(discretiser.sizes, hidden=hidden, widths=widths, device=device)
         tokens = torch.from_numpy(encoded).to(device)
         stopping = torch.from_numpy(heldout).long().to(device) if heldout.shape[1] else None
         batch_size = min(n, s.batch_size or batch_size_for(n))
-        epochs = s.epochs or epochs_for(n, batch_size)
+        epochs = s.epochs or epochs_for(n, batch_size, least_epochs=size.epochs)
 
         # The heads, of which there is one a column, are `C` and `c`.
         body = [name for name in network.weights if name.rpartition(".")[2] not in ("C", "c")]
@@ -205,7 +208,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
             if schema.target is None:
                 raise InputError("generator.stop_on", "'target', of a table without one", "'rows'")
             judged = list(discretiser.columns).index(schema.target)
-        marginals = [_marginal(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
+        marginals = [token_shares(row, size) for row, size in zip(encoded, network.sizes, strict=True)]
         ranks = _ranks(discretiser)
         if source is None:
             network.initialise(stream(seed, WEIGHTS), marginals, ranks)
@@ -242,7 +245,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         discretiser = private_discretiser(self._order(schema), marginals, bins=s.bins)
         tokens = torch.from_numpy(discretiser.encode(rows.train)).to(device)
         widths = [min(s.embedding, size) for size in discretiser.sizes]
-        network = TokenNetwork(discretiser.sizes, hidden=s.hidden, widths=widths, device=device)
+        network = TokenNetwork(discretiser.sizes, hidden=s.hidden or USUAL.hidden, widths=widths, device=device)
         ranks = _ranks(discretiser)
         network.initialise(stream(seed, WEIGHTS), marginals_as_tensors(discretiser, marginals), ranks)
 
@@ -271,11 +274,19 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
     def _files(self, model: TokenModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.discretiser.state()
         arrays["weights"] = model.network.flat.cpu().numpy()
-        return arrays, {"tokens": tokens, "widths": model.network.widths}
+        return arrays, {"tokens": tokens, "widths": model.network.widths, "hidden": model.network.hidden}
 
     def _restored(self, saved: Checkpoint, device: str) -> TokenModel:
         discretiser = Discretiser.from_state(saved.arrays, saved.extra["tokens"])
         return TokenModel(discretiser, saved_network(saved, discretiser, device))
+
+    def _source(self, path: Path, schema: TableSchema) -> Checkpoint:
+        source = super()._source(path, schema)
+        hidden = source.extra["hidden"]
+        if self.settings.hidden not in (None, hidden):
+            got = f"a checkpoint with hidden={hidden} in {path}"
+            raise InputError("warm_start", got, f"hidden={self.settings.hidden}")
+        return source
 
     def _check_source_schema(self, source: TableSchema, schema: TableSchema, path: Path) -> None:
         check_columns(source, schema, path)
@@ -283,9 +294,3 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
 
 def _ranks(discretiser: Discretiser) -> list[torch.Tensor | None]:
     return [None if rank is None else torch.from_numpy(rank).float() for rank in discretiser.ranks()]
-
-
-def _marginal(row: np.ndarray, size: int) -> torch.Tensor:
-    """A column's token shares (size,), with a tenth of a row more for each so that none is impossible."""
-    counts = np.bincount(row, minlength=size) + 0.1
-    return torch.from_numpy(counts / counts.sum()).float()

@@ -10,6 +10,7 @@ twice the distance in more time.)
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from dge_ray.generators.autoregressive.network import BLOCK_ROWS, TokenNetwork
@@ -20,6 +21,12 @@ MOST_ROWS = 60_000  # drawn: a share of .1 has a standard error of at most .0012
 ROWS_A_ROW = 20  # ... and no more than so many a fitted row, whose shares are noisier
 MOST_NUMBERS = 1 << 26  # 256 MiB of one column's logits, or of embeddings where a table has very many columns
 KNOWN_ROWS = 1.0  # added to a token's fitted rows and to what the law gives of them: few rows do not tell of a share
+
+
+def token_shares(row: np.ndarray, size: int) -> torch.Tensor:
+    """Shares (size,) of a column's tokens (n,), with a tenth of a row more for each so that none is impossible."""
+    counts = np.bincount(row, minlength=size) + 0.1
+    return torch.from_numpy(counts / counts.sum()).float()
 
 
 def settle_marginals(

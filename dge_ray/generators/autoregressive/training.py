@@ -1,6 +1,7 @@
 """Fitting the autoregressor: as many steps as suit the number of rows, one-cycle AdamW, an average of the weights."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -13,6 +14,25 @@ from dge_ray.generators.fitting.replay import stage
 from dge_ray.generators.fitting.schedule import WARMUP, one_cycle
 
 ORDER, MASKS, WEIGHTS, DRAWS = 0, 1, 2, 3  # the streams of a fit: indices at Purpose.FIT
+
+
+@dataclass(frozen=True)
+class Size:
+    """A network's width, and the least epochs that are planned for it."""
+
+    hidden: int
+    epochs: int
+
+
+USUAL, LARGE = Size(64, 12), Size(128, 24)
+MANY_ROWS = 15_000
+
+
+def size_for(rows: int, task: str | None) -> Size:
+    """What suits so many rows. A regression on many stops for want of width and steps: its best epoch is the last.
+    (California housing, 15,640 rows: TSTR R2 .803 and .812. Adult, 30,000: AUC .924 and .923, at 2.7 times the cost.)
+    """
+    return LARGE if rows > MANY_ROWS and task == "regression" else USUAL
 
 
 class TokenFit:

@@ -119,7 +119,7 @@ def settle_biases(network: TokenNetwork, tokens: torch.Tensor, ranks: list[np.nd
 
 def saved_network(saved: Checkpoint, discretiser: Discretiser, device: str) -> TokenNetwork:
     """The network that a checkpoint holds."""
-    hidden, widths = saved.settings["hidden"], saved.extra["widths"]
+    hidden, widths = saved.extra["hidden"], saved.extra["widths"]
     network = TokenNetwork(discretiser.sizes, hidden=hidden, widths=widths, device=device)
     network.flat.copy_(torch.from_numpy(saved.arrays["weights"]))
     return network
