@@ -35,7 +35,8 @@ def arrow_table(given: Any) -> pa.Table:
     except (TypeError, pa.ArrowException):  # no interface, or that of one column (a series), or a type of its own
         got = f"a {type(given).__module__.partition('.')[0]}.{type(given).__name__}"
         takes = "a source's name, a pandas frame, or a table with Arrow's PyCapsule interface, of types that Arrow has"
-        raise InputError("source", f"{got} that Arrow cannot take" if hasattr(given, CAPSULE) else got, takes) from None
+        whole = hasattr(given, CAPSULE) and hasattr(given, "columns")  # a table, and so it is a column's type
+        raise InputError("source", f"{got} that Arrow cannot take" if whole else got, takes) from None
     columns = [own_type(field, column) for field, column in zip(table.schema, table.columns, strict=True)]
     return pa.Table.from_arrays(columns, names=table.column_names)
 
