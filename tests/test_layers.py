@@ -80,7 +80,7 @@ MAY_IMPORT_INSIDE: dict[str, dict[str, set[str]]] = {
         "figures": {"words", "shell"},
         ".": {"words", "shell", "figures"},
     },
-    "study": {"terminal": set(), "records": set(), ".": {"terminal", "records"}},
+    "study": {"terminal": set(), "records": set(), ".": {"terminal", "records"}, "pilot": {".", "records"}},
     "tracking": {".": set(), "before": {"."}},
     "distributed": {"session": set(), ".": {"session"}},
 }

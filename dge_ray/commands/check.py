@@ -6,15 +6,18 @@ from typing import Any
 
 from dge_ray.commands.columns import column_lines, describe_columns
 from dge_ray.commands.own_modules import refuse_on_cluster
+from dge_ray.commands.pilot import pilot_to_do
 from dge_ray.distributed.session.preflight import check_ray, joins_cluster
 from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
+from dge_ray.report.words.pilot import pilot_to_do_lines
 from dge_ray.report.words.privacy import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.folder import check_folder, check_storage, read_study_config, resolved, study_folder
 from dge_ray.study.given import config_of
+from dge_ray.study.pilot.record import settled
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
@@ -43,17 +46,21 @@ def check_study(config: StudyConfig) -> dict[str, Any]:
     folder = study_folder(config.storage, str(config.study))
     refuse_overspending(config, folder)
     refuse_on_cluster(learner.name for learner in config.learners)
+    given, (config, auto) = config.generator, settled(config, folder)
     prepared = prepare(config)
-    check_folder(prepared)
+    check_folder(prepared, pilot=auto)
     schema, refused = prepared.schema, _refused(config)
+    pilot = pilot_to_do(prepared, folder) if auto else {}
+    still_open = {"generator": given} if "fits" in pilot else {}
     return {
-        "config": resolved(prepared).model_dump(mode="json"),
+        "config": resolved(prepared).model_copy(update=still_open).model_dump(mode="json"),
         "columns": describe_columns(prepared),
         "warnings": list(prepared.warnings),
         "target": schema.target,
         "task": schema.task,
         "rows": prepared.rows,
         "bill": bill(prepared),
+        **({"pilot": pilot} if pilot else {}),
         "refused": refused,
         **({} if refused else _on_cluster(prepared)),
         **_to_do(prepared, folder),
@@ -172,6 +179,7 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
         f"at most {costs['generator_fits']} generator fits, {costs['downstream_fits']:,} downstream fits over "
         f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "
         f"(about {costs['bytes_estimated'] / 1e6:,.0f} MB on disk)",
+        *pilot_to_do_lines(checked.get("pilot")),
         *(f"tune would be refused here: {line}" for line in checked["refused"]),
         *_cluster_lines(checked.get("cluster")),
         *plan_lines(checked.get("privacy") or {}),

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from dge_ray.commands.arm_search import FIRST_MEMBERS, ArmSearch, arm_predictions
+from dge_ray.commands.arm_search import ArmSearch, arm_predictions
 from dge_ray.commands.own_modules import refuse_on_cluster
+from dge_ray.commands.pilot import keep_chosen, least_members, piloted
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
@@ -29,11 +30,11 @@ from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.storage import Folder
 from dge_ray.study.arms import Arm
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.downstream_spec import DownstreamSpec
+from dge_ray.study.downstream_spec import downstream_of
 from dge_ray.study.folder import check_folder, check_storage, claim_folder, resolved, study_folder
 from dge_ray.study.given import config_of
 from dge_ray.study.identity import tracking_id
-from dge_ray.study.members import MemberSpec
+from dge_ray.study.pilot.record import pilot_section, settled
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import (
@@ -84,15 +85,19 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     check_storage(config)
     refuse_overspending(config, study_folder(config.storage, str(config.study)))
     refuse_on_cluster(learner.name for learner in config.learners)
+    config, auto = settled(config, study_folder(config.storage, str(config.study)))
     prepared = prepare(config, progress.say)
-    folder = check_folder(prepared)
+    folder = check_folder(prepared, pilot=auto)
     try:
         # One thread a process: sums keep their order whatever the machine, and the cores are left to the fits.
         with study_lock(folder, progress.say) as is_held, threadpool_limits(limits=1):
-            check_folder(prepared)  # another study may have taken the name meanwhile
             check_ray()
+            if auto:
+                prepared = piloted(prepared, folder, demand_of(prepared), progress.say)
+            check_folder(prepared, pilot=auto)  # another study may have taken the name meanwhile
             with _tracked(prepared, folder, progress, is_held) as (tracker, scratch):
-                claim_folder(prepared, folder)
+                claim_folder(prepared, folder, pilot=auto)
+                keep_chosen(prepared, folder)
                 report = Study(prepared, folder, progress, tracker).run(started)
                 if tracker is not None:
                     log_end(tracker, folder, prepared.config, prepared.schema, report, progress.say, scratch=scratch)
@@ -147,24 +152,7 @@ class Study:
         if config.private:
             plan = study_plan(config, folder, prepared.most_members, prepared.n)
             self.ledger = open_ledger(config, folder, plan, progress.say)
-        members = MemberSpec(
-            folder=folder,
-            schema=prepared.schema,
-            generators=config.generators,
-            seed=config.seed,
-            shard_rows=prepared.shard_rows,
-            constraints=config.constraints,
-            pretrained=config.pretrained,
-            private=plan,
-            canaries=config.canaries,
-        )
-        self.downstream = DownstreamSpec(
-            members=members,
-            learners={arm.label: (arm.learner.name, arm.learner.settings) for arm in prepared.arms},
-            volume=prepared.volumes[-1],
-            augmented=prepared.augmented,
-            weights={arm.label: arm.weight for arm in prepared.arms if arm.weight is not None},
-        )
+        self.downstream = downstream_of(prepared, folder, prepared.arms, prepared.volumes[-1], private=plan)
         self.status_file = StatusFile(folder)
         self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
 
@@ -213,7 +201,7 @@ class Study:
                 outcomes,
                 self.truth["test"],
                 wall_seconds=time.monotonic() - started,
-                more={**weights, **findings(chosen, self.folder, self.truth), **privacy},
+                more={**weights, **findings(chosen, self.folder, self.truth), **privacy, **pilot_section(self.folder)},
                 warnings=cut,
             )
             write_report(self.folder, report, pa.concat_tables(surfaces))
@@ -264,7 +252,7 @@ class Study:
             self._charge(config.members)
             self.progress.members = config.members
             return config.members
-        members = min(FIRST_MEMBERS, config.max_members)
+        members = least_members(config)
         arms = [arm for arm in self.prepared.arms if arm.synthetic]
         while True:
             self._charge(members)

@@ -4,6 +4,7 @@ another."""
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,55 @@ from dge_ray.study.members import MemberSpec
 from dge_ray.study.records.files import fit_state_file, generator_folder, member_file, sampling_file, shard_file
 
 FIT_RETRIES = 3  # a fit that runs out of memory must not loop for ever
+
+
+def fit_member(
+    spec: MemberSpec,
+    member: int,
+    train: pa.Table,
+    stopping: pa.Table,
+    *,
+    device: str,
+    progress: Callable[[dict[str, Any]], None],
+) -> Generator:
+    """Fit one member's generator and save it, its record last; from the state that an earlier fit has kept."""
+    started, cpu = time.perf_counter(), time.process_time()
+    name, settings = spec.generator(member)
+    generator = make_generator(name, **settings)
+    private = spec.private_fit(member)
+    one_thread()
+    with spec.pretrained_generator(member) as source:
+        generator.fit(
+            train,
+            spec.schema,
+            seed=integer(spec.seed, Purpose.FIT, member=member),
+            device=device,
+            warm_start=source,
+            stopping=stopping,
+            progress=progress,
+            keeper=FolderKeeper(spec.folder, fit_state_file(member)),
+            **({} if private is None else {"private": private}),
+        )
+    cost = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
+    _save(spec, member, generator, train.num_rows, device, cost)
+    return generator
+
+
+def _save(spec: MemberSpec, member: int, generator: Generator, rows: int, device: str, cost: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        generator.save(Path(scratch))
+        spec.folder.upload(Path(scratch), generator_folder(member))
+    record = {
+        "member": member,
+        "generator": spec.generator(member)[0],
+        "seed": integer(spec.seed, Purpose.FIT, member=member),
+        "rows": rows,
+        **({"canaries": spec.canaries} if spec.canaries else {}),
+        "device": device,
+        **cost,
+        "loss": list(getattr(generator, "history", [])),
+    }
+    spec.folder.write_json(member_file(member), record)
 
 
 class GeneratorActor:
@@ -49,26 +99,10 @@ class GeneratorActor:
             return spec.record(member)
         if spec.model_of(member) != member:
             return self._share(member, spec.model_of(member))
-        started, cpu = time.perf_counter(), time.process_time()
-        seed = integer(spec.seed, Purpose.FIT, member=member)
-        name, settings = spec.generator(member)
-        generator = make_generator(name, **settings)
-        private = spec.private_fit(member)
-        one_thread()
-        with spec.pretrained_generator(member) as source:
-            generator.fit(
-                train,
-                spec.schema,
-                seed=seed,
-                device=self.device,
-                warm_start=source,
-                stopping=stopping,
-                progress=partial(self._report_epoch, member),
-                keeper=FolderKeeper(spec.folder, fit_state_file(member)),
-                **({} if private is None else {"private": private}),
-            )
-        cost = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
-        return self._save(member, generator, train.num_rows, cost)
+        told = partial(self._report_epoch, member)
+        # The generator in memory and the one read back sample alike (the conformance suite holds it), so keep this one.
+        self._generators[member] = fit_member(spec, member, train, stopping, device=self.device, progress=told)
+        return spec.record(member)
 
     @ray.method(max_task_retries=FIT_RETRIES)
     def fit_together(self, members: list[int], train: pa.Table, stopping: pa.Table) -> None:
@@ -95,7 +129,8 @@ class GeneratorActor:
         share = (time.process_time() - cpu) / len(members)
         cost = {"seconds": time.perf_counter() - started, "cpu_seconds": share, "together": len(members)}
         for member, generator in zip(members, generators, strict=True):
-            self._save(member, generator, train.num_rows, cost)
+            _save(spec, member, generator, train.num_rows, self.device, cost)
+            self._generators[member] = generator
 
     def _share(self, member: int, source: int) -> dict[str, Any]:
         """Give a member another's model: the same weights, of which its own random streams draw other rows."""
@@ -105,26 +140,6 @@ class GeneratorActor:
         record = spec.record(source)
         record |= {"member": member, "shares": source, "seconds": 0.0, "cpu_seconds": 0.0, "loss": []}
         spec.folder.write_json(member_file(member), record)
-        return record
-
-    def _save(self, member: int, generator: Generator, rows: int, cost: dict[str, Any]) -> dict[str, Any]:
-        spec = self.spec
-        with tempfile.TemporaryDirectory() as scratch:
-            generator.save(Path(scratch))
-            spec.folder.upload(Path(scratch), generator_folder(member))
-        record = {
-            "member": member,
-            "generator": spec.generator(member)[0],
-            "seed": integer(spec.seed, Purpose.FIT, member=member),
-            "rows": rows,
-            **({"canaries": spec.canaries} if spec.canaries else {}),
-            "device": self.device,
-            **cost,
-            "loss": list(getattr(generator, "history", [])),
-        }
-        spec.folder.write_json(member_file(member), record)
-        # The generator in memory and the one read back sample alike (the conformance suite holds it), so keep this one.
-        self._generators[member] = generator
         return record
 
     def _report_epoch(self, member: int, record: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ left to run, Ray does not start.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -41,13 +41,15 @@ class Result:
 class Task:
     """`function(*arguments)` at an address of its own. `function` and the arguments may be `Shared` or `Result`.
 
-    `after`: keys of tasks that must have ended before, where their results are not arguments.
+    `after`: keys of tasks that must have ended before, where their results are not arguments. `options`: what it takes
+    beside a CPU, as Ray names it.
     """
 
     key: str
     function: Any
     arguments: tuple[Any, ...] = ()
     after: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Pace:
@@ -175,7 +177,7 @@ def _start(
             raise ValueError(f"task {task.key!r} depends on {missing[0]!r}, which is no task before it")
         arguments = [reference(argument) for argument in (task.function, *task.arguments)]
         order = [values[key] for key in task.after if key not in done]
-        values[task.key], ended = remote.remote(umask, len(task.arguments), *arguments, *order)
+        values[task.key], ended = remote.options(**task.options).remote(umask, len(task.arguments), *arguments, *order)
         running[ended] = task.key, values[task.key]
     return running
 

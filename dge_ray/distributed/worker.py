@@ -35,43 +35,21 @@ def fits_together(spec: DownstreamSpec) -> bool:
     return all(make_learner(*learner, spec.members.schema, seed=0).streams for learner in spec.learners.values())
 
 
-class Worker:
-    """One Train worker: it takes jobs from the Board, one after another, and writes each fit's predictions."""
+class Fits:
+    """Downstream fits of one process, alone: each fit's predictions are written when it ends."""
 
-    def __init__(self, spec: DownstreamSpec, real: dict[str, Columns], board: Any, first: int) -> None:
-        context = ray.train.get_context()
-        self.rank, self.world = first + context.get_world_rank(), context.get_world_size()
-        self.spec, self.real, self.board = spec, real, board
+    def __init__(self, spec: DownstreamSpec, real: dict[str, Columns]) -> None:
+        self.rank, self.world, self.together = 0, 1, False
+        self.spec, self.real = spec, real
         self.schema = spec.members.schema
         self.reader = MemberReader(TableCodec(self.schema), self._stream, spec.members.shard_rows)
-        self.together = fits_together(spec) and self.world > 1
-        self.turn = ray.get(board.register.remote(self.rank))
-
-    def run(self) -> None:
-        done = 0
-        if self.together:
-            import torch.distributed
-
-            torch.distributed.barrier()  # after every rank registered: a restart must not see the old sequence
-        while True:
-            if self.together:
-                handed = ray.get(self.board.nth.remote(done, self.rank, self.turn))
-            else:
-                handed = ray.get(self.board.next.remote(self.rank, self.turn, self.reader.member))
-            if handed is None:
-                return
-            self._do(*handed)
-            done += 1
 
     def _stream(self, member: int, shards: Sequence[int]) -> Iterator[pa.Table]:
-        """A member's shards; the Board hears how far they are read."""
-        rows, read = self.spec.members.shard_rows, 0
-        for block in member_blocks(self.spec.members, member, shards):
-            yield block
-            read += block.num_rows
-            self.board.took.remote(member, shards[(read - 1) // rows] * rows + (read - 1) % rows + 1)
+        """A member's shards."""
+        yield from member_blocks(self.spec.members, member, shards)
 
-    def _do(self, job: Job, ahead: int) -> None:
+    def fit(self, job: Job, ahead: int = 0) -> None:
+        """One fit, its predictions, and what it cost. `ahead`: how far its member's rows are read, if further."""
         started, cpu = time.perf_counter(), time.process_time()
         name, settings = self.spec.learners[job.learner]
         learner = make_learner(name, settings, self.schema, seed=learner_seed(self.spec.members.seed, job))
@@ -97,12 +75,6 @@ class Worker:
         fit_cpu, seconds = time.process_time() - cpu, time.perf_counter() - started
         if not self.together or self.rank == 0:
             self._keep(job, learner, {"cpu_seconds": fit_cpu, "seconds": seconds, "worker": self.rank})
-        if self.together:
-            import torch.distributed
-
-            torch.distributed.barrier()
-        if not self.together or self.rank == 0:
-            ray.get(self.board.finish.remote(job))
 
     def _keep(self, job: Job, learner: Learner, cost: dict[str, float]) -> None:
         """Predictions last: their file says that the fit is finished."""
@@ -145,6 +117,51 @@ class Worker:
         for i, member in enumerate(job.members):
             if own := _within(ranges, first + i * job.volume, job.volume):
                 yield from self.reader.rows(member, job.volume, own, ahead)
+
+
+class Worker(Fits):
+    """One Train worker: it takes jobs from the Board, one after another; several may do every fit together."""
+
+    def __init__(self, spec: DownstreamSpec, real: dict[str, Columns], board: Any, first: int) -> None:
+        super().__init__(spec, real)
+        context = ray.train.get_context()
+        self.rank, self.world = first + context.get_world_rank(), context.get_world_size()
+        self.board = board
+        self.together = fits_together(spec) and self.world > 1
+        self.turn = ray.get(board.register.remote(self.rank))
+
+    def run(self) -> None:
+        done = 0
+        if self.together:
+            import torch.distributed
+
+            torch.distributed.barrier()  # after every rank registered: a restart must not see the old sequence
+        while True:
+            if self.together:
+                handed = ray.get(self.board.nth.remote(done, self.rank, self.turn))
+            else:
+                handed = ray.get(self.board.next.remote(self.rank, self.turn, self.reader.member))
+            if handed is None:
+                return
+            self._do(*handed)
+            done += 1
+
+    def _stream(self, member: int, shards: Sequence[int]) -> Iterator[pa.Table]:
+        """A member's shards; the Board hears how far they are read."""
+        rows, read = self.spec.members.shard_rows, 0
+        for block in super()._stream(member, shards):
+            yield block
+            read += block.num_rows
+            self.board.took.remote(member, shards[(read - 1) // rows] * rows + (read - 1) % rows + 1)
+
+    def _do(self, job: Job, ahead: int) -> None:
+        self.fit(job, ahead)
+        if self.together:
+            import torch.distributed
+
+            torch.distributed.barrier()
+        if not self.together or self.rank == 0:
+            ray.get(self.board.finish.remote(job))
 
 
 @contextmanager

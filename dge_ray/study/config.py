@@ -117,7 +117,8 @@ class StudyConfig(Frozen):
     )
     generator: Annotated[GeneratorChoice | tuple[GeneratorChoice, ...], BeforeValidator(_parts)] = Field(
         default_factory=GeneratorChoice,
-        description="a generator's name, or name and settings; several, as [a,b], are taken by the members in turn",
+        description="a generator's name, or name and settings; several, as [a,b], are taken in turn; auto: what a "
+        "pilot chooses",
     )
     pretrained: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(
         (), description="folders of saved generators, as a,b: the members start from them in turn"

@@ -1,9 +1,14 @@
 """What the downstream fits of a study are: of which learners, on which rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dge_ray.privacy.plan import PrivacyPlan
+from dge_ray.storage import Folder
+from dge_ray.study.arms import Arm
 from dge_ray.study.members import MemberSpec
+from dge_ray.study.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -16,3 +21,28 @@ class DownstreamSpec:
     volume: int  # the largest: a member's shards are drawn up to it
     augmented: bool = False
     weights: dict[str, float] = field(default_factory=dict)
+
+
+def downstream_of(
+    prepared: Prepared, folder: Folder, arms: Sequence[Arm], volume: int, *, private: PrivacyPlan | None = None
+) -> DownstreamSpec:
+    """Some arms of a study whose members lie in a folder, up to a volume."""
+    config = prepared.config
+    members = MemberSpec(
+        folder=folder,
+        schema=prepared.schema,
+        generators=config.generators,
+        seed=config.seed,
+        shard_rows=prepared.shard_rows,
+        constraints=config.constraints,
+        pretrained=config.pretrained,
+        private=private,
+        canaries=config.canaries,
+    )
+    return DownstreamSpec(
+        members=members,
+        learners={arm.label: (arm.learner.name, arm.learner.settings) for arm in arms},
+        volume=volume,
+        augmented=prepared.augmented,
+        weights={arm.label: arm.weight for arm in arms if arm.weight is not None},
+    )

@@ -17,7 +17,7 @@ from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.identity import BEFORE, first_difference
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config
-from dge_ray.study.records.files import CONFIG, IDENTITY, LOCK, SCHEMA, generator_folder
+from dge_ray.study.records.files import CONFIG, IDENTITY, LOCK, PILOT, PILOTS, SCHEMA, generator_folder
 from dge_ray.table.schema.table_schema import TableSchema
 
 BUNDLE = "bundle.json"  # a bundle's facts: a folder with them and without an identity is no study
@@ -41,8 +41,10 @@ def check_storage(config: StudyConfig) -> None:
         Folder.open(config.storage).check_writable()
 
 
-def check_folder(prepared: Prepared) -> Folder:
+def check_folder(prepared: Prepared, *, pilot: bool = False) -> Folder:
     """The study's folder, absent, empty, or this study's own. Nothing is written.
+
+    `pilot`: a pilot of generator=auto may lie there, without a study yet.
 
     Raises:
         InputError: the folder is damaged or holds something else, or the storage cannot be read.
@@ -52,21 +54,27 @@ def check_folder(prepared: Prepared) -> Folder:
     if folder.exists(IDENTITY):
         _check_same(folder, folder.read_json(IDENTITY), prepared.identity())
         _check_formats(folder, len(prepared.config.generators))
-    elif [name for name in folder.list() if name not in (LOCK, "privacy")]:
+        return folder
+    names = {name for name in folder.list() if name not in (LOCK, "privacy")}
+    pilots = names & {PILOT, PILOTS}
+    if pilots and not pilot:
+        takes = "generator=auto, which goes on with it, or another name (study=NAME)"
+        raise InputError("generator", f"a generator's name, and {folder} has a pilot that chooses one", takes)
+    if names - pilots:
         raise InputError(
             str(folder), "files, but no study (no identity.json)", "an empty or absent folder, or study=NAME"
         )
     return folder
 
 
-def claim_folder(prepared: Prepared, folder: Folder) -> None:
+def claim_folder(prepared: Prepared, folder: Folder, *, pilot: bool = False) -> None:
     """Write what says whose folder this is: identity.json, schema.json, config.yaml, and a private study's key. Under
     the study's lock.
 
     Raises:
         InputError: another study took the name since `check_folder`.
     """
-    check_folder(prepared)
+    check_folder(prepared, pilot=pilot)
     if prepared.key is not None and read_key(folder) is None:  # first: what is written below depends on it
         write_key(folder, prepared.key)
     if not folder.exists(IDENTITY):

@@ -18,12 +18,20 @@ FIGURES = "figures"
 PREDICTIONS = "predictions"  # of members' fits
 BASELINES = "baselines"  # predictions of the other fits
 MEMBERS = "members"
+PILOT = "pilot.json"  # what generator=auto chose, and among what
+PILOTS = "pilot"  # while a pilot is under way: its fits, and PILOT_IDENTITY
+PILOT_IDENTITY = "pilot/identity.json"  # of what study the pilot is, but for its generator
 
 # What verbs add to a finished study.
 UTILITY, UTILITY_PAGE = "utility.json", "utility.html"
 ATTACKS, ATTACKS_PAGE = "attacks.json", "attacks.html"
 ESTIMATES = "estimates.json"
 UTILITY_LOSSES = "utility/losses"
+
+
+def pilot_folder(choice: str, member: int) -> str:
+    """A pilot's fit of one member of one choice of generator: files as in a study's own folder."""
+    return f"{PILOTS}/{choice}-{member}"
 
 
 def member_file(member: int) -> str:

@@ -1,0 +1,118 @@
+"""generator=auto: which generators a pilot tries on a table, and what of a study's price that may be."""
+
+from dataclasses import dataclass, replace
+
+from dge_ray.errors import InputError
+from dge_ray.stats.volume.refine import most_volumes
+from dge_ray.study.choices import GeneratorChoice
+from dge_ray.study.config import StudyConfig
+from dge_ray.study.prepared import Prepared
+
+AUTO = "auto"
+MEMBERS = 2  # of each candidate
+MOST_SHARE = 0.3  # of the study's planned fits
+FEW_ROWS = 2_000  # below, diffusion is tried too: it takes long, and wins on small tables if anywhere
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Generators that a study's members would take in turn."""
+
+    name: str
+    generators: tuple[GeneratorChoice, ...]
+
+    def fit(self, member: int) -> tuple[str, int]:
+        """Which fit its member is: of which candidate with one generator, and which member of it."""
+        choice = self.generators[member % len(self.generators)]
+        return next(one.name for one in CANDIDATES if one.generators == (choice,)), member
+
+
+_TREES, _NETWORK = GeneratorChoice(name="trees"), GeneratorChoice(name="autoregressive")
+CANDIDATES = (  # in the order in which they are tried: the last are left out where a study is small
+    Candidate("trees", (_TREES,)),
+    Candidate("autoregressive", (_NETWORK,)),
+    Candidate("trees-boosted", (GeneratorChoice(name="trees", settings={"target": "boosted"}),)),
+    Candidate("mixed", (_NETWORK, _TREES)),  # of fits that the others have
+    Candidate("diffusion", (GeneratorChoice(name="diffusion"),)),
+)
+BY_PRICE = ("trees", "trees-boosted", "mixed", "autoregressive", "diffusion")  # what a member costs, cheapest first
+
+
+@dataclass(frozen=True)
+class PilotPlan:
+    """What a pilot fits: `candidates` at `volume` rows a member. `planned`: fits of the study, at least; `left_out`: a
+    line for each generator that is not tried."""
+
+    candidates: tuple[Candidate, ...]
+    volume: int
+    planned: int
+    left_out: tuple[str, ...]
+
+    @property
+    def fits(self) -> tuple[tuple[str, int], ...]:
+        """Each fit once: the name of a candidate with one generator, and a member. None where there is no choice."""
+        return _fits(self) if len(self.candidates) > 1 else ()
+
+    @property
+    def share(self) -> float:
+        """The pilot's fits over the study's."""
+        return len(self.fits) / self.planned
+
+
+def is_auto(config: StudyConfig) -> bool:
+    """Whether a pilot is to choose the generator.
+
+    Raises:
+        InputError: auto does not go with other keys.
+    """
+    if AUTO not in (name for name, _ in config.generators):
+        return False
+    if len(config.generators) > 1:
+        raise InputError("generator", "auto among others", "auto alone, or the names of generators")
+    for key in config.generators[0][1]:
+        raise InputError(f"generator.{key}", "a setting of auto", "none: a pilot compares generators at their defaults")
+    if config.private:
+        takes = "a generator's name with privacy.epsilon: a choice on the data would spend privacy that is not counted"
+        raise InputError("generator", "'auto' in a private study", takes)
+    if config.pretrained:
+        raise InputError("generator", "'auto' with pretrained", "the name of the generator that was saved")
+    return True
+
+
+def with_generators(config: StudyConfig, generators: tuple[GeneratorChoice, ...]) -> StudyConfig:
+    """The configuration with these generators in place of auto."""
+    return config.model_copy(update={"generator": generators[0] if len(generators) == 1 else generators})
+
+
+def plan_pilot(prepared: Prepared, members: int) -> PilotPlan:
+    """The candidates of this table whose fits are within their share of a study of `members` members, at least."""
+    search = prepared.config.search
+    volumes = {"optuna": search.trials, "refine": most_volumes(len(prepared.volumes))}
+    planned = members * volumes.get(search.name, len(prepared.volumes))
+    left_out: list[str] = []
+    plan = PilotPlan((), prepared.pilot_volume, planned, ())
+    for candidate in CANDIDATES:
+        wider = replace(plan, candidates=(*plan.candidates, candidate))
+        if candidate.name == "diffusion" and prepared.n >= FEW_ROWS:
+            left_out.append(f"{candidate.name}: {prepared.n:,} rows to learn from, and it is for under {FEW_ROWS:,}")
+        elif _is_mixed(candidate) and (members < MEMBERS or not set(_fits(wider)) <= set(_fits(plan))):
+            left_out.append(f"{candidate.name}: not both of its generators are tried, or the study has one member")
+        elif len(_fits(wider)) > MOST_SHARE * planned:
+            left_out.append(
+                f"{candidate.name}: with it the pilot would be more than {MOST_SHARE:.0%} of the {planned:,} fits that "
+                "the study plans; more members or ratios make room"
+            )
+        else:
+            plan = wider
+    if not plan.candidates:
+        plan = replace(plan, candidates=CANDIDATES[:1])
+        left_out[0] = f"a pilot: the study plans {planned:,} fits, too few for one; {CANDIDATES[0].name} is taken"
+    return replace(plan, left_out=tuple(left_out))
+
+
+def _fits(plan: PilotPlan) -> tuple[tuple[str, int], ...]:
+    return tuple(dict.fromkeys(one.fit(k) for one in plan.candidates for k in range(MEMBERS)))
+
+
+def _is_mixed(candidate: Candidate) -> bool:
+    return len(candidate.generators) > 1
