@@ -44,9 +44,9 @@ def check_study(config: StudyConfig) -> dict[str, Any]:
             is not tried.
     """
     folder = study_folder(config.storage, str(config.study))
+    given, (config, auto) = config.generator, settled(config, folder)
     refuse_overspending(config, folder)
     refuse_on_cluster(learner.name for learner in config.learners)
-    given, (config, auto) = config.generator, settled(config, folder)
     prepared = prepare(config)
     check_folder(prepared, pilot=auto)
     schema, refused = prepared.schema, _refused(config)

@@ -83,11 +83,12 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     progress = progress or Progress()
     started = time.monotonic()
     check_storage(config)
-    refuse_overspending(config, study_folder(config.storage, str(config.study)))
+    folder = study_folder(config.storage, str(config.study))
+    config, auto = settled(config, folder)
+    refuse_overspending(config, folder)
     refuse_on_cluster(learner.name for learner in config.learners)
-    config, auto = settled(config, study_folder(config.storage, str(config.study)))
     prepared = prepare(config, progress.say)
-    folder = check_folder(prepared, pilot=auto)
+    check_folder(prepared, pilot=auto)
     try:
         # One thread a process: sums keep their order whatever the machine, and the cores are left to the fits.
         with study_lock(folder, progress.say) as is_held, threadpool_limits(limits=1):

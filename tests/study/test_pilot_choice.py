@@ -1,0 +1,122 @@
+"""Which candidate of a pilot is chosen: by hand on made-up predictions; and which generators a pilot tries."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.small_study import small_prepared, small_table
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from dge_ray.study.pilot.candidates import BY_PRICE, CANDIDATES, MOST_SHARE, plan_pilot
+from dge_ray.study.pilot.choice import judge
+from dge_ray.study.prepared import Prepared
+
+TRUTH = np.array([0.0, 0.0, 0.0, 0.0])
+PRICES = ("cheap", "middle", "dear")
+
+
+def _errors(*values: float) -> np.ndarray:
+    """Two members whose mean errs by so much in each row. Shape: (2, rows, 1)."""
+    mean = np.array(values)[:, None]
+    return np.stack([mean - 0.25, mean + 0.25]).astype(np.float32)
+
+
+def _chosen(table: list[dict]) -> str:
+    (name,) = (row["name"] for row in table if row["chosen"])
+    return name
+
+
+def test_one_standard_error_by_hand() -> None:
+    """MAE of four rows. dear: 1 each. cheap: 1, 1, 1, 3, which is .5 worse, its error sd(0, 0, 0, 2) / 2 = .5: near
+    enough. With 1.5, 1.5, 1.5, 2.5 it is .75 worse with an error of .25: too far, and so is the middle one."""
+    near = {"dear": _errors(1, 1, 1, 1), "cheap": _errors(1, 1, 1, 3), "middle": _errors(1, 1, 1, 2)}
+    table = judge(near, TRUTH, metric="mae", by_price=PRICES)
+    assert [row["name"] for row in table] == ["dear", "cheap", "middle"] and _chosen(table) == "cheap"
+    dear, cheap, middle = table
+    assert (dear["score"], cheap["score"], middle["score"]) == (1.0, 1.5, 1.25)
+    assert dear["to_best"] == [0.0, 0.0] and cheap["to_chosen"] == [0.0, 0.0]
+    assert cheap["to_best"] == pytest.approx([0.5, 0.5]) and dear["to_chosen"] == pytest.approx([-0.5, 0.5])
+    assert cheap["se"] == pytest.approx(0.5) and middle["to_chosen"] == pytest.approx([-0.25, 0.25])
+    far = near | {"cheap": _errors(1.5, 1.5, 1.5, 2.5), "middle": _errors(2, 2, 2, 2)}
+    assert _chosen(judge(far, TRUTH, metric="mae", by_price=PRICES)) == "dear"
+
+
+def test_equals_and_order() -> None:
+    """Of equals the cheapest, whatever the order they come in; a single one is chosen."""
+    same = _errors(1, 2, 3, 4)
+    assert _chosen(judge({"dear": same, "middle": same}, TRUTH, metric="rmse", by_price=PRICES)) == "middle"
+    assert _chosen(judge({"dear": same}, TRUTH, metric="rmse", by_price=PRICES)) == "dear"
+
+
+def test_a_metric_to_be_maximised() -> None:
+    """AUC: scores are scikit-learn's of the mean of the members, and the greater one is chosen where it is known."""
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, 2, 400)
+    score = truth + generator.normal(size=(2, 2, 400))  # candidate, member, row
+    score[0] = generator.normal(size=(2, 400))
+    p = 1 / (1 + np.exp(-score))
+    made = dict(zip(("cheap", "dear"), np.stack([1 - p, p], axis=-1), strict=True))
+    table = judge(made, truth, metric="auc", by_price=PRICES)
+    assert _chosen(table) == "dear"
+    for row, each in zip(table, p, strict=True):
+        assert row["score"] == pytest.approx(roc_auc_score(truth, each.mean(axis=0)))
+    assert table[0]["to_best"][0] == pytest.approx(table[0]["score"] - table[1]["score"])
+
+
+@given(st.lists(st.lists(st.floats(0, 9, width=32), min_size=5, max_size=5), min_size=1, max_size=3))
+def test_the_chosen_is_no_dearer_than_the_best_and_within_its_error(rows: list[list[float]]) -> None:
+    names = PRICES[: len(rows)]
+    made = {name: _errors(*values) for name, values in zip(names, rows, strict=True)}
+    table = judge(made, np.zeros(5), metric="mae", by_price=PRICES)
+    best = min(table, key=lambda row: row["score"])
+    chosen = next(row for row in table if row["chosen"])
+    assert names.index(chosen["name"]) <= names.index(best["name"])
+    assert chosen["to_best"][0] <= chosen["to_best"][1] or chosen["name"] == best["name"]
+    for row in table[: names.index(chosen["name"])]:
+        assert row["to_best"][0] > row["to_best"][1]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    place = tmp_path_factory.mktemp("pilot")
+    small_table(place)
+    return small_prepared(place, "ratios=0.5,1,2,4,8", "members=4")
+
+
+def _names(prepared: Prepared, members: int) -> list[str]:
+    return [one.name for one in plan_pilot(prepared, members).candidates]
+
+
+def test_the_pilot_is_within_its_share(prepared: Prepared) -> None:
+    """Five volumes: 4 members are 20 fits, of which 6 are 30 %: three generators, and the list of two for nothing."""
+    plan = plan_pilot(prepared, 4)
+    assert [one.name for one in plan.candidates] == ["trees", "autoregressive", "trees-boosted", "mixed"]
+    assert (len(plan.fits), plan.planned, plan.volume) == (6, 20, prepared.n) and plan.share == MOST_SHARE
+    assert len(plan.left_out) == 1 and plan.left_out[0].startswith(
+        "diffusion: with it the pilot would be more than 30%"
+    )
+    assert _names(prepared, 6)[-1] == "diffusion"  # 8 of 30
+    assert _names(prepared, 3) == ["trees", "autoregressive", "mixed"]  # 4 of 15
+    assert _names(prepared, 2) == ["trees"] and plan_pilot(prepared, 2).fits == ()  # 2 of 10: nothing to compare
+    smallest = plan_pilot(prepared, 1)
+    assert [one.name for one in smallest.candidates] == ["trees"] and "too few for one" in smallest.left_out[0]
+    for members in range(1, 40):
+        assert plan_pilot(prepared, members).share <= MOST_SHARE
+
+
+def test_the_list_of_two_needs_both_and_two_members(prepared: Prepared) -> None:
+    assert "mixed" not in _names(replace(prepared, volumes=tuple(range(100, 120))), 1)  # 20 fits: trees and the network
+    assert _names(replace(prepared, volumes=tuple(range(100, 120))), 1)[:2] == ["trees", "autoregressive"]
+    mixed = next(one for one in CANDIDATES if one.name == "mixed")
+    assert [mixed.fit(k) for k in range(4)] == [(name, k) for k, name in enumerate(["autoregressive", "trees"] * 2)]
+    assert sorted(BY_PRICE) == sorted(one.name for one in CANDIDATES)
+
+
+def test_diffusion_is_for_small_tables(prepared: Prepared) -> None:
+    train = prepared.parts["train"]
+    many = replace(prepared, parts={**prepared.parts, "train": train.take([0] * 2000)})
+    plan = plan_pilot(many, 16)
+    assert "diffusion" in _names(prepared, 16) and "diffusion" not in [one.name for one in plan.candidates]
+    assert plan.left_out == ("diffusion: 2,000 rows to learn from, and it is for under 2,000",)
