@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.storage import Folder
-from dge_ray.study.arms import Arm
 from dge_ray.study.members import MemberSpec
-from dge_ray.study.prepared import Prepared
+
+if TYPE_CHECKING:  # what reads and checks a configuration; workers need none of it
+    from dge_ray.study.arms import Arm
+    from dge_ray.study.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class DownstreamSpec:
 
 
 def downstream_of(
-    prepared: Prepared, folder: Folder, arms: Sequence[Arm], volume: int, *, private: PrivacyPlan | None = None
+    prepared: "Prepared", folder: Folder, arms: Sequence["Arm"], volume: int, *, private: PrivacyPlan | None = None
 ) -> DownstreamSpec:
     """Some arms of a study whose members lie in a folder, up to a volume."""
     config = prepared.config

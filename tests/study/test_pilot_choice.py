@@ -57,7 +57,9 @@ def test_a_metric_to_be_maximised() -> None:
     score = truth + generator.normal(size=(2, 2, 400))  # candidate, member, row
     score[0] = generator.normal(size=(2, 400))
     p = 1 / (1 + np.exp(-score))
-    made = dict(zip(("cheap", "dear"), np.stack([1 - p, p], axis=-1), strict=True))
+    made: dict[str, np.ndarray] = {
+        name: np.stack([1 - q, q], axis=-1) for name, q in zip(("cheap", "dear"), p, strict=True)
+    }
     table = judge(made, truth, metric="auc", by_price=PRICES)
     assert _chosen(table) == "dear"
     for row, each in zip(table, p, strict=True):

@@ -67,9 +67,10 @@ def is_auto(config: StudyConfig) -> bool:
     """
     if AUTO not in (name for name, _ in config.generators):
         return False
-    if len(config.generators) > 1:
+    (_, settings), *others = config.generators
+    if others:
         raise InputError("generator", "auto among others", "auto alone, or the names of generators")
-    for key in config.generators[0][1]:
+    for key in settings:
         raise InputError(f"generator.{key}", "a setting of auto", "none: a pilot compares generators at their defaults")
     if config.private:
         takes = "a generator's name with privacy.epsilon: a choice on the data would spend privacy that is not counted"
