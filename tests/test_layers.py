@@ -72,7 +72,8 @@ MAY_IMPORT_INSIDE: dict[str, dict[str, set[str]]] = {
         "reading": {"arrow", "types"},
         "identifiers": {"arrow"},
         "schema": {"arrow", "types"},
-        ".": {"arrow", "types", "reading", "identifiers", "schema"},
+        "relations": {"arrow", "schema"},
+        ".": {"arrow", "types", "reading", "identifiers", "schema", "relations"},
     },
     "report": {
         "words": set(),

@@ -24,6 +24,7 @@ from dge_ray.study.private import refuse_overspending, study_plan, what_members_
 from dge_ray.study.read_config import placed
 from dge_ray.study.records.files import IDENTITY, REPORT, member_file
 from dge_ray.study.records.predictions import Job, dropped_file, finished
+from dge_ray.table.schema.identities import in_words
 
 
 def check(source: Any, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def check_study(config: StudyConfig) -> dict[str, Any]:
         "config": resolved(prepared).model_copy(update=still_open).model_dump(mode="json"),
         "columns": describe_columns(prepared),
         "warnings": list(prepared.warnings),
+        "identities": [{**identity.untold().to_json(), "words": in_words(identity)} for identity in schema.identities],
         "target": schema.target,
         "task": schema.task,
         "rows": prepared.rows,

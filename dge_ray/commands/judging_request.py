@@ -38,7 +38,7 @@ def read_request(bundle: str, keys: JudgingKeys) -> JudgingRequest:
 
 def _aimed(schema: TableSchema, target: str | None) -> TableSchema:
     """The schema with the target that was asked for, or its own."""
-    known = [column.name for column in schema.modelled if column.kind is not Kind.TEXT]
+    known = [column.name for column in schema.varying if column.kind is not Kind.TEXT]
     name = schema.target if target is None else target
     if name is None:
         raise InputError("target", "nothing, and the bundle names none", nearest_column("", known))

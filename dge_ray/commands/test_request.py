@@ -147,10 +147,10 @@ def _features(names: tuple[str, ...], schema: TableSchema) -> tuple[str, ...]:
 def _ordered(schema: TableSchema, features: tuple[str, ...], *, keep: bool) -> TableSchema:
     """The modelled columns; the tested features last but for the target, so that an autoregressor draws them given the
     others at once. A saved generator has its own order (`keep`)."""
-    columns = schema.modelled
+    columns = schema.varying
     if not keep:
         columns = sorted(columns, key=lambda c: (c.name == schema.target, c.name in features))
-    return replace(schema, columns=tuple(columns))
+    return replace(schema, columns=tuple(columns), identities=())  # what a column adds is asked of all of them
 
 
 def _volumes(keys: SynTestKeys, n: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from dge_ray.study.real_table import in_types, known_kinds, read_kept
 from dge_ray.table.arrow.arrow_types import arrow_type, is_number, is_string, is_temporal, value_type
 from dge_ray.table.arrow.frame import from_pandas
 from dge_ray.table.infer import infer_schema
+from dge_ray.table.kept import with_identities
 from dge_ray.table.reading.load import typed_table
 from dge_ray.table.reading.options import AS_FOUND, Reading, ReadTable
 from dge_ray.table.schema.table_schema import Column, TableSchema
@@ -116,6 +117,10 @@ def fit_table(config: StudyConfig, source: Any, target: str | None) -> tuple[pa.
     read = read_kept(config, source)
     table = in_types(config, read, target)
     schema = infer_schema(table, target=target, overrides=known_kinds(config, table))
+    if config.identities == "find":
+        schema, told = with_identities(schema, table)
+        for line in told:
+            warnings.warn(line, UserWarning, stacklevel=4)
     return table, FittedTable(schema, _dtypes(source, read.table, table), table.num_rows)
 
 

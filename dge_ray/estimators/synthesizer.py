@@ -27,7 +27,18 @@ from dge_ray.table.arrow.frame import to_pandas
 from dge_ray.table.reading.python_objects import is_table
 from dge_ray.table.schema.table_schema import TableSchema
 
-KEYS = ("columns", "constraints", "csv", "drop", "drop_missing_target", "infinite", "query", "sheet", "table")
+KEYS = (
+    "columns",
+    "constraints",
+    "csv",
+    "drop",
+    "drop_missing_target",
+    "identities",
+    "infinite",
+    "query",
+    "sheet",
+    "table",
+)
 
 
 class Synthesizer:
@@ -43,7 +54,8 @@ class Synthesizer:
         generator_settings: its settings, as `generator.KEY` of a study; None for the defaults.
         seed: gives all randomness. With it, the rows are those of member 0 of a study of the same training rows.
         keys: a study's keys of the same names, which mean the same: `columns` (kinds), `drop`, `drop_missing_target`
-            and `infinite` of the table, `csv`, `sheet`, `query` and `table` of a source, `constraints` of the rows.
+            and `infinite` of the table, `csv`, `sheet`, `query` and `table` of a source, `constraints` of the rows,
+            `identities` between columns.
 
     Attributes:
         generator_: the fitted generator.

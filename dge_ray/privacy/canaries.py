@@ -36,7 +36,7 @@ def draw_canaries(
     codec = TableCodec(schema)
     train = codec.encode(parts["train"])
     rng = numpy_generator(seed, Purpose.CANARY)
-    columns = {c.name: _unlikely(train[c.name], c.kind in CODED, DRAWS * 2 * count, rng) for c in schema.modelled}
+    columns = {c.name: _unlikely(train[c.name], c.kind in CODED, DRAWS * 2 * count, rng) for c in schema.varying}
     known = {row for table in parts.values() for row in row_bytes(codec.encode(table))}
     return _parted(columns, known, codec, count, seed=seed)
 
@@ -49,16 +49,16 @@ def draw_public_canaries(schema: TableSchema, count: int, *, seed: int) -> tuple
         InputError: the schema has too few such rows, a number without bounds, or a text column.
     """
     _refuse_texts(schema, count)
-    for column in schema.modelled:
+    for column in schema.varying:
         if column.kind not in CODED and (column.minimum is None or column.maximum is None):
             got = f"{count} with privacy.epsilon and a column '{column.name}' without bounds"
             takes = f"0, or columns.{column.name}={{minimum: a, maximum: b}}: canaries come from what is public alone"
             raise InputError("canaries", got, takes)
     codec = TableCodec(schema)
     rng = numpy_generator(seed, Purpose.CANARY)
-    columns = {c.name: _declared(c, DRAWS * 2 * count, rng) for c in schema.modelled}
+    columns = {c.name: _declared(c, DRAWS * 2 * count, rng) for c in schema.varying}
     # By way of a table, so that numbers are those of the column's type and decimals.
-    columns = codec.encode(codec.decode(columns, seed=integer(seed, Purpose.CANARY, index=1)))
+    columns = codec.encode(codec.decode(columns, seed=integer(seed, Purpose.CANARY, index=1), as_they_are=True))
     return _parted(columns, set(), codec, count, seed=seed)
 
 
@@ -81,7 +81,7 @@ def _parted(
     if len(kept) < 2 * count:
         raise InputError("canaries", str(count), f"at most {len(kept) // 2}: this table has no more unlikely rows")
     chosen = {name: values[kept] for name, values in columns.items()}
-    made = codec.decode(chosen, seed=integer(seed, Purpose.CANARY, index=1))
+    made = codec.decode(chosen, seed=integer(seed, Purpose.CANARY, index=1), as_they_are=True)
     return made.slice(0, count), made.slice(count)
 
 

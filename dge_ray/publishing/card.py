@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dge_ray.phrases import code, escaped, finite, interval_text, number, ratio_text
+from dge_ray.phrases import code, escaped, finite, interval_text, number, one_line, ratio_text
 from dge_ray.privacy.ledger import epsilons_of_others
 from dge_ray.publishing.leaving import ENOUGH, told_group
 from dge_ray.report.utility_page import MEANING, verdicts
@@ -12,6 +12,7 @@ from dge_ray.report.words.attack import attack_verdict
 from dge_ray.report.words.study import meaning
 from dge_ray.stats.comparison.baselines import METHODS
 from dge_ray.stats.metrics.losses import label
+from dge_ray.table.schema.identities import in_words
 from dge_ray.table.schema.table_schema import TableSchema
 
 FILE = "DATA_CARD.md"
@@ -113,6 +114,9 @@ def _told(about: About) -> str:
     lines = [
         f"- {code(one['column'])} ({one['kind']}): {escaped(one['tells'])}" for one in about.facts.get("discloses", [])
     ]
+    if about.schema.identities:
+        lines.append("\nBetween columns, found in the rows that the generators were fitted on and kept in these:\n")
+        lines += [f"- {escaped(one_line(in_words(identity)))}" for identity in about.schema.identities]
     return head + "\n\n" + "\n".join(lines)
 
 

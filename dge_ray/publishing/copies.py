@@ -50,7 +50,7 @@ class RealRows:
         order = np.argsort(self._hashes)
         at = order[np.searchsorted(self._hashes, self.once[hit], sorter=order)]
         chance = np.full(len(at), np.log(rows) + np.log(len(self.once)))
-        for column in self._schema.modelled:
+        for column in self._schema.varying:
             cells = cell_hashes(self.table, self._schema, column.name)
             _, codes, counts = np.unique(cells, return_inverse=True, return_counts=True)
             chance += np.log(_shares(counts)[codes[at]])

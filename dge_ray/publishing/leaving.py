@@ -2,6 +2,7 @@
 
 - **Bounds** are moved outward (`outward.py`) unless 10 real rows have the bound itself, or the publisher gave it.
 - **Categories** that one real row alone has are published as the column's commonest one, in the rows and in the schema.
+- **Identities** between columns are told; what single categories tell of another column is not.
 - A private study's schema was public before a row was looked at, and stays as it is.
 """
 
@@ -37,7 +38,15 @@ class Leaving:
 
     def rows(self, table: pa.Table) -> pa.Table:
         """Synthetic rows of the study as they leave."""
-        for name, codes in self.codes.items():
+        computed = {identity.column for identity in self.study.kept}
+        drawn = {name: codes for name, codes in self.codes.items() if name not in computed}
+        table = self._recoded(table, drawn)
+        if drawn and computed:  # what a category told is now what its stand-in tells
+            table = TableCodec(self.study).refill(table, list(drawn))
+        return self._recoded(table, {name: codes for name, codes in self.codes.items() if name in computed})
+
+    def _recoded(self, table: pa.Table, new: Mapping[str, np.ndarray]) -> pa.Table:
+        for name, codes in new.items():
             old, new = (TableSchema((schema[name],)) for schema in (self.study, self.schema))
             found = TableCodec(old).encode(table, [name])[name]
             told = np.where(found < 0, -1, codes[found]).astype(np.int32)
@@ -74,7 +83,8 @@ def leaving(
             }.get(column.kind, "no value of its own: texts are in the rows alone")
         columns.append(column)
         lines.append(_line(column, tells))
-    return Leaving(replace(schema, columns=tuple(columns)), tuple(lines), schema, codes)
+    untold = tuple(identity.untold() for identity in schema.identities)
+    return Leaving(replace(schema, columns=tuple(columns), identities=untold), tuple(lines), schema, codes)
 
 
 def told_group(row: Mapping[str, Any], schema: TableSchema, rows: int | None) -> str:

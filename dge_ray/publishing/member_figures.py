@@ -21,7 +21,7 @@ SHARES = np.linspace(0.02, 0.98, 49)
 def members_by_column(tables: Sequence[pa.Table], schema: TableSchema) -> bytes | None:
     """PNG: a panel a column, the target first, and in it a line a member: shares of the commonest categories, or
     quantiles. None where no column has either."""
-    columns = [c for c in schema.modelled if c.kind in CODED or c.kind in MEASURED]
+    columns = [c for c in schema.varying if c.kind in CODED or c.kind in MEASURED]
     columns = sorted(columns, key=lambda column: column.name != schema.target)[:MOST_COLUMNS]
     if not columns:
         return None

@@ -24,6 +24,7 @@ def member_shifts(
     spec = study.spec()
     if spec.constraints:
         raise InputError("debias", "a study with constraints", "one without: shifted rows need not meet them")
+    involved = {name for identity in spec.schema.kept for name in (identity.column, *identity.of)}
     train = study.prepared.parts["train"]
     shifts = []
     for k in range(members):
@@ -31,6 +32,10 @@ def member_shifts(
         seed = integer(spec.seed, Purpose.POOL, member=k)
         draws = spec.load_generator(k, spec.device(k)).sample(DRAWS, seed=seed)
         shifts.append(learn_shifts(estimands, train, draws))
+        for shift in shifts[-1]:
+            if shift.column in involved:
+                got = f"a shift of '{shift.column}', which an identity between columns names"
+                raise InputError("debias", got, "a study with identities=none: shifted rows would not keep it")
         say(f"member {k}: " + ", ".join(_shift_text(*pair) for pair in zip(estimands.names, shifts[-1], strict=True)))
     return tuple(shifts)
 

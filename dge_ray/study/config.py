@@ -14,6 +14,7 @@ from dge_ray.study.choices import Frozen, GeneratorChoice, LearnerChoice, Privac
 from dge_ray.study.table_keys import (
     CsvKeys,
     GroupColumn,
+    Identities,
     Infinite,
     KeepGroupColumn,
     Query,
@@ -126,6 +127,7 @@ class StudyConfig(Frozen):
     constraints: Annotated[tuple[str, ...], BeforeValidator(_constraints)] = Field(
         (), description="a list such as [age >= 18, low <= high]: every synthetic row meets them"
     )
+    identities: Identities = "find"
     learner: Annotated[LearnerChoice | tuple[LearnerChoice, ...], BeforeValidator(_parts)] = Field(
         default_factory=LearnerChoice,
         description="a learner's name, or name and settings; several, as [a,b], each have their volumes searched",

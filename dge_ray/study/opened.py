@@ -91,7 +91,7 @@ class OpenStudy:
             ChangedStudyError: the table or the settings are others than the study was made of.
             InputError: the table cannot be read, or is at fault.
         """
-        prepared = prepare(self.config, self._say)
+        prepared = prepare(self.config, self._say, begun=self.schema)
         if first_difference(self.identity, prepared.identity()) is not None:
             got = f"{self.folder}, whose table or settings have changed"
             raise ChangedStudyError("study", got, "the table that it was made from")

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.downstream import check_learner
-from dge_ray.errors import ColumnWarning
+from dge_ray.errors import ColumnWarning, InputError
 from dge_ray.generators.checks import check_text
-from dge_ray.generators.registry import check_generator
+from dge_ray.generators.registry import abilities, check_generator
 from dge_ray.generators.rows.constraints import broken_by_real_rows, read_constraints
 from dge_ray.generators.rows.shards import default_shard_rows
 from dge_ray.privacy.canaries import draw_canaries, draw_public_canaries, plant
@@ -19,13 +19,14 @@ from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
 from dge_ray.study.checks import check_keys, check_prepared
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.folder import read_schema
 from dge_ray.study.lineage import lineage_of, read_origin
 from dge_ray.study.made_tables import check_made, holds_rows, settle_made
 from dge_ray.study.parent import check_parent
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import private_config, public_schema, with_stopping
 from dge_ray.study.real_table import known_kinds, read_real
-from dge_ray.study.records.files import PLAN
+from dge_ray.study.records.files import IDENTITY, PLAN
 from dge_ray.table import (
     Split,
     TableSchema,
@@ -34,6 +35,7 @@ from dge_ray.table import (
     split_table,
     take_split_column,
 )
+from dge_ray.table.kept import with_identities
 from dge_ray.table.public import conform
 from dge_ray.table.rare import settle_rare
 from dge_ray.table.repeats import find_repeats, repeats_warning
@@ -42,8 +44,13 @@ from dge_ray.table.units import Units, read_units
 FEWEST_ROWS = 2  # of a volume: a learner needs more than one row
 
 
-def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) -> Prepared:
+def prepare(
+    config: StudyConfig, say: Callable[[str], None] = lambda _: None, *, begun: TableSchema | None = None
+) -> Prepared:
     """Load, check and split.
+
+    `begun`: the schema that the study was begun with; None: that of its folder, if it is there. Identities between
+    columns stay what they were then.
 
     Raises:
         InputError: whatever is wrong with the configuration or the table, in one line.
@@ -99,6 +106,8 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     if units is not None:
         notes += (units_note(config, units, split),)
     if not config.private:  # read off real rows
+        schema, told = _with_identities(config, schema, parts["train"], begun or _begun(config))
+        notes += told
         if units is None:
             notes += tuple(repeats_warning(find_repeats(parts["train"], schema), target))
         notes += broken_by_real_rows(read_constraints(config.constraints, schema), parts["train"])
@@ -142,6 +151,26 @@ def prepare(config: StudyConfig, say: Callable[[str], None] = lambda _: None) ->
     )
     check_prepared(prepared)
     return prepared
+
+
+def _with_identities(
+    config: StudyConfig, schema: TableSchema, train: pa.Table, begun: TableSchema | None
+) -> tuple[TableSchema, tuple[str, ...]]:
+    """The schema with the identities of a study, and a line on each; of rows made elsewhere alone there are none."""
+    if config.identities == "none" or all(abilities(name).holds_rows for name, _ in config.generators):
+        return schema, ()
+    known = None if begun is None or begun.columns != schema.columns else begun.identities
+    return with_identities(schema, train, known)
+
+
+def _begun(config: StudyConfig) -> TableSchema | None:
+    """The schema of the study's folder; None where there is none, or the folder is damaged, which is told later."""
+    folder = Folder.open(config.storage) / str(config.study)
+    folder.check_readable()
+    try:
+        return read_schema(folder) if folder.exists(IDENTITY) else None
+    except InputError:
+        return None
 
 
 def units_note(config: StudyConfig, units: Units, split: Split) -> str:

@@ -97,6 +97,13 @@ RareClasses = Annotated[
     Literal["merge", "drop"] | None,
     Field(description="merge or drop (classes of the target with too few rows for every part, as one or not at all)"),
 ]
+Identities = Annotated[
+    Literal["find", "none"],
+    Field(
+        description="find or none (columns that others tell in every train row, as a sum or what a category tells, are "
+        "computed in synthetic rows and not modelled; nothing is looked for in private studies)"
+    ),
+]
 Query = Annotated[
     str | None,
     Field(min_length=1, description="with a database's URL as the source: a select, best with an order by"),

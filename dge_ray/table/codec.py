@@ -1,6 +1,6 @@
 """Arrow tables to arrays that models work on, and back with the real table's exact types."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -19,15 +19,15 @@ from dge_ray.table.arrow.arrow_types import (
     measured,
     pc,
     plain,
-    type_bounds,
     value_type,
 )
+from dge_ray.table.filling import bounds_of, fill, settled
 from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, Kind, TableSchema, arrow_schema
 
 Columns: TypeAlias = dict[str, np.ndarray]
-"""A table's modelled columns, each of shape (n,): int32 codes into the schema's categories for coded kinds (-1: missing
-or unseen), float64 for measured kinds (nan: missing), objects that are `str` for text (None: missing). Constants and
-identifiers are absent."""
+"""A table's columns that vary, each of shape (n,): int32 codes into the schema's categories for coded kinds (-1:
+missing or unseen), float64 for measured kinds (nan: missing), objects that are `str` for text (None: missing).
+Constants and identifiers are absent."""
 
 _SURROGATE_BITS = 52  # integers that a float64 holds, so that no reader rounds two surrogates into one
 _PREFIX = np.frombuffer(b"synthetic-", dtype=np.uint8)
@@ -51,22 +51,25 @@ class TableCodec:
         self._lookup = {n: plain(pa.chunked_array([v])).combine_chunks() for n, v in self._values.items()}
 
     def encode(self, table: pa.Table, names: Sequence[str] | None = None) -> Columns:
-        """The table's modelled columns as arrays, in schema order; other columns of the table are ignored.
+        """The table's columns that vary as arrays, in schema order; other columns of the table are ignored.
 
-        `names`: encode these modelled columns only (default: all).
+        `names`: encode these of them only (default: all).
 
         Raises:
             InputError: a column is absent, or has values that the schema's type cannot hold.
         """
-        wanted = self.schema.modelled if names is None else [self.schema[name] for name in names]
+        wanted = self.schema.varying if names is None else [self.schema[name] for name in names]
         return {column.name: self._encode(column, self._column(table, column)) for column in wanted}
 
-    def decode(self, columns: Columns, *, seed: int) -> pa.Table:
+    def decode(self, columns: Columns, *, seed: int, as_they_are: bool = False) -> pa.Table:
         """A table of the schema: its column order, Arrow types, categories, bounds and precision.
 
         Codes of -1 and nan become null; measured values are rounded to the column's precision and clipped to its
-        bounds; constants are refilled; identifiers get fresh surrogates, a pure function of (seed, column, n).
+        bounds; constants are refilled; identifiers get fresh surrogates, a pure function of (seed, column, n). What
+        identities tell is computed from the other columns, unless all columns are to stay `as_they_are`.
         """
+        if not as_they_are:
+            columns = fill(columns, self.schema)
         n = len(next(iter(columns.values())))
         arrays = []
         for index, (column, field) in enumerate(zip(self.schema.columns, self.arrow_schema, strict=True)):
@@ -81,6 +84,17 @@ class TableCodec:
             else:
                 arrays.append(_decode_measured(column, field.type, columns[column.name]))
         return pa.Table.from_arrays(arrays, schema=self.arrow_schema)
+
+    def refill(self, table: pa.Table, held: Collection[str]) -> pa.Table:
+        """A table of the schema whose columns `held` were set anew: the others that identities name follow them."""
+        names = [c.name for c in self.schema.varying if any(c.name in (i.column, *i.of) for i in self.schema.kept)]
+        for name, values in fill(self.encode(table, names), self.schema, held).items() if names else ():
+            column, at = self.schema[name], table.schema.get_field_index(name)
+            if name not in held:
+                dtype = self.arrow_schema.field(name).type
+                made = self._decode_codes if column.kind in CODED else _decode_measured
+                table = table.set_column(at, table.schema.field(at), made(column, dtype, values))
+        return table
 
     def _column(self, table: pa.Table, column: Column) -> pa.ChunkedArray:
         indices = table.schema.get_all_field_indices(column.name)
@@ -123,13 +137,9 @@ def _measures(actual: pa.DataType, expected: pa.DataType) -> bool:
 
 def _decode_measured(column: Column, dtype: pa.DataType, values: np.ndarray) -> pa.Array:
     values = np.asarray(values, dtype=np.float64)
-    low, high = type_bounds(dtype)
-    low = low if column.minimum is None else max(low, column.minimum)
-    high = high if column.maximum is None else min(high, column.maximum)
     if column.kind is Kind.NUMERIC:
-        if column.decimals is not None:
-            values = np.round(values, column.decimals)
-        return _from_floats(np.clip(values, low, high), dtype, column.decimals)
+        return _from_floats(settled(column, values), dtype, column.decimals)
+    low, high = bounds_of(column)
     # Whole numbers: rounded and clipped in steps, so that bounds beyond 2**53 (nanoseconds) stay exact multiples.
     steps = np.clip(np.rint(values / column.step), np.rint(low / column.step), np.rint(high / column.step))
     if pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):

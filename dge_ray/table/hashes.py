@@ -12,7 +12,7 @@ _MISSING = np.uint64(0x9E3779B97F4A7C15)
 
 
 def cell_hashes(table: pa.Table | LazyTable, schema: TableSchema, name: str) -> np.ndarray:
-    """A modelled column's values as numbers, uint64 (rows,): equal values, missing ones too, have equal numbers.
+    """A column's values as numbers, uint64 (rows,): equal values, missing ones too, have equal numbers.
 
     Raises:
         InputError: no such column in the table, or values that the schema's type cannot hold.
@@ -38,7 +38,7 @@ def row_hashes(table: pa.Table | LazyTable, schema: TableSchema) -> np.ndarray:
     differ have the same number has a chance of 2^-64.
     """
     hashes = np.zeros(table.num_rows, np.uint64)
-    for column in schema.modelled:
+    for column in schema.varying:
         hashes = _mixed(hashes ^ cell_hashes(table, schema, column.name))
     return hashes
 

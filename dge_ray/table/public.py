@@ -189,14 +189,14 @@ def conform(table: pa.Table, schema: TableSchema, reading: Reading = AS_FOUND) -
         InputError: a column of which no value could be read as the schema's type, whatever it is.
     """
     codec = TableCodec(schema)
-    read = {c.name: (cast_numbers if c.kind in MEASURED else cast_each) for c in schema.modelled}
+    read = {c.name: (cast_numbers if c.kind in MEASURED else cast_each) for c in schema.varying}
     typed = {}
     for name, cast in read.items():
         dtype = arrow_type(schema[name].type)
         values = as_said(table[name], dtype, reading) if schema[name].kind in MEASURED else table[name]
         typed[name] = cast(values, dtype, column=name)
     columns = codec.encode(pa.table(typed))
-    for column in schema.modelled:
+    for column in schema.varying:
         values = columns[column.name]
         if column.kind in CODED:
             if not column.missing:
@@ -208,4 +208,4 @@ def conform(table: pa.Table, schema: TableSchema, reading: Reading = AS_FOUND) -
         if not column.missing:
             values = np.where(np.isnan(values), np.clip(0.0, low, high), values)
         columns[column.name] = values
-    return codec.decode(columns, seed=0)
+    return codec.decode(columns, seed=0, as_they_are=True)

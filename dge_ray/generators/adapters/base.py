@@ -87,7 +87,7 @@ class Adapter(BaseGenerator[S, State]):
         with own_random_states(integer(seed, Purpose.SHARD, bits=32), self._device):
             values = self._draw(schema, state, n, known, self._device)
         rows = TableCodec(schema).decode(values, seed=seed)
-        return rows if given is None else with_given(rows, given)
+        return rows if given is None else with_given(rows, given, schema)
 
     def _files(self, model: State) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         return model.arrays, model.extra

@@ -138,7 +138,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
                 tokens = model.sampler.draw(n, generator)
         rng = numpy_generator(seed, Purpose.SHARD, index=PLACES)
         rows = TableCodec(schema).decode(model.discretiser.decode(tokens.cpu().numpy(), rng), seed=seed)
-        return rows if given is None else with_given(rows, given)
+        return rows if given is None else with_given(rows, given, schema)
 
     def log_prob(self, table: pa.Table) -> np.ndarray:
         """log p(row) in nats, (n,) float64: exact, and -inf outside the support.

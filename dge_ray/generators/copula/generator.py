@@ -101,7 +101,7 @@ class Copula(BaseGenerator[CopulaSettings, CopulaModel]):
             name: column.decode(tokens[j], place[j]) for j, (name, column) in enumerate(model.tokens.columns.items())
         }
         sampled = TableCodec(schema).decode(columns, seed=seed)
-        return sampled if given is None else with_given(sampled, given)
+        return sampled if given is None else with_given(sampled, given, schema)
 
     def _files(self, model: CopulaModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, plain = model.tokens.state()

@@ -83,7 +83,7 @@ class Diffusion(Neural[DiffusionSettings, DiffusionModel]):
             scores.cpu().numpy(), codes.cpu().numpy(), numpy_generator(seed, Purpose.SHARD, index=SHARED)
         )
         rows = TableCodec(schema).decode(columns, seed=seed)
-        return rows if given is None else with_given(rows, given)
+        return rows if given is None else with_given(rows, given, schema)
 
     def target_law(self, given: pa.Table, *, points: int) -> tuple[np.ndarray, np.ndarray] | None:
         """The target's law given all other modelled columns, without draws.

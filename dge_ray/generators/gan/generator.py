@@ -64,7 +64,7 @@ class Gan(Neural[GanSettings, GanModel]):
             scores, codes = self._completed(model, column, wanted, random)
         rng = numpy_generator(seed, Purpose.SHARD, index=SHARED)
         rows = TableCodec(schema).decode(model.encoder.decode(scores, codes, rng), seed=seed)
-        return rows if given is None else with_given(rows, given)
+        return rows if given is None else with_given(rows, given, schema)
 
     def _completed(
         self, model: GanModel, column: str, wanted: np.ndarray, random: torch.Generator

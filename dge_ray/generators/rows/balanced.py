@@ -27,7 +27,7 @@ def check_balanced(name: str, schema: TableSchema) -> Column:
     Raises:
         InputError: there is no such coded column.
     """
-    coded = [column.name for column in schema.modelled if column.kind in CODED]
+    coded = [column.name for column in schema.varying if column.kind in CODED]
     if name not in coded:
         raise InputError("balance", repr(name), nearest_column(name, coded) if coded else "a table with a coded column")
     return schema[name]

@@ -9,7 +9,9 @@ from dge_ray.errors import InputError, nearest_column
 from dge_ray.generators.base import Generator, Unsupported
 from dge_ray.generators.checks import encode_rows
 from dge_ray.generators.encoding.tokens import Discretiser
-from dge_ray.table.codec import Columns
+from dge_ray.table.codec import Columns, TableCodec
+from dge_ray.table.filling import solved
+from dge_ray.table.schema.identities import in_words
 from dge_ray.table.schema.table_schema import CODED, TableSchema
 
 
@@ -26,12 +28,14 @@ class Held:
 
 
 def encode_given(given: pa.Table, n: int, schema: TableSchema) -> Columns:
-    """The modelled columns that `given` holds, encoded; constants and identifiers may be among the others.
+    """The modelled columns that `given` holds or tells, encoded; constants and identifiers may be among the others.
 
     Raises:
         InputError: another number of rows, an unknown column, or a value that the column was never fitted with.
+        Unsupported: a computed column whose value does not tell the one column of its identity that is not given.
     """
     _check_given(given, n, schema)
+    given = with_told(given, schema)
     part = TableSchema(tuple(column for column in schema.modelled if column.name in given.column_names))
     return encode_rows(given, part) if part.columns else {}
 
@@ -44,6 +48,7 @@ def encode_one(given: pa.Table, n: int, schema: TableSchema, discretiser: Discre
         Unsupported: not one column, or a measured one.
     """
     _check_given(given, n, schema)
+    given = with_told(given, schema)
     wanted = [column for column in schema.modelled if column.name in given.column_names]
     coded = ", ".join(f"'{column.name}'" for column in schema.modelled if column.kind in CODED) or "none in this table"
     if len(wanted) != 1 or wanted[0].kind not in CODED:
@@ -54,6 +59,28 @@ def encode_one(given: pa.Table, n: int, schema: TableSchema, discretiser: Discre
     return column.name, discretiser.columns[column.name].encode(values[column.name]).astype(np.int64)
 
 
+def with_told(given: pa.Table, schema: TableSchema) -> pa.Table:
+    """The given columns, and those that computed ones among them tell: an addend by the sum and the other ones.
+
+    Raises:
+        Unsupported: a computed column whose value does not tell the one column of its identity that is not given.
+    """
+    for identity in reversed(schema.kept):
+        if identity.column not in given.column_names or identity.column not in schema.computed:
+            continue
+        lacking = [name for name in identity.of if name not in given.column_names]
+        if not lacking:
+            continue
+        involved = TableSchema(tuple(schema[n] for n in (identity.column, *identity.of) if n not in lacking))
+        values = solved(identity, lacking[0], encode_rows(given, involved)) if len(lacking) == 1 else None
+        if values is None:
+            takes = f"what it is computed from beside it ({in_words(identity)}), or a fit with identities=none"
+            raise Unsupported("given", f"column '{identity.column}' without {', '.join(map(repr, lacking))}", takes)
+        told = TableCodec(TableSchema((schema[lacking[0]],))).decode({lacking[0]: values}, seed=0)
+        given = given.append_column(told.schema.field(0), told.column(0))
+    return given
+
+
 def _check_given(given: pa.Table, n: int, schema: TableSchema) -> None:
     if given.num_rows != n:
         raise InputError("given", f"{given.num_rows} rows", f"n = {n} rows")
@@ -62,9 +89,10 @@ def _check_given(given: pa.Table, n: int, schema: TableSchema) -> None:
             raise InputError("given", f"column '{name}'", nearest_column(name, schema.names))
 
 
-def with_given(rows: pa.Table, given: pa.Table) -> pa.Table:
-    """The rows with the given columns as they were given, in the rows' types."""
+def with_given(rows: pa.Table, given: pa.Table, schema: TableSchema) -> pa.Table:
+    """The rows with the given columns as they were given, in the rows' types, and what is computed from them."""
+    given = with_told(given, schema)
     for name in given.column_names:
         field = rows.schema.field(name)
         rows = rows.set_column(rows.schema.get_field_index(name), field, given.column(name).cast(field.type))
-    return rows
+    return TableCodec(schema).refill(rows, given.column_names)

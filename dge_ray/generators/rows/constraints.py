@@ -74,7 +74,7 @@ def _read(text: str, schema: TableSchema) -> Constraint:
     if parts is None:
         raise InputError("constraints", repr(text), FORM)
     left, sign, right = parts["left"].strip(), parts["operator"], parts["right"].strip()
-    modelled = {column.name: column for column in schema.modelled}
+    modelled = {column.name: column for column in schema.varying}
     if left not in modelled:
         raise InputError("constraints", f"{text!r} with no column {left!r}", nearest_column(left, list(modelled)))
     column = modelled[left]

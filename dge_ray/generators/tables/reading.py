@@ -75,13 +75,13 @@ class MadeTables:
         parts = [_read_one(str(self.folder / file), file, schema, spare) for file in self._files[name]]
         columns = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
         moved = {}
-        for column in schema.modelled:
+        for column in schema.varying:
             if column.kind in CODED:
                 continue
             low, high = _bounds(column)
             if count := int(((columns[column.name] < low) | (columns[column.name] > high)).sum()):
                 moved[column.name] = count
-        return MadeTable(TableCodec(schema).decode(columns, seed=seed), moved)
+        return MadeTable(TableCodec(schema).decode(columns, seed=seed, as_they_are=True), moved)
 
 
 def checked_path(path: str | None) -> str:
@@ -114,10 +114,10 @@ def _read_one(place: str, name: str, schema: TableSchema, spare: Collection[str]
     unknown = [column for column in table.column_names if column not in known]
     if spare is not None and (odd := [column for column in unknown if column not in spare]):
         raise _fault(name, f"with a column '{odd[0]}', which the real table has not", f"its columns: {_listed(known)}")
-    absent = [column.name for column in schema.modelled if column.name not in table.column_names]
+    absent = [column.name for column in schema.varying if column.name not in table.column_names]
     if absent:
         raise _fault(name, f"without a column '{absent[0]}'", f"the real table's columns: {_listed(known)}")
-    return {column.name: _encoded(name, read, column) for column in schema.modelled}
+    return {column.name: _encoded(name, read, column) for column in schema.varying}
 
 
 def _encoded(name: str, read: ReadTable, column: Column) -> np.ndarray:

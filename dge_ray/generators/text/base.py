@@ -15,7 +15,7 @@ from dge_ray.generators.fitting.neural import FitRows, Neural, Start, sample_str
 from dge_ray.generators.fitting.rounds import RoundsPlan, run_rounds
 from dge_ray.generators.fitting.schedule import epochs_for
 from dge_ray.generators.registry import make_generator
-from dge_ray.generators.rows.conditions import encode_given, with_given
+from dge_ray.generators.rows.conditions import encode_given, with_given, with_told
 from dge_ray.generators.settings import Settings
 from dge_ray.generators.text.language_training import Encoded, LanguageFit
 from dge_ray.seeds import Purpose, integer
@@ -161,6 +161,7 @@ class OfText(Neural[S, TextModel]):
             if text in given.column_names:
                 raise Unsupported("given", f"the text column '{text}'", "the other columns")
             known = list(encode_given(given, n, schema))
+            given = with_told(given, schema)
         columns: Columns = {}
         if rest.model is not None:
             part = None if given is None or not known else given.select(known)
@@ -170,7 +171,7 @@ class OfText(Neural[S, TextModel]):
         tokens = model.network.draw(rest.conditions(columns, n).to(device), sample_stream(seed, WORDS, device))
         columns[text] = model.words.decode(tokens.cpu().numpy())
         rows = TableCodec(schema).decode(columns, seed=seed)
-        return rows if given is None else with_given(rows, given)
+        return rows if given is None else with_given(rows, given, schema)
 
     def log_prob(self, table: pa.Table) -> np.ndarray:
         """log p(row) in nats, (n,) float64: of the other columns as the autoregressive generator has it, and of the

@@ -30,7 +30,7 @@ def guessed_columns(schema: TableSchema, requested: Sequence[str] | None) -> lis
     Raises:
         InputError: a column that is not modelled.
     """
-    modelled = [column.name for column in schema.modelled]
+    modelled = [column.name for column in schema.varying]
     if requested is not None:
         for name in requested:
             if name not in modelled:

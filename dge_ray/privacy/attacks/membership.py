@@ -104,7 +104,7 @@ def snapped(candidates: pa.Table, rows: pa.Table, schema: TableSchema) -> pa.Tab
             if len(levels):
                 at = np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
                 columns[name] = np.where(np.isnan(values), np.nan, levels[at])
-    return codec.decode(columns, seed=0)
+    return codec.decode(columns, seed=0, as_they_are=True)
 
 
 def _reference(material: Material) -> np.ndarray:
@@ -138,7 +138,7 @@ def _classifier_scores(material: Material, pooled: pa.Table) -> np.ndarray:
 
     released, auxiliary = matrix(pooled), matrix(material.auxiliary)
     most = 255  # categories that the boosting takes; a column of more keeps its codes' order
-    coded: Any = [c.kind in CODED and len(c.categories) < most for c in material.schema.modelled]
+    coded: Any = [c.kind in CODED and len(c.categories) < most for c in material.schema.varying]
     never: Any = False  # scikit-learn's annotations know neither list nor truth value
     model = HistGradientBoostingClassifier(
         categorical_features=coded,

@@ -16,6 +16,7 @@ from dge_ray.table.arrow.arrow_types import (
     pc,
     plain,
 )
+from dge_ray.table.schema.identities import identity_faults
 from dge_ray.table.schema.table_schema import (
     CODED,
     MEASURED,
@@ -94,9 +95,12 @@ def check_schema(schema: TableSchema) -> list[str]:
         return [f"{fault}, expected distinct texts"]
     for column in schema.columns:
         faults.extend(f"column '{column.name}': {fault}" for fault in _description_faults(column))
+    measured_names = [column.name for column in schema.columns if column.kind in MEASURED]
+    coded = {column.name: len(column.categories) for column in schema.columns if column.kind in CODED}
+    faults.extend(identity_faults(schema.identities, measured_names, coded, schema.target))
     if schema.target is None:
         return [*faults, *([] if schema.task is None else [f"task {schema.task!r} without a target"])]
-    if schema.target not in [column.name for column in schema.modelled]:
+    if schema.target not in [column.name for column in schema.varying]:
         return [*faults, f"target {schema.target!r}, which is no column that can be predicted"]
     if not faults and schema.task != task_of(schema[schema.target]):
         faults.append(f"task {schema.task!r}, expected {task_of(schema[schema.target])!r}")

@@ -10,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from dge_ray.table.arrow.arrow_types import arrow_type
+from dge_ray.table.schema.identities import Identity
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -56,20 +57,39 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """The columns in table order, and which one is the target."""
+    """The columns in table order, which one is the target, and what columns are of others, in the order in which they
+    are computed."""
 
     columns: tuple[Column, ...]
     target: str | None = None
     task: Task | None = None
+    identities: tuple[Identity, ...] = ()
 
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
 
     @property
-    def modelled(self) -> list[Column]:
-        """The columns a generator models: all but constants and identifiers."""
+    def varying(self) -> list[Column]:
+        """All columns but constants and identifiers."""
         return [c for c in self.columns if c.kind in CODED or c.kind in MEASURED or c.kind is Kind.TEXT]
+
+    @property
+    def modelled(self) -> list[Column]:
+        """The columns a generator models: those that vary and are not computed from others."""
+        computed = self.computed
+        return [c for c in self.varying if c.name not in computed]
+
+    @property
+    def computed(self) -> set[str]:
+        """The columns that no generator models, since others tell what they are."""
+        return {i.column for i in self.kept if not i.modelled and i.column != self.target}
+
+    @property
+    def kept(self) -> list[Identity]:
+        """The identities that drawn rows are made to keep: those that can be computed from columns of this schema."""
+        names = set(self.names) if self.identities else set()
+        return [i for i in self.identities if i.computable and names.issuperset((i.column, *i.of))]
 
     @property
     def texts(self) -> list[Column]:
@@ -78,8 +98,8 @@ class TableSchema:
 
     @property
     def features(self) -> list[Column]:
-        """The modelled columns but the target."""
-        return [c for c in self.modelled if c.name != self.target]
+        """The columns that vary, but the target."""
+        return [c for c in self.varying if c.name != self.target]
 
     @property
     def classes(self) -> tuple:
@@ -93,7 +113,10 @@ class TableSchema:
         raise KeyError(name)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1, allow_nan=False)
+        facts = {"columns": [asdict(c) for c in self.columns], "target": self.target, "task": self.task}
+        if self.identities:  # else the text is that of before there were any
+            facts["identities"] = [identity.to_json() for identity in self.identities]
+        return json.dumps(facts, indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "TableSchema":
@@ -101,7 +124,8 @@ class TableSchema:
         columns = tuple(
             Column(**{**c, "kind": Kind(c["kind"]), "categories": tuple(c["categories"])}) for c in raw["columns"]
         )
-        return cls(columns, raw["target"], raw["task"])
+        identities = tuple(Identity.from_json(identity) for identity in raw.get("identities", []))
+        return cls(columns, raw["target"], raw["task"], identities)
 
 
 def names_fault(names: Sequence[object]) -> str | None:
