@@ -250,3 +250,38 @@ def test_a_declared_schema_stays(tmp_path: Path) -> None:
     left = leaving(schema, None, None)
     assert left.schema == schema and left.rows(real_table()) is not None
     assert {one["tells"].partition(",")[0] for one in left.columns} == {"as it was declared"}
+
+
+def test_identities_leave_without_what_single_categories_tell(tmp_path: Path, quiet: None) -> None:
+    """The bundle's rows keep them, where a category that one row alone has is published as another one too."""
+    table = real_table()
+    rng = np.random.default_rng(1)
+    town = table["town"].to_pylist()
+    rate = {name: float(k) + 0.25 for k, name in enumerate(sorted({*town}))}
+    table = table.append_column("rate", pa.array([rate[name] for name in town]))
+    table = table.append_column("bonus", pa.array(rng.gamma(2, 100, ROWS).round(2)))
+    both = np.round(table["money"].to_numpy() + table["bonus"].to_numpy(), 2)
+    table = table.append_column("both", pa.array(both))
+    folder = study_of(tmp_path, table)
+    assert OpenStudy(folder).schema.computed == {"rate", "both"}
+    bundle = tmp_path / "bundle"
+    given = {"storage": str(tmp_path / "studies"), "out": str(bundle), "volume": VOLUME, "allow": "identifiers"}
+    publish("s", given, lambda _: None)
+    assert verify(str(bundle))["faults"] == []
+    kept = json.loads((bundle / "schema.json").read_text())["identities"]
+    assert [(identity["column"], identity.get("values")) for identity in kept] == [("both", None), ("rate", [])]
+    card = texts_of(bundle)
+    assert "'both' = 'money' + 'bonus'" in card and "'rate' is told by 'town'" in card
+    rows = pq.read_table(bundle / "member=000")
+    assert np.abs(rows["money"].to_numpy() + rows["bonus"].to_numpy() - rows["both"].to_numpy()).max() < 0.006
+    assert {*rows["town"].to_pylist()} <= {name for name in town if town.count(name) > 1}
+    assert all(rate[t] == r for t, r in zip(rows["town"].to_pylist(), rows["rate"].to_pylist(), strict=True))
+
+
+def test_debiasing_that_would_break_an_identity_is_refused(tmp_path: Path, quiet: None) -> None:
+    table = real_table()
+    table = table.drop_columns(["card"]).append_column("double", pa.array(2 * table["age"].to_numpy()))
+    study_of(tmp_path, table)
+    given = {"storage": str(tmp_path / "studies"), "out": str(tmp_path / "b"), "volume": VOLUME}
+    with pytest.raises(InputError, match="a shift of 'age', which an identity between columns names"):
+        publish("s", {**given, "debias": "mean(age)", "allow": "identifiers"}, lambda _: None)
