@@ -16,8 +16,10 @@ from dge_ray.table.schema.table_schema import MEASURED, Column, Kind, TableSchem
 
 
 def outward_schema(schema: TableSchema, own: Collection[str] = ()) -> TableSchema:
-    """The schema with every bound moved outward, but for the columns `own`, whose bounds somebody gave."""
-    return replace(schema, columns=tuple(c if c.name in own else outward(c) for c in schema.columns))
+    """The schema with every bound moved outward, but for the columns `own`, whose bounds somebody gave, and without
+    what identities tell of single categories."""
+    columns = tuple(c if c.name in own else outward(c) for c in schema.columns)
+    return replace(schema, columns=columns, identities=tuple(i.untold() for i in schema.identities))
 
 
 def outward(column: Column, *, low: bool = True, high: bool = True) -> Column:
