@@ -45,8 +45,8 @@ class Leaving:
             table = TableCodec(self.study).refill(table, list(drawn))
         return self._recoded(table, {name: codes for name, codes in self.codes.items() if name in computed})
 
-    def _recoded(self, table: pa.Table, new: Mapping[str, np.ndarray]) -> pa.Table:
-        for name, codes in new.items():
+    def _recoded(self, table: pa.Table, by_column: Mapping[str, np.ndarray]) -> pa.Table:
+        for name, codes in by_column.items():
             old, new = (TableSchema((schema[name],)) for schema in (self.study, self.schema))
             found = TableCodec(old).encode(table, [name])[name]
             told = np.where(found < 0, -1, codes[found]).astype(np.int32)

@@ -82,12 +82,13 @@ def prepare(
                     units = None if units is None else units.take(kept)
                     labels = None if labels is None else labels[kept]
                     origin = None if origin is None else origin.take(kept)
-        assert schema.task is not None
+        task = schema.task
+        assert task is not None
         for name, _ in config.generators:
             check_text(name, schema)
         for learner in config.learners:
             weighted = bool(config.weights)
-            check_learner(learner.name, learner.settings, schema.task, texts=schema.texts, weighted=weighted)
+            check_learner(learner.name, learner.settings, task, texts=schema.texts, weighted=weighted)
         split = split_table(
             table,
             schema,
@@ -138,7 +139,7 @@ def prepare(
         schema=schema,
         parts=parts,
         digest=digest,
-        metric=check_metric(config.metric, schema.task),
+        metric=check_metric(config.metric, task),
         volumes=volumes,
         arms=study_arms(config, volumes),
         shard_rows=config.shard_rows or default_shard_rows(parts["train"].num_rows),

@@ -80,7 +80,7 @@ class Trees(BaseGenerator[TreesSettings, TreesModel]):
         complete(model, tokens, rng)
         drawn = model.tokens.decode(tokens, numpy_generator(seed, Purpose.SHARD, index=PLACES))
         rows = TableCodec(schema).decode(drawn, seed=seed)
-        return rows if given is None else with_given(rows, given)
+        return rows if given is None else with_given(rows, given, schema)
 
     def log_prob(self, table: pa.Table) -> np.ndarray:
         """log p(row) in nats, (n,) float64: exact, and -inf outside the support; as the autoregressor's.

@@ -148,7 +148,7 @@ def _fitted(sample: Numbers, sources: list[int], j: int) -> tuple[np.ndarray, fl
     for plain in plainer(factors):
         if not plain.all():
             continue
-        rounding = max(near(column, of, plain), near_any(sample, [*sources, j], [*plain, -1.0]))
+        rounding = max(near(column, of, plain.tolist()), near_any(sample, [*sources, j], [*plain.tolist(), -1.0]))
         rest = y - a @ plain
         if np.ptp(rest) > 2 * max(rounding, exact(column, y)):
             continue
