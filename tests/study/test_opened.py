@@ -103,7 +103,7 @@ def test_members_of_an_older_format_are_not_added_to(place: Path) -> None:
 def test_the_table_is_read_once_and_compared(made: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[None] = []
     real = module.prepare
-    monkeypatch.setattr(module, "prepare", lambda *given: calls.append(None) or real(*given))
+    monkeypatch.setattr(module, "prepare", lambda *given, **more: calls.append(None) or real(*given, **more))
     study = open_at(place)
     assert study.volume(70) == 70 and not calls
     assert study.prepared is study.prepared and len(calls) == 1
