@@ -45,7 +45,7 @@ def _await(condition: Callable[[], bool], process: subprocess.Popen[str]) -> Non
 def _finished(s3: S3, study: str) -> dict[str, tuple[int, int]]:
     """The study's files that nothing may write again."""
     parts = ("predictions/", "baselines/", "shards/")
-    found = told.s3.objects(study).items()
+    found = s3.objects(study).items()
     return {name: facts for name, facts in found if name.startswith(parts) or name.endswith("member.json")}
 
 
