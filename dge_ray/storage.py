@@ -138,7 +138,7 @@ class Folder:
             with self.filesystem.open_output_stream(temporary) as sink:
                 yield sink
             self.filesystem.move(temporary, path)
-        except BaseException:
+        except BaseException:  # an interrupt too leaves no half of a file
             Path(temporary).unlink(missing_ok=True)
             raise
 

@@ -150,13 +150,12 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
             InputError: not fitted, or a modelled column is absent.
         """
         schema, model = self._state()
-        values = TableCodec(schema).encode(table)
-        tokens = model.discretiser.encode(values)
-        known = (tokens >= 0).all(axis=0)
-        log_p = np.full(tokens.shape[1], -np.inf)
-        on_device = torch.from_numpy(tokens[:, known]).long().to(model.network.device)
-        log_p[known] = model.network.log_prob(on_device).cpu().numpy()
-        return log_p + model.discretiser.log_density(values)
+
+        def law(tokens: np.ndarray) -> np.ndarray:
+            on_device = torch.from_numpy(tokens).long().to(model.network.device)
+            return model.network.log_prob(on_device).cpu().numpy()
+
+        return model.discretiser.log_prob(TableCodec(schema).encode(table), law)
 
     def target_law(self, given: pa.Table, *, points: int) -> tuple[np.ndarray, np.ndarray] | None:
         """The target's law given all other modelled columns, exactly: no draws, and `points` has no use here.

@@ -6,7 +6,7 @@ the rest; within a bin, values follow the finer quantiles of the training rows, 
 heavy tails. Missing is the last token of a column that has missing values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -247,6 +247,15 @@ class Discretiser:
             name: column.decode(row, rng.random(n) if column.placed else None)
             for (name, column), row in zip(self.columns.items(), tokens, strict=True)
         }
+
+    def log_prob(self, values: Columns, law: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """log p (n,) of encoded values: of their tokens, by a `law` of known ones (d, m), and of their places within
+        them; -inf where a value has no token."""
+        tokens = self.encode(values)
+        known = (tokens >= 0).all(axis=0)
+        log_p = np.full(tokens.shape[1], -np.inf)
+        log_p[known] = law(tokens[:, known])
+        return log_p + self.log_density(values)
 
     def log_density(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """log p(row | its tokens), (n,) float64."""

@@ -98,12 +98,7 @@ class Marginals(BaseGenerator[MarginalsSettings, MarginalsModel]):
             InputError: not fitted, or a modelled column is absent.
         """
         schema, model = self._state()
-        values = TableCodec(schema).encode(table)
-        tokens = model.discretiser.encode(values)
-        known = (tokens >= 0).all(axis=0)
-        log_p = np.full(tokens.shape[1], -np.inf)
-        log_p[known] = model.law.log_prob(tokens[:, known])
-        return log_p + model.discretiser.log_density(values)
+        return model.discretiser.log_prob(TableCodec(schema).encode(table), model.law.log_prob)
 
     def _files(self, model: MarginalsModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.discretiser.state()

@@ -89,12 +89,7 @@ class Trees(BaseGenerator[TreesSettings, TreesModel]):
             InputError: not fitted, or a modelled column is absent.
         """
         schema, model = self._state()
-        values = TableCodec(schema).encode(table)
-        tokens = model.tokens.encode(values)
-        known = (tokens >= 0).all(axis=0)
-        log_p = np.full(tokens.shape[1], -np.inf)
-        log_p[known] = model.log_prob(tokens[:, known])
-        return log_p + model.tokens.log_density(values)
+        return model.tokens.log_prob(TableCodec(schema).encode(table), model.log_prob)
 
     def _files(self, model: TreesModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.tokens.state()
