@@ -15,6 +15,9 @@ from dge_ray.cli import main
 from dge_ray.storage import Folder
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The tests start many processes, each of which would compile all that it imports: Python's own default is restored.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 Run = Callable[..., tuple[int, str, str]]
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks"))
