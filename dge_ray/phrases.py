@@ -7,7 +7,7 @@ import math
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeGuard
@@ -177,6 +177,20 @@ def or_set(column: str, kind: str) -> str:
 def modelled(column: str, kind: str) -> str:
     """What has a column taken for another kind."""
     return "dtype category models it" if _in_python.get() else f"{advice(f'columns.{column}', kind)} models it"
+
+
+def missing_if(column: str, values: Sequence[str], said: Mapping[str, Any]) -> str:
+    """What has values of a column taken for missing ones, if that is what they stand for. `said`: of the column so far.
+
+    >>> missing_if("age", ["-999"], {"kind": "integer"})
+    "if they stand for missing ones, 'columns.age={kind: integer, null_values: [-999]}' says so"
+    """
+    if _in_python.get():
+        return "if they stand for missing ones, X needs NaN there"
+    listed = ", ".join([*map(str, said.get("null_values", ())), *values])
+    settings = [*(f"{key}: {value}" for key, value in said.items() if key != "null_values"), f"null_values: [{listed}]"]
+    word = advice(f"columns.{column}", f"{{{', '.join(settings)}}}")
+    return f"if they stand for missing ones, {word} says so"
 
 
 def or_key(word: str) -> str:

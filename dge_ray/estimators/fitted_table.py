@@ -22,6 +22,7 @@ from dge_ray.table.reading.options import AS_FOUND, Reading, ReadTable
 from dge_ray.table.schema.table_schema import Column, TableSchema
 from dge_ray.table.source import InfiniteWarning, infinite_as_missing, plain_nulls
 from dge_ray.table.types import RepairWarning
+from dge_ray.table.types.null_values import without_null_values
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class FittedTable:
         table = read.table.drop_columns([name for name in config.unwanted if name in read.table.column_names])
         if table.num_rows == 0:
             raise InputError("table", "0 rows", "at least one row")
-        return replace(read, table=table)
+        return replace(read, table=without_null_values(table, config.columns))
 
     def _as_given(self, read: ReadTable, reading: Reading) -> pa.Table:
         table = read.table

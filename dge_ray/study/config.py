@@ -145,7 +145,11 @@ class StudyConfig(Frozen):
     synthetic_column: Annotated[str, BeforeValidator(name_text)] | None = Field(
         None, description="the name of a column that is true where a row is synthetic; it is no feature"
     )
-    columns: dict[str, str | dict[str, Any]] = Field({}, description="column: kind, or drop")
+    columns: dict[str, str | dict[str, Any]] = Field(
+        {},
+        description="column: kind, or drop, or {kind: KIND, minimum: a, maximum: b, decimals: n, null_values: [-999]}, "
+        "of which each may be left out",
+    )
     drop: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field((), description="names of columns, as a,b")
     drop_missing_target: bool = Field(False, description="true or false")
     infinite: Infinite = None

@@ -12,6 +12,7 @@ from dge_ray.table import default_target, drop_columns, drop_missing_target
 from dge_ray.table.reading.load import read_told, typed_table
 from dge_ray.table.reading.options import ReadTable
 from dge_ray.table.source import check_column_name, drop_empty, infinite_as_missing
+from dge_ray.table.types.null_values import without_null_values
 
 
 def read_real(config: StudyConfig) -> tuple[pa.Table, str]:
@@ -46,7 +47,7 @@ def in_types(config: StudyConfig, read: ReadTable, target: str | None) -> pa.Tab
     if without_missing:
         table = drop_missing_target(table, str(target))
     if config.private:
-        return table
+        return without_null_values(table, config.columns)
     table = typed_table(replace(read, table=table), config.reading, known_kinds(config, table))
     if without_missing:  # words that mark a missing value are known for such by now
         table = drop_missing_target(table, str(target))

@@ -26,7 +26,10 @@ from dge_ray.table.arrow.arrow_types import (
 from dge_ray.table.identifiers.detect import EXACT, all_differ, long_codes, text_key, whole_key
 from dge_ray.table.lazy import TableSource, as_table
 from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
+from dge_ray.table.sentinels import warn_of_sentinels
 from dge_ray.table.source import check_column_name, check_source
+from dge_ray.table.types.null_values import KEY as NULL_VALUES
+from dge_ray.table.types.null_values import null_values
 
 MAX_LEVELS = 100_000  # categories of one column
 MAX_CLASSES_OF_INTEGER = 10  # a whole-valued target with more distinct values is a quantity
@@ -35,7 +38,8 @@ WORDS_OF_TEXT = 6  # in half of the values: what is written, not names or keys
 _NATURAL_SECONDS = (86_400, 3_600, 60, 1)
 _NATURAL_PARTS = (1_000, 1_000_000)  # milliseconds, microseconds
 DROP = "drop"  # what a study's keys may also say of a column, which is then not here any more
-_OVERRIDE_KEYS = ["kind", "minimum", "maximum", "decimals"]
+_NUMBER_KEYS = ["minimum", "maximum", "decimals"]
+_OVERRIDE_KEYS = ["kind", *_NUMBER_KEYS, NULL_VALUES]
 
 
 class IdentifierWarning(ColumnWarning):
@@ -51,8 +55,9 @@ def infer_schema(
     whatever their storage; timestamps and dates are datetimes; one value without nulls is a constant; strings that
     (nearly) all differ, and whole numbers that differ where chance would repeat some, are identifiers (with a
     warning). Text is only what `overrides` call text. The target is a class if it is a string, boolean or dictionary,
-    or whole-valued with at most 10 distinct values; otherwise it is a quantity. `overrides`: column to kind, or to a
-    mapping with `kind`, `decimals`, `minimum` and `maximum` (at least as wide as the data).
+    or whole-valued with at most 10 distinct values; otherwise it is a quantity. A value that may stand for missing ones
+    is warned of. `overrides`: column to kind, or to a mapping with `kind`, `decimals`, `minimum` and `maximum` (at
+    least as wide as the data), and `null_values`, which `load_table` heeds.
 
     Raises:
         InputError: the table, the target or an override is at fault.
@@ -95,6 +100,8 @@ def _override(name: str, value: str | Mapping[str, Any], known: list[str]) -> di
         if key == "kind":
             if setting not in list(Kind):
                 raise InputError(field, repr(setting), nearest(str(setting), [*Kind, DROP]))
+        elif key == NULL_VALUES:
+            null_values(name, settings)
         elif isinstance(setting, bool) or not isinstance(setting, int | float) or not np.isfinite(setting):
             raise InputError(f"{field}.{key}", repr(setting), "a finite number")
         elif key == "decimals" and not (isinstance(setting, int) and 0 <= setting <= MAX_DECIMALS):
@@ -109,10 +116,11 @@ def _column(name: str, column: pa.ChunkedArray, is_target: bool, settings: Mappi
     if "kind" in settings:
         _check_kind(name, kind, column, values, is_target)
     described = Column(name, kind, str(column.type), missing=values.null_count > 0)
-    numbers = {key: settings[key] for key in _OVERRIDE_KEYS[1:] if key in settings}
+    numbers = {key: settings[key] for key in _NUMBER_KEYS if key in settings}
     if numbers and kind not in MEASURED:
         raise InputError(f"columns.{name}.{next(iter(numbers))}", f"a {kind} column", "a numeric, integer or datetime")
     if kind in MEASURED:
+        warn_of_sentinels(name, values, settings)
         return _measured(described, values, dtype, numbers)
     if kind in (Kind.IDENTIFIER, Kind.TEXT):
         return described

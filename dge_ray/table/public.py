@@ -20,9 +20,10 @@ from dge_ray.table.codec import TableCodec
 from dge_ray.table.reading.options import AS_FOUND, Reading
 from dge_ray.table.schema.check import check_schema
 from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
+from dge_ray.table.types.null_values import KEY as NULL_VALUES
 
 LEVELS, RANGE = "{categories: [...]}", "{minimum: a, maximum: b}"  # as a message shows what is to be filled in
-_KEYS = sorted({field.name for field in fields(Column)} - {"name"})
+_KEYS = sorted({field.name for field in fields(Column)} - {"name"} | {NULL_VALUES})
 _TYPES = {Kind.BOOLEAN: "bool", Kind.INTEGER: "int64", Kind.NUMERIC: "double", Kind.IDENTIFIER: "string"}
 _TYPES_OF_CATEGORIES = ((bool, "bool"), (int, "int64"), (int | float, "double"), (str, "string"))
 
@@ -49,8 +50,8 @@ def declared_schema(
 
     `declared`: column to kind, or to a mapping of `kind`, `type` (Arrow's name; by default that of the kind or the
     categories), `categories`, `missing` (default true, but for the target), `minimum`, `maximum`, `decimals` (default:
-    any number of them), `step`. A number's bounds may be left out: what a private fit then knows of its range comes
-    from noisy counts.
+    any number of them), `step`, and `null_values`, which are for who reads the rows. A number's bounds may be left out:
+    what a private fit then knows of its range comes from noisy counts.
 
     Raises:
         InputErrors: a line for each column of which something is missing or wrong.

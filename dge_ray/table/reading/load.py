@@ -24,6 +24,8 @@ from dge_ray.table.reading.parquet import read_parquet, read_parquet_folder
 from dge_ray.table.reading.python_objects import arrow_table
 from dge_ray.table.reading.sheet import read_sheet
 from dge_ray.table.types import typed, warn_of
+from dge_ray.table.types.null_values import KEY as NULL_VALUES
+from dge_ray.table.types.null_values import without_null_values
 
 TEXTS = (".csv", ".tsv", ".txt")
 ENDINGS = (*TEXTS, *(text + ending for text in TEXTS for ending in COMPRESSIONS))
@@ -69,9 +71,15 @@ def typed_table(
     Raises:
         InputError: rows that stand against a kind of `overrides`.
     """
-    signs = {"decimal": read.dialect.decimal, "thousands": read.dialect.thousands} if read.dialect else {}
-    stored = read.dialect is None
-    table, repairs = typed(read.table, overrides=overrides, dates=reading.dates, stored=stored, **signs)
+    stored, source = read.dialect is None, read.table
+    decimal, thousands = reading.decimal or ".", reading.thousands
+    if read.dialect is not None:
+        decimal, thousands = read.dialect.decimal, read.dialect.thousands
+    elif reading.null_values:
+        source = without_null_values(source, {name: {NULL_VALUES: reading.null_values} for name in source.column_names})
+    table, repairs = typed(
+        source, overrides=overrides, decimal=decimal, thousands=thousands, dates=reading.dates, stored=stored
+    )
     warn_of(repairs, stacklevel=2)
     if stored:
         return table

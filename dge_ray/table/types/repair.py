@@ -31,7 +31,8 @@ class Repair:
     `kind`: number, date, time, duration, boolean or text. `missing`: odd values that became missing, and `censored`:
     bounds such as '<0.5' that are read as the bound, each with its count, most common first, at most 20 of each.
     `share`: of the present values, those that are missing now or censored. `note`: what else was done.
-    `others`: how many values became missing beyond the 20 kinds in `missing`.
+    `others`: how many values became missing beyond the 20 kinds in `missing`. `said`: the values that stand for missing
+    ones by the user's word, with their counts. `kind` is "" where the column is read as it is but for these.
     """
 
     kind: str
@@ -40,27 +41,37 @@ class Repair:
     share: float = 0.0
     note: str = ""
     others: int = 0
+    said: Mapping[str, int] = field(default_factory=dict)
 
     def text(self) -> str:
         """The repair in a line. Odd values that occur once and are no usual mark are counted and not shown: they may be
         what somebody wrote of himself."""
-        if self.kind == "text":
-            return self.note
-        parts = [f"read as {_PLURALS[self.kind]}" + (f" ({self.note})" if self.note else "")]
+        parts = [self.note] if self.kind in ("", "text") else [self._read_as()]
+        if self.said:
+            counted = ", ".join(f"{value!r} {count:,}" for value, count in self.said.items())
+            parts.append(f"missing now, as null_values says, {counted}")
         if self.missing:
             parts.append(f"missing now {_listed(self.missing, self.others)}")
         if self.censored:
             parts.append(f"read as the bound {_listed(self.censored, 0)}")
         if self.share:
             parts.append(f"{self.share:.2%} of its present values")
-        return "; ".join(parts)
+        return "; ".join(filter(None, parts))
+
+    @property
+    def done(self) -> str | None:
+        """As `text`; None where the column is as it was."""
+        return None if self.kind == "text" and not self.said else self.text()
+
+    def _read_as(self) -> str:
+        return f"read as {_PLURALS[self.kind]}" + (f" ({self.note})" if self.note else "")
 
 
 def warn_of(repairs: Mapping[str, Repair], *, stacklevel: int = 2) -> None:
     """A warning for each repaired column."""
     for name, repair in repairs.items():
-        text, done = f"column '{one_line(name)}': {repair.text()}", None if repair.kind == "text" else repair.text()
-        warnings.warn(RepairWarning(text, name, done), stacklevel=stacklevel + 1)
+        text = f"column '{one_line(name)}': {repair.text()}"
+        warnings.warn(RepairWarning(text, name, repair.done), stacklevel=stacklevel + 1)
 
 
 def _listed(counted: Mapping[str, int], others: int) -> str:

@@ -11,6 +11,7 @@ from dge_ray.phrases import one_line, words_of
 from dge_ray.table.arrow.arrow_types import is_string, pc, plain
 from dge_ray.table.types.forced import as_kind
 from dge_ray.table.types.infer_text import Distinct, Writing, may_be_more, read_words
+from dge_ray.table.types.null_values import null_values, with_nulls
 from dge_ray.table.types.plain import read_plain, spaced
 from dge_ray.table.types.repair import Repair, RepairWarning
 from dge_ray.table.types.wholes import as_dates
@@ -37,10 +38,11 @@ def typed(
     leading zero stay text. Of others the odd values become null (`Repair.missing`), bounds such as '<0.5' the bound
     (`Repair.censored`). Columns of whole numbers that are dates become so, whatever the table was read from.
 
-    `overrides`: column to kind, or to a mapping with a `kind`, as `infer_schema` takes them; categories, identifiers
-    and constants are read plainly and never repaired. `decimal`, `thousands`: how the table writes numbers where a
-    column does not say; `dates`: day_first or month_first, None for each column's own evidence. `stored`: the source
-    has types, so that a column of few different texts is text by its owner's will: only those of many are looked at.
+    `overrides`: column to kind, or to a mapping with a `kind` or `null_values` (values that are missing), as
+    `infer_schema` takes them; categories, identifiers and constants are read plainly and never repaired. `decimal`,
+    `thousands`: how the table writes numbers where a column does not say; `dates`: day_first or month_first, None for
+    each column's own evidence. `stored`: the source has types, so that a column of few different texts is text by its
+    owner's will: only those of many are looked at.
 
     Raises:
         InputError: rows that stand against a kind of `overrides`.
@@ -54,7 +56,12 @@ def typed(
     for name, column in zip(table.column_names, table.columns, strict=True):
         given = overrides.get(name)
         kind = given.get("kind") if isinstance(given, Mapping) else given
+        said = null_values(name, given)
+        column, before = with_nulls(column, said)
         read, repair = _read(name, column, kind, writing, stored)
+        read, after = with_nulls(read, said)  # of a date that is written otherwise
+        if said:
+            repair = replace(repair or Repair(""), said={value: before[value] + after[value] for value in said})
         columns.append(read)
         if repair is not None:
             repairs[name] = repair

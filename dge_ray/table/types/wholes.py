@@ -8,6 +8,7 @@ from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.types.dates import days_of
 
 _DAYS = (19_000_101, 21_001_231)
+_END = 99_991_231  # of what has no end yet
 _NO_DAY = frozenset({0, 99_999_999})
 _MOMENTS = (19_000_101_000_000, 21_001_231_235_959)
 _EPOCH = (946_684_800, 2_145_916_800)  # the seconds of 2000 and of 2038
@@ -40,7 +41,7 @@ def as_dates(column: pa.ChunkedArray, name: str, *, forced: bool = False) -> tup
     least, most = (value.as_py() for value in pc.min_max(whole).values())
     if (least in _NO_DAY or most in _NO_DAY) and (read := _with_no_days(whole, name, forced)):
         return read
-    if _DAYS[0] <= least and most <= _DAYS[1]:
+    if _DAYS[0] <= least and (most <= _DAYS[1] or _last_but(whole, _END) <= _DAYS[1]):
         days, valid = _calendar(whole)
         if valid.all() and (forced or len(np.unique(days)) >= _FEWEST):
             return _filled(
@@ -86,6 +87,11 @@ def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 def _present(whole: pa.ChunkedArray) -> np.ndarray:
     return whole.drop_null().to_numpy()
+
+
+def _last_but(whole: pa.ChunkedArray, value: int) -> int:
+    """The largest number beside this one; the number itself where there is no other."""
+    return pc.max(pc.if_else(pc.equal(whole, value), pa.scalar(None, pa.int64()), whole)).as_py() or value
 
 
 def _calendar(whole: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
