@@ -17,10 +17,10 @@ _ZONES = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST
 _ZONES |= {"CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "JST": 9, "UTC": 0, "GMT": 0, "Z": 0}
 _ZONE = rf"(?P<zone>z|{'|'.join(sorted(_ZONES, reverse=True))}|[+-]\d{{2}}(?::?\d{{2}})?)(?:\[[\w/+-]+\])?"
 _CLOCK = (
-    r"(?:(?:[T ]|,? )\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<part>\d{1,9}))?)?"
+    r"(?:(?:[T:]|,? )\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<part>\d{1,9}))?)?"
     rf"\s*(?P<noon>[AaPp])?(?:\.?[Mm]\.?)?\s*(?:{_ZONE})?)?$"
 )
-_DAY_NAME = r"^(?:[A-Za-z]{2,9}\.?,\s+)?"
+_DAY_NAME = r"^(?:[A-Za-z]{2,9}\.?,?\s+)?"
 _ORDERS = (
     r"^(?P<year>\d{4})(?P<mark>[-/. ])(?P<month>\d{1,2})[-/. ](?P<day>\d{1,2})" + _CLOCK,
     _DAY_NAME + r"(?P<first>\d{1,2})(?P<mark>[-/. ])(?P<other>\d{1,2})[-/. ](?P<year>\d{4})" + _CLOCK,
@@ -30,15 +30,21 @@ _ORDERS = (
     + r"(?P<day>\d{1,2})(?:st|nd|rd|th)?\.?[-/ ]?\s*(?P<name>\pL{3,10})\.?[-/, ]?\s*(?P<year>\d{4}|\d{2})"
     + _CLOCK,
     _DAY_NAME
-    + r"(?P<name>\pL{3,10})\.?[- ]\s*(?P<day>\d{1,2})(?:st|nd|rd|th)?(?:,\s*|[- ]\s*)(?P<year>\d{4})"
+    + r"(?P<name>\pL{3,10})\.?[-/ ]\s*(?P<day>\d{1,2})(?:st|nd|rd|th)?(?:,\s*|[-/ ]\s*)(?P<year>\d{4})"
     + _CLOCK,
     r"^(?P<year>\d{4})[-/ ](?P<name>\pL{3,10})\.?[-/ ](?P<day>\d{1,2})" + _CLOCK,
+    r"^(?P<year>\d{4})年(?P<mark>)(?P<month>\d{1,2})月(?P<day>\d{1,2})日" + _CLOCK,
     r"^(?:[A-Za-z]{2,9}\.?,?\s+)?(?P<name>\pL{3,10})\s+(?P<day>\d{1,2})\s+"  # as C's ctime has it
     rf"(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}})\s+(?:{_ZONE}\s+)?(?P<year>\d{{4}})$",
     r"^\[?(?P<day>\d{1,2})/(?P<name>\pL{3})/(?P<year>\d{4})"  # as logs of web servers have it
     rf":(?P<hour>\d{{2}}):(?P<minute>\d{{2}}):(?P<second>\d{{2}})\s*(?:{_ZONE})?\]?$",
 )
-_BASIC = r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})T(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?"
+_BASIC = r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})[T ](?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?"
+_CLOCKS = (  # as DB2 writes timestamps, and with points or an h between hours and minutes
+    (r"^(\d{4}-\d\d-\d\d)[-_](\d\d)[.:](\d\d)[.:](\d\d)", r"\1T\2:\3:\4"),
+    (r"^(.{6,}[T ]\d{1,2})[.h](\d\d)[.m](\d\d)", r"\1:\2:\3"),
+    (r"^(.{6,}[T ]\d{1,2})[.h](\d\d)(\D|$)", r"\1:\2\3"),
+)
 _MONTHLY = (
     r"^(?P<year>(?:18|19|20|21)\d{2})(?P<mark>[-/])(?P<month>\d{1,2})$",
     r"^(?P<month>\d{1,2})(?P<mark>[-/.])(?P<year>(?:18|19|20|21)\d{2})$",
@@ -59,6 +65,8 @@ def parse_dates(texts: pa.Array, counts: np.ndarray, *, dates: str | None = None
     order that the others of the column tell.
     """
     trimmed = trimmed_text(texts)
+    for form, plainly in _CLOCKS:
+        trimmed = pc.replace_substring_regex(trimmed, form, plainly)
     n = len(texts)
     read = np.zeros(n, dtype=bool)
     fields = {name: np.zeros(n, dtype=np.int64) for name in ("year", "month", "day", "first", "other")}
@@ -79,7 +87,7 @@ def parse_dates(texts: pa.Array, counts: np.ndarray, *, dates: str | None = None
         for name in fields.keys() & part.keys():
             fields[name][rows] = np.asarray(part[name].cast(pa.int64()))
         if "name" in part:
-            fields["month"][rows] = _months(part["name"])
+            fields["month"][rows] = month_numbers(part["name"])
             in_words[rows] = True
         if pattern in _MONTHLY:
             fields["day"][rows] = 1
@@ -125,7 +133,7 @@ def days_of(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> tuple[np.nd
     return first + day - 1, valid & (day <= after - first)
 
 
-def _months(names: pa.Array) -> np.ndarray:
+def month_numbers(names: pa.Array) -> np.ndarray:
     """The months' numbers by name, 0 for what is no month."""
     return np.array([_month(name) for name in names.to_pylist()], dtype=np.int64)
 

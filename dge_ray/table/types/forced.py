@@ -5,23 +5,13 @@ import pyarrow as pa
 
 from dge_ray.phrases import advice
 from dge_ray.table.arrow.arrow_types import counts, is_number, is_string, is_temporal, measured, pc, plain, value_type
-from dge_ray.table.types.dates import days_of
+from dge_ray.table.types.digit_dates import digit_text, read_digits
 from dge_ray.table.types.infer_text import SHARE, Distinct, Writing, parse, repair_of, share_of
-from dge_ray.table.types.parsed import Parsed
 from dge_ray.table.types.plain import read_plain
 from dge_ray.table.types.repair import Repair, stands_against
-from dge_ray.table.types.wholes import as_dates
-from dge_ray.table.types.words import trimmed_text
+from dge_ray.table.types.wholes import as_dates, as_seconds
 
 TEXT_KINDS = ("number", "date", "time", "duration")
-_DIGITS = (r"^(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)$", r"^(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d{4})$",
-    r"^(?P<month>\d\d)(?P<day>\d\d)(?P<year>\d{4})$")  # fmt: skip
-_MONTHLY = (r"^(?P<year>\d{4})[-/. ]?(?P<month>\d{1,2})$", r"^(?P<month>\d{1,2})[-/.](?P<year>\d{4})$")
-_PERIODS = tuple(
-    order.format(period=period)
-    for period in (r"[Qq](?P<quarter>[1-4])", r"[Ww](?P<week>\d{1,2})")
-    for order in (r"^(?P<year>\d{{4}})[-/ ]?{period}$", r"^{period}[-/ ]?(?P<year>\d{{4}})$")
-)
 
 
 def as_kind(name: str, column: pa.ChunkedArray, kind: str, writing: Writing) -> tuple[pa.ChunkedArray, Repair | None]:
@@ -84,40 +74,21 @@ def _date(name: str, column: pa.ChunkedArray, writing: Writing) -> tuple[pa.Chun
         if read is not None and is_temporal(read.type):
             return read, None
         distinct = Distinct.of(flat)
-        if (digits := _digits(distinct, writing)) is not None:
+        if (digits := read_digits(distinct, writing.dates)) is not None:
             return distinct.spread(digits.values), repair_of(distinct, digits, writing)
         if read is None or not is_number(read.type):
             return _forced(name, flat, ["datetime"], ["date", "time", "duration"], writing)
         column = read
     if is_number(column.type) and (dates := as_dates(plain(column), name, forced=True)):
         return dates[0], Repair("date", note=dates[1])
+    if is_number(column.type) and (texts := digit_text(plain(column))) is not None:
+        distinct = Distinct.of(texts)
+        if (digits := read_digits(distinct, writing.dates)) is not None:
+            return distinct.spread(digits.values), repair_of(distinct, digits, writing)
+    if is_number(column.type) and (moments := as_seconds(plain(column))):
+        return moments[0], Repair("date", note=moments[1])
     present = np.flatnonzero(np.asarray(column.is_valid())).tolist()
     raise stands_against(name, "datetime", present, "dates, or whole numbers as 20240320 or seconds since 1970")
-
-
-def _digits(distinct: Distinct, writing: Writing) -> Parsed | None:
-    """Dates of digits alone (22032024), or of a month (2024-03), a quarter (Q1 2024) or an ISO week (2024-W05), whose
-    first day they are."""
-    texts = trimmed_text(distinct.texts)
-    both = _DIGITS if writing.dates != "month_first" else (_DIGITS[0], _DIGITS[2], _DIGITS[1])
-    best: Parsed | None = None
-    for pattern in (*both, *_MONTHLY, *_PERIODS):
-        parts = pc.extract_regex(texts, pattern)
-        named = {
-            f.name: np.asarray(pc.fill_null(pc.struct_field(parts, [f.name]), "0").cast(pa.int64())) for f in parts.type
-        }
-        month = named["month"] if "month" in named else 3 * named.get("quarter", np.ones(len(texts), np.int64)) - 2
-        days, valid = days_of(named["year"], month, named.get("day", np.ones(len(texts), np.int64)))
-        if "week" in named:  # the first ISO week has the year's fourth day, and weeks begin on Mondays
-            days += 3 - (days + 3 + 3) % 7 + 7 * (named["week"] - 1)
-            valid &= (named["week"] >= 1) & (named["week"] <= 53)
-        valid &= np.asarray(parts.is_valid()) & (named["year"] >= 1000)
-        values = pa.array(days.astype(np.int32), pa.int32(), mask=~valid).cast(pa.date32())
-        order = ", ".join(f.name for f in parts.type)
-        parsed = Parsed("date", values, np.zeros(len(texts), bool), (f"digits of {order}",))
-        if share_of(distinct, parsed) >= SHARE and (best is None or valid.sum() > best.valid.sum()):
-            best = parsed
-    return best
 
 
 def _boolean(name: str, column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Repair | None]:

@@ -25,14 +25,20 @@ _MOST_ODD = 20  # different odd values; or a tenth of the different good ones
 _SIGNS = {
     "number": re.compile(r"\d"),
     "date": re.compile(
-        r"\d(?:st|nd|rd|th)?[-/. ]+\w+[-/. ,]+\d|[^\W\d]{3}.*\d.*\d{4}|^\s*\d{8}T\d{4}"
+        r"\d(?:st|nd|rd|th)?[-/. 年]+\w+[-/. ,月]+\d|\d[^\W\d]{3}\d\d|\d{4}-\d\d-\d\d_"
+        r"|[^\W\d]{3}.*\d.*\d{4}|^\s*\d{8}[T ]\d{4}"
         r"|^\s*(?:\d{4}[-/]\d\d?|\d\d?[-/.]\d{4}|[^\W\d]{3,10}\.?[-/ ,]+\d{4})\s*$"
     ),
     "time": re.compile(r"\d[:h]\d\d"),
     "duration": re.compile(r"\d[:h]\d\d|\d\s*(?:d|h|m|s)|P.*\d", re.IGNORECASE),
 }
 _POINTED_MONTH = re.compile(r"\s*(?:0[1-9]|1[0-2])\.(?:19|20)\d\d\s*")  # 03.2024, which is no number
-_PERIOD = re.compile(r"\s*(?:(?:19|20)\d\d[-/ ]?[QW]\d\d?|[QW]\d\d?[-/ ]?(?:19|20)\d\d)\s*", re.IGNORECASE)
+_PERIOD = re.compile(
+    r"\s*(?:(?:19|20)\d\d[-/ ]?[QW]\d\d?(?:-[1-7])?|[QW]\d\d?[-/ ]?(?:19|20)\d\d"
+    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?[-/ '’]+\d\d"
+    r"|\d\d[-/ '’]+(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?)\s*",
+    re.IGNORECASE,
+)
 _CODE = r"^[A-Za-z]{1,4}[- ]?\d{3,}$|^\d{3,}[- ]?[A-Za-z]{1,2}$"  # C536379, 85123A
 
 
@@ -119,7 +125,9 @@ def read_words(distinct: Distinct, writing: Writing) -> tuple[Parsed | None, Rep
             good = f"{share:.1%} of its values are {kind}s"
             return None, Repair("text", note=f"{good}, the others are too many or look like codes: it stays text")
     if _all_but_few(sample, _PERIOD):
-        note = "its values look like quarters or weeks: they stay categories; of the kind datetime they are first days"
+        note = (
+            "its values look like months, quarters or weeks: they stay text; of the kind datetime they are first days"
+        )
         return None, Repair("text", note=note)
     return None, None
 

@@ -9,12 +9,13 @@ import pyarrow as pa
 
 from dge_ray.phrases import one_line, words_of
 from dge_ray.table.arrow.arrow_types import is_string, pc, plain
+from dge_ray.table.types.digit_dates import digit_note
 from dge_ray.table.types.forced import as_kind
 from dge_ray.table.types.infer_text import Distinct, Writing, may_be_more, read_words
 from dge_ray.table.types.null_values import null_values, with_nulls
 from dge_ray.table.types.plain import read_plain, spaced
 from dge_ray.table.types.repair import Repair, RepairWarning
-from dge_ray.table.types.wholes import as_dates
+from dge_ray.table.types.wholes import as_dates, moment_note
 
 _FORCED = ("numeric", "integer", "datetime", "boolean", "text")
 _MOST_CATEGORIES = 50  # of a stored column of text that is no number or date for its owner, though it looks so
@@ -99,6 +100,10 @@ def _read(
         dates = as_dates(plain(column), name)
         if dates is not None:
             return dates[0], replace(repair or Repair("date"), kind="date", note=dates[1])
+    if kind is None and (note := digit_note(column, name) or moment_note(column, name)):
+        repair = (
+            Repair("text", note=note) if repair is None else replace(repair, note=f"{repair.note}; {note}".strip("; "))
+        )
     return column, repair
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.phrases import words_of
-from dge_ray.table.arrow.arrow_types import pc
+from dge_ray.phrases import advice, words_of
+from dge_ray.table.arrow.arrow_types import is_number, pc
 from dge_ray.table.types.dates import days_of
 
 _DAYS = (19_000_101, 21_001_231)
@@ -62,8 +62,30 @@ def as_dates(column: pa.ChunkedArray, name: str, *, forced: bool = False) -> tup
     for unit, size in _UNITS:
         if _EPOCH[0] * size <= least and most <= _EPOCH[1] * size and (forced or _events(whole, size, name)):
             return whole.cast(pa.timestamp(unit)), f"{unit} since 1970"
-    if forced and least >= 0 and most <= _EPOCH[1] and most > 10_000:
+    return None
+
+
+def as_seconds(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str] | None:
+    """Numbers that the user says are moments as seconds since 1970, to the microsecond; None where they cannot be."""
+    least, most = (value.as_py() for value in pc.min_max(column).values())
+    if least is None or least < 0 or not 10_000 < most <= _EPOCH[1]:
+        return None
+    whole = _whole(column)
+    if whole is not None:
         return whole.cast(pa.timestamp("s")), "s since 1970"
+    micros = pc.round(pc.multiply(column.cast(pa.float64()), 1e6)).cast(pa.int64())
+    return micros.cast(pa.timestamp("us")), "s since 1970, with decimals"
+
+
+def moment_note(column: pa.ChunkedArray, name: str) -> str | None:
+    """What to tell of numbers all of which could be counts since 1970, and of which nothing says so; None of others."""
+    if not is_number(column.type) or pa.types.is_decimal(column.type):
+        return None
+    least, most = (value.as_py() for value in pc.min_max(column).values())
+    for unit, size in _UNITS:
+        if least is not None and _EPOCH[0] * size <= least < most <= _EPOCH[1] * size:
+            word = advice(f"columns.{name}", "datetime")
+            return f"could be moments ({unit} since 1970), and is taken for numbers: {word} reads moments"
     return None
 
 
