@@ -14,12 +14,15 @@ from dge_ray.table.reading.csv_faults import refuse_open_quote, refuse_ragged
 from dge_ray.table.reading.dialect import find_dialect, header_dialect
 from dge_ray.table.reading.encoding import GUESSES, SAMPLE, find_encoding, may_hold, open_bytes, open_text, wrong_line
 from dge_ray.table.reading.options import Dialect, Reading, ReadTable
-from dge_ray.table.reading.rows import END, trimmed, without_comments, without_no_rows
+from dge_ray.table.reading.rows import END, trimmed, unguarded, without_comments, without_no_rows
 from dge_ray.table.reading.signs import number_signs
 
 LARGEST_SAMPLE = 1 << 24  # of a table with very long lines
 BLOCKS = (1 << 20, 1 << 26, 2**31 - 2)  # bytes read at once: a row must fit
 LOOKED_AT = 300  # rows all over the file that the signs of numbers are found from
+OTHER_ENCODINGS = (  # as Python calls them: a few of many
+    "csv.encoding=cp1250 (of Central Europe), csv.encoding=cp1251 (Cyrillic), csv.encoding=mac_roman, csv.encoding=gbk"
+)
 SMALL = 1 << 24  # bytes of a file up to which threads cost more than they bring
 TEXT = pa.string()  # of a block: 2 GiB are enough
 
@@ -171,7 +174,8 @@ def _finished(table: pa.Table, dialect: Dialect, reading: Reading, path: str, so
     if dialect.extra == "first":
         notes.append("each row begins with a cell that has no name: it is taken for the row's own")
     table, gone = without_no_rows(table, dialect)
-    notes += gone
+    table, guarded = unguarded(table)
+    notes += [*gone, *guarded]
     step = max(1, table.num_rows // LOOKED_AT)
     some = table.take(pa.array(range(0, table.num_rows, step), pa.int64()))
     cells = [[cell for cell in column.to_pylist() if cell is not None] for column in some.columns]
@@ -179,7 +183,10 @@ def _finished(table: pa.Table, dialect: Dialect, reading: Reading, path: str, so
     dialect = replace(dialect, decimal=signs[0], thousands=signs[1])
     if words := dialect.words("\t" if ".tsv" in path.lower() else ","):
         guess = reading.encoding is None and dialect.encoding in GUESSES[1:]
-        more = "; the encoding is a guess, as it is no UTF-8: csv.encoding= says another" if guess else ""
+        poor = ", and a poor one, as it gives control characters" if dialect.encoding == GUESSES[-1] else ""
+        more = (
+            f"; the encoding is a guess, as it is no UTF-8{poor}: {OTHER_ENCODINGS} read other letters" if guess else ""
+        )
         notes.insert(0, f"read with {', '.join(words)}{more}")
     return ReadTable(table, dialect, tuple(notes))
 

@@ -19,8 +19,11 @@ class Row:
 
 
 def is_title(row: Row, following: Row) -> bool:
-    """A title that a spreadsheet has filled up with empty cells, or a row of these alone."""
+    """A title that a spreadsheet has filled up with empty cells, or a row of these alone; and a row of which half is
+    empty above one that may be names: of groups of columns (merged cells), or a word and what it is."""
     if not any(cell.strip() for cell in row.cells):
+        return True
+    if 2 * sum(bool(cell.strip()) for cell in row.cells) <= len(row.cells) > 2 and all_names(following.cells):
         return True
     full = sum(bool(cell.strip()) for cell in following.cells)
     others = [cell for cell in row.cells[1:] if cell.strip()]

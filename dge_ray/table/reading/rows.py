@@ -1,10 +1,15 @@
 """Rows of a CSV as it is written that are no rows of the table, and what stands around a cell."""
 
+import re
+
 import pyarrow as pa
 
+from dge_ray.phrases import one_line
 from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.reading.options import Dialect
 
+_GUARDS = (r'^="([^"]*)"$', r"^'([^']+)$")
+_LOOKED_AT = 20
 END = "\x1a"  # of a text file, as CP/M and DOS had it
 
 
@@ -49,6 +54,29 @@ def without_no_rows(table: pa.Table, dialect: Dialect) -> tuple[pa.Table, list[s
             table = table.filter(pc.invert(same))
             notes.append(f"{_rows(count)} with the names again left out")
     return table, notes
+
+
+def unguarded(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """The table without what guards texts from spreadsheets (="00501", '00501) in columns all of whose cells have it,
+    and what to tell of it."""
+    notes = []
+    for place, name in enumerate(table.column_names):
+        column = table.column(place)
+        first = next((cell for cell in column[:_LOOKED_AT].to_pylist() if cell is not None), "")
+        bare = _guard(first)
+        if bare is None or not pc.all(pc.match_substring_regex(column, bare)).as_py():
+            continue
+        column = pc.replace_substring_regex(column, bare, r"\1")
+        table = table.set_column(place, name, pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column))
+        notes.append(
+            f"column '{one_line(name)}': {first[0]} and quotes around its texts taken off, as of a spreadsheet"
+        )
+    return table, notes
+
+
+def _guard(cell: str) -> str | None:
+    """The pattern of cells that are guarded as this one is; None where it is not."""
+    return next((pattern for pattern in _GUARDS if re.match(pattern, cell)), None)
 
 
 def _unquoted(column: pa.ChunkedArray, dialect: Dialect) -> pa.ChunkedArray:

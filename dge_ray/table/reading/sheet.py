@@ -1,6 +1,6 @@
 """An Excel workbook's sheet (.xlsx) as a table, through openpyxl."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,8 @@ FAULTS = frozenset({"#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NULL!", "#
 def read_sheet(filesystem: fs.FileSystem, path: str, source: str, reading: Reading) -> tuple[pa.Table, tuple[str, ...]]:
     """The sheet that `reading` names, or else the first, and notes: cells in their types, of formulas the kept values.
 
-    The names are in the first row that is as wide as those below it. A column of cells of several types is text.
+    Of sheets that none is said of, those that are hidden, empty or pages of words come last. The names are in the first
+    row that is as wide as those below it. A column of cells of several types is text.
 
     Raises:
         InputError: openpyxl is not installed, no such sheet, or no workbook.
@@ -33,16 +34,47 @@ def read_sheet(filesystem: fs.FileSystem, path: str, source: str, reading: Readi
         except Exception as error:  # of a damaged workbook openpyxl raises whatever its parts raise
             got = f"'{source}', which is no workbook ({type(error).__name__})"
             raise InputError("source", got, "an .xlsx file") from None
-        names = book.sheetnames
+        sheets = {sheet.title: sheet for sheet in book.worksheets}  # without those of charts
+        names = list(sheets)
         if reading.sheet is not None and reading.sheet not in names:
             raise InputError("sheet", f"'{reading.sheet}'", nearest(reading.sheet, names))
-        rows = [[_value(cell) for cell in row] for row in book[reading.sheet or names[0]].iter_rows(values_only=True)]
+        wanted = [reading.sheet] if reading.sheet is not None else _shown_first(sheets)
+        tables = (
+            (name, [[_value(cell) for cell in row] for row in sheets[name].iter_rows(values_only=True)])
+            for name in wanted
+        )
+        first = name, rows = next(tables, (reading.sheet, []))
+        while not _is_table(rows) and (following := next(tables, None)):
+            name, rows = following
+        name, rows = (name, rows) if _is_table(rows) else first
         book.close()
-    table, line = _table(rows, source, reading)
-    notes = [] if line in (None, 1) else [f"read with the names in line {line}"]
-    if reading.sheet is None and len(names) > 1:
-        notes.append(f"the first of {len(names)} sheets is read: {names[0]!r}; sheet=NAME reads another")
+        table, line = _table(rows, source, reading)
+        notes = [] if line in (None, 1) else [f"read with the names in line {line}"]
+        if reading.sheet is None and len(names) > 1:
+            which = "" if name == names[0] else " that is shown and has a table"
+            notes.append(f"of {len(names)} sheets the first{which} is read: {name!r}; sheet=NAME reads another")
+        empty = [j for j, column in enumerate(table.columns) if table.num_rows and column.null_count == len(column)]
+        if empty and (count := _without_values(load_workbook(file, read_only=True), name, empty)):
+            text = f"{count:,} cells are formulas without a value, and missing"
+            notes.append(f"{text}: a spreadsheet program that opens and saves the file keeps their values")
     return table, tuple(notes)
+
+
+def _shown_first(sheets: Mapping[str, Any]) -> list[str]:
+    return sorted(sheets, key=lambda name: sheets[name].sheet_state != "visible")
+
+
+def _is_table(rows: list[list[Any]]) -> bool:
+    """Whether a sheet has two rows or more of two cells or more: none that is empty or a page of words does."""
+    return sum(sum(cell is not None for cell in row) > 1 for row in rows) > 1
+
+
+def _without_values(book: Any, name: str, columns: Sequence[int]) -> int:
+    """How many cells in some columns of a sheet are formulas."""
+    rows = book[name].iter_rows(values_only=True)
+    count = sum(str(row[j]).startswith("=") for row in rows for j in columns if j < len(row))
+    book.close()
+    return count
 
 
 def _value(cell: Any) -> Any:

@@ -15,7 +15,7 @@ _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d{1,2}:\d{2}.*)?|\d{
 SIGNS = ",.'\u00a0\u202f "
 _GROUPS = {sign: re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:{re.escape(sign)}\d{{3}})+") for sign in SIGNS}
 # A number within a currency, a unit or the brackets of accounts.
-_AROUND = re.compile(r"[^\d+.,-]{0,4}(?P<number>[+-]?[\d.,'\u00a0\u202f ]*\d)[^\d.,]{0,5}")
+_AROUND = re.compile(r"[^\d+.,[{-]{0,4}(?P<number>[+-]?[\d.,'\u00a0\u202f ]*\d)[^\d.,\]}]{0,5}")
 SHARE = 0.8  # of a column's values that must be numbers under a reading of the signs
 TELLING = 0.05  # of a column's numbers with a sign, those whose sign can be but one thing; of three decimals 10 % are
 _HEAD = r"(?:\d+|[1-9]\d{{0,2}}(?:[{others}'\u00a0\u202f ]\d{{3}})+)?"

@@ -24,6 +24,7 @@ _ISO = (  # P1DT2H30M10.5S
     r"^(?P<sign>-)?P(?:(?P<week>\d+)W)?(?:(?P<day>\d+)D)?(?:T(?:(?P<hour>\d+)H)?(?:(?P<minute>\d+)M)?"
     r"(?:(?P<second>\d+)(?:[.,](?P<part>\d{1,9}))?S)?)?$"
 )
+_MINUTES = r"^(?P<sign>-)?(?P<minute>\d{1,3}):(?P<second>[0-5]\d)[.,](?P<part>\d{1,9})$"  # 1:52.3, as of races
 _SECONDS = {"week": 604_800, "day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 _UNITS = (("s", 0), ("ms", 3), ("us", 6), ("ns", 9))
 
@@ -48,7 +49,7 @@ def parse_times(texts: pa.Array) -> Parsed:
 def parse_durations(texts: pa.Array) -> Parsed:
     """Different texts (n,) as durations: 36:15:00, 1 days 02:03:04, 2h 30m, PT2H30M."""
     trimmed = trimmed_text(texts)
-    read = [_duration(trimmed, pattern) for pattern in (_HOURS, _DAYS, _WORDS, _ISO)]
+    read = [_duration(trimmed, pattern) for pattern in (_HOURS, _DAYS, _WORDS, _ISO, _MINUTES)]
     digits = max(width for _, _, width in read)
     total, valid = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=bool)
     for counted, good, width in read:
@@ -58,6 +59,8 @@ def parse_durations(texts: pa.Array) -> Parsed:
     values = pa.array(total, pa.int64(), mask=~valid).cast(pa.duration(unit))
     short = np.asarray(pc.match_substring_regex(trimmed, r"^-?\d+:\d\d$")) & valid
     notes = ("those as 36:15 as hours and minutes",) if short.any() else ()
+    if pc.any(pc.match_substring_regex(trimmed, _MINUTES)).as_py():
+        notes += ("those as 1:52.3 as minutes and seconds",)
     return Parsed("duration", values, np.zeros(len(texts), dtype=bool), notes)
 
 

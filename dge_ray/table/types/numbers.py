@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.phrases import advice
 from dge_ray.table.arrow.arrow_types import pc
 from dge_ray.table.types.affixes import present, read_affixes
 from dge_ray.table.types.parsed import Parsed
@@ -125,7 +126,8 @@ def _points(
         # 1,234 and nothing that tells: groups, unless a number of four digits without one contradicts.
         bare = np.asarray(pc.match_substring_regex(digits, r"^\d{4,}$")) & valid
         comma = (decimal == "," or bool(bare.any())) and thousands != ","
-        note = ("1,234 could be a thousand or a decimal; csv.decimal settles it",) if decimal != "," else ()
+        note = (f"1,234 taken for {'a decimal' if comma else 'a thousand'}; {_otherwise(comma)}",)
+        note = note if decimal != "," else ()
     else:
         comma = decimal == ","
     if all(votes):
@@ -142,6 +144,10 @@ def _points(
         note += ("a decimal point, unlike the table's others",)
     grouped = valid & np.where(use_comma, points > 0, commas > 0)
     return clean, (*((GROUPS,) if grouped.any() else ()), *note)
+
+
+def _otherwise(comma: bool) -> str:
+    return f"{advice('csv.thousands' if comma else 'csv.decimal', 'comma')} takes it for the other"
 
 
 def _codes(

@@ -19,7 +19,7 @@ _OTHERWISE = (  # numbers to look at: 03.2024 is a month, and nobody writes 1200
     r"^\s*(?:0[1-9]|1[0-2])\.(?:19|20)\d\d\s*$",
     r"^\s*\d{2,}[eE]\d{1,3}\s*$",
 )
-_ZERO = re.compile(r"0\d")
+_ZERO = re.compile(r"0[\dxX]")
 _TYPES = (
     pa.int64(), pa.bool_(), pa.date32(), pa.timestamp("s"), pa.timestamp("ns"), pa.timestamp("s", "UTC"),
     pa.timestamp("ns", "UTC"), pa.float64(),
@@ -91,7 +91,7 @@ def _cast(column: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray | None
 def _would_change(column: pa.ChunkedArray, dtype: pa.DataType, decimal: str) -> bool:
     """Whether a number would not be what is written."""
     if pa.types.is_integer(dtype):
-        return _leading_zeros(column)
+        return _leading_zeros(column)  # 0x1F too, which casts take for a number
     if pa.types.is_floating(dtype):
         if decimal == "," and pc.any(pc.match_substring(column, ".")).as_py():
             return True

@@ -82,6 +82,9 @@ def moment_note(column: pa.ChunkedArray, name: str) -> str | None:
     if not is_number(column.type) or pa.types.is_decimal(column.type):
         return None
     least, most = (value.as_py() for value in pc.min_max(column).values())
+    if least is not None and _EXCEL[0] <= least < most <= _EXCEL[1] and _speaks_of_time(name):
+        word = advice(f"columns.{name}", "datetime")
+        return f"could be days as spreadsheets count them, and is taken for numbers: {word} reads days"
     for unit, size in _UNITS:
         if least is not None and _EPOCH[0] * size <= least < most <= _EPOCH[1] * size:
             word = advice(f"columns.{name}", "datetime")

@@ -44,6 +44,7 @@ MARKS = frozenset(
     | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!", "unbekannt", "fehlt", "keine angabe", "inconnu"}
     | {"desconocido", "sconosciuto", "onbekend", "nul", "n.b.", "no value", "no answer", "none given", "other/unknown"}
 )
+_OTHER_FIGURES = ("٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", "०१२३४५६७८९", "０１２３４５６７８９")
 _ZERO_DATE = r"^0{2,4}[-./]0{2}[-./]0{2,4}([ T]0{1,2}:00(:00)?(\.0+)?)?$"
 TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "ja", "j", "oui", "si", "sí", "wahr", "vrai"})
 FALSE = frozenset({"false", "f", "no", "n", "off", "0", "nein", "non", "falsch", "faux"})
@@ -175,4 +176,8 @@ def trimmed_text(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArra
         texts = pc.replace_substring_regex(texts, "[\u00a0\u2007\u2009\u202f\u2060\ufeff]", " ")
         texts = pc.replace_substring_regex(texts, "[\u2212\u2012]", "-")
         texts = pc.replace_substring(texts, "\u2019", "'")
+        for figures in _OTHER_FIGURES:
+            if pc.any(pc.match_substring_regex(texts, f"[{figures}]")).as_py():
+                for value, figure in enumerate(figures):
+                    texts = pc.replace_substring(texts, figure, str(value))
     return pc.utf8_trim_whitespace(texts)
