@@ -3,6 +3,7 @@
 And names as people may safely read them: those of columns and categories can hold whatever a file can.
 """
 
+import json
 import math
 import re
 import shlex
@@ -184,13 +185,21 @@ def missing_if(column: str, values: Sequence[str], said: Mapping[str, Any]) -> s
 
     >>> missing_if("age", ["-999"], {"kind": "integer"})
     "if they stand for missing ones, 'columns.age={kind: integer, null_values: [-999]}' says so"
+    >>> missing_if("job", ["?"], {})
+    "if they stand for missing ones, 'columns.job={null_values: ["?"]}' says so"
     """
     if _in_python.get():
         return "if they stand for missing ones, X needs NaN there"
-    listed = ", ".join([*map(str, said.get("null_values", ())), *values])
+    listed = ", ".join(map(_in_yaml, [*said.get("null_values", ()), *values]))
     settings = [*(f"{key}: {value}" for key, value in said.items() if key != "null_values"), f"null_values: [{listed}]"]
     word = advice(f"columns.{column}", f"{{{', '.join(settings)}}}")
     return f"if they stand for missing ones, {word} says so"
+
+
+def _in_yaml(value: Any) -> str:
+    """A number or date as an item of a list, another text in quotes."""
+    text = str(value)
+    return text if re.fullmatch(r"-?\d[\d.e+: -]*", text) else json.dumps(text, ensure_ascii=False)
 
 
 def or_key(word: str) -> str:

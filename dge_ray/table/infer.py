@@ -26,7 +26,7 @@ from dge_ray.table.arrow.arrow_types import (
 from dge_ray.table.identifiers.detect import EXACT, all_differ, long_codes, text_key, whole_key
 from dge_ray.table.lazy import TableSource, as_table
 from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, Kind, TableSchema, task_of
-from dge_ray.table.sentinels import warn_of_sentinels
+from dge_ray.table.sentinels import warn_of_marks, warn_of_sentinels
 from dge_ray.table.source import check_column_name, check_source
 from dge_ray.table.types.null_values import KEY as NULL_VALUES
 from dge_ray.table.types.null_values import null_values
@@ -124,6 +124,8 @@ def _column(name: str, column: pa.ChunkedArray, is_target: bool, settings: Mappi
         return _measured(described, values, dtype, numbers)
     if kind in (Kind.IDENTIFIER, Kind.TEXT):
         return described
+    if not is_target:
+        warn_of_marks(name, values, settings)
     return replace(described, categories=_categories(name, column, values))
 
 

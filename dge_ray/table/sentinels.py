@@ -1,4 +1,4 @@
-"""Values that stand for missing ones and are read as values: -999, 9999, 97 to 99, 31 December 9999.
+"""Values that stand for missing ones and are read as values: -999, 9999, 97 to 99, 31 December 9999, `?` among words.
 
 Nothing is changed for them: a number that one table has for "not asked" is a quantity in another. They are told of
 where a repeated value at an end of a column stands apart from all others:
@@ -7,6 +7,8 @@ where a repeated value at an end of a column stands apart from all others:
   apart where it lies as far from the rest as the rest is wide; where it is the only negative value; or where it is much
   more frequent than the values next to it, at some distance from them.
 - Any other value is apart only where it lies ten times as far. Zero never is: tables are full of true ones.
+
+Of categories the usual marks are told of (`?`, `NA`, `\\N`), not words that may be one (`unknown`, `None`).
 
 Of 10,000 columns of random draws (normal, lognormal, Pareto, Poisson, zero-inflated and others; 50 to 5,000 rows) one
 was told of, a clipped one. Of the shared example tables Adult's capital-gain (99999, which is a top code) and the
@@ -24,7 +26,7 @@ import pyarrow as pa
 
 from dge_ray.errors import ColumnWarning
 from dge_ray.phrases import missing_if, one_line
-from dge_ray.table.arrow.arrow_types import STEPS_PER_SECOND, is_clock, is_temporal, measured
+from dge_ray.table.arrow.arrow_types import STEPS_PER_SECOND, is_clock, is_string, is_temporal, measured, pc
 
 _NINES = re.compile(r"-?(?:9*[789]|(?P<same>[78])(?P=same)*)")
 _OF_TYPES = frozenset(
@@ -35,6 +37,10 @@ _OF_TYPES = frozenset(
     9.969209968386869e36,  # of netCDF
     *(float(end) for dtype in (np.float32, np.float64) for end in (np.finfo(dtype).min, np.finfo(dtype).max)),
 }
+_MARKS_ALONE = frozenset(  # of words that mark a missing value those that no category is called
+    {"?", "??", "???", "-", "--", ".", "\\n", "na", "nan", "nat", "null", "n/a", "#n/a", "#null!", "<na>", "<null>"}
+    | {"(null)", "[null]", "n.a.", "n. a.", "n/d", "k.a."}
+)
 _LONG = 99  # codes from here on are told of if they occur twice; shorter ones three times
 _FEWEST_OTHERS = 3  # different values beside the codes
 _ONLY_NEGATIVE = 5  # different values beside codes that are the only negative ones: -1, 0 and 1 are a scale
@@ -76,6 +82,20 @@ def warn_of_sentinels(name: str, values: pa.ChunkedArray, said: Mapping[str, Any
     told = " and ".join(f"{s.count:,} ({s.count / len(values):.2%}) are {t}" for t, s in zip(texts, found, strict=True))
     text = f"column '{one_line(name)}': of its values {told}, apart from all others, and are read as such"
     warnings.warn(SentinelWarning(f"{text}: {missing_if(name, texts, said)}", name), stacklevel=4)
+
+
+def warn_of_marks(name: str, values: pa.ChunkedArray, said: Mapping[str, Any]) -> None:
+    """A warning for categories of a column (n,) that are no words but marks of a missing value."""
+    if not is_string(values.type):
+        return
+    texts = pc.unique(values.drop_null()).to_pylist()
+    marks = [text for text in texts if text.strip().lower() in _MARKS_ALONE]
+    if not marks or len(texts) < 2 or "+" in texts:  # which '-' is the other side of
+        return
+    counts = [pc.sum(pc.equal(values, mark)).as_py() for mark in marks]
+    told = " and ".join(f"{c:,} ({c / len(values):.2%}) are {m!r}" for m, c in zip(marks, counts, strict=True))
+    text = f"column '{one_line(name)}': of its values {told}, and are categories as others"
+    warnings.warn(SentinelWarning(f"{text}: {missing_if(name, marks, said)}", name), stacklevel=4)
 
 
 def _in_a_day(dtype: pa.DataType) -> int:

@@ -1,6 +1,7 @@
 """Tables as people have them, drawn in the test, and what `dge_ray.check` says of them."""
 
 import csv
+import datetime as dt
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from dge_ray.commands.check import check_study
+from dge_ray.study.prepare import prepare
+from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
+from dge_ray.table import TableCodec
 
 N = 300
 RNG = np.random.default_rng(20)
 AGE = RNG.integers(18, 90, N).tolist()
 Y = RNG.choice(["yes", "no"], N).tolist()
 AMOUNTS = RNG.lognormal(8, 1.5, N).round(2).tolist()
+DAYS = [dt.date(2019, 1, 1) + dt.timedelta(days=int(day)) for day in RNG.integers(0, 1500, N)]
+CARDS = RNG.integers(10**15, 10**16, N).tolist()
 
 
 @dataclass(frozen=True)
@@ -68,3 +75,25 @@ def checked_csv(place: Path, columns: Mapping[str, Sequence[Any]], *words: str, 
 
 def german(value: float) -> str:
     return f"{value:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+PLAIN = as_text({"gross": AMOUNTS})
+
+
+def prepared(source: Path, *words: str) -> Prepared:
+    keys = ["generator=copula", f"storage={source.parent}", "study=s", "target=y"]
+    return prepare(read_config(str(source), [*keys, *words]))
+
+
+def rows_of(found: Prepared) -> pa.Table:
+    return pa.concat_tables(found.parts.values())
+
+
+def drawn(found: Prepared) -> pa.Table:
+    """Rows as any generator gives them: each measured column anywhere within its bounds."""
+    rng, rows = np.random.default_rng(3), rows_of(found)
+    columns = TableCodec(found.schema).encode(rows)
+    for column in found.schema.modelled:
+        if column.minimum is not None and column.maximum is not None:
+            columns[column.name] = rng.uniform(column.minimum, column.maximum, rows.num_rows)
+    return TableCodec(found.schema).decode(columns, seed=0)

@@ -1,5 +1,5 @@
 """The files of the collection of public reports, where it lies beside the project: each ends as it should; and no row
-of it is without a test (`test_peoples_reports.py`)."""
+of it is without a test (`test_reports_of_*.py`)."""
 
 import re
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_the_files_of_the_collection(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not REPORTS.exists(), reason="the collection of reports is not beside the project")
 def test_no_row_and_no_file_of_the_collection_is_left_out() -> None:
-    rows_of_tests = Path(__file__).with_name("test_peoples_reports.py").read_text()
+    rows_of_tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_reports_of_*.py"))
     shown = {int(number) for number in re.findall(r"^(?:def )?test_row_(\d+)_", rows_of_tests, re.MULTILINE)}
     rows = re.findall(r"^\| (\d+) \|", (REPORTS / "README.md").read_text(), re.MULTILINE)
     assert shown | OF_RESULTS == set(map(int, rows)) and len(rows) > 25

@@ -166,6 +166,23 @@ def test_what_is_no_list_of_values_is_refused(given: object) -> None:
         infer_schema(pa.table({"x": [1, 2], "y": [1, 2]}), overrides={"x": {"null_values": given}})
 
 
+MARKS = ("?", "\\N", "NA", "n/a", "-", "null", ".")
+
+
+def test_marks_among_words_are_told_of(tmp_path: Path) -> None:
+    words = {f"c{i}": [mark if row in FEW else "abcdef"[row % 6] for row in range(N)] for i, mark in enumerate(MARKS)}
+    words |= {
+        "none": [("None", "unknown", "other")[row % 3] for row in range(N)],
+        "signs": ["+-"[row % 2] for row in range(N)],
+    }
+    found = checked(csv_of(tmp_path, words), "identities=none")
+    told = advised(found.warnings)
+    assert len(told) == len(MARKS) and found.told("'c0'", "12 (4.00%) are '?'")
+    mended = checked(tmp_path / "t.csv", "identities=none", *told)
+    assert [mended.columns[f"c{i}"]["missing"] for i in range(len(MARKS))] == [12] * len(MARKS)
+    assert advised(mended.warnings) == []
+
+
 def test_a_value_that_is_not_there_is_told(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": NORMAL, "y": Y}), tmp_path / "t.parquet")
     with pytest.warns(UserWarning, match="as null_values says, '-5' 0"):

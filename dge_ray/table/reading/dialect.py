@@ -6,19 +6,22 @@ cells in each, few lines above, no other delimiter left within the cells.
 
 import csv
 import io
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dge_ray.errors import InputError
-from dge_ray.table.reading.header import Row, all_names, empty_end, has_names, is_title, names_above
+from dge_ray.table.reading.header import Row, all_names, empty_end, has_names, names_above, titles
 from dge_ray.table.reading.options import NO_HEADER, Dialect, Reading
 from dge_ray.table.reading.signs import is_number
 
 DELIMITERS = (",", ";", "\t", "|")
 MOST_ROWS = 200  # that a dialect is found from
 COMMENT = "#"
+# A quote behind a backslash that ends no cell, within one that began with a quote.
+_ESCAPED = re.compile(r'(?:^|[,;\t|])"(?:[^"\\\n]|\\.)*\\"(?=[^,;\t|\r\n"])', re.MULTILINE)
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
@@ -113,9 +116,7 @@ def first_names(rows: Sequence[Row], header: int | str | None) -> tuple[int, boo
         if place is None:
             raise InputError("csv.header", str(header), "a line with names, near the beginning")
         return place, True
-    place = 0
-    while place + 1 < len(rows) and is_title(rows[place], rows[place + 1]):
-        place += 1
+    place = titles(rows)
     return place, header != NO_HEADER and has_names(rows[place:])
 
 
@@ -139,9 +140,12 @@ def _present(lines: Sequence[str]) -> list[str]:
 def _quotes(lines: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Quotes, and what stands before one within a cell: the usual ones first, the others where they are seen."""
     text = "".join(lines[:MOST_ROWS])
-    yield '"', None
-    if '\\"' in text:
+    if _ESCAPED.search(text):
         yield '"', "\\"
+    else:
+        yield '"', None
+        if '\\"' in text:
+            yield '"', "\\"
     if re.search(r"(?:^|[,;\t|])'(?:[^']|'')*'(?:$|[,;\t|\r])", text, re.MULTILINE):
         yield "'", None
 
@@ -179,9 +183,8 @@ def _layout(
         begins = 0
     elif begins and names_above(rows[begins - 1], rows[begins]):
         begins -= 1
-    while begins + 1 < len(rows) and not isinstance(reading.header, int) and is_title(rows[begins], rows[begins + 1]):
-        begins += 1
-    rows = rows[begins:]
+    same = list(itertools.takewhile(lambda row: len(row.cells) == width, rows[begins:]))
+    rows = rows[begins + (0 if isinstance(reading.header, int) else titles(same)) :]
     below = [row for row in rows[1:] if not _is_comment(row)] or rows[:1]
     others = [sign for sign in DELIMITERS if sign != delimiter]
     cells = [cell for row in below[:50] for cell in row.cells]
@@ -225,14 +228,17 @@ def _described(
         if len(names) > width:
             names = names[: max(width, len(names) - empty_end(names))]
         elif len(names) == width - 1:
-            last = [row.cells[-1] for row in layout.rows[1:] if len(row.cells) == width]
-            extra = "first" if any(cell.strip() for cell in last) else "last"
-            names = ["", *names] if extra == "first" else [*names, ""]
+            whole = [row.cells for row in layout.rows[1:] if len(row.cells) == width]
+            own = len({cells[0] for cells in whole}) == len(whole)  # no row has another's name
+            extra = "last" if not any(cells[-1].strip() for cells in whole) else "first" if own else None
+            names = ["", *names] if extra == "first" else [*names, ""] if extra else names
         if len(names) != width:
             got = f"'{source}', {len(names)} names in line {head.line + 1:,} above rows of {width} cells"
             raise InputError("source", got, "a name for each column; csv.header=NUMBER says which line has them")
     blanks = _blanks(layout.rows)
+    padded = blanks and all(cell.endswith(" ") for row in layout.rows for cell in row.cells[:-1])
     names = [_bare(name, layout.quote) if blanks else name for name in names]
+    names = [name.rstrip(" ") for name in names] if padded else names
     behind = head.after if named else head.line
     return Dialect(
         names=tuple(names),
@@ -244,6 +250,7 @@ def _described(
         header=head.line + 1 if named else None,
         comment=comment,
         blanks=blanks,
+        padded=padded,
         extra=extra,
     )
 

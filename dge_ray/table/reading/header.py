@@ -18,12 +18,47 @@ class Row:
     cells: list[str]
 
 
-def is_title(row: Row, following: Row) -> bool:
-    """A title that a spreadsheet has filled up with empty cells, or a row of these alone; and a row of which half is
-    empty above one that may be names: of groups of columns (merged cells), or a word and what it is."""
+def titles(rows: Sequence[Row]) -> int:
+    """How many of the first rows, all as wide, are titles above the table: such as a spreadsheet has filled up with
+    empty cells, and rows of groups of columns (merged cells), or of a word and what it is, above a row of names."""
+    at = 0
+    while at + 1 < len(rows):
+        if _is_title(rows[at], rows[at + 1]):
+            at += 1
+            continue
+        below = next((i for i in range(at + 1, len(rows)) if _full(rows[i]) == len(rows[i].cells)), at)
+        if below == at or not all_names(rows[below].cells):
+            return at
+        half_empty = all(2 * _full(row) <= len(row.cells) > 2 for row in rows[at:below])
+        gaps = all(_full(row) < len(row.cells) for row in rows[at:below]) and _above_numbers(rows[below:])
+        if not half_empty and not (gaps and all_texts(rows[at].cells)):
+            return at
+        at = below
+    return at
+
+
+def _full(row: Row) -> int:
+    return sum(bool(cell.strip()) for cell in row.cells)
+
+
+def all_texts(cells: Sequence[str]) -> bool:
+    """Whether none of the cells is a number or a date."""
+    return not any(is_number(cell) or is_date(cell) for cell in cells)
+
+
+def _above_numbers(rows: Sequence[Row]) -> bool:
+    """Whether a text of the first row stands above numbers."""
+    body = [row.cells for row in rows[1:] if len(row.cells) == len(rows[0].cells)]
+    for place, name in enumerate(rows[0].cells):
+        known = [cells[place] for cells in body if not is_missing(cells[place])]
+        if known and not is_number(name) and sum(map(is_number, known)) > MOSTLY * len(known):
+            return True
+    return False
+
+
+def _is_title(row: Row, following: Row) -> bool:
+    """A text in the first cell alone, or nothing in any."""
     if not any(cell.strip() for cell in row.cells):
-        return True
-    if 2 * sum(bool(cell.strip()) for cell in row.cells) <= len(row.cells) > 2 and all_names(following.cells):
         return True
     full = sum(bool(cell.strip()) for cell in following.cells)
     others = [cell for cell in row.cells[1:] if cell.strip()]

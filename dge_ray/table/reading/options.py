@@ -39,8 +39,9 @@ AS_FOUND = Reading()
 class Dialect:
     """How a CSV is written. `header`: the number of the line with the names, None without one.
 
-    `begins`: bytes before the first row, as UTF-8. `blanks`: a blank follows each delimiter and belongs to it. `extra`:
-    what a row has that the names lack: "first" (R's row names) or "last" (a delimiter at the end of each row).
+    `begins`: bytes before the first row, as UTF-8. `blanks`: a blank follows each delimiter and belongs to it;
+    `padded`: one stands before each, too. `extra`: what a row has that the names lack: "first" (R's row names) or
+    "last" (a delimiter at the end of each row).
     """
 
     names: tuple[str, ...]
@@ -54,6 +55,7 @@ class Dialect:
     decimal: str = "."
     thousands: str | None = None
     blanks: bool = False
+    padded: bool = False
     extra: Literal["first", "last"] | None = None
 
     def words(self, usual: str = ",") -> list[str]:
@@ -68,7 +70,7 @@ class Dialect:
         words = [f"csv.{key}={_shown(str(value))}" for key, value, usual in said if value != usual]
         words += [f"{self.quote} as the quote"] * (self.quote != '"')
         words += [f"{self.escape} before a quote within a cell"] * (self.escape is not None)
-        return words + ["a blank after each delimiter"] * self.blanks
+        return words + [f"a blank {'around' if self.padded else 'after'} each delimiter"] * self.blanks
 
 
 @dataclass(frozen=True)

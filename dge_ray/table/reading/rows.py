@@ -14,11 +14,12 @@ END = "\x1a"  # of a text file, as CP/M and DOS had it
 
 
 def trimmed(table: pa.Table, dialect: Dialect) -> pa.Table:
-    """Without the blank behind each delimiter, and then without the quotes around a cell behind a blank, which no
-    reader takes for some."""
+    """Without the blank behind each delimiter, and that before it; and then without the quotes around a cell behind a
+    blank, which no reader takes for some."""
     if not dialect.blanks:
         return table
-    columns = [table.column(0), *(_unquoted(pc.utf8_ltrim(column, " "), dialect) for column in table.columns[1:])]
+    columns = [pc.utf8_rtrim(column, " ") for column in table.columns] if dialect.padded else table.columns
+    columns = [columns[0], *(_unquoted(pc.utf8_ltrim(column, " "), dialect) for column in columns[1:])]
     columns = [pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column) for column in columns]
     return pa.Table.from_arrays(columns, names=table.column_names)
 

@@ -79,7 +79,7 @@ def as_seconds(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str] | None:
 
 def moment_note(column: pa.ChunkedArray, name: str) -> str | None:
     """What to tell of numbers all of which could be counts since 1970, and of which nothing says so; None of others."""
-    if not is_number(column.type) or pa.types.is_decimal(column.type):
+    if not is_number(column.type) or pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
         return None
     least, most = (value.as_py() for value in pc.min_max(column).values())
     if least is not None and _EXCEL[0] <= least < most <= _EXCEL[1] and _speaks_of_time(name):
