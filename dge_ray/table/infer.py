@@ -112,25 +112,36 @@ def _override(name: str, value: str | Mapping[str, Any], known: list[str]) -> di
 def _column(name: str, column: pa.ChunkedArray, is_target: bool, settings: Mapping[str, Any]) -> Column:
     values = plain(column)
     dtype = value_type(column.type)
-    kind = Kind(settings["kind"]) if "kind" in settings else _kind(name, column, values, is_target)
+    numbers = measured(values) if is_number(values.type) or is_temporal(values.type) else np.empty(0)
+    different = pc.unique(values.drop_null())
     if "kind" in settings:
-        _check_kind(name, kind, column, values, is_target)
+        kind = Kind(settings["kind"])
+        _check_kind(name, kind, column, values, numbers, len(different), is_target)
+    else:
+        kind = _kind(name, column, values, numbers, different, is_target)
     described = Column(name, kind, str(column.type), missing=values.null_count > 0)
-    numbers = {key: settings[key] for key in _NUMBER_KEYS if key in settings}
-    if numbers and kind not in MEASURED:
-        raise InputError(f"columns.{name}.{next(iter(numbers))}", f"a {kind} column", "a numeric, integer or datetime")
+    bounds = {key: settings[key] for key in _NUMBER_KEYS if key in settings}
+    if bounds and kind not in MEASURED:
+        raise InputError(f"columns.{name}.{next(iter(bounds))}", f"a {kind} column", "a numeric, integer or datetime")
     if kind in MEASURED:
-        warn_of_sentinels(name, values, settings)
-        return _measured(described, values, dtype, numbers)
+        warn_of_sentinels(name, values, numbers, settings)
+        return _measured(described, values, numbers, dtype, bounds)
     if kind in (Kind.IDENTIFIER, Kind.TEXT):
         return described
+    categories = _categories(name, column, different)
     if not is_target:
-        warn_of_marks(name, values, settings)
-    return replace(described, categories=_categories(name, column, values))
+        warn_of_marks(name, values, categories, settings)
+    return replace(described, categories=categories)
 
 
-def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target: bool) -> Kind:
-    different = pc.unique(values.drop_null())
+def _kind(
+    name: str,
+    column: pa.ChunkedArray,
+    values: pa.ChunkedArray,
+    numbers: np.ndarray,
+    different: pa.Array,
+    is_target: bool,
+) -> Kind:
     distinct = len(different)
     if distinct == 1 and not values.null_count:
         return Kind.CONSTANT
@@ -141,7 +152,6 @@ def _kind(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target
         return Kind.CATEGORICAL if is_target else _kind_of_words(name, values, different, in_dictionary)
     if is_temporal(values.type):
         return Kind.DATETIME
-    numbers = measured(values)
     if not _all_integers(values.type, numbers):
         return Kind.NUMERIC
     if is_target:
@@ -197,21 +207,28 @@ def _warn_dictionary(name: str, distinct: int) -> None:
     warnings.warn(IdentifierWarning(text, name), stacklevel=7)
 
 
-def _check_kind(name: str, kind: Kind, column: pa.ChunkedArray, values: pa.ChunkedArray, is_target: bool) -> None:
+def _check_kind(
+    name: str,
+    kind: Kind,
+    column: pa.ChunkedArray,
+    values: pa.ChunkedArray,
+    numbers: np.ndarray,
+    distinct: int,
+    is_target: bool,
+) -> None:
     """Refuse an override that the column's values do not allow."""
-    distinct = len(pc.unique(values.drop_null()))
     dtype = values.type
     flat_number = is_number(dtype) and not isinstance(column.type, pa.DictionaryType)
     refusals = {
         Kind.NUMERIC: not flat_number and f"type {column.type}, no number",
         Kind.INTEGER: (not flat_number and f"type {column.type}, no number")
-        or (flat_number and not _all_integers(dtype, measured(values)) and "values with decimals"),
+        or (flat_number and not _all_integers(dtype, numbers) and "values with decimals"),
         Kind.BOOLEAN: distinct > 2 and f"{distinct:,} distinct values",
         Kind.CATEGORICAL: False,
         Kind.DATETIME: not is_temporal(dtype) and f"type {column.type}, no date, time or duration",
         Kind.TEXT: not is_string(column.type) and f"type {column.type}, no strings",
         Kind.CONSTANT: (distinct > 1 or values.null_count > 0) and "values that differ",
-        Kind.IDENTIFIER: not (is_string(column.type) or (flat_number and _all_integers(dtype, measured(values))))
+        Kind.IDENTIFIER: not (is_string(column.type) or (flat_number and _all_integers(dtype, numbers)))
         and f"type {column.type}",
     }
     if is_target and kind not in CODED | MEASURED - {Kind.DATETIME}:
@@ -221,9 +238,8 @@ def _check_kind(name: str, kind: Kind, column: pa.ChunkedArray, values: pa.Chunk
         raise InputError(f"columns.{name}", f"{kind} for a column with {reason}", f"one of {takes}")
 
 
-def _categories(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray) -> tuple:
+def _categories(name: str, column: pa.ChunkedArray, distinct: pa.Array) -> tuple:
     """Distinct values in code order: a dictionary's own order if it is ordered, else sorted (not by appearance)."""
-    distinct = pc.unique(values.drop_null())
     if len(distinct) > MAX_LEVELS:
         raise InputError(
             f"column '{name}'",
@@ -236,8 +252,9 @@ def _categories(name: str, column: pa.ChunkedArray, values: pa.ChunkedArray) -> 
     return to_json_scalars(pa.chunked_array([distinct.take(pc.sort_indices(distinct))]))
 
 
-def _measured(column: Column, values: pa.ChunkedArray, dtype: pa.DataType, settings: Mapping[str, Any]) -> Column:
-    numbers = measured(values)
+def _measured(
+    column: Column, values: pa.ChunkedArray, numbers: np.ndarray, dtype: pa.DataType, settings: Mapping[str, Any]
+) -> Column:
     numbers = numbers[~np.isnan(numbers)]
     low, high = float(numbers.min()), float(numbers.max())
     minimum, maximum = settings.get("minimum", low), settings.get("maximum", high)

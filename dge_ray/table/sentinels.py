@@ -17,7 +17,7 @@ bank's pdays (-1) are.
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from dge_ray.errors import ColumnWarning
 from dge_ray.phrases import missing_if, one_line
-from dge_ray.table.arrow.arrow_types import STEPS_PER_SECOND, is_clock, is_string, is_temporal, measured, pc
+from dge_ray.table.arrow.arrow_types import STEPS_PER_SECOND, is_clock, is_string, is_temporal, pc
 
 _NINES = re.compile(r"-?(?:9*[789]|(?P<same>[78])(?P=same)*)")
 _OF_TYPES = frozenset(
@@ -67,12 +67,11 @@ class SentinelWarning(ColumnWarning):
     """A value is read as what it is that may stand for a missing one."""
 
 
-def warn_of_sentinels(name: str, values: pa.ChunkedArray, said: Mapping[str, Any]) -> None:
+def warn_of_sentinels(name: str, values: pa.ChunkedArray, numbers: np.ndarray, said: Mapping[str, Any]) -> None:
     """A warning for such values of a column (n,) of numbers or dates, with their counts and the key that makes them
-    missing. `said`: the column's overrides."""
+    missing. `numbers`: the values as `measured` has them. `said`: the column's overrides."""
     if is_clock(values.type):
         return
-    numbers = measured(values)
     found = find_sentinels(
         numbers[~np.isnan(numbers)], day=_in_a_day(values.type) if is_temporal(values.type) else None
     )
@@ -84,13 +83,10 @@ def warn_of_sentinels(name: str, values: pa.ChunkedArray, said: Mapping[str, Any
     warnings.warn(SentinelWarning(f"{text}: {missing_if(name, texts, said)}", name), stacklevel=4)
 
 
-def warn_of_marks(name: str, values: pa.ChunkedArray, said: Mapping[str, Any]) -> None:
+def warn_of_marks(name: str, values: pa.ChunkedArray, categories: Sequence[Any], said: Mapping[str, Any]) -> None:
     """A warning for categories of a column (n,) that are no words but marks of a missing value."""
-    if not is_string(values.type):
-        return
-    texts = pc.unique(values.drop_null()).to_pylist()
-    marks = [text for text in texts if text.strip().lower() in _MARKS_ALONE]
-    if not marks or len(texts) < 2 or "+" in texts:  # which '-' is the other side of
+    marks = [text for text in categories if isinstance(text, str) and text.strip().lower() in _MARKS_ALONE]
+    if not marks or not is_string(values.type) or len(categories) < 2 or "+" in categories:  # the other side of '-'
         return
     counts = [pc.sum(pc.equal(values, mark)).as_py() for mark in marks]
     told = " and ".join(f"{c:,} ({c / len(values):.2%}) are {m!r}" for m, c in zip(marks, counts, strict=True))
@@ -116,7 +112,9 @@ def find_sentinels(present: np.ndarray, *, day: int | None = None) -> list[Senti
     low, high = (_codes(present, end, is_code) for end in (np.min, np.max))
     if not low and not high:
         return _far_away(present)
-    rest = present[~np.isin(present, [one.value for one in (*low, *high)])]
+    rest = present
+    for one in (*low, *high):
+        rest = rest[rest != one.value]
     if not len(rest):
         return []
     found = [one for codes in (low, high) for one in _apart(rest, codes, day)]
@@ -128,7 +126,7 @@ def _codes(present: np.ndarray, end: Callable[..., float], is_code: Callable[[fl
     codes: list[Sentinel] = []
     while len(present) and len(codes) < _MOST_CODES and is_code(value := float(end(present))):
         same = present == value
-        codes.append(Sentinel(value, int(same.sum())))
+        codes.append(Sentinel(value, int(np.count_nonzero(same))))
         present = present[~same]
     return codes
 
@@ -136,9 +134,10 @@ def _codes(present: np.ndarray, end: Callable[..., float], is_code: Callable[[fl
 def _apart(rest: np.ndarray, codes: list[Sentinel], day: int | None) -> list[Sentinel]:
     """As many of the codes, the outermost first, as stand apart from what is within them. `rest`: without codes."""
     for kept in range(len(codes), 0, -1):
-        within = np.append(rest, [one.value for one in codes[kept:] for _ in range(one.count)])
+        inner = [np.full(one.count, one.value) for one in codes[kept:]]
+        within = np.concatenate([rest, *inner]) if inner else rest
         if _stands_apart(within, codes[:kept], day):
-            return codes[:kept]
+            return [one for one in codes[:kept] if one.count > 1]  # one row's value is told nobody
     return []
 
 
@@ -166,9 +165,11 @@ def _far_away(present: np.ndarray) -> list[Sentinel]:
     """The value at an end that is no code, repeated, and so far away that it is none of the others' kind."""
     for end in (np.min, np.max):
         value = float(end(present))
+        if not value:
+            continue
         same = present == value
-        count = int(same.sum())
-        if count < _FEWEST_OF_SPIKE or not value or count == len(present):
+        count = int(np.count_nonzero(same))
+        if count < _FEWEST_OF_SPIKE or count == len(present):
             continue
         rest = present[~same]
         least, most = float(rest.min()), float(rest.max())

@@ -131,7 +131,7 @@ def _leading_zeros(column: pa.ChunkedArray) -> bool:
     """Whether a whole number begins with a zero: 02134."""
     if any(text is not None and text[:1].isspace() for text in column[:SAMPLE].to_pylist()):
         column = pc.utf8_ltrim_whitespace(column)
-    zero = pc.starts_with(column, "0")
+    zero = pc.and_(pc.starts_with(column, "0"), pc.greater(pc.binary_length(column), 1))
     if not pc.any(zero).as_py():
         return False
     return any(map(_ZERO.match, pc.unique(column.filter(zero)).to_pylist()))
