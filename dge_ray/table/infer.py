@@ -129,8 +129,7 @@ def _column(name: str, column: pa.ChunkedArray, is_target: bool, settings: Mappi
     if kind in (Kind.IDENTIFIER, Kind.TEXT):
         return described
     categories = _categories(name, column, different)
-    if not is_target:
-        warn_of_marks(name, values, categories, settings)
+    warn_of_marks(name, values, categories, settings)
     return replace(described, categories=categories)
 
 

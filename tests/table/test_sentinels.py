@@ -183,6 +183,15 @@ def test_marks_among_words_are_told_of(tmp_path: Path) -> None:
     assert advised(mended.warnings) == []
 
 
+def test_marks_among_classes_are_told_of(tmp_path: Path) -> None:
+    classes = ["?" if row in FEW else y for row, y in enumerate(Y)]
+    pq.write_table(pa.table({"x": NORMAL, "y": classes}), tmp_path / "t.parquet")
+    found = checked(tmp_path / "t.parquet")
+    assert advised(found.warnings) == ['columns.y={null_values: ["?"]}'] and found.columns["y"]["distinct"] == 3
+    with pytest.raises(InputError, match="12 missing of 300 values in 'y'.*drop_missing_target=true"):
+        checked(tmp_path / "t.parquet", *advised(found.warnings))
+
+
 def test_a_value_that_is_not_there_is_told(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": NORMAL, "y": Y}), tmp_path / "t.parquet")
     with pytest.warns(UserWarning, match="as null_values says, '-5' 0"):

@@ -33,7 +33,6 @@ def values(texts: Sequence[str | None], **how: Any) -> list[Any]:
     [
         ["1", " 2 ", "-3"],
         ["1", "NA", "3"],
-        ["0x1F", "7"],
         ["+5", "6"],
         ["1.5", " 2", "nan"],
         ["1e3", "2."],
