@@ -185,8 +185,8 @@ def missing_if(column: str, values: Sequence[str], said: Mapping[str, Any]) -> s
 
     >>> missing_if("age", ["-999"], {"kind": "integer"})
     "if they stand for missing ones, 'columns.age={kind: integer, null_values: [-999]}' says so"
-    >>> missing_if("job", ["?"], {})
-    "if they stand for missing ones, 'columns.job={null_values: ["?"]}' says so"
+    >>> print(missing_if("job", ["?"], {}))
+    if they stand for missing ones, 'columns.job={null_values: ["?"]}' says so
     """
     if _in_python.get():
         return "if they stand for missing ones, X needs NaN there"

@@ -188,7 +188,7 @@ def test_marks_among_classes_are_told_of(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": NORMAL, "y": classes}), tmp_path / "t.parquet")
     found = checked(tmp_path / "t.parquet")
     assert advised(found.warnings) == ['columns.y={null_values: ["?"]}'] and found.columns["y"]["distinct"] == 3
-    with pytest.raises(InputError, match="12 missing of 300 values in 'y'.*drop_missing_target=true"):
+    with pytest.raises(InputError, match=r"12 missing of 300 values in 'y'.*drop_missing_target=true"):
         checked(tmp_path / "t.parquet", *advised(found.warnings))
 
 

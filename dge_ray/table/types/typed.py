@@ -36,8 +36,8 @@ def typed(
     values are so, and what was repaired to that end, by column.
 
     Well-formed text has the types that pyarrow's CSV reader gives it; what stays text keeps its type. Codes with a
-    leading zero (02134, 0x1F) stay text. Of others the odd values become null (`Repair.missing`), bounds such as '<0.5' the bound
-    (`Repair.censored`). Columns of whole numbers that are dates become so, whatever the table was read from.
+    leading zero (02134, 0x1F) stay text. Of others the odd values become null (`Repair.missing`), bounds such as '<0.5'
+    the bound (`Repair.censored`). Columns of whole numbers that are dates become so, whatever the table was read from.
 
     `overrides`: column to kind, or to a mapping with a `kind` or `null_values` (values that are missing), as
     `infer_schema` takes them; categories, identifiers and constants are read plainly and never repaired. `decimal`,
