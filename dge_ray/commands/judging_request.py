@@ -56,7 +56,7 @@ def _real(source: str | None, reading: Reading, schema: TableSchema) -> tuple[Co
         return None, None
     refuse_secrets("test", source)
     try:
-        table = load_table(source, reading)
+        table = load_table(source, reading, schema.dated)
         columns = encoded(table, schema)
     except InputError as error:
         raise InputError(

@@ -22,8 +22,10 @@ from dge_ray.publishing.card_page import FILE as PAGE
 from dge_ray.publishing.copies import Matches, RealRows
 from dge_ray.publishing.request import DRAWING
 from dge_ray.storage import Folder
-from dge_ray.table import TableSchema, load_table
+from dge_ray.table import TableSchema
 from dge_ray.table.marks import read_mark
+from dge_ray.table.reading.load import read_told, typed_table
+from dge_ray.table.reading.options import Reading, ReadTable
 
 NEEDED = ("bundle.json", "schema.json", CROISSANT, CARD, PAGE, SUMS)
 
@@ -45,7 +47,7 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
     notes: list[str] = []
     faults = _strangers(folder)
     if not faults:  # nothing is read behind a link
-        parts = _Parts(None if real is None else load_table(real, keys.reading))
+        parts = _Parts(None if real is None else read_told(real, keys.reading), keys.reading)
         say("members" if real is None else "members, and copies of real rows")
         wrong = bundle_faults(folder, parts)
         say("checksums")
@@ -65,15 +67,15 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
 class _Parts(PartsRead):
     """What `verify` keeps of each part of the bundle, which is read once: its digest, its mark, its copies."""
 
-    def __init__(self, real: pa.Table | None) -> None:
-        self._table, self._real, self._facts = real, None, {}
+    def __init__(self, real: ReadTable | None, reading: Reading) -> None:
+        self._read, self._reading, self._real, self._facts = real, reading, None, {}
         self.digests: dict[str, str] = {}
         self._marks: dict[str, pa.Schema] = {}
 
     def begins(self, facts: dict[str, Any], schema: TableSchema) -> None:
         self._facts = facts
-        if self._table is not None:
-            self._real = RealRows(self._table, schema)
+        if self._read is not None:
+            self._real = RealRows(typed_table(self._read, self._reading, schema.dated), schema)
             self._matches = Matches(self._real.once, schema)
             self._times = np.zeros(len(self._real.once), np.int64)
 

@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.peoples_tables import N, Y, checked, csv_of
+from helpers.peoples_tables import N, Y, checked, csv_of, prepared, rows_of
 
-from dge_ray.table import load_table
+from dge_ray.commands.judging_request import _real
+from dge_ray.table import TableCodec, load_table
+from dge_ray.table.reading.options import Reading
 from dge_ray.table.types import typed
 
 RNG = np.random.default_rng(8)
@@ -118,3 +120,19 @@ WRITTEN = {
 def test_dates_as_programs_write_them(text: str) -> None:
     read, _ = typed(pa.table({"x": [text, text, None]}))
     assert read["x"].to_pylist() == [WRITTEN[text], WRITTEN[text], None]
+
+
+@pytest.mark.parametrize("form", ["%d%m%y", "%Y%j", "%b-%y"])
+def test_rows_that_are_judged_on_are_read_as_the_bundle_is(tmp_path: Path, form: str) -> None:
+    path = csv_of(tmp_path, {"seen": [day.strftime(form) for day in DAYS]})
+    found = prepared(path, "columns.seen=datetime", "csv.dates=day_first")
+    with pytest.warns(UserWarning):
+        columns, _ = _real(str(path), Reading(dates="day_first"), found.schema)
+    assert columns is not None and not np.isnan(columns["seen"]).any()
+    assert set(columns["seen"]) == set(TableCodec(found.schema).encode(rows_of(found), ["seen"])["seen"])
+
+
+def test_a_column_of_nothing_is_of_any_kind() -> None:
+    empty = pa.table({"x": pa.nulls(3), "y": pa.nulls(3, pa.string())})
+    for kind in ("datetime", "numeric", "integer", "boolean"):
+        assert typed(empty, overrides={"x": kind, "y": kind})[0].column(0).null_count == 3

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from dge_ray.table.arrow.arrow_types import arrow_type
+from dge_ray.table.arrow.arrow_types import arrow_type, is_temporal, value_type
 from dge_ray.table.schema.identities import Identity
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -95,6 +95,11 @@ class TableSchema:
     def texts(self) -> list[Column]:
         """The text columns."""
         return [c for c in self.columns if c.kind is Kind.TEXT]
+
+    @property
+    def dated(self) -> dict[str, str]:
+        """The kind, by column, as which text is read to the dates, times and durations of this schema."""
+        return {c.name: Kind.DATETIME for c in self.columns if is_temporal(value_type(arrow_type(c.type)))}
 
     @property
     def features(self) -> list[Column]:

@@ -20,6 +20,8 @@ def as_kind(name: str, column: pa.ChunkedArray, kind: str, writing: Writing) -> 
     Raises:
         InputError: more than one in ten of its values are none of the kind: with how many rows, and the first of them.
     """
+    if column.null_count == len(column):
+        return column, None
     if isinstance(column.type, pa.DictionaryType) and kind != "boolean":
         column = column.cast(value_type(column.type))
     if kind == "text":
