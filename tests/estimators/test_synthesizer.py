@@ -350,3 +350,17 @@ def test_every_reported_table(path: Path, tmp_path: Path) -> None:
         assert np.isfinite(synthesizer.log_prob(path)).all()
         synthesizer.save(tmp_path / "s")
         assert_frame_equal(Synthesizer.load(tmp_path / "s").sample(100), rows)
+
+
+def test_values_that_stand_for_missing_ones_are_so_in_every_table_it_takes() -> None:
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame(
+        {"lab": np.where(np.arange(120) % 15 == 0, -999, rng.normal(50, 9, 120)), "y": list("ab") * 60}
+    )
+    with pytest.warns(UserWarning, match=r"'lab': of its values 8 \(6\.67%\) are -999"):
+        Synthesizer(generator="copula").fit(frame)
+    with pytest.warns(UserWarning, match="as null_values says, '-999' 8"):
+        synthesizer = Synthesizer(generator="copula", columns={"lab": {"null_values": [-999]}}).fit(frame)
+    assert synthesizer.sample(500)["lab"].min() > 0 and synthesizer.sample(500)["lab"].isna().any()
+    completed = synthesizer.sample(given=frame[["lab"]])
+    assert (completed["lab"].isna() == (frame["lab"] == -999)).all() and completed["y"].notna().all()
