@@ -4,6 +4,7 @@ missing only by the key, in every kind of source."""
 import datetime as dt
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def frame() -> pd.DataFrame:
     )
 
 
-def advised(warnings: list[str] | tuple[str, ...]) -> list[str]:
+def advised(warnings: Sequence[str]) -> list[str]:
     """The words that the warnings advise, as a shell gives them."""
     found = [re.search(r"if they stand for missing ones, (.*) says so$", line) for line in warnings]
     words = [shlex.split(one[1]) for one in found if one is not None]

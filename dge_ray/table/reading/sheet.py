@@ -43,7 +43,7 @@ def read_sheet(filesystem: fs.FileSystem, path: str, source: str, reading: Readi
             (name, [[_value(cell) for cell in row] for row in sheets[name].iter_rows(values_only=True)])
             for name in wanted
         )
-        first = name, rows = next(tables, (reading.sheet, []))
+        first = name, rows = next(tables, (reading.sheet or "", []))
         while not _is_table(rows) and (following := next(tables, None)):
             name, rows = following
         name, rows = (name, rows) if _is_table(rows) else first
