@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from dge_ray.errors import InputError
 from dge_ray.masking import refuse_secrets
 
-ANSWER_SECONDS = 10.0  # for a place that is not local to answer its first question; pyarrow's S3 gives up after 6
+ANSWER_SECONDS = 6.0  # for a place that is not local to answer its first question; as pyarrow's S3 gives up
 T = TypeVar("T")
 
 
@@ -264,8 +264,8 @@ def _links(at: str, folders: list[str]) -> list[str]:
     return [name for name in folders if Path(at, name).is_symlink()]
 
 
-def in_time(ask: Callable[[], T], seconds: float | None = ANSWER_SECONDS, *, daemon: bool = True) -> T:
-    """`ask()` in a thread, or a TimeoutError after the seconds (None: it is awaited); the thread is then left alone.
+def in_time(ask: Callable[[], T], seconds: float | None = None, *, daemon: bool = True) -> T:
+    """`ask()` in a thread, or a TimeoutError after the seconds (ANSWER_SECONDS); the thread is then left alone.
 
     Google Cloud's client, for one, goes on trying for a quarter of an hour. `daemon`: the thread ends with the process.
     """
@@ -280,6 +280,7 @@ def in_time(ask: Callable[[], T], seconds: float | None = ANSWER_SECONDS, *, dae
 
     thread = threading.Thread(target=run, daemon=daemon)
     thread.start()
+    seconds = ANSWER_SECONDS if seconds is None else seconds
     thread.join(seconds)
     if failure:
         raise failure[0]

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,7 +17,7 @@ from dge_ray.masking import mask
 from dge_ray.storage import in_time, make_folders
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-ANSWER_SECONDS = 10  # how long a server may take to answer before a study starts
+ANSWER_SECONDS = 8  # how long a server may take to answer before a study starts
 OPENING_SECONDS = 5.0  # how long another process may have a database file for itself
 FIELD, TAKES = (
     "MLFLOW_TRACKING_URI",
@@ -139,7 +140,7 @@ def within(seconds: float, uri: str, ask: Callable[[], Any]) -> Any:
     # set up must, also after Ctrl-C: half set up, nobody could open it again.
     file = uri.startswith("sqlite")
     try:
-        return in_time(ask, None if file else seconds, daemon=not file)
+        return in_time(ask, threading.TIMEOUT_MAX if file else seconds, daemon=not file)
     except InputError:
         raise
     except Exception as error:

@@ -18,7 +18,7 @@ from dge_ray.errors import InputError
 
 ADDRESS = "RAY_ADDRESS"
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set within a Ray job
-JOINING_SECONDS = 10.0
+JOINING_SECONDS = 8.0  # a command that is refused ends within 10, its own start included
 TAKES = "HOST:PORT or ray://HOST:PORT of a Ray that runs, or nothing (unset RAY_ADDRESS) for a Ray of its own"
 MODES = ("disabled", "token", "k8s")
 # Ray would go on trying for a quarter of an hour, and fill the screen: in a process of its own that can be ended. Asked
