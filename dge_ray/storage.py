@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from dge_ray.errors import InputError
 from dge_ray.masking import refuse_secrets
 
-ANSWER_SECONDS = 6.0  # for a place that is not local to answer its first question; as pyarrow's S3 gives up
+ANSWER_SECONDS = 8.0  # for a place that is not local to answer its first question; pyarrow's S3 says why after 6
 T = TypeVar("T")
 
 

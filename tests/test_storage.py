@@ -199,9 +199,9 @@ def test_a_bucket_that_is_not_there_and_wrong_credentials_are_told_at_once(s3: S
 
 
 def test_a_server_that_is_away_is_told_within_bounds() -> None:
-    """pyarrow repeats a refused connection for 6 s; twice that and more for a busy machine."""
+    """pyarrow repeats a refused connection for 6 s, and is not waited for beyond 8, which a busy machine can need."""
     started = time.monotonic()
-    with pytest.raises(InputError, match=r"^storage: got .*NETWORK_CONNECTION"):
+    with pytest.raises(InputError, match=r"^storage: got .*(NETWORK_CONNECTION|no answer within 8 s)"):
         Folder.open(S3("http://127.0.0.1:9").uri("x")).check_readable()
     assert time.monotonic() - started < 30
 

@@ -104,7 +104,8 @@ def test_the_audit_is_told_of_and_reads_every_pin() -> None:
 
     Without `--strict` it ends with 0 where it could ask about nothing.
     """
-    assert "pip-audit --strict --no-deps --disable-pip -r cluster/constraints.txt" in (ROOT / "cluster/README.md").read_text()
+    command = "pip-audit --strict --no-deps --disable-pip -r cluster/constraints.txt"
+    assert command in (ROOT / "cluster/README.md").read_text()
     lines = (ROOT / "cluster/constraints.txt").read_text().splitlines()
     odd = [line for line in lines if not re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)]
     assert odd == [] and len(set(pins())) == len(pins())

@@ -250,7 +250,7 @@ PROCESSES: dict[str, tuple[str, str, Odd]] = {
     "a store that is silent": (
         "tune",
         "{it} 'storage=gs://anonymous@bucket/x?scheme=http&endpoint_override={silent}'",
-        Odd(told=["storage: got", "no answer within 6 s"]),
+        Odd(told=["storage: got", "no answer within 8 s"]),
     ),
     "modules of one's own": (
         "check",
