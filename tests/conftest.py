@@ -10,6 +10,7 @@ import pytest
 from helpers import advice
 from helpers.s3 import S3, s3_server
 from helpers.shared_study import SharedStudy, run_shared_study
+from hypothesis import settings
 
 from dge_ray.cli import main
 from dge_ray.storage import Folder
@@ -18,6 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The tests start many processes, each of which would compile all that it imports: Python's own default is restored.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+settings.register_profile("busy", deadline=None)  # a deadline is of wall time, which other work takes a share of
+settings.load_profile("busy")
 
 Run = Callable[..., tuple[int, str, str]]
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks"))

@@ -1,5 +1,6 @@
 """pandas frames to Arrow tables and back with the frame's own dtypes."""
 
+import uuid
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -67,6 +68,11 @@ def _column(series: "pd.Series") -> pa.ChunkedArray:
         return pa.chunked_array([instants.cast(pa.timestamp(dtype.unit, dtype.tz))])
     if isinstance(dtype, pd.SparseDtype):
         series = series.sparse.to_dense()
-    values = pa.Array.from_pandas(series)
+    try:
+        values = pa.Array.from_pandas(series)
+    except pa.ArrowInvalid:  # the oldest pyarrow that is taken knows no UUIDs
+        if not all(isinstance(value, uuid.UUID) for value in series.dropna()):
+            raise
+        values = pa.Array.from_pandas(series.map(str, na_action="ignore"))
     values = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
     return own_type(pa.field("", values.type), values)
