@@ -13,7 +13,7 @@ from typing import Any
 
 from dge_ray.distributed.gauges import Gauges
 from dge_ray.errors import StudyError
-from dge_ray.study.records.predictions import Job
+from dge_ray.study.records.jobs import Job
 
 OVER = object()
 NEWS_KEPT = 10_000

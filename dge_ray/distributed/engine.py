@@ -133,6 +133,7 @@ class Engine:
                 cpus_per_worker=cpus,
                 scratch=self.scratch,
                 first=first,
+                own_ray=self.resources is not None and self.resources.own,
             )
         )
 

@@ -24,7 +24,7 @@ from dge_ray.seeds import Purpose, integer
 class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if "AWS" in name}
 
 TRIAL_RESTARTS = 3  # of one trial, whose process or node was lost; it only waits and reads, so nothing is redone
-TRIALS_AT_ONCE = 2  # a trial costs a process; a grid's fits are on the Board before any trial asks for them
+TRIALS_AT_ONCE = 1  # a trial costs a process; a grid's fits are on the Board before any trial asks for them
 
 
 class _OnReport(ray.tune.Callback):

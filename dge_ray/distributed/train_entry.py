@@ -7,8 +7,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-# Train's V2 package gives it no public name.
+# Train's V2 package gives them no public names.
 from ray.train.v2._internal.execution.callback import ControllerCallback
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 
 from dge_ray.distributed.session.ray_session import first_line
 from dge_ray.errors import StudyError
@@ -22,6 +23,16 @@ class TellController(ControllerCallback):
 
     def after_controller_start(self, train_run_context: Any) -> None:
         ray.get(self.board.controlled_by.remote(self.first, ray.get_runtime_context().current_actor))
+
+
+class FixedWorkers(FixedScalingPolicy):
+    """So many workers, on the nodes that are there: no actor is asked to have the cluster grow for them."""
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        return
+
+    def _maybe_send_resource_request(self) -> None:
+        return
 
 
 def downstream_worker(config: dict[str, Any]) -> None:

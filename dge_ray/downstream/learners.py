@@ -18,6 +18,7 @@ from dge_ray.downstream.mixture import no_weights
 from dge_ray.downstream.preparing import refuse_text, takes_text
 from dge_ray.downstream.store import DESCRIPTION, MODEL, TRUSTED, describe, other_versions
 from dge_ray.errors import InputError, StudyError
+from dge_ray.lean_imports import skops_io
 from dge_ray.table.schema.table_schema import Column, TableSchema
 
 
@@ -116,14 +117,14 @@ def load_learner(folder: Path, schema: TableSchema) -> Learner:
 
 
 def _read_model(folder: Path, others: str) -> Any:
-    import skops.io
+    skops = skops_io()
     from skops.io.exceptions import UntrustedTypesFoundException
 
     why = f"; {others}" if others else ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)  # the caller is told once, of all libraries
-            return skops.io.load(folder / MODEL, trusted=TRUSTED)
+            return skops.load(folder / MODEL, trusted=TRUSTED)
     except UntrustedTypesFoundException as error:
         raise StudyError(f"{folder / MODEL}: refused, types not on the allowlist: {error}{why}") from None
     except Exception as error:  # a file of other versions fails in ways of its own

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dge_ray.errors import StudyError
+from dge_ray.lean_imports import skops_io
 from dge_ray.table.schema.table_schema import TableSchema
 
 DESCRIPTION, MODEL = "learner.json", "model.skops"
@@ -72,15 +73,15 @@ def save_estimator(model: Any, present: np.ndarray, schema: TableSchema, folder:
     Raises:
         StudyError: the model holds a type that is not on the allowlist.
     """
-    import skops.io
+    skops = skops_io()
     from skops.io.exceptions import UnsupportedTypeException
 
     name = type(model[-1] if hasattr(model, "steps") else model).__name__
     try:
-        data = skops.io.dumps(model)
+        data = skops.dumps(model)
     except UnsupportedTypeException as error:
         raise StudyError(f"a fitted {name} cannot be saved safely: {error}") from None
-    unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
+    unknown = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))
     if unknown:
         raise StudyError(f"a fitted {name} cannot be saved safely: it holds {', '.join(unknown)}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -44,6 +45,21 @@ def in_a_group_of_its_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = before  # type: ignore[misc]
+
+
+@contextmanager
+def without_watchers() -> Iterator[None]:
+    """A Ray that starts within the block has no log monitor, since nobody is shown the logs of its processes, and no
+    autoscaler's monitor: it has this machine alone. Each would be a process that looks around all the time.
+    """
+    from ray._private import parameter
+
+    before: Any = parameter.RayParams
+    parameter.RayParams = partial(before, include_log_monitor=False, no_monitor=True)  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        parameter.RayParams = before  # type: ignore[misc]
 
 
 def read_authentication() -> None:

@@ -8,11 +8,16 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dge_ray.distributed.session.guest import environment, handlers_as_found, logging_as_found, silent_workers
-from dge_ray.distributed.session.own_ray import in_a_group_of_its_own, on_loopback, read_authentication
+from dge_ray.distributed.session.own_ray import (
+    in_a_group_of_its_own,
+    on_loopback,
+    read_authentication,
+    without_watchers,
+)
 from dge_ray.distributed.session.preflight import (
     ADDRESS,
     check_ray,
@@ -46,6 +51,8 @@ LOCAL_SETTINGS = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "OMP_NUM_THREADS": "1",
+    # What each task did and when, from every process to the one that keeps it for a dashboard.
+    "RAY_task_events_report_interval_ms": "0",
     # Idle worker processes are kept: a new one would import Ray Data again, 2 CPU-seconds for each member's reads.
     "RAY_idle_worker_killing_time_threshold_ms": "600000",
     "RAY_num_workers_soft_limit": "8",
@@ -54,9 +61,11 @@ LOCAL_SETTINGS = {
 
 @dataclass(frozen=True)
 class Resources:
-    """What the cluster offers. `each`: every node's resources by name."""
+    """What the cluster offers. `each`: every node's resources by name. `own`: the cluster was started for this process
+    and ends with it."""
 
     each: tuple[dict[str, float], ...]
+    own: bool = False
 
     @property
     def cpus(self) -> float:
@@ -95,8 +104,9 @@ def ray_session(*, num_cpus: int | None = None, object_store_memory: int | None 
                 yield current_resources()
             return
         check_ray()
-        with _joined() if joins_cluster() else _started(num_cpus, object_store_memory):
-            yield current_resources()
+        joins = joins_cluster()
+        with _joined() if joins else _started(num_cpus, object_store_memory):
+            yield replace(current_resources(), own=not joins)
 
 
 @contextmanager
@@ -147,7 +157,14 @@ def _start(folder: str, num_cpus: int | None, object_store_memory: int | None) -
     import ray
 
     before = handlers_as_found(signal.SIGTERM)
-    with before, warnings.catch_warnings(), for_the_owner_alone(), on_loopback(), in_a_group_of_its_own():
+    with (
+        before,
+        warnings.catch_warnings(),
+        for_the_owner_alone(),
+        on_loopback(),
+        in_a_group_of_its_own(),
+        without_watchers(),
+    ):
         warnings.simplefilter("ignore", FutureWarning)
         try:
             ray.init(

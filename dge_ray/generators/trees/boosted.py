@@ -18,6 +18,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from dge_ray.errors import InputError
 from dge_ray.generators.trees.leaves import SIZES, Law, Scale
+from dge_ray.lean_imports import skops_io
 
 FOLDS = 4
 MOST_CLASSES = 50
@@ -114,11 +115,9 @@ class Boosted:
         Raises:
             InputError: models that the libraries here cannot read.
         """
-        import skops.io
-
         files = [arrays[f"model.{i}"].tobytes() for i in range(FOLDS)]
         try:
-            models = [skops.io.loads(data, trusted=TRUSTED) for data in files]
+            models = [skops_io().loads(data, trusted=TRUSTED) for data in files]
         except Exception as error:  # a file of other versions fails in ways of its own
             got = f"a boosted target that cannot be read ({type(error).__name__})"
             raise InputError("checkpoint", got, "one saved with the scikit-learn and skops that are here") from None
@@ -166,9 +165,7 @@ def fit_boosted(
             model.fit(x[train], y[train], X_val=x[held], y_val=y[held])
             out_of_fold[held] = model.predict(x[held])
         models.append(model)
-    import skops.io
-
-    files = [skops.io.dumps(model) for model in models]
+    files = [skops_io().dumps(model) for model in models]
     if rank is None:
         return Boosted(models, files, scale, [model.classes_.astype(np.int64) for model in models], None, None)
     edges, law = _law_of_predictions(out_of_fold, symbols, scale)

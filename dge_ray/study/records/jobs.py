@@ -1,0 +1,47 @@
+"""A downstream fit's address. Alone in its file: the Board needs nothing else, and starts with few imports."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, order=True)
+class Job:
+    """One downstream fit.
+
+    `member`: fit on the first `volume` rows of member `member`, learner seed 0. `ensemble`: the same rows, learner seed
+    `index` (naive ensemble). `concatenated`: the first `volume` rows of each of `index` members from `member` on, one
+    after the other (naive concatenated). `real`: the real rows that the generators saw, learner seed `index`. `raw`:
+    the raw rows, where they are others than those. In a study of augmented rows all but the last two learn from the
+    raw rows too. `learner`: its label, where none is given beside the job.
+    """
+
+    kind: Literal["member", "ensemble", "concatenated", "real", "raw"]
+    member: int = 0
+    volume: int = 0
+    index: int = 0
+    learner: str = ""
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}-{self.member:04d}-{self.volume:010d}-{self.index:04d}"
+
+    @property
+    def words(self) -> str:
+        """Which fit it is, for messages."""
+        if self.kind in ("real", "raw"):
+            return f"{self.kind} rows"
+        several = self.kind == "concatenated"
+        of = f"members {self.member} to {self.member + self.index - 1}" if several else f"member {self.member}"
+        return f"{of}, volume {self.volume:,}" + (f", seed {self.index}" if self.kind == "ensemble" else "")
+
+    @property
+    def members(self) -> list[int]:
+        """The members whose rows this fit reads."""
+        if self.kind in ("real", "raw"):
+            return []
+        return [self.member + i for i in range(self.index)] if self.kind == "concatenated" else [self.member]
+
+    @property
+    def rows(self) -> int:
+        """Synthetic rows this fit is trained on."""
+        return self.volume * len(self.members)
