@@ -14,6 +14,7 @@ from ray.tune.execution import class_cache
 from ray.tune.search import BasicVariantGenerator, Searcher
 
 from dge_ray.distributed.session.guest import handlers_as_found, level
+from dge_ray.distributed.session.own_ray import without_counting_callbacks
 from dge_ray.distributed.session.ray_session import TINY, ask, first_line
 from dge_ray.distributed.trial import SearchSpec, volume_trial
 from dge_ray.errors import StudyError
@@ -98,7 +99,13 @@ def search_volumes(
     )
     # A failure is one line, raised below, not pages.
     quiet = level("ray.tune", logging.CRITICAL), level("optuna", logging.ERROR)
-    with quiet[0], quiet[1], handlers_as_found(signal.SIGUSR1), warnings.catch_warnings():
+    with (
+        quiet[0],
+        quiet[1],
+        handlers_as_found(signal.SIGUSR1),
+        warnings.catch_warnings(),
+        without_counting_callbacks(),
+    ):
         warnings.simplefilter("ignore")
         results = ray.tune.Tuner(
             trainable,

@@ -270,4 +270,4 @@ def test_a_graph_is_the_step_on_a_gpu(kind: str) -> None:
     (graph, found), (eager, expected) = fits
     np.testing.assert_allclose(found, expected, rtol=2e-3)
     assert (graph.descent.flat - eager.descent.flat).abs().max() < 2e-2
-    assert graph.step == eager.step and int(graph.descent.moments["step"]) == graph.step
+    assert graph.step == eager.step and int(graph.descent.optimizer.moments["step"]) == graph.step

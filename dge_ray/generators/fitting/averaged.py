@@ -8,23 +8,23 @@ from contextlib import contextmanager
 
 import torch
 
-from dge_ray.generators.fitting.flat_weights import FlatWeights, adam_state, restore_adam
+from dge_ray.generators.fitting.adam import FusedAdam
+from dge_ray.generators.fitting.flat_weights import FlatWeights
 
 
 class AveragedAdam:
     """Steps of `weights`, whose moving average is what counts; `best`: the average that was kept last."""
 
-    def __init__(self, weights: FlatWeights, *, lr: float, weight_decay: float) -> None:
+    def __init__(self, weights: FlatWeights, *, weight_decay: float) -> None:
         self.weights, self.flat = weights, weights.flat
         self.flat.grad = weights.gradient  # which the end of a fit at another rate took away
-        self.optimizer = torch.optim.AdamW([self.flat], lr=lr, weight_decay=weight_decay, fused=True)
+        self.optimizer = FusedAdam(self.flat, betas=(0.9, 0.999), weight_decay=weight_decay)
         self.average, self.best = self.flat.clone(), self.flat.clone()
         self.done = 0
 
     def step(self, rate: float, *, span: float) -> None:
         """One step along the gradient at the learning rate `rate`; the average reaches back `span` steps."""
-        self.optimizer.param_groups[0]["lr"] = rate
-        self.optimizer.step()
+        self.optimizer.step(rate)
         self.done += 1
         self.average.lerp_(self.flat, max(1 / self.done, 1 / span))
 
@@ -45,13 +45,13 @@ class AveragedAdam:
         self.flat.copy_(self.best)
 
     def state(self) -> dict[str, torch.Tensor]:
-        moments = dict(adam_state(self.optimizer, self.flat, "adam"))
+        moments = dict(self.optimizer.state("adam"))
         return {**self._vectors(), **moments, "step": torch.tensor(self.done)}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         for name, vector in self._vectors().items():
             vector.copy_(state[name])
-        restore_adam(self.optimizer, self.flat, "adam", state)
+        self.optimizer.restore("adam", state)
         self.done = int(state["step"])
 
     def _vectors(self) -> dict[str, torch.Tensor]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from dge_ray.generators.fitting.adam import FusedAdam
 from dge_ray.generators.fitting.replay import Replay, fast_products, stage
 
 
@@ -41,14 +42,7 @@ class Descent:
         self.at = torch.zeros(1, dtype=torch.int64, device=device)
         self.total = torch.zeros(losses, dtype=torch.float64, device=device)
         flat.grad = gradient
-        capturable = device.type == "cuda"
-        self.optimizer = torch.optim.AdamW(
-            [flat], lr=self.rate, weight_decay=weight_decay, betas=betas, fused=True, capturable=capturable
-        )
-        # As AdamW would make them at its first step: here, so that what a recording reads is there before it.
-        self.moments = {name: torch.zeros_like(flat) for name in ("exp_avg", "exp_avg_sq")}
-        self.moments["step"] = torch.zeros((), device=device)
-        self.optimizer.state[flat] = self.moments
+        self.optimizer = FusedAdam(flat, betas=betas, weight_decay=weight_decay)
         self.average, self.best = flat.clone(), flat.clone()
         self.step = Replay(self._step, self._changed, device)
 
@@ -72,22 +66,22 @@ class Descent:
         self.flat.copy_(self.best)
 
     def state(self) -> dict[str, torch.Tensor]:
-        moments = {f"adam.{name}": value for name, value in self.moments.items()}
-        return {"weights": self.flat, "average": self.average, "best": self.best, **moments}
+        moments = self.optimizer.state("adam")
+        return {"weights": self.flat, "average": self.average, "best": self.best, **dict(moments)}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         for name, value in self.state().items():
             value.copy_(state[name])
 
     def _changed(self) -> list[torch.Tensor]:
-        return [self.flat, self.average, self.at, self.total, *self.moments.values()]
+        return [self.flat, self.average, self.at, self.total, *self.optimizer.moments.values()]
 
     def _step(self) -> None:
         with fast_products(self.flat.device):
             losses = self.lose(self.at)
         self.total += losses
         self.rate.copy_(self.rates.index_select(0, self.at).squeeze(0))
-        self.optimizer.step()
+        self.optimizer.step(self.rate)
         for view, value in self.held:
             view.copy_(value)
         self.average.lerp_(self.flat, self.shares.index_select(0, self.at).squeeze(0))

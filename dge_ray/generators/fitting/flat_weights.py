@@ -1,7 +1,7 @@
 """Weights as views of one flat vector: one optimiser call, one file entry, one average for a whole network."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 
@@ -49,18 +49,3 @@ class FlatWeights:
     def clip(self, most: float) -> None:
         """Shrink the gradient to a norm of at most `most`."""
         self.gradient.mul_((most / self.gradient.norm().clamp_min(1e-12)).clamp_max(1.0))
-
-
-def adam_state(optimizer: torch.optim.Optimizer, flat: torch.Tensor, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """The moments of a flat vector's optimiser, by name."""
-    return ((f"{prefix}.{name}", value) for name, value in optimizer.state[flat].items())
-
-
-def restore_adam(
-    optimizer: torch.optim.Optimizer, flat: torch.Tensor, prefix: str, state: Mapping[str, torch.Tensor]
-) -> None:
-    """Put back what `adam_state` gave."""
-    optimizer.state[flat] = {
-        name: state[f"{prefix}.{name}"].to("cpu" if name == "step" else flat.device, copy=True)
-        for name in ("step", "exp_avg", "exp_avg_sq")
-    }

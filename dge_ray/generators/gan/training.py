@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from dge_ray.generators.encoding.calibration import code_shares
-from dge_ray.generators.fitting.flat_weights import FlatWeights, adam_state, restore_adam
+from dge_ray.generators.fitting.adam import FusedAdam
+from dge_ray.generators.fitting.flat_weights import FlatWeights
 from dge_ray.generators.fitting.neural import stream
 from dge_ray.generators.fitting.precision import compute_type
 from dge_ray.generators.gan.condition_vectors import RowFinder
@@ -54,9 +55,9 @@ class GanFit:
         self.judge = FlatWeights(self.critic.shapes, str(self.device))
         self.judge.initialise(stream(seed, CRITIC_WEIGHTS))
         self.random = stream(seed, STEPS, self.device)
-        self.lr = settings.lr * rate
+        self.lr = self.rate = settings.lr * rate
         self.optimizers = [
-            torch.optim.Adam([side.flat], lr=self.lr, betas=BETAS, weight_decay=settings.weight_decay, fused=True)
+            FusedAdam(side.flat, betas=BETAS, weight_decay=settings.weight_decay, decoupled=False)
             for side in (self.maker, self.judge)
         ]
         self.average, self.best = self.maker.flat.clone(), self.maker.flat.clone()
@@ -73,8 +74,7 @@ class GanFit:
         for _ in range(self.round_steps):
             if self.settings.schedule == "cosine":
                 share = (1 + math.cos(math.pi * self.step / (rounds * self.round_steps))) / 2
-                for optimizer in self.optimizers:
-                    optimizer.param_groups[0]["lr"] = self.lr * share
+                self.rate = self.lr * share
             for _ in range(self.settings.critic_steps):
                 loss += self._critic_step(*rows)
             self._maker_step()
@@ -119,12 +119,12 @@ class GanFit:
         soft = model.blocks.relaxed(logits, TEMPERATURE, self.random, hard=hard)
         return torch.cat([scores, soft], 1).to(self.type), logits
 
-    def _descend(self, side: FlatWeights, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    def _descend(self, side: FlatWeights, optimizer: FusedAdam, loss: torch.Tensor) -> None:
         side.gradient.zero_()
         loss.backward()
         if self.settings.clip is not None:
             side.clip(self.settings.clip)
-        optimizer.step()
+        optimizer.step(self.rate)
 
     def score(self) -> float | None:
         return None
@@ -141,14 +141,14 @@ class GanFit:
         sides = (("maker", self.maker, self.optimizers[0]), ("critic", self.judge, self.optimizers[1]))
         state = {"average": self.average, "best": self.best, "random": self.random.get_state()}
         for name, side, optimizer in sides:
-            state |= {name: side.flat, **dict(adam_state(optimizer, side.flat, name))}
+            state |= {name: side.flat, **dict(optimizer.state(name))}
         return state | {"step": torch.tensor(self.step)}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         sides = (("maker", self.maker, self.optimizers[0]), ("critic", self.judge, self.optimizers[1]))
         for name, side, optimizer in sides:
             side.flat.copy_(state[name])
-            restore_adam(optimizer, side.flat, name, state)
+            optimizer.restore(name, state)
         self.average.copy_(state["average"])
         self.best.copy_(state["best"])
         self.random.set_state(state["random"])

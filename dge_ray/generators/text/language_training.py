@@ -44,7 +44,7 @@ class LanguageFit(AveragedFit):
         self.lengths = (rows[0] != PAD).sum(1).cpu().numpy()
         self.steps_per_epoch = -(-len(self.lengths) // self.batch_size)
         self.order, self.masks = stream(seed, ORDER), stream(seed, MASKS, network.device)
-        self.descent = AveragedAdam(network.flat, lr=self.lr, weight_decay=settings.weight_decay)
+        self.descent = AveragedAdam(network.flat, weight_decay=settings.weight_decay)
         self.streams = {"order": self.order, "masks": self.masks}
 
     def run(self, done: int, rounds: int) -> float:

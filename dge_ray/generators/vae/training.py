@@ -40,7 +40,7 @@ class VaeFit(AveragedFit):
         self.device = torch.device(model.device)
         self.heldout = None if heldout is None else self._on_device(heldout)
         self.order, self.noise = stream(seed, ORDER), stream(seed, NOISE, self.device)
-        self.descent = AveragedAdam(model.weights, lr=self.lr, weight_decay=s.weight_decay)
+        self.descent = AveragedAdam(model.weights, weight_decay=s.weight_decay)
         self.streams = {"order": self.order, "noise": self.noise}
 
     def run(self, done: int, rounds: int) -> float:
