@@ -1,12 +1,16 @@
 """What a whole study costs, by phase and by kind of process, beside one fit of a peer.
 
 usage: study_price.py [SOURCE] [target=COLUMN] [split_column=COLUMN] [generators=autoregressive] [members=8]
-                      [ratios=0.5,1,2,4,8] [runs=1] [study=KEY=VALUE ...] [peer=PYTHON] [--json FILE]
+                      [ratios=0.5,1,2,4,8] [keys="KEY=VALUE ..."] [first=true] [against=FOLDER] [peer=PYTHON]
+                      [--json FILE]
 
 Each study is run as a user runs it, `dge-ray tune` in a fresh process, so imports and Ray's start are in its price.
 CPU-seconds: of its whole process tree, looked at four times a second; `generators`, `sampling` and `downstream` are the
-study's own records of its fits, `beside` is all the rest, and `processes` has it by what each process was. `runs`: so
-many studies of each generator, which must give the same predictions. `first=true`: the README's first study too.
+study's own records of its fits, `beside` is all the rest, and `processes` has it by what each process was. `keys`: more
+of the study's keys. `first=true`: the README's first study too.
+
+`against`: a folder with another version of this repository, which runs the same study at the same time: on a busy
+machine only two figures of the same minutes can be compared. Its predictions should be the same, and the row says so.
 `peer`: an interpreter that has mostlyai-engine, of which one fit on the same rows is timed. Without it the row of
 generators.json is quoted, which names the run that it is of.
 """
@@ -18,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +32,27 @@ import pyarrow.parquet as pq
 from generators import default_source, real_rows
 from measure import finish, words
 
+REPOSITORY = Path(__file__).parents[2]
 PEER = Path(__file__).parent / "results" / "generators.json"
 LOOK_SECONDS = 0.25
+KINDS = ("ray::RayTrainWorker", "ray::ImplicitFunc", "ray::SynchronizationActor")  # which Ray cuts short at times
 
 
 def main(argv: list[str]) -> None:
     defaults: dict[str, Any] = dict(target=None, split_column=None, generators="autoregressive", members=8)
-    defaults |= dict(ratios="0.5,1,2,4,8", runs=1, keys="", first=False, seed=0, peer=None)
+    defaults |= dict(ratios="0.5,1,2,4,8", keys="", first=False, seed=0, against=None, peer=None)
     positional, options, file = words(argv, **defaults)
     source, options = default_source(positional, options)
     rows = []
     if options["first"]:
-        rows.append({"benchmark": "study_price.first", **study(["breast_cancer"])})
-        show(rows[-1])
+        rows += studies("first", ["breast_cancer"], options["against"])
     for generator in filter(None, str(options["generators"]).split(",")):
         ratios = options["ratios"]
         asked = [source, f"target={options['target']}", f"generator={generator}", f"members={options['members']}"]
         asked += [f"ratios={ratios if isinstance(ratios, str) else ','.join(map(str, ratios))}", "tracking=false"]
         asked += [f"split_column={options['split_column']}"] if options["split_column"] else []
         asked += str(options["keys"] or "").split()
-        for _ in range(options["runs"]):
-            rows.append({"benchmark": "study_price.study", "generator": generator, **study(asked)})
-            show(rows[-1])
+        rows += studies("study", asked, options["against"])
     rows.append({"benchmark": "study_price.peer", **(measured(source, options) if options["peer"] else quoted())})
     show(rows[-1])
     finish(rows, file)
@@ -58,11 +62,25 @@ def show(row: dict[str, Any]) -> None:
     print(json.dumps(row), file=sys.stderr, flush=True)
 
 
-def study(asked: list[str]) -> dict[str, Any]:
-    """One study in a fresh folder, and what it cost."""
+def studies(part: str, asked: list[str], against: str | None) -> list[dict[str, Any]]:
+    """A row of a study; with another version of the repository one of it too, both run at once."""
+    codes = [REPOSITORY, *([Path(against)] if against else [])]
+    with ThreadPoolExecutor(len(codes)) as pool:
+        rows = list(pool.map(lambda code: study(asked, code), codes))
+    versions = ["this", str(against)]
+    same = {row["predictions_sha256"] for row in rows}
+    for row, name in zip(rows, versions, strict=False):
+        row |= {"benchmark": f"study_price.{part}"}
+        row |= {"version_of": name, "same_predictions": len(same) == 1} if against else {}
+        show(row)
+    return rows
+
+
+def study(asked: list[str], code: Path) -> dict[str, Any]:
+    """One study in a fresh folder, by the package that lies in `code`, and what it cost."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "dge_ray.cli", "tune", *asked, "--json"]
-        environment = {**os.environ, "MPLBACKEND": "Agg"}
+        environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(code)}
         started = time.perf_counter()
         with (Path(folder) / "report.json").open("w") as out:
             driver = subprocess.Popen(command, cwd=folder, stdout=out, env=environment)
@@ -76,6 +94,7 @@ def study(asked: list[str]) -> dict[str, Any]:
     point = report["reflection_point"]
     return {
         "source": Path(asked[0]).stem,
+        "generator": report["generator"],
         "rows": report["data"]["rows"]["train"],
         "members": report["members"],
         "volumes": report["volumes"],
@@ -83,7 +102,7 @@ def study(asked: list[str]) -> dict[str, Any]:
         **{f"{name}_cpu_s": round(seconds, 1) for name, seconds in own.items()},
         "beside_cpu_s": round(total - sum(own.values()), 1),
         "wall_s": round(wall, 1),
-        "processes": {kind: round(seconds, 1) for kind, seconds in kinds.most_common()},
+        "processes": {kind: round(seconds, 1) for kind, seconds in sorted(kinds.items(), key=lambda kind: -kind[1])},
         "fits": report["cost"]["downstream_fits"],
         "test": {name: round(value, 4) for name, value in report["test"]["dge"].items()},
         "volume": point["volume"],
@@ -91,7 +110,7 @@ def study(asked: list[str]) -> dict[str, Any]:
     }
 
 
-def watched(driver: "subprocess.Popen[Any]") -> Counter[str]:
+def watched(driver: "subprocess.Popen[Any]") -> dict[str, float]:
     """CPU-seconds by kind of process, until the driver's end. A process is what it was called last while it worked."""
     seconds: dict[tuple[int, float], float] = {}
     kinds: dict[tuple[int, float], str] = {}
@@ -112,19 +131,20 @@ def watched(driver: "subprocess.Popen[Any]") -> Counter[str]:
                 continue
         time.sleep(LOOK_SECONDS)
     driver.wait()
-    total: Counter[str] = Counter()
     many = Counter(kinds.values())
+    total: dict[str, float] = defaultdict(float)
     for key, used in seconds.items():
         name = kinds[key]
         total[name if many[name] == 1 else f"{name} ({many[name]})"] += used
-    return total
+    return dict(total)
 
 
 def kind_of(process: psutil.Process) -> str:
     """What a process of Ray's calls itself, without the method that it is in; else its program's name."""
     line = process.cmdline()
     if line and line[0].startswith("ray::"):
-        return line[0].split(".")[0].split("(")[0].strip()
+        name = line[0].split(".")[0].strip()
+        return next((kind for kind in KINDS if kind.startswith(name) and len(name) > 8), name)
     scripts = [Path(word).stem for word in line[1:4] if word.endswith(".py")]
     return scripts[0] if scripts else process.name()
 

@@ -95,6 +95,8 @@ def test_nobody_else_reads_its_files_and_a_killed_ones_are_removed(place: Path) 
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n", process.communicate()[1]
         children = psutil.Process(process.pid).children(recursive=True)
+        programs = {Path(word).name for child in children for word in child.cmdline()}
+        assert "raylet" in programs and not programs & {"log_monitor.py", "monitor.py"}  # they would watch for nobody
         servers = [child for child in children if child.name() in ("raylet", "gcs_server")]
         server = next(child for child in servers if child.name() == "raylet")
         assert server.environ()["RAY_AUTH_MODE"] == "token" and len(server.environ()["RAY_AUTH_TOKEN"]) == 64

@@ -80,6 +80,14 @@ RUNS = {
 }
 
 
+def test_what_lies_among_the_installed_packages_is_not_looked_for_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To find what is installed in editable mode takes reading all distributions, a second."""
+    monkeypatch.setattr("dge_ray.downstream.installed._editable", lambda top: pytest.fail(top))
+    is_installed.cache_clear()
+    assert is_installed("sklearn")
+    is_installed.cache_clear()
+
+
 @pytest.mark.parametrize("where", ["tool.py", "tool/__init__.py", "tool/part.py"])
 @pytest.mark.parametrize("case", RUNS)
 def test_a_module_that_runs_when_imported_is_not_imported(

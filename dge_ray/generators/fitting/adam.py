@@ -1,6 +1,7 @@
 """Adam and AdamW of one flat vector, by torch's fused kernel."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ class FusedAdam:
         self, flat: torch.Tensor, *, betas: tuple[float, float], weight_decay: float, decoupled: bool = True
     ) -> None:
         self.flat, self.betas, self.weight_decay = flat, betas, weight_decay
-        self._kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+        self._kernel: Any = torch.ops.aten._fused_adamw_ if decoupled else torch.ops.aten._fused_adam_
         self.moments = {"step": torch.zeros((), device=flat.device)}
         self.moments |= {name: torch.zeros_like(flat) for name in ("exp_avg", "exp_avg_sq")}
 
@@ -33,7 +34,7 @@ class FusedAdam:
             [self.moments["exp_avg_sq"]],
             [],
             [self.moments["step"]],
-            lr=lr,  # type: ignore[arg-type]
+            lr=lr,
             beta1=self.betas[0],
             beta2=self.betas[1],
             weight_decay=self.weight_decay,
