@@ -73,6 +73,8 @@ def visible(text: str) -> str:
     >>> visible("a\u202eb")
     'a\\\\u202eb'
     """
+    if text.isprintable():  # what acts is not; a page's pictures are long texts
+        return text
     return "".join(f"\\u{ord(c):04x}" if _acts(c) else c for c in text)
 
 
