@@ -67,7 +67,7 @@ def studies(part: str, asked: list[str], against: str | None) -> list[dict[str, 
     codes = [REPOSITORY, *([Path(against)] if against else [])]
     with ThreadPoolExecutor(len(codes)) as pool:
         rows = list(pool.map(lambda code: study(asked, code), codes))
-    versions = ["this", str(against)]
+    versions = ["this", Path(str(against)).name]
     same = {row["predictions_sha256"] for row in rows}
     for row, name in zip(rows, versions, strict=False):
         row |= {"benchmark": f"study_price.{part}"}
