@@ -18,6 +18,7 @@ generators.json is quoted, which names the run that it is of.
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -143,7 +144,7 @@ def kind_of(process: psutil.Process) -> str:
     """What a process of Ray's calls itself, without the method that it is in; else its program's name."""
     line = process.cmdline()
     if line and line[0].startswith("ray::"):
-        name = line[0].split(".")[0].strip()
+        name = "ray::" + (re.match(r"\w*", line[0].removeprefix("ray::")) or [""])[0]
         return next((kind for kind in KINDS if kind.startswith(name) and len(name) > 8), name)
     scripts = [Path(word).stem for word in line[1:4] if word.endswith(".py")]
     return scripts[0] if scripts else process.name()
