@@ -7,10 +7,10 @@ table, and the more rows are left out between two, the less a single row shows.
 
 A leaf has few rows. Its law is mixed with that of a part of the tree around it of COARSE times a leaf's rows, and with
 the table's, by weights that give rows the largest likelihood which the tree was not grown on (deleted interpolation:
-Jelinek, Mercer 1980), one set for each size of leaf. The two others get half of that: the weights are found from one
-tree's own rows, while the laws count all rows, and rows follow several trees. The table's own weight, by which single
-values come up that have nothing to do with their row, is cut to a twentieth of it: as found, it hardly makes rows
-likelier and lets a classifier tell them from real ones (magic: AUC .67 for .61).
+Jelinek, Mercer 1980), one set for each size of leaf. The two others get a tenth of that: the weights are found from one
+tree's own rows, while the laws count all rows, and rows follow several trees, whose leaves smooth one another. The
+table's own weight, by which single values come up that have nothing to do with their row, is cut to a twentieth of it:
+as found, it hardly makes rows likelier and lets a classifier tell them from real ones (magic: AUC .67 for .61).
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ SIZES = 4  # of leaves that have weights of their own: from 1, 2, 4, 8 times the
 JUDGES = 4096  # rows by which the weights are found
 STEPS = 12  # of the EM iteration
 PRIOR = np.array([6.0, 3.0, 1.0])  # rows that the weights are believed with: of leaf, ancestor, table
-SHRUNK, TABLE = 0.5, 0.05  # of the weight found for ancestor and table together, and of the table's for itself
+SHRUNK, TABLE = 0.1, 0.05  # of the weight found for ancestor and table together, and of the table's for itself
 PRIOR_ROWS = 0.1  # rows that each symbol has in the table beside its own, so that none is impossible
 
 

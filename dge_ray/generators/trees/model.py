@@ -15,7 +15,7 @@ BLOCK_ROWS = 16_384  # a block's codes (20 columns: 320 KiB) then stay in the se
 BAGGED = 0.632  # the share of the rows that a tree is grown on: of different ones, a bootstrap sample has as many
 MOST_BAGGED = 2**18
 MOST_ROWS = 2**20  # rows of a fit; of a larger table each member takes so many at random
-LEAST_GAIN = 3.0
+LEAST_GAIN = 4.5
 MOST_CATEGORIES = 255  # of a predictor without order, in boosting
 UNKNOWN = -1
 

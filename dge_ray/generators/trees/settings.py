@@ -12,7 +12,7 @@ from dge_ray.generators.settings import Settings
 class TreesSettings(Settings):
     abilities: ClassVar[Abilities] = Abilities(given="any", log_prob=True)
 
-    trees: int = Field(2, ge=1, le=256, description="trees a column; a row follows one of them, drawn at random")
+    trees: int = Field(4, ge=1, le=256, description="trees a column; a row follows one of them, drawn at random")
     leaf: int = Field(
         20,
         ge=1,
