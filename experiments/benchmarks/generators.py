@@ -48,6 +48,7 @@ from dge_ray.table import (
     split_table,
     take_split_column,
 )
+from dge_ray.table.kept import with_identities
 
 EPOCHS = {"ctgan": 40, "tvae": 100}
 
@@ -130,11 +131,12 @@ def measure_generator(
     torch.set_num_threads(1)
     name, *given = generator.split(":")
     settings = {key: yaml.safe_load(value) for key, _, value in (setting.partition("=") for setting in given)}
+    known, _ = with_identities(schema, train)  # as in a study
     found = []
     for member in range(options["members"]):
         model = OWN[name]() if name in OWN else make_generator(name, **settings)
         started = time.process_time()
-        model.fit(train, schema, seed=integer(options["seed"], Purpose.FIT, member=member))
+        model.fit(train, known, seed=integer(options["seed"], Purpose.FIT, member=member))
         fitted = time.process_time()
         seed = integer(options["seed"], Purpose.SHARD, member=member)
         synthetic = model.sample(train.num_rows, seed=seed)

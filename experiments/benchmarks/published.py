@@ -7,8 +7,8 @@ As many rows as there are train rows are drawn, and scored as published (publish
 `detector`, train rows against the drawn ones. Beside it `detector_test`: test rows against as many drawn ones, which a
 generator that draws near train rows does not pass more easily for. closer (of 10,000 drawn rows, those nearer to train
 than to as many test rows), copies, shape and trend error against train: as in every report. class_se: how far the
-rarest class is off. The row `real` has the train rows for the drawn ones: `detector_test` is its floor, and copies are
-those of the test rows.
+rarest class is off. attack: the AUC of the likelihood, of train and test rows. The row `real` has the train rows for
+the drawn ones: `detector_test` is its floor, and copies are those of the test rows.
 
 `mixed`: half the rows of `autoregressive`, half of `trees`, each generator fitted on all train rows. `auto`: the
 generator that a study's pilot chooses from two members each, by the study's rule on a fifth of the train rows; its
@@ -35,6 +35,7 @@ import pyarrow.parquet as pq
 import torch
 from measure import SHARED, finish, words
 from published_scores import BOOSTER, detector, mle
+from sklearn.metrics import roc_auc_score
 
 from dge_ray.downstream import make_learner
 from dge_ray.generators.registry import make_generator
@@ -45,6 +46,7 @@ from dge_ray.stats.utility.fidelity import shape_error, trend_error
 from dge_ray.study.pilot.candidates import BY_PRICE, CANDIDATES, FEW_ROWS, MEMBERS
 from dge_ray.study.pilot.choice import judge
 from dge_ray.table import Columns, TableCodec, TableSchema, infer_schema, target_vector
+from dge_ray.table.kept import with_identities
 
 TABLES = {  # file, target, columns that are no features
     "adult": ("adult", "income", ["split"]),
@@ -113,7 +115,7 @@ def measured(name: str, generator: str, seed: int, work: Path, data: str) -> dic
         }
         drawn = real
     else:
-        rows, cost = made(name, generator, seed, train, schema, work)
+        rows, cost = made(name, generator, seed, train, test, schema, work)
         drawn = codec.encode(rows)
         order = numpy_generator(seed, Purpose.SUBSAMPLE).permutation(len(rows))
         many = min(train.num_rows, test.num_rows, NEAREST_ROWS)
@@ -171,18 +173,18 @@ def rows_of(name: str, data: str) -> tuple[pa.Table, pa.Table, TableSchema]:
 
 
 def made(
-    name: str, generator: str, seed: int, train: pa.Table, schema: TableSchema, work: Path
+    name: str, generator: str, seed: int, train: pa.Table, test: pa.Table, schema: TableSchema, work: Path
 ) -> tuple[pa.Table, dict[str, float]]:
     """As many rows as train has, and what they cost; from `work` where they are there."""
     file = work / f"{name}-{generator}-{seed}.parquet"
     if generator == "mixed":
-        parts, costs = zip(*(made(name, one, seed, train, schema, work) for one in MIXED), strict=True)
+        parts, costs = zip(*(made(name, one, seed, train, test, schema, work) for one in MIXED), strict=True)
         half = train.num_rows // 2
         rows = pa.concat_tables([parts[0].slice(0, half), parts[1].slice(half)])
         return rows, {"fit_cpu_s": sum(cost["fit_cpu_s"] for cost in costs)}
     if not file.is_file():
         kind, settings = GENERATORS[generator]
-        rows, cost = draw(kind, settings, seed, train, schema)
+        rows, cost = draw(kind, settings, seed, train, schema, test)
         rows = rows.replace_schema_metadata({"cost": json.dumps(cost)})
         pq.write_table(rows, file.with_suffix(".part"))
         file.with_suffix(".part").replace(file)
@@ -191,14 +193,29 @@ def made(
 
 
 def draw(
-    kind: str, settings: dict[str, Any], seed: int, train: pa.Table, schema: TableSchema
+    kind: str,
+    settings: dict[str, Any],
+    seed: int,
+    train: pa.Table,
+    schema: TableSchema,
+    test: pa.Table | None = None,
 ) -> tuple[pa.Table, dict[str, float]]:
     begun = time.process_time()
+    schema, _ = with_identities(schema, train)  # as in a study
     fitted = make_generator(kind, **settings).fit(train, schema, seed=integer(seed, Purpose.FIT))
     between = time.process_time()
     rows = fitted.sample(train.num_rows, seed=integer(seed, Purpose.SHARD))
     drawn = time.process_time()
-    return rows, {"fit_cpu_s": between - begun, "rows_per_cpu_s": train.num_rows / (drawn - between)}
+    cost = {"fit_cpu_s": between - begun, "rows_per_cpu_s": train.num_rows / (drawn - between)}
+    return rows, cost | ({} if test is None else {"attack": attack(fitted, train, test)})
+
+
+def attack(fitted: Any, train: pa.Table, test: pa.Table) -> float:
+    """AUC of the likelihood, by which rows that were fitted are told from test rows."""
+    many = min(train.num_rows, test.num_rows, NEAREST_ROWS)
+    found = np.concatenate([fitted.log_prob(rows.slice(0, many)) for rows in (train, test)])
+    impossible = np.nextafter(found[np.isfinite(found)].min(), -np.inf)
+    return float(roc_auc_score(np.arange(2 * many) < many, np.where(np.isfinite(found), found, impossible)))
 
 
 def pilot(train: pa.Table, schema: TableSchema) -> dict[str, Any]:
