@@ -30,10 +30,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 from card import quality, tstr
 from cart import OWN
-from measure import SHARED, finish, words
+from measure import SHARED, finish, named, words
 
 from dge_ray.generators.registry import REGISTRY, installed, make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
@@ -129,8 +128,7 @@ def measure_generator(
     import torch
 
     torch.set_num_threads(1)
-    name, *given = generator.split(":")
-    settings = {key: yaml.safe_load(value) for key, _, value in (setting.partition("=") for setting in given)}
+    name, settings = named(generator)
     known, _ = with_identities(schema, train)  # as in a study
     found = []
     for member in range(options["members"]):

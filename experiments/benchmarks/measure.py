@@ -35,6 +35,12 @@ def words(argv: list[str], **defaults: Any) -> tuple[list[str], dict[str, Any], 
     return positional, options, file
 
 
+def named(generator: str) -> tuple[str, dict[str, Any]]:
+    """The name and settings of NAME:key=value:key=value."""
+    name, *given = generator.split(":")
+    return name, {key: yaml.safe_load(value) for key, _, value in (setting.partition("=") for setting in given)}
+
+
 def environment() -> dict[str, Any]:
     """Versions and cores, for the JSON."""
     packages = ("dge-ray", "ray", "torch", "scikit-learn", "pyarrow", "numpy")

@@ -1,6 +1,6 @@
 """The published protocol on its five tables: our generators beside the published figures, real rows in the same run.
 
-usage: published.py [tables=adult,default] [generators=trees,mixed] [seeds=5] [data=FOLDER] [work=FOLDER] [--json FILE]
+usage: published.py [tables=adult,default] [generators=trees:leaf=5,mixed] [seeds=5] [data=FOLDER] [work=FOLDER] [--json FILE]
 
 A cell is a table, a generator and a seed (a fit). Splits are Adult's own, and 90/10 by `default_rng(0)` for the others.
 As many rows as there are train rows are drawn, and scored as published (published_scores.py): `mle`, on real test rows;
@@ -14,7 +14,8 @@ the drawn ones: `detector_test` is its floor, and copies are those of the test r
 generator that a study's pilot chooses from two members each, by the study's rule on a fifth of the train rows; its
 scores are those of the cells of the generator chosen. A fit is timed in CPU-seconds, on one thread.
 
-Drawn rows and a line of JSON for each finished cell are kept in `work`: a run that was cut off goes on from there.
+Drawn rows and a line of JSON for each finished cell are kept in `work`: a run that was cut off goes on from there, and
+several that share it do different tables.
 """
 
 import json
@@ -33,7 +34,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from measure import SHARED, finish, words
+from measure import SHARED, finish, named, words
 from published_scores import BOOSTER, detector, mle
 from sklearn.metrics import roc_auc_score
 
@@ -56,11 +57,7 @@ TABLES = {  # file, target, columns that are no features
     "beijing": ("beijing", "pm2.5", ["No"]),
 }
 CODED_NUMBERS = ("SEX", "EDUCATION", "MARRIAGE", "PAY_0", "PAY_2", "PAY_3", "PAY_4", "PAY_5", "PAY_6")  # of default
-GENERATORS: dict[str, tuple[str, dict[str, Any]]] = {
-    "autoregressive": ("autoregressive", {}),
-    "trees": ("trees", {}),
-    "trees-boosted": ("trees", {"target": "boosted"}),
-}
+GENERATORS = ("autoregressive", "trees", "trees:target=boosted")
 MIXED = ("autoregressive", "trees")
 NEAREST_ROWS = 10_000
 PILOT_SHARE = 5  # one part in so many of the train rows is the pilot's validation
@@ -80,7 +77,6 @@ def main(argv: list[str]) -> None:
     work = Path(options["work"])
     work.mkdir(parents=True, exist_ok=True)
     lines = work / "cells.jsonl"
-    done = {key(cell): cell for cell in map(json.loads, lines.read_text().splitlines())} if lines.is_file() else {}
     asked = [
         (name, generator, seed)
         for seed in range(options["seeds"])  # a seed of all tables before the next: what is there early is whole
@@ -89,16 +85,19 @@ def main(argv: list[str]) -> None:
         if not seed or generator not in ("real", "auto")
     ]
     for cell in asked:
-        if cell not in done:
-            done[cell] = measured(*cell, work, options["data"])
+        if cell not in finished(lines):  # looked up anew, for another process may have done it
+            line = json.dumps(measured(*cell, work, options["data"]))
             with lines.open("a") as stream:
-                stream.write(json.dumps(done[cell]) + "\n")
-            print(json.dumps(done[cell]), file=sys.stderr, flush=True)
+                stream.write(line + "\n")
+            print(line, file=sys.stderr, flush=True)
+    done = finished(lines)
     finish([done[cell] for cell in asked], file)
 
 
-def key(cell: dict[str, Any]) -> tuple[str, str, int]:
-    return cell["table"], cell["generator"], cell["seed"]
+def finished(lines: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """The records of the finished cells, by table, generator and seed."""
+    cells = map(json.loads, lines.read_text().splitlines()) if lines.is_file() else ()
+    return {(cell["table"], cell["generator"], cell["seed"]): cell for cell in cells}
 
 
 def measured(name: str, generator: str, seed: int, work: Path, data: str) -> dict[str, Any]:
@@ -183,7 +182,7 @@ def made(
         rows = pa.concat_tables([parts[0].slice(0, half), parts[1].slice(half)])
         return rows, {"fit_cpu_s": sum(cost["fit_cpu_s"] for cost in costs)}
     if not file.is_file():
-        kind, settings = GENERATORS[generator]
+        kind, settings = named(generator)
         rows, cost = draw(kind, settings, seed, train, schema, test)
         rows = rows.replace_schema_metadata({"cost": json.dumps(cost)})
         pq.write_table(rows, file.with_suffix(".part"))
