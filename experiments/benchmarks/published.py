@@ -1,6 +1,7 @@
 """The published protocol on its five tables: our generators beside the published figures, real rows in the same run.
 
-usage: published.py [tables=adult,default] [generators=trees:leaf=5,mixed] [seeds=5] [data=FOLDER] [work=FOLDER] [--json FILE]
+usage: published.py [tables=adult,default] [generators=trees:leaf=5,mixed] [seeds=5] [data=FOLDER] [work=FOLDER]
+                    [--json FILE]
 
 A cell is a table, a generator and a seed (a fit). Splits are Adult's own, and 90/10 by `default_rng(0)` for the others.
 As many rows as there are train rows are drawn, and scored as published (published_scores.py): `mle`, on real test rows;
