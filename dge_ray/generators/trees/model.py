@@ -15,7 +15,6 @@ BLOCK_ROWS = 16_384  # a block's codes (20 columns: 320 KiB) then stay in the se
 BAGGED = 0.632  # the share of the rows that a tree is grown on: of different ones, a bootstrap sample has as many
 MOST_BAGGED = 2**18
 MOST_ROWS = 2**20  # rows of a fit; of a larger table each member takes so many at random
-LEAST_GAIN = 4.5
 MOST_CATEGORIES = 255  # of a predictor without order, in boosting
 UNKNOWN = -1
 
@@ -179,7 +178,8 @@ def _forest(
     n = len(symbols)
     count = min(MOST_BAGGED, max(2, round(BAGGED * n)))
     bags = [np.sort(rng.permutation(n)[:count]) for _ in range(trees)]
-    nodes = grow(codes, response, bags, leaf=leaf, least_gain=LEAST_GAIN)
+    # More rows look at more splits, and can do without those that may be chance (as in Schwarz's criterion).
+    nodes = grow(codes, response, bags, leaf=leaf, least_gain=float(np.log(count)) / 2)
     return Forest(nodes, fit_law(nodes, codes, symbols, scale, bags, leaf=leaf))
 
 
