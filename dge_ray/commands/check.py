@@ -6,7 +6,7 @@ from typing import Any
 
 from dge_ray.commands.columns import column_lines, describe_columns
 from dge_ray.commands.own_modules import refuse_on_cluster
-from dge_ray.commands.pilot import pilot_to_do
+from dge_ray.commands.pilot import pilot_to_do, without_pilot
 from dge_ray.distributed.session.preflight import check_ray, joins_cluster
 from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
@@ -45,14 +45,14 @@ def check_study(config: StudyConfig) -> dict[str, Any]:
             is not tried.
     """
     folder = study_folder(config.storage, str(config.study))
-    given, (config, auto) = config.generator, settled(config, folder)
+    given, (config, auto) = config, settled(config, folder)
     refuse_overspending(config, folder)
     refuse_on_cluster(learner.name for learner in config.learners)
     prepared = prepare(config)
     check_folder(prepared, pilot=auto)
     schema, refused = prepared.schema, _refused(config)
-    pilot = pilot_to_do(prepared, folder) if auto else {}
-    still_open = {"generator": given} if "fits" in pilot else {}
+    pilot = pilot_to_do(prepared, folder) if auto else without_pilot(given, config)
+    still_open = {"generator": given.generator} if "fits" in pilot else {}
     return {
         "config": resolved(prepared).model_copy(update=still_open).model_dump(mode="json"),
         "columns": describe_columns(prepared),

@@ -7,6 +7,7 @@ from dge_ray.commands.verbs import StudyKeys
 from dge_ray.downstream import learner_names
 from dge_ray.generators.registry import REGISTRY, installed
 from dge_ray.storage import Folder
+from dge_ray.study.folder import has_pilot
 from dge_ray.study.records.files import IDENTITY, LOCK, REPORT
 from dge_ray.table import builtin_names
 
@@ -20,6 +21,8 @@ def ls(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         folder = storage / name
         if folder.exists(IDENTITY):
             studies.append({"study": name, "state": _state(folder)})
+        elif has_pilot(folder):
+            studies.append({"study": name, "state": "a pilot, the study itself has not begun"})
     return {
         "storage": str(storage),
         "studies": studies,

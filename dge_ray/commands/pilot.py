@@ -23,13 +23,12 @@ from dge_ray.study.pilot.candidates import (
     MOST_SHARE,
     PilotPlan,
     plan_pilot,
-    with_generators,
 )
 from dge_ray.study.pilot.choice import judge
 from dge_ray.study.pilot.record import adopt, claim_pilot, with_choice
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.costs import drawn_shards, job_seconds, member_seconds
-from dge_ray.study.records.files import PILOT, pilot_folder
+from dge_ray.study.records.files import PILOT, PILOT_PLAN, PILOTS, PREDICTIONS, pilot_folder
 from dge_ray.study.records.predictions import Job, read_predictions
 from dge_ray.study.terminal.interrupt import insistent
 
@@ -47,14 +46,39 @@ def pilot_plan(prepared: Prepared) -> PilotPlan:
     return plan_pilot(prepared, least_members(prepared.config))
 
 
+def without_pilot(given: StudyConfig, config: StudyConfig) -> dict[str, Any]:
+    """Which generator a study has that was not given one, where no pilot chooses it, and why; otherwise nothing."""
+    if not given.undecided or config.undecided:
+        return {}
+    why = "this study was begun with it"
+    if config.private:
+        why = "a choice on the rows would spend privacy that is not counted"
+    elif config.pretrained:
+        why = "saved generators are of one kind"
+    return {"named": config.generator_name, "why": why}
+
+
 def pilot_to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
     """What `tune` would do about generator=auto: the pilot that it would run, or what one has `chosen`.
 
-    `fits`, of `volume` rows: each a generator and a learner. `share`: of the `planned_fits` of the study.
+    `fits`, of `volume` rows: each a generator and a learner. `seconds`, `price`: CPU-seconds of the pilot and of the
+    study with it, as predicted. `share`: of the `planned_fits` of the study or of its price, whichever is larger.
     """
     if folder.exists(PILOT):
         return {"chosen": folder.read_json(PILOT)["chosen"]}
-    plan = pilot_plan(prepared)
+    return _planned(pilot_plan(prepared))
+
+
+def pilot_under_way(folder: Folder) -> dict[str, Any]:
+    """How far a pilot is, of a study that has not begun: `chosen`, or its `candidates`, its `fits` and those `done`."""
+    if folder.exists(PILOT):
+        return {"chosen": folder.read_json(PILOT)["chosen"]}
+    plan = folder.read_json(PILOT_PLAN) if folder.exists(PILOT_PLAN) else {"candidates": [], "fits": None}
+    fits = [name for name in folder.list(PILOTS) if folder.list(f"{PILOTS}/{name}/{PREDICTIONS}")]
+    return {"candidates": plan["candidates"], "fits": plan["fits"], "done": len(fits)}
+
+
+def _planned(plan: PilotPlan) -> dict[str, Any]:
     return {
         "candidates": [one.name for one in plan.candidates],
         "left_out": list(plan.left_out),
@@ -62,6 +86,8 @@ def pilot_to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
         "volume": plan.volume,
         "fits": len(plan.fits),
         "planned_fits": plan.planned,
+        "seconds": plan.seconds,
+        "price": plan.price,
         "share": plan.share,
         "most": MOST_SHARE,
     }
@@ -78,12 +104,14 @@ def piloted(prepared: Prepared, folder: Folder, demand: Demand, say: Callable[[s
         check_folder(prepared, pilot=True)
         claim_pilot(prepared, folder)
         plan = pilot_plan(prepared)
+        folder.write_json(PILOT_PLAN, _planned(plan))
         for line in plan.left_out:
             say(f"pilot without {line}")
         specs = {fit: (pilot_spec(prepared, folder, fit, plan.volume), fit[1]) for fit in plan.fits}
         if specs:
             names = ", ".join(one.name for one in plan.candidates)
-            say(f"pilot: {names}; {len(specs)} fits of {plan.volume:,} rows, {plan.share:.0%} of those planned")
+            cost = f"about {plan.seconds:,.0f} of {plan.price:,.0f} CPU-seconds as predicted"
+            say(f"pilot: {names}; {len(specs)} of at least {plan.planned:,} fits, {cost}")
         with insistent():
             run_pilot(
                 {f"{name}-{member}": spec for (name, member), spec in specs.items()},
@@ -108,7 +136,7 @@ def keep_chosen(prepared: Prepared, folder: Folder) -> None:
 def pilot_spec(prepared: Prepared, folder: Folder, fit: Fit, volume: int) -> DownstreamSpec:
     """Of a pilot's fit: as the study's own with that generator, in a folder of its own, of the first learner."""
     generators = next(one.generators for one in CANDIDATES if one.name == fit[0])
-    own = replace(prepared, config=with_generators(prepared.config, generators))
+    own = replace(prepared, config=prepared.config.with_generators(generators))
     return downstream_of(own, folder / pilot_folder(*fit), [_arm(prepared)], volume)
 
 
@@ -143,6 +171,7 @@ def _record(prepared: Prepared, plan: PilotPlan, specs: dict[Fit, DownstreamSpec
         "volume": plan.volume,
         "fits": len(specs),
         "planned_fits": plan.planned,
+        "predicted": {"pilot": plan.seconds, "price": plan.price},
         "cpu_seconds": sum(seconds.values()),
     }
 

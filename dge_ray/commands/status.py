@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dge_ray.commands.pilot import pilot_under_way
 from dge_ray.commands.verbs import StudyKeys
 from dge_ray.phrases import duration, number
+from dge_ray.report.words.pilot import pilot_under_way_lines
 from dge_ray.storage import Folder
-from dge_ray.study.folder import find_study
+from dge_ray.study.folder import find_study, has_pilot
 from dge_ray.study.members import fitted_members
 from dge_ray.study.records.files import BASELINES, LOCK, PREDICTIONS, REPORT, STATUS
 from dge_ray.study.records.lock import BEAT_SECONDS
@@ -30,7 +32,7 @@ def status(
     Raises:
         InputError: an unknown key, or no such study.
     """
-    folder = find_study(study, StudyKeys.read(options).storage)
+    folder = find_study(study, StudyKeys.read(options).storage, pilot=True)
     noted = folder.read_json(STATUS) if folder.exists(STATUS) else {}
     state = _state(folder, sleep)
     return {
@@ -44,6 +46,7 @@ def status(
         "fits_wanted": noted.get("fits_wanted") if state == "running" else None,
         "seconds_left": noted.get("seconds_left") if state == "running" else None,
         "seconds_ago": time.time() - noted["at"] if "at" in noted else None,
+        **({"pilot": pilot_under_way(folder)} if has_pilot(folder) else {}),
     }
 
 
@@ -62,6 +65,8 @@ def _state(folder: Folder, sleep: Callable[[float], None]) -> str:
 
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The answer for people."""
+    if pilot := result.get("pilot"):
+        return [f"study {result['study']}: {STATES[result['state']]}", *pilot_under_way_lines(pilot)]
     of = f" of {result['members']}" if result["members"] else ""
     shown = [
         f"study {result['study']}: {STATES[result['state']]}",

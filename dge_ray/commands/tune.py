@@ -14,12 +14,13 @@ from threadpoolctl import threadpool_limits
 
 from dge_ray.commands.arm_search import ArmSearch, arm_predictions
 from dge_ray.commands.own_modules import refuse_on_cluster
-from dge_ray.commands.pilot import keep_chosen, least_members, piloted
+from dge_ray.commands.pilot import keep_chosen, least_members, piloted, without_pilot
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session.preflight import check_ray
 from dge_ray.report.summary import summary_lines
+from dge_ray.report.words.pilot import pilot_to_do_lines
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
 from dge_ray.results.findings import findings
 from dge_ray.results.outcomes import Outcome, best_on_validation
@@ -84,11 +85,13 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     started = time.monotonic()
     check_storage(config)
     folder = study_folder(config.storage, str(config.study))
-    config, auto = settled(config, folder)
+    given, (config, auto) = config, settled(config, folder)
     refuse_overspending(config, folder)
     refuse_on_cluster(learner.name for learner in config.learners)
     prepared = prepare(config, progress.say)
     check_folder(prepared, pilot=auto)
+    for line in pilot_to_do_lines(without_pilot(given, config) if not auto else None):
+        progress.say(line)
     try:
         # One thread a process: sums keep their order whatever the machine, and the cores are left to the fits.
         with study_lock(folder, progress.say) as is_held, threadpool_limits(limits=1):

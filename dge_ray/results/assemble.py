@@ -22,6 +22,7 @@ from dge_ray.stats.volume.surface import estimate_surface
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import resolved, versions
+from dge_ray.study.pilot.record import pilot_seconds
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.costs import drawn_shards, job_seconds, member_seconds
 from dge_ray.study.records.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, figure_file
@@ -175,6 +176,7 @@ def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_second
             "generators": sum(member_seconds(folder, k) for k in range(members)),
             "sampling": sum(shard["cpu_seconds"] for shard in _drawn(folder, members)),
             "downstream": learned,
+            **pilot_seconds(folder),
         },
         "wall_seconds": wall_seconds + _earlier(folder, {outcome.arm.label for outcome in outcomes}),
     }

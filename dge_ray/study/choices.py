@@ -7,6 +7,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from dge_ray.study.table_keys import name_text
 
+AUTO = "auto"  # in place of a generator's name: what a pilot chooses (the package `pilot`)
+NAMED = "autoregressive"  # the generator where settings stand without a name, and where no pilot may choose one
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -29,7 +31,7 @@ class Frozen(BaseModel):
 class GeneratorChoice(Frozen):
     """Which generator, and its settings (checked by the generator itself)."""
 
-    name: str = Field(default="autoregressive", description="a generator's name (`dge-ray ls` lists them)")
+    name: str = Field(default=NAMED, description="a generator's name (`dge-ray ls` lists them)")
     settings: dict[str, Any] = Field(default={}, description="settings as key: value")
 
 

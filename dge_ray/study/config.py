@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from dge_ray.options import listed, part, yaml_list
 from dge_ray.spelling import dumped, plain_yaml
-from dge_ray.study.choices import Frozen, GeneratorChoice, LearnerChoice, Privacy, Search, not_truth, study_name
+from dge_ray.study.choices import AUTO, Frozen, GeneratorChoice, LearnerChoice, Privacy, Search, not_truth, study_name
 from dge_ray.study.table_keys import (
     CsvKeys,
     GroupColumn,
@@ -117,9 +117,9 @@ class StudyConfig(Frozen):
         "together per raw row; 0, the raw rows alone, is always tried, and left only for what is known to be better)",
     )
     generator: Annotated[GeneratorChoice | tuple[GeneratorChoice, ...], BeforeValidator(_parts)] = Field(
-        default_factory=GeneratorChoice,
-        description="a generator's name, or name and settings; several, as [a,b], are taken in turn; auto: what a "
-        "pilot chooses",
+        default_factory=lambda: GeneratorChoice(name=AUTO),
+        description="auto (what a pilot chooses), or a generator's name, or name and settings; several, as [a,b], are "
+        "taken in turn",
     )
     pretrained: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(
         (), description="folders of saved generators, as a,b: the members start from them in turn"
@@ -220,6 +220,15 @@ class StudyConfig(Frozen):
         """Names and settings; members take them in turn."""
         choices = self.generator if isinstance(self.generator, tuple) else (self.generator,)
         return tuple((choice.name, choice.settings) for choice in choices)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether there is no generator yet, but auto."""
+        return self.generators == ((AUTO, {}),)
+
+    def with_generators(self, generators: tuple[GeneratorChoice, ...]) -> "StudyConfig":
+        """The configuration with these in place of its own."""
+        return self.model_copy(update={"generator": generators[0] if len(generators) == 1 else generators})
 
     @property
     def private(self) -> bool:

@@ -17,7 +17,16 @@ from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.identity import BEFORE, first_difference
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config
-from dge_ray.study.records.files import CONFIG, IDENTITY, LOCK, PILOT, PILOTS, SCHEMA, generator_folder
+from dge_ray.study.records.files import (
+    CONFIG,
+    IDENTITY,
+    LOCK,
+    PILOT,
+    PILOT_IDENTITY,
+    PILOTS,
+    SCHEMA,
+    generator_folder,
+)
 from dge_ray.table.schema.table_schema import TableSchema
 
 BUNDLE = "bundle.json"  # a bundle's facts: a folder with them and without an identity is no study
@@ -119,11 +128,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:12] + "..."
 
 
-def find_study(study: str, storage: str) -> Folder:
-    """A study by its folder, or by its name under the storage.
+def find_study(study: str, storage: str, *, pilot: bool = False) -> Folder:
+    """A study by its folder, or by its name under the storage; with `pilot` also one whose pilot has not ended.
 
     Raises:
-        InputError: there is none, it is a bundle, or the storage cannot be read.
+        InputError: there is none, or none yet, it is a bundle, or the storage cannot be read.
     """
     kept, itself = Folder.open(storage), Folder.open(study, "study")
     kept.check_readable()
@@ -132,11 +141,22 @@ def find_study(study: str, storage: str) -> Folder:
     itself.check_readable("study")
     if itself.exists(IDENTITY):
         return itself
+    for place in [kept / study, itself] if STUDY_NAME.fullmatch(study) else [itself]:
+        if has_pilot(place):
+            if pilot:
+                return place
+            got = f"{place}, of which there is a pilot alone, as yet"
+            raise InputError("study", got, "a study that has begun: `dge-ray status` tells how far its pilot is")
     if itself.exists(BUNDLE):
         got = f"{itself}, a bundle, which holds no real row: what is to be known of real rows is not certified by it"
         raise InputError("study", got, "a study; its publisher has it")
     known = [name for name in kept.list() if (kept / name).exists(IDENTITY)]
     raise InputError("study", repr(study), f"a study's folder, or one of {', '.join(known) or 'none'} in {kept}")
+
+
+def has_pilot(folder: Folder) -> bool:
+    """Whether a pilot of generator=auto was begun there, and no study yet."""
+    return not folder.exists(IDENTITY) and (folder.exists(PILOT_IDENTITY) or folder.exists(PILOT))
 
 
 def read_study_config(folder: Folder) -> StudyConfig:

@@ -18,6 +18,7 @@ from dge_ray.stats.metrics.losses import check_metric
 from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
 from dge_ray.study.checks import check_keys, check_prepared
+from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import read_schema
 from dge_ray.study.lineage import lineage_of, read_origin
@@ -49,12 +50,17 @@ def prepare(
 ) -> Prepared:
     """Load, check and split.
 
+    Where the generator is left to a pilot, the configuration has a named one in its place: what is read here does not
+    depend on it. A study's own is settled before (`pilot.record.settled`).
+
     `begun`: the schema that the study was begun with; None: that of its folder, if it is there. Identities between
     columns stay what they were then.
 
     Raises:
         InputError: whatever is wrong with the configuration or the table, in one line.
     """
+    if config.undecided:
+        config = config.with_generators((GeneratorChoice(),))
     for name, settings in config.generators:
         check_generator(name, settings)
     if config.private:

@@ -22,6 +22,7 @@ from dge_ray.errors import InputError
 from dge_ray.report.study_page import render_html
 from dge_ray.storage import Folder
 from dge_ray.study.choices import GeneratorChoice
+from dge_ray.study.config import StudyConfig
 from dge_ray.study.downstream_spec import DownstreamSpec, downstream_of
 from dge_ray.study.folder import claim_folder, study_folder
 from dge_ray.study.opened import OpenStudy
@@ -30,7 +31,7 @@ from dge_ray.study.pilot.candidates import Candidate
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
-from dge_ray.study.records.files import PILOT, PILOTS, shard_file
+from dge_ray.study.records.files import CONFIG, PILOT, PILOTS, shard_file
 from dge_ray.study.records.predictions import Job, read_predictions
 from dge_ray.table import TableCodec
 
@@ -117,7 +118,7 @@ def test_the_chosen_ones_fits_are_the_studys(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(fits, "pilot_member", breaks)
     with pytest.raises(KeyboardInterrupt):
         _piloted(prepared, folder)
-    assert not folder.exists(PILOT) and len(folder.list(PILOTS)) == 3 + 1
+    assert not folder.exists(PILOT) and len(folder.list(PILOTS)) == 3 + 2  # fits and two files
     done.clear()
     said: list[str] = []
     chosen = _piloted(prepared, folder, said)
@@ -168,6 +169,75 @@ def test_a_pilot_is_of_one_study(tmp_path: Path) -> None:
         _begun(tmp_path, *words)
 
 
+def _settled(place: Path, *words: str) -> tuple[StudyConfig, bool]:
+    """What a study of no generator's name takes, and whether a pilot chooses it."""
+    config = read_config(str(place / "t.parquet"), ["target=y", f"storage={place / 'studies'}", "study=s", *words])
+    return record.settled(config, study_folder(config.storage, "s"))
+
+
+@pytest.mark.parametrize("words", [["generator=copula", "generator.bins=4"], ["generator=[copula,trees]"]])
+def test_a_begun_study_keeps_its_generator(tmp_path: Path, words: list[str]) -> None:
+    """One that is asked for without a generator's name goes on with what it has; a name, or auto, is still another."""
+    small_table(tmp_path)
+    named = small_prepared(tmp_path, *words)
+    folder = study_folder(named.config.storage, "s")
+    claim_folder(named, folder)
+    for lost in ("", CONFIG):  # as a driver leaves it that is killed between the two files
+        if lost:
+            folder.delete(lost)
+        config, auto = _settled(tmp_path)
+        assert config.generators == named.config.generators and not auto
+        assert prepare(config).identity() == named.identity()
+    with pytest.raises(InputError, match="begun with a generator's name"):
+        _settled(tmp_path, "generator=auto")
+    assert _settled(tmp_path, "generator=vae")[0].generator_name == "vae"  # and check_folder refuses it
+
+
+def test_what_no_pilot_chooses_has_a_named_generator(tmp_path: Path, run: Run) -> None:
+    small_table(tmp_path)
+    assert _settled(tmp_path)[1] and _settled(tmp_path, "generator=auto")[1]
+    for words in (["privacy.epsilon=3"], ["pretrained=saved"]):
+        config, auto = _settled(tmp_path, *words)
+        assert config.generators == (("autoregressive", {}),) and not auto
+    # settings without a name are the named one's, as they were before there was a pilot
+    assert _settled(tmp_path, "generator.epochs=3")[0].generators == (("autoregressive", {"epochs": 3}),)
+    (tmp_path / "q.csv").write_text("x,y\n" + "1,a\n2,b\n" * 60)
+    words = ["q.csv", "target=y", "privacy.epsilon=3", "privacy.delta=1e-6", "columns.y={categories: [a, b]}"]
+    words += ["columns.x={kind: integer, minimum: 0, maximum: 9}", "members=2", "ratios=1"]
+    code, out, err = run("check", *words)
+    assert code == 0, err
+    assert "# the generator is autoregressive, without a pilot: a choice on the rows would spend privacy" in out
+    assert "name: autoregressive" in out
+
+
+@pytest.mark.usefixtures("cheap")
+def test_status_of_a_pilot(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before there is a study: what is tried and how far it is, then what was chosen; other verbs say so in a line."""
+    small_table(tmp_path)
+    prepared, folder = _begun(tmp_path, "ratios=0.5,1,2,4")
+    whole, done = fits.pilot_member, []
+
+    def breaks(*given: Any) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(whole(*given))
+
+    monkeypatch.setattr(fits, "pilot_member", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        _piloted(prepared, folder)
+    code, out, err = run("status", "s")
+    assert code == 0, err
+    assert out.splitlines()[0] == "study s: not running; the same command goes on with it"
+    assert "the pilot of trees, autoregressive, mixed: 3 of 4 fits done" in out
+    check_refused(run("report", "s"), "of which there is a pilot alone, as yet; takes a study that has begun")
+    assert "s: a pilot" in run("ls")[1]
+    done.clear()
+    _piloted(prepared, folder)
+    told = json.loads(run("status", "s", "--json")[1])["pilot"]
+    assert told == {"chosen": folder.read_json(PILOT)["chosen"]}
+    assert f"the pilot has chosen {told['chosen']}" in run("status", str(folder))[1]
+
+
 @pytest.mark.usefixtures("cheap")
 def test_a_study_too_small_for_a_pilot(tmp_path: Path) -> None:
     """One member at one volume: the first candidate, nothing fitted, and the record says why."""
@@ -214,7 +284,8 @@ def test_check_tells_the_pilot(run: Run, tmp_path: Path) -> None:
     (line,) = (line for line in out.splitlines() if line.startswith("# pilot, before"))
     assert "2 members each of trees, autoregressive, trees-boosted, mixed at " in line
     assert "6 generator and 6 downstream fits; the 2 of the chosen one are the study's own" in line
-    assert "They are 30% of the 20 fits that the study plans at least (at most 30%)" in line
+    assert "They are 30% of the 20 fits that the study plans at least, and about " in line
+    assert "CPU-seconds, as predicted from the table's size (at most 30% of each)" in line
     assert "name: auto" in out and "# pilot without diffusion: with it" in out
     checked = json.loads(run("check", *words, "--json")[1])
     assert checked["pilot"]["fits"] == 6 and checked["config"]["generator"] == {"name": "auto", "settings": {}}

@@ -21,7 +21,7 @@ def test_defaults_are_the_contract() -> None:
     assert (config.study, config.storage, config.seed, config.members) == ("breast_cancer", "./studies", 0, "auto")
     assert config.ratios == DEFAULT_RATIOS
     assert config.max_members == 16
-    assert (config.generator.name, config.learner.name) == ("autoregressive", "boosting")
+    assert (config.generator.name, config.learner.name) == ("auto", "boosting")
 
 
 def test_words_override_and_dotted_keys_reach_in() -> None:

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from dge_ray.study.choices import LearnerChoice
+from dge_ray.study.pilot import candidates
 from dge_ray.study.pilot.candidates import BY_PRICE, CANDIDATES, MOST_SHARE, plan_pilot
 from dge_ray.study.pilot.choice import judge
+from dge_ray.study.pilot.price import fit_price, member_price, study_price
 from dge_ray.study.prepared import Prepared
 
 TRUTH = np.array([0.0, 0.0, 0.0, 0.0])
@@ -91,6 +94,14 @@ def _names(prepared: Prepared, members: int) -> list[str]:
     return [one.name for one in plan_pilot(prepared, members).candidates]
 
 
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing costs a second: only fits are counted."""
+    for name, price in (("member_price", 0.0), ("fit_price", 0.0), ("study_price", 1.0)):
+        monkeypatch.setattr(candidates, name, lambda *_, price=price: price)
+
+
+@pytest.mark.usefixtures("free")
 def test_the_pilot_is_within_its_share(prepared: Prepared) -> None:
     """Five volumes: 4 members are 20 fits, of which 6 are 30 %: three generators, and the list of two for nothing."""
     plan = plan_pilot(prepared, 4)
@@ -108,6 +119,62 @@ def test_the_pilot_is_within_its_share(prepared: Prepared) -> None:
         assert plan_pilot(prepared, members).share <= MOST_SHARE
 
 
+def _wide(prepared: Prepared, columns: int) -> Prepared:
+    """The same with so many columns of numbers."""
+    first, *_, target = prepared.schema.columns
+    more = tuple(replace(first, name=f"c{i}") for i in range(columns - 1))
+    return replace(prepared, schema=replace(prepared.schema, columns=(*more, target)))
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 4, 8, 16, 60])
+@pytest.mark.parametrize("columns", [3, 15, 60])
+def test_the_pilot_is_within_its_share_of_the_price(prepared: Prepared, members: int, columns: int) -> None:
+    """Of the predicted CPU-seconds, too; by hand: the pilot's fits, and the study's where the cheapest is chosen."""
+    prepared = _wide(prepared, columns)
+    plan = plan_pilot(prepared, members)
+    assert plan.share <= MOST_SHARE
+    choices = {one.name: one.generators[0] for one in CANDIDATES if len(one.generators) == 1}
+    seconds = {
+        name: member_price(prepared, choices[name]) + fit_price(prepared, "linear", plan.volume) for name in choices
+    }
+    pilot = sum(seconds[name] for name, _ in plan.fits)
+    study = study_price(prepared, choices["trees"], members, len(prepared.volumes))
+    assert plan.seconds == pytest.approx(pilot)
+    if plan.fits:
+        assert plan.price == pytest.approx(study + pilot - 2 * seconds["trees"]) and pilot <= MOST_SHARE * plan.price
+
+
+def test_dear_generators_are_left_out_of_cheap_studies(prepared: Prepared) -> None:
+    """Few rows of many columns: networks cost more than all else together, unless there is much else."""
+    wide = _wide(prepared, 60)
+    plan = plan_pilot(wide, 6)
+    assert [one.name for one in plan.candidates] == ["trees", "trees-boosted"]
+    line = next(line for line in plan.left_out if line.startswith("autoregressive"))
+    assert "30% of the study's price" in line and "CPU-seconds as predicted" in line and "make room" in line
+    (arm,) = wide.arms
+    boosted = replace(wide, arms=(replace(arm, learner=LearnerChoice(name="boosting")),))
+    assert "autoregressive" in [one.name for one in plan_pilot(boosted, 200).candidates]
+
+
+def test_what_costs_more_is_predicted_to(prepared: Prepared) -> None:
+    """Rows, columns, volumes, members and classes each make the price larger; the list of prices is in order."""
+    train = prepared.parts["train"]
+    many = replace(prepared, parts={**prepared.parts, "train": train.take(np.zeros(20_000, dtype=int))})
+    for choice in (one.generators[0] for one in CANDIDATES):
+        assert 0 < member_price(prepared, choice) < member_price(_wide(prepared, 40), choice)
+        assert member_price(prepared, choice) < member_price(many, choice)
+    alone = {one.name: member_price(prepared, one.generators[0]) for one in CANDIDATES if len(one.generators) == 1}
+    assert sorted(alone, key=alone.__getitem__) == [name for name in BY_PRICE if name in alone]
+    assert (
+        fit_price(prepared, "linear", 100)
+        < fit_price(prepared, "linear", 10_000)
+        < fit_price(prepared, "boosting", 10_000)
+    )
+    trees = CANDIDATES[0].generators[0]
+    assert study_price(prepared, trees, 4, 5) < study_price(prepared, trees, 8, 5) < study_price(prepared, trees, 8, 6)
+
+
+@pytest.mark.usefixtures("free")
 def test_the_list_of_two_needs_both_and_two_members(prepared: Prepared) -> None:
     assert "mixed" not in _names(replace(prepared, volumes=tuple(range(100, 120))), 1)  # 20 fits: trees and the network
     assert _names(replace(prepared, volumes=tuple(range(100, 120))), 1)[:2] == ["trees", "autoregressive"]
@@ -116,6 +183,7 @@ def test_the_list_of_two_needs_both_and_two_members(prepared: Prepared) -> None:
     assert sorted(BY_PRICE) == sorted(one.name for one in CANDIDATES)
 
 
+@pytest.mark.usefixtures("free")
 def test_diffusion_is_for_small_tables(prepared: Prepared) -> None:
     train = prepared.parts["train"]
     many = replace(prepared, parts={**prepared.parts, "train": train.take([0] * 2000)})

@@ -22,6 +22,8 @@ def pilot_to_do_lines(pilot: Mapping | None) -> list[str]:
     """What `check` says of a pilot."""
     if not pilot:
         return []
+    if "named" in pilot:
+        return [f"the generator is {pilot['named']}, without a pilot: {pilot['why']}"]
     if "chosen" in pilot:
         return [f"generator=auto: the pilot of this study has chosen {pilot['chosen']}"]
     left_out = [f"pilot without {line}" for line in pilot["left_out"]]
@@ -31,10 +33,20 @@ def pilot_to_do_lines(pilot: Mapping | None) -> list[str]:
     return [
         f"pilot, before these: {pilot['members']} members each of {', '.join(pilot['candidates'])} at "
         f"{pilot['volume']:,} rows, {pilot['fits']} generator and {pilot['fits']} downstream fits; {kept}. They are "
-        f"{pilot['share']:.0%} of the {pilot['planned_fits']:,} fits that the study plans at least (at most "
-        f"{pilot['most']:.0%})",
+        f"{pilot['fits'] / pilot['planned_fits']:.0%} of the {pilot['planned_fits']:,} fits that the study plans at "
+        f"least, and about {pilot['seconds']:,.0f} of its {pilot['price']:,.0f} CPU-seconds, as predicted from the "
+        f"table's size (at most {pilot['most']:.0%} of each)",
         *left_out,
     ]
+
+
+def pilot_under_way_lines(pilot: Mapping) -> list[str]:
+    """What `status` says of a pilot whose study has not begun."""
+    if "chosen" in pilot:
+        return [f"the pilot has chosen {pilot['chosen']}; the study itself has not begun"]
+    of = "" if pilot["fits"] is None else f" of {pilot['fits']}"
+    tried = f" of {', '.join(pilot['candidates'])}" if pilot["candidates"] else ""
+    return [f"the pilot{tried}: {pilot['done']}{of} fits done; the study itself begins when it has chosen a generator"]
 
 
 def pilot_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:

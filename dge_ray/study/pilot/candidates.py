@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 from dge_ray.errors import InputError
 from dge_ray.stats.volume.refine import most_volumes
-from dge_ray.study.choices import GeneratorChoice
+from dge_ray.study.choices import AUTO, GeneratorChoice
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.pilot.price import fit_price, member_price, study_price
 from dge_ray.study.prepared import Prepared
 
-AUTO = "auto"
 MEMBERS = 2  # of each candidate
-MOST_SHARE = 0.3  # of the study's planned fits
+MOST_SHARE = 0.3  # of the study's planned fits, and of its predicted price
 FEW_ROWS = 2_000  # below, diffusion is tried too: it takes long, and wins on small tables if anywhere
 
 
@@ -41,12 +41,17 @@ BY_PRICE = ("trees", "trees-boosted", "mixed", "autoregressive", "diffusion")  #
 @dataclass(frozen=True)
 class PilotPlan:
     """What a pilot fits: `candidates` at `volume` rows a member. `planned`: fits of the study, at least; `left_out`: a
-    line for each generator that is not tried."""
+    line for each generator that is not tried.
+
+    In CPU-seconds, as predicted: `seconds` of the pilot, and `price` of the study with it, if the cheapest is chosen.
+    """
 
     candidates: tuple[Candidate, ...]
     volume: int
     planned: int
     left_out: tuple[str, ...]
+    seconds: float = 0.0
+    price: float = 0.0
 
     @property
     def fits(self) -> tuple[tuple[str, int], ...]:
@@ -55,8 +60,8 @@ class PilotPlan:
 
     @property
     def share(self) -> float:
-        """The pilot's fits over the study's."""
-        return len(self.fits) / self.planned
+        """What of the study the pilot is: in fits or in predicted CPU-seconds, the larger of the two."""
+        return max(len(self.fits) / self.planned, self.seconds / self.price if self.fits else 0.0)
 
 
 def is_auto(config: StudyConfig) -> bool:
@@ -80,20 +85,18 @@ def is_auto(config: StudyConfig) -> bool:
     return True
 
 
-def with_generators(config: StudyConfig, generators: tuple[GeneratorChoice, ...]) -> StudyConfig:
-    """The configuration with these generators in place of auto."""
-    return config.model_copy(update={"generator": generators[0] if len(generators) == 1 else generators})
-
-
 def plan_pilot(prepared: Prepared, members: int) -> PilotPlan:
-    """The candidates of this table whose fits are within their share of a study of `members` members, at least."""
+    """The candidates of this table whose fits are within their share of a study of `members` members, at least: of its
+    fits, and of its price as predicted where the cheapest candidate is chosen (`price`)."""
     search = prepared.config.search
     volumes = {"optuna": search.trials, "refine": most_volumes(len(prepared.volumes))}
-    planned = members * volumes.get(search.name, len(prepared.volumes))
+    searched = volumes.get(search.name, len(prepared.volumes))
+    planned, cheapest = members * searched, CANDIDATES[0].generators[0]
+    price = study_price(prepared, cheapest, members, searched)
     left_out: list[str] = []
-    plan = PilotPlan((), prepared.pilot_volume, planned, ())
+    plan = PilotPlan((), prepared.pilot_volume, planned, (), price=price)
     for candidate in CANDIDATES:
-        wider = replace(plan, candidates=(*plan.candidates, candidate))
+        wider = _with(plan, candidate, prepared)
         if candidate.name == "diffusion" and prepared.n >= FEW_ROWS:
             left_out.append(f"{candidate.name}: {prepared.n:,} rows to learn from, and it is for under {FEW_ROWS:,}")
         elif _is_mixed(candidate) and (members < MEMBERS or not set(_fits(wider)) <= set(_fits(plan))):
@@ -103,12 +106,31 @@ def plan_pilot(prepared: Prepared, members: int) -> PilotPlan:
                 f"{candidate.name}: with it the pilot would be more than {MOST_SHARE:.0%} of the {planned:,} fits that "
                 "the study plans; more members or ratios make room"
             )
+        elif plan.candidates and wider.seconds > MOST_SHARE * wider.price:
+            left_out.append(
+                f"{candidate.name}: with it the pilot would be more than {MOST_SHARE:.0%} of the study's price, "
+                f"{wider.seconds:,.0f} of {wider.price:,.0f} CPU-seconds as predicted; more members or ratios make room"
+            )
         else:
             plan = wider
+    if len(plan.candidates) == 1:
+        plan = replace(plan, seconds=0.0, price=price)
     if not plan.candidates:
         plan = replace(plan, candidates=CANDIDATES[:1])
         left_out[0] = f"a pilot: the study plans {planned:,} fits, too few for one; {CANDIDATES[0].name} is taken"
     return replace(plan, left_out=tuple(left_out))
+
+
+def _with(plan: PilotPlan, candidate: Candidate, prepared: Prepared) -> PilotPlan:
+    """The plan with one candidate more. What the cheapest's fits cost stands in the study's price already."""
+    wider = replace(plan, candidates=(*plan.candidates, candidate))
+    label = next(arm.learner.name for arm in prepared.arms if arm.synthetic)
+    more = 0.0
+    for name, _ in set(_fits(wider)) - set(_fits(plan)):
+        (choice,) = next(one.generators for one in CANDIDATES if one.name == name)
+        more += member_price(prepared, choice) + fit_price(prepared, label, plan.volume)
+    kept = 0.0 if plan.candidates else more
+    return replace(wider, seconds=plan.seconds + more, price=plan.price + more - kept)
 
 
 def _fits(plan: PilotPlan) -> tuple[tuple[str, int], ...]:

@@ -7,34 +7,44 @@ from dge_ray.errors import InputError
 from dge_ray.storage import Folder
 from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.folder import read_study_config
 from dge_ray.study.identity import first_difference
-from dge_ray.study.pilot.candidates import CANDIDATES, MEMBERS, Candidate, is_auto, with_generators
+from dge_ray.study.pilot.candidates import CANDIDATES, MEMBERS, Candidate, is_auto
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.records.files import IDENTITY, PILOT, PILOT_IDENTITY, PILOTS, pilot_folder
+from dge_ray.study.records.files import CONFIG, IDENTITY, PILOT, PILOT_IDENTITY, PILOTS, pilot_folder
 
 OF_MEMBERS = ("members/", "shards/")  # files of a member itself, and not of what learned from its rows
 
 
 def settled(config: StudyConfig, folder: Folder) -> tuple[StudyConfig, bool]:
-    """The configuration with generators in place of auto, and whether it was auto: what the folder's pilot chose, or
-    else, until there is a choice, the first candidate.
+    """The configuration with generators in place of auto, and whether a pilot chooses them: what the folder's pilot
+    chose, or else, until there is a choice, the first candidate.
+
+    Where the key `generator` is not given, a study that was begun with a generator's name keeps that one, and what may
+    not be chosen by a pilot, a private study's or the saved generators' kind, is the named default.
 
     Raises:
         InputError: auto does not go with other keys, or the study that is there was begun with a generator's name.
     """
+    given, piloted = "generator" in config.model_fields_set, folder.exists(PILOT)
+    if config.undecided and not given:
+        if folder.exists(IDENTITY) and not piloted:
+            return config.with_generators(_begun(folder)), False
+        if config.private or config.pretrained:
+            return config.with_generators((GeneratorChoice(),)), False
     if not is_auto(config):
         return config, False
-    if folder.exists(PILOT):
-        return with_generators(config, _chosen(folder).generators), True
+    if piloted:
+        return config.with_generators(_chosen(folder).generators), True
     if folder.exists(IDENTITY):
         got = f"'auto', and the study {config.study!r} was begun with a generator's name"
         raise InputError("generator", got, "that name, or another study (study=NAME)")
-    return with_generators(config, CANDIDATES[0].generators), True
+    return config.with_generators(CANDIDATES[0].generators), True
 
 
 def with_choice(prepared: Prepared, folder: Folder) -> Prepared:
     """A study's input with the generators that its pilot chose; nothing else of it depends on them."""
-    return replace(prepared, config=with_generators(prepared.config, _chosen(folder).generators))
+    return replace(prepared, config=prepared.config.with_generators(_chosen(folder).generators))
 
 
 def claim_pilot(prepared: Prepared, folder: Folder) -> None:
@@ -76,6 +86,22 @@ def adopt(folder: Folder, members: int, *, fits: bool) -> None:
 def pilot_section(folder: Folder) -> dict[str, Any]:
     """report.json's `pilot`: what pilot.json says, where there is one."""
     return {"pilot": folder.read_json(PILOT)} if folder.exists(PILOT) else {}
+
+
+def pilot_seconds(folder: Folder) -> dict[str, float]:
+    """CPU-seconds of the pilot's fits that are not the study's own; nothing where there was no comparison."""
+    kept = folder.read_json(PILOT) if folder.exists(PILOT) else {"fits": 0}
+    own = sum(row.get("cpu_seconds", 0.0) for row in kept.get("candidates", []) if row["chosen"])
+    return {"pilot": kept["cpu_seconds"] - own} if kept["fits"] else {}
+
+
+def _begun(folder: Folder) -> tuple[GeneratorChoice, ...]:
+    """The generators of a study that is there."""
+    if folder.exists(CONFIG):
+        kept = read_study_config(folder).generator
+    else:  # a driver was killed while it wrote the study's first files
+        kept = StudyConfig(source="", generator=folder.read_json(IDENTITY)["generator"]).generator
+    return kept if isinstance(kept, tuple) else (kept,)
 
 
 def _chosen(folder: Folder) -> Candidate:

@@ -19,8 +19,9 @@ PREDICTIONS = "predictions"  # of members' fits
 BASELINES = "baselines"  # predictions of the other fits
 MEMBERS = "members"
 PILOT = "pilot.json"  # what generator=auto chose, and among what
-PILOTS = "pilot"  # while a pilot is under way: its fits, and PILOT_IDENTITY
+PILOTS = "pilot"  # while a pilot is under way: its fits, and two files
 PILOT_IDENTITY = "pilot/identity.json"  # of what study the pilot is, but for its generator
+PILOT_PLAN = "pilot/plan.json"  # what it fits
 
 # What verbs add to a finished study.
 UTILITY, UTILITY_PAGE = "utility.json", "utility.html"
