@@ -90,13 +90,15 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
     refuse_on_cluster(learner.name for learner in config.learners)
     prepared = prepare(config, progress.say)
     check_folder(prepared, pilot=auto)
-    for line in pilot_to_do_lines(without_pilot(given, config) if not auto else None):
+    for line in pilot_to_do_lines({} if auto else without_pilot(given, config)):
         progress.say(line)
     try:
         # One thread a process: sums keep their order whatever the machine, and the cores are left to the fits.
         with study_lock(folder, progress.say) as is_held, threadpool_limits(limits=1):
             check_ray()
             if auto:
+                if config.tracking:
+                    Tracker.connect()  # before anything is fitted, and the run is not known yet
                 prepared = piloted(prepared, folder, demand_of(prepared), progress.say)
             check_folder(prepared, pilot=auto)  # another study may have taken the name meanwhile
             with _tracked(prepared, folder, progress, is_held) as (tracker, scratch):

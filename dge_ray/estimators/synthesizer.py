@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dge_ray.errors import InputError, nearest
+from dge_ray.estimators.auto import choose
 from dge_ray.estimators.fitted_table import FittedTable, fit_table
 from dge_ray.estimators.synthesizer_files import Saved, read_saved, write_saved
 from dge_ray.generators.base import Generator
@@ -21,6 +22,7 @@ from dge_ray.generators.rows.conditions import Held
 from dge_ray.generators.rows.constraints import complete_within, read_constraints
 from dge_ray.generators.rows.shards import default_shard_rows, draw_rows
 from dge_ray.seeds import Purpose, integer
+from dge_ray.study.choices import AUTO, NAMED
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.read_config import make_config
 from dge_ray.table.arrow.frame import to_pandas
@@ -50,8 +52,10 @@ class Synthesizer:
     ((1000, 2), True)
 
     Args:
-        generator: a generator's name.
-        generator_settings: its settings, as `generator.KEY` of a study; None for the defaults.
+        generator: a generator's name; auto: of `trees`, `trees` with a boosted target and `autoregressive` the cheapest
+            whose likelihood of held-out rows is as good as any (`estimators.auto`), fitted anew on all rows.
+        generator_settings: its settings, as `generator.KEY` of a study; None for the defaults. Without a generator's
+            name they are those of `autoregressive`.
         seed: gives all randomness. With it, the rows are those of member 0 of a study of the same training rows.
         keys: a study's keys of the same names, which mean the same: `columns` (kinds), `drop`, `drop_missing_target`
             and `infinite` of the table, `csv`, `sheet`, `query` and `table` of a source, `constraints` of the rows,
@@ -60,26 +64,31 @@ class Synthesizer:
     Attributes:
         generator_: the fitted generator.
         schema_: what the columns are.
+        choice_: with auto, a record of each generator that was compared, until it is saved: its `nats` a held-out row
+            (higher is better), their standard error `se`, and whether it was `chosen`.
 
     Raises:
         InputError: no such generator, or a setting, seed or key at fault.
     """
 
     generator_: Generator
+    choice_: list[dict[str, Any]]
 
     def __init__(
         self,
-        generator: str = "autoregressive",
+        generator: str = AUTO,
         generator_settings: Mapping[str, Any] | None = None,
         seed: int = 0,
         **keys: Any,
     ) -> None:
         if generator_settings is not None and not isinstance(generator_settings, Mapping):
             raise InputError("generator_settings", repr(generator_settings), "a mapping of settings, or None")
+        generator = NAMED if generator == AUTO and generator_settings else generator
         self.generator, self.generator_settings, self.seed = generator, dict(generator_settings or {}), seed
-        check_generator(generator, self.generator_settings)
+        named = NAMED if generator == AUTO else generator
+        check_generator(named, self.generator_settings)
         for key in keys:
-            if key in settings_class(generator).model_fields:
+            if key in settings_class(named).model_fields:
                 raise InputError(key, "a setting of the generator", f"it as generator_settings={{{key!r}: ...}}")
             if key not in KEYS:
                 raise InputError(key, "an unknown key", nearest(key, list(KEYS)))
@@ -90,6 +99,7 @@ class Synthesizer:
         text = f"Synthesizer({self.generator!r}, seed={self.seed})"
         if self._table is None:
             return f"<{text}, not fitted>"
+        text += f", {self.generator_.name}" if self.generator == AUTO else ""
         return f"<{text}, fitted on {self._table.rows:,} rows of {len(self._table.schema.columns)} columns>"
 
     @property
@@ -110,9 +120,13 @@ class Synthesizer:
         if target is not None and not isinstance(target, str):
             target = str(target)  # labels of a frame are read as texts
         rows, fitted = fit_table(self._config, _source(source), target)
-        check_text(self.generator, fitted.schema)
+        check_text(NAMED if self.generator == AUTO else self.generator, fitted.schema)
         fitted.warn_of_broken(read_constraints(self._config.constraints, fitted.schema), rows)
-        fresh = make_generator(self.generator, **self.generator_settings)
+        name, settings = self.generator, self.generator_settings
+        if name == AUTO:
+            choice, self.choice_ = choose(rows, fitted.schema, self.seed)
+            name, settings = choice.name, choice.settings
+        fresh = make_generator(name, **settings)
         self.generator_ = fresh.fit(rows, fitted.schema, seed=integer(self.seed, Purpose.FIT, member=0))
         self._table = fitted
         return self

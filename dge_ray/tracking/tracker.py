@@ -56,12 +56,9 @@ class Tracker:
         Raises:
             InputError: the server does not answer within about 10 seconds, or takes no runs.
         """
-        uri = check_uri(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
-        with quiet():  # apart, because it takes seconds that are not the server's fault, and resets the log levels
-            import mlflow  # noqa: F401
+        uri, client = cls.connect(uri)
         around = surroundings(uri)  # here: an active run is that of a thread
         with quiet():
-            client = within(ANSWER_SECONDS, uri, lambda: connect_to(uri))
             seconds = 2 * ANSWER_SECONDS
             experiment_id, run_id, resumed = within(seconds, uri, lambda: find_parent(client, study, identity, around))
         tracker = cls(client, uri, experiment_id, run_id, resumed=resumed)
@@ -70,6 +67,19 @@ class Tracker:
                 within(seconds, uri, tracker._runs.find_children)
         tracker.set_tags({f"version.{name}": text for name, text in versions().items()})
         return tracker
+
+    @staticmethod
+    def connect(uri: str | None = None) -> tuple[str, Any]:
+        """The server's URI, as `open` takes it, and a client that it has answered. No run is created.
+
+        Raises:
+            InputError: it does not answer within about 10 seconds.
+        """
+        uri = check_uri(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
+        with quiet():  # apart, because it takes seconds that are not the server's fault, and resets the log levels
+            import mlflow  # noqa: F401
+        with quiet():
+            return uri, within(ANSWER_SECONDS, uri, lambda: connect_to(uri))
 
     @property
     def pending(self) -> int:

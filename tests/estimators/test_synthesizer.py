@@ -17,9 +17,11 @@ from pandas.testing import assert_frame_equal
 
 from dge_ray import Synthesizer
 from dge_ray.errors import InputError, InputErrors, StudyError
+from dge_ray.estimators import auto, synthesizer
 from dge_ray.generators.registry import abilities, installed, make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
+from dge_ray.study.choices import GeneratorChoice
 from dge_ray.table import check_table, from_pandas, infer_schema
 
 INPUTS = Path(__file__).parents[3] / "shared" / "reports" / "inputs"
@@ -247,6 +249,66 @@ def test_likelihoods_are_the_generators(tmp_path: Path) -> None:
     table.to_pandas().to_csv(tmp_path / "t.csv", index=False)
     np.testing.assert_allclose(synthesizer.log_prob(str(tmp_path / "t.csv")), wanted)
     assert line_of(synthesizer.log_prob, table.drop_columns(["age"])).startswith("column 'age': got no such column")
+
+
+# Auto
+
+
+def test_auto_is_the_default_and_fits_what_it_chooses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By hand: likelihoods of the held-out rows, the cheapest within a standard error, fitted anew on all rows."""
+    table = mixed_table(400).drop_columns(["key"])
+    frame = table.to_pandas()
+    small = (GeneratorChoice(name="trees"), GeneratorChoice(name="autoregressive", settings=SMALL["autoregressive"]))
+    monkeypatch.setattr(auto, "CHEAPEST_FIRST", small)
+    chosen = Synthesizer(seed=2).fit(frame, target="label")
+    assert chosen.generator == "auto" and [row["generator"] for row in chosen.choice_] == ["trees", "autoregressive"]
+    (row,) = (row for row in chosen.choice_ if row["chosen"])
+    assert repr(chosen) == f"<Synthesizer('auto', seed=2), {row['generator']}, fitted on 400 rows of 8 columns>"
+    named = Synthesizer(row["generator"], row["settings"], seed=2).fit(frame, target="label")
+    assert_frame_equal(chosen.sample(30), named.sample(30))
+    rng = np.random.default_rng(np.random.SeedSequence(2, spawn_key=(2**32 - 1, 0, 0)))
+    order = rng.permutation(400)
+    left, held = (table.take(np.sort(part)) for part in (order[80:], order[:80]))
+    nats = []
+    for choice in small:
+        made = make_generator(choice.name, **choice.settings).fit(
+            left, chosen.schema_, seed=integer(2, Purpose.FIT, member=0)
+        )
+        nats.append(made.log_prob(held))  # type: ignore[attr-defined]
+    wide = np.maximum(nats, np.max(nats, axis=0) - 30)
+    np.testing.assert_allclose([row["nats"] for row in chosen.choice_], wide.mean(axis=1))
+    lead = wide[0] - wide[1]
+    trees = lead.mean() >= -lead.std(ddof=1) / np.sqrt(80)
+    assert row["generator"] == ("trees" if trees else "autoregressive")
+    chosen.save(tmp_path / "a")
+    assert_frame_equal(Synthesizer.load(tmp_path / "a").sample(30), chosen.sample(30))
+
+
+def test_auto_of_few_rows_and_with_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def fake(name: str, **settings: Any) -> Any:
+        made.append(name)
+        return make_generator("copula")
+
+    monkeypatch.setattr(synthesizer, "make_generator", fake)
+    few = Synthesizer(generator="auto").fit(people(150))
+    assert made == ["autoregressive"] and few.choice_ == []
+    assert Synthesizer(generator_settings={"epochs": 1}).generator == "autoregressive"
+    assert line_of(Synthesizer, "auto", {"leaf": 5}).startswith("generator.leaf: got an unknown")
+    assert "epochs" in line_of(Synthesizer, epochs=3)
+
+
+@pytest.mark.slow
+def test_auto_takes_what_knows_the_rows() -> None:
+    """A smooth law of two columns, of which trees are worse; and steps of one column by another, which trees know."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=2000)
+    smooth = pd.DataFrame({"x": x, "y": 2 * x + 0.02 * rng.normal(size=2000)})
+    assert Synthesizer().fit(smooth).generator_.name == "autoregressive"
+    steps = pd.DataFrame({"a": rng.integers(0, 4, 3000), "b": rng.integers(0, 4, 3000)})
+    steps["c"] = np.where(rng.random(3000) < 0.9, (steps["a"] + steps["b"]) % 4, rng.integers(0, 4, 3000))
+    assert Synthesizer().fit(steps, target="c").generator_.name == "trees"
 
 
 # Files
