@@ -24,6 +24,7 @@ from dge_ray.report.words.pilot import pilot_to_do_lines
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
 from dge_ray.results.findings import findings
 from dge_ray.results.outcomes import Outcome, best_on_validation
+from dge_ray.results.stacking import stacking
 from dge_ray.results.weighing import safe_weights
 from dge_ray.stats.ensemble.klaw import gain_of_doubling
 from dge_ray.stats.ensemble.klaw_interval import next_members
@@ -207,7 +208,13 @@ class Study:
                 outcomes,
                 self.truth["test"],
                 wall_seconds=time.monotonic() - started,
-                more={**weights, **findings(chosen, self.folder, self.truth), **privacy, **pilot_section(self.folder)},
+                more={
+                    **weights,
+                    **findings(chosen, self.folder, self.truth),
+                    **stacking(chosen, self.truth),
+                    **privacy,
+                    **pilot_section(self.folder),
+                },
                 warnings=cut,
             )
             write_report(self.folder, report, pa.concat_tables(surfaces))

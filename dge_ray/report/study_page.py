@@ -17,7 +17,7 @@ from dge_ray.report.study_tables import (
 )
 from dge_ray.report.words.attack import EACH_ALONE, attacked, overall_verdict, verdicts
 from dge_ray.report.words.findings import SHOWN_GROUPS, findings_rows, group_cells
-from dge_ray.report.words.learners import learner_cells, weight_cells
+from dge_ray.report.words.learners import learner_cells, stacking_cells, weight_cells
 from dge_ray.report.words.pilot import pilot_cells
 from dge_ray.report.words.study import GLOSSARY, base_rows, meaning, members_rows, train_rows, verdict
 from dge_ray.stats.metrics.losses import direction, label
@@ -47,6 +47,7 @@ def render_html(report: Mapping, figures: Mapping[str, bytes], attacks: Mapping 
         *_titled("Pilot", pilot_cells(report)),
         Heading("Members"),
         Pairs(members_rows(report)),
+        *_titled("Weights of the families", stacking_cells(report)),
     ]
     for title, rows in findings_rows(report).items():
         parts += [Heading(title), Pairs(rows)]

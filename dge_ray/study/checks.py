@@ -29,6 +29,12 @@ def check_keys(config: StudyConfig) -> None:
     _check_learners(config)
 
 
+def check_families(config: StudyConfig) -> None:
+    """Raises InputError where there is one generator to be weighed; one that a pilot chooses may be a list."""
+    if config.families == "stacked" and len(config.generators) == 1 and not config.undecided:
+        raise InputError("families", "stacked with one generator", "equal, or a list of generators")
+
+
 def check_target(config: StudyConfig, target: str) -> None:
     """Raises InputError where another key means the target too."""
     for key, what in ROLES.items():

@@ -121,6 +121,11 @@ class StudyConfig(Frozen):
         description="auto (what a pilot chooses), or a generator's name, or name and settings; several, as [a,b], are "
         "taken in turn",
     )
+    families: Literal["equal", "stacked"] = Field(
+        "equal",
+        description="equal or stacked (what weights by validation loss of the generators of a list would gain is "
+        "reported; the ensemble itself stays one of equals)",
+    )
     pretrained: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(
         (), description="folders of saved generators, as a,b: the members start from them in turn"
     )

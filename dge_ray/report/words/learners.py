@@ -1,4 +1,4 @@
-"""How the report says a study's several learners and weights: their tables, and a line."""
+"""How the report says a study's several learners, weights and families of generators: their tables, and a line."""
 
 from collections.abc import Mapping
 
@@ -76,3 +76,30 @@ def weight_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
         "is what all synthetic rows count together, per raw row."
     )
     return ["learner, weight", "volume", "less weight 0", "limit"], lines, caption
+
+
+def stacking_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
+    """Header, lines and caption of the table of the families' weights; no lines where there are none."""
+    stacked = report.get("stacking") or {}
+    lines = [
+        [str(row["family"]), number(row["members"]), number(row["equal"]), number(row["weight"])]
+        for row in stacked.get("families") or []
+    ]
+    if not lines:
+        return [], [], ""
+    metric = str(report.get("metric"))
+    gains = []
+    for part, how in (("validation", "by folds of the validation rows"), ("test", "on test")):
+        found = stacked[part]
+        over = "rows and members" if found["over_members"] else "rows alone"
+        gains.append(
+            f"{number(found['gain'], signed=True)} ({interval_text(found['interval'], signed=True)}, over {over}) {how}"
+        )
+    loss, difference = str(stacked["loss"]).replace("_", " "), stacked["difference"]
+    caption = (
+        f"What the families of generators count in the ensemble of least {loss} on validation, beside what they count "
+        f"where all members are equal. Its gain in {loss} over equals: {'; '.join(gains)}. In {label(metric)} it is "
+        f"{number(difference[0], signed=True)} ({interval_text(difference[1:], signed=True)}) to equals on test. All "
+        "else in this report is of equals."
+    )
+    return ["family", "members", "share, as equals", "weight"], lines, caption

@@ -5,6 +5,7 @@ from typing import Any
 
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
+from dge_ray.study.checks import check_families
 from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import read_study_config
@@ -26,6 +27,7 @@ def settled(config: StudyConfig, folder: Folder) -> tuple[StudyConfig, bool]:
     Raises:
         InputError: auto does not go with other keys, or the study that is there was begun with a generator's name.
     """
+    check_families(config)
     given, piloted = "generator" in config.model_fields_set, folder.exists(PILOT)
     if config.undecided and not given:
         if folder.exists(IDENTITY) and not piloted:
