@@ -24,7 +24,7 @@ from dge_ray.study.private import refuse_overspending, study_plan, what_members_
 from dge_ray.study.read_config import placed
 from dge_ray.study.records.files import IDENTITY, REPORT, member_file
 from dge_ray.study.records.predictions import Job, dropped_file, finished
-from dge_ray.table.schema.identities import in_words
+from dge_ray.table.schema.identities import in_words, order_in_words
 
 
 def check(source: Any, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
@@ -58,6 +58,7 @@ def check_study(config: StudyConfig) -> dict[str, Any]:
         "columns": describe_columns(prepared),
         "warnings": list(prepared.warnings),
         "identities": [{**identity.untold().to_json(), "words": in_words(identity)} for identity in schema.identities],
+        "orders": [{"column": a, "least": b, "words": order_in_words((a, b))} for a, b in schema.orders],
         "target": schema.target,
         "task": schema.task,
         "rows": prepared.rows,

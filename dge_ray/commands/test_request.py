@@ -150,7 +150,9 @@ def _ordered(schema: TableSchema, features: tuple[str, ...], *, keep: bool) -> T
     columns = schema.varying
     if not keep:
         columns = sorted(columns, key=lambda c: (c.name == schema.target, c.name in features))
-    return replace(schema, columns=tuple(columns), identities=())  # what a column adds is asked of all of them
+    return replace(
+        schema, columns=tuple(columns), identities=(), orders=()
+    )  # what a column adds is asked of all of them
 
 
 def _volumes(keys: SynTestKeys, n: int) -> tuple[int, ...]:

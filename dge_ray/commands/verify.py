@@ -1,5 +1,6 @@
 """`dge-ray verify`: is a bundle whole, unchanged and what it says, and does it hold copies of rare real rows?"""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,21 @@ from dge_ray.bundle.received import PartsRead, bundle_faults
 from dge_ray.commands.verbs import VerifyKeys
 from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
+from dge_ray.phrases import one_line
 from dge_ray.publishing.card import FILE as CARD
 from dge_ray.publishing.card import UNSIGNED
 from dge_ray.publishing.card_page import FILE as PAGE
 from dge_ray.publishing.copies import Matches, RealRows
 from dge_ray.publishing.request import DRAWING
 from dge_ray.storage import Folder
-from dge_ray.table import TableSchema
+from dge_ray.table import TableCodec, TableSchema
+from dge_ray.table.filling import broken
 from dge_ray.table.marks import read_mark
 from dge_ray.table.reading.load import read_told, typed_table
 from dge_ray.table.reading.options import Reading, ReadTable
+from dge_ray.table.schema.identities import in_words
 
+MOST_BROKEN = 1e-3  # of the rows: where bounds leave no other way, one may break an identity
 NEEDED = ("bundle.json", "schema.json", CROISSANT, CARD, PAGE, SUMS)
 
 
@@ -55,6 +60,7 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
         faults += wrong or _metadata(folder, sums, notes)
         if not faults:
             faults += parts.mark_faults()
+            faults += parts.identity_faults(notes)
             faults += parts.copy_faults(notes)
         elif real is not None:
             notes.append("copies of real rows were not looked for: the faults come first")
@@ -71,9 +77,12 @@ class _Parts(PartsRead):
         self._read, self._reading, self._real, self._facts = real, reading, None, {}
         self.digests: dict[str, str] = {}
         self._marks: dict[str, pa.Schema] = {}
+        self._broken: Counter[str] = Counter()
+        self._rows = 0
 
     def begins(self, facts: dict[str, Any], schema: TableSchema) -> None:
-        self._facts = facts
+        self._facts, self._schema = facts, schema
+        self._told = {identity: {} for identity in schema.identities if not identity.computable}
         if self._read is not None:
             self._real = RealRows(typed_table(self._read, self._reading, schema.dated), schema)
             self._matches = Matches(self._real.once, schema)
@@ -84,8 +93,40 @@ class _Parts(PartsRead):
 
     def rows(self, name: str, table: pa.Table) -> None:
         self._marks[name] = table.schema
+        self._recount(table)
         if self._real is not None:
             self._times += self._matches.of(table)
+
+    def _recount(self, table: pa.Table) -> None:
+        """Note how many rows break each identity and order; of what a category tells, which values it has."""
+        schema = self._schema
+        if not schema.identities and not schema.orders:
+            return
+        self._rows += table.num_rows
+        names = {name for i in schema.identities for name in (i.column, *i.of)} | {n for o in schema.orders for n in o}
+        columns = TableCodec(schema).encode(table, [name for name in schema.names if name in names])
+        self._broken.update({words: int(rows.sum()) for words, rows in broken(columns, schema).items()})
+        for identity, told in self._told.items():
+            own, of = columns[identity.column], columns[identity.of[0]]
+            there = (of >= 0) & (own >= 0 if own.dtype.kind == "i" else ~np.isnan(own))
+            pairs, counts = np.unique(np.stack([of[there].astype(float), own[there]]), axis=1, return_counts=True)
+            for category, value, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
+                values = told.setdefault(category, Counter())
+                values[value] += count
+
+    def identity_faults(self, notes: list[str]) -> list[str]:
+        """A line for each identity or order between columns that more than one row in a thousand breaks."""
+        for identity, told in self._told.items():
+            rarer = sum(values.total() - max(values.values()) for values in told.values())
+            self._broken[in_words(identity)] = rarer
+        if self._broken:
+            kept = sum(not count for count in self._broken.values())
+            notes.append(f"{kept} of {len(self._broken)} identities and orders hold in all {self._rows:,} rows")
+        return [
+            f"rows: got {count:,} of {self._rows:,} that break {one_line(words)}; takes one in 1,000 at most"
+            for words, count in sorted(self._broken.items())
+            if count > MOST_BROKEN * self._rows
+        ]
 
     def mark_faults(self) -> list[str]:
         """A line for each part without a mark of synthetic rows, or with another's."""

@@ -14,7 +14,9 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from dge_ray.errors import InputError
+from dge_ray.phrases import one_line
 from dge_ray.storage import Folder
+from dge_ray.table.schema.identities import in_words
 from dge_ray.table.schema.table_schema import TableSchema
 
 FORMAT = 1
@@ -106,11 +108,20 @@ def check_columns(source: TableSchema, schema: TableSchema, path: str | Path) ->
     """Raises InputError unless the modelled columns have the same names, order and kinds."""
     theirs, ours = [c.name for c in source.modelled], [c.name for c in schema.modelled]
     if theirs != ours:
+        if source.computed != schema.computed and set(source.names) == set(schema.names):
+            got = f"a checkpoint of other identities between columns in {path} ({_identities(source)})"
+            takes = f"one fitted with identities=none, here and there, or with the same ({_identities(schema)})"
+            raise InputError("warm_start", got, takes)
         takes = f"one with the columns {', '.join(ours)}"
         raise InputError("warm_start", f"a checkpoint with the columns {', '.join(theirs)} in {path}", takes)
     for a, b in zip(source.modelled, schema.modelled, strict=True):
         if a.kind is not b.kind:
             raise InputError("warm_start", f"a checkpoint with '{a.name}' as {a.kind} in {path}", f"one as {b.kind}")
+
+
+def _identities(schema: TableSchema) -> str:
+    """What its columns are computed by."""
+    return "; ".join(one_line(in_words(i)) for i in schema.kept if i.column in schema.computed) or "none"
 
 
 def read_pretrained(place: str, schema: TableSchema) -> dict[str, Any]:

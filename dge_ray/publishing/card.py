@@ -12,7 +12,7 @@ from dge_ray.report.words.attack import attack_verdict
 from dge_ray.report.words.study import meaning
 from dge_ray.stats.comparison.baselines import METHODS
 from dge_ray.stats.metrics.losses import label
-from dge_ray.table.schema.identities import in_words
+from dge_ray.table.schema.identities import in_words, order_in_words
 from dge_ray.table.schema.table_schema import TableSchema
 
 FILE = "DATA_CARD.md"
@@ -114,9 +114,11 @@ def _told(about: About) -> str:
     lines = [
         f"- {code(one['column'])} ({one['kind']}): {escaped(one['tells'])}" for one in about.facts.get("discloses", [])
     ]
-    if about.schema.identities:
+    between = [in_words(identity) for identity in about.schema.identities]
+    between += [order_in_words(order) for order in about.schema.orders]
+    if between:
         lines.append("\nBetween columns, found in the rows that the generators were fitted on and kept in these:\n")
-        lines += [f"- {escaped(one_line(in_words(identity)))}" for identity in about.schema.identities]
+        lines += [f"- {escaped(one_line(words))}" for words in between]
     return head + "\n\n" + "\n".join(lines)
 
 

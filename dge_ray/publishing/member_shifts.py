@@ -25,6 +25,7 @@ def member_shifts(
     if spec.constraints:
         raise InputError("debias", "a study with constraints", "one without: shifted rows need not meet them")
     involved = {name for identity in spec.schema.kept for name in (identity.column, *identity.of)}
+    ordered = {name for pair in spec.schema.kept_orders for name in pair}
     train = study.prepared.parts["train"]
     shifts = []
     for k in range(members):
@@ -33,8 +34,9 @@ def member_shifts(
         draws = spec.load_generator(k, spec.device(k)).sample(DRAWS, seed=seed)
         shifts.append(learn_shifts(estimands, train, draws))
         for shift in shifts[-1]:
-            if shift.column in involved:
-                got = f"a shift of '{shift.column}', which an identity between columns names"
+            if shift.column in involved | ordered:
+                what = "an identity between columns" if shift.column in involved else "an order of columns"
+                got = f"a shift of '{shift.column}', which {what} names"
                 raise InputError("debias", got, "a study with identities=none: shifted rows would not keep it")
         say(f"member {k}: " + ", ".join(_shift_text(*pair) for pair in zip(estimands.names, shifts[-1], strict=True)))
     return tuple(shifts)

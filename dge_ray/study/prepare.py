@@ -166,8 +166,7 @@ def _with_identities(
     """The schema with the identities of a study, and a line on each; of rows made elsewhere alone there are none."""
     if config.identities == "none" or all(abilities(name).holds_rows for name, _ in config.generators):
         return schema, ()
-    known = None if begun is None or begun.columns != schema.columns else begun.identities
-    return with_identities(schema, train, known)
+    return with_identities(schema, train, begun if begun is not None and begun.columns == schema.columns else None)
 
 
 def _begun(config: StudyConfig) -> TableSchema | None:

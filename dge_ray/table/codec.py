@@ -87,7 +87,9 @@ class TableCodec:
 
     def refill(self, table: pa.Table, held: Collection[str]) -> pa.Table:
         """A table of the schema whose columns `held` were set anew: the others that identities name follow them."""
-        names = [c.name for c in self.schema.varying if any(c.name in (i.column, *i.of) for i in self.schema.kept)]
+        named = {name for i in self.schema.kept for name in (i.column, *i.of)}
+        named.update(name for pair in self.schema.kept_orders for name in pair)
+        names = [column.name for column in self.schema.varying if column.name in named]
         for name, values in fill(self.encode(table, names), self.schema, held).items() if names else ():
             column, at = self.schema[name], table.schema.get_field_index(name)
             if name not in held:

@@ -4,18 +4,12 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from dge_ray.table.arrow.arrow_types import arrow_type, type_bounds
-from dge_ray.table.schema.identities import Identity
+from dge_ray.table.ordering import bounds_of, put_in_order
+from dge_ray.table.relations.arithmetic import exact, near, unit
+from dge_ray.table.schema.identities import Identity, in_words, order_in_words
 from dge_ray.table.schema.table_schema import CODED, MEASURED, Column, Kind, TableSchema
 
 ROUNDS = 3  # of moving what a computed column out of its bounds comes from
-
-
-def bounds_of(column: Column) -> tuple[float, float]:
-    """The smallest and largest value of a measured column that its bounds and its type allow."""
-    low, high = type_bounds(arrow_type(column.type))
-    low = low if column.minimum is None else max(low, column.minimum)
-    return low, high if column.maximum is None else min(high, column.maximum)
 
 
 def settled(column: Column, values: np.ndarray) -> np.ndarray:
@@ -75,19 +69,19 @@ def fill(columns: Mapping[str, np.ndarray], schema: TableSchema, held: Collectio
     """The columns, and those computed from them, as they are decoded: rounded and within bounds.
 
     What is computed beyond its bounds is brought back by moving what it comes from, but for the columns `held`, which
-    stay as they are; where that is not enough, it is clipped.
+    stay as they are; where that is not enough, it is clipped. Columns that have an order are brought into it.
     """
     filled = dict(columns)
-    if not schema.identities:
+    if not schema.identities and not schema.orders:
         return filled
     identities = [i for i in schema.kept if i.column not in held]
-    for identity in identities:
-        for name in identity.of:
-            if schema[name].kind in MEASURED and name in columns and name not in held:
-                filled[name] = settled(schema[name], np.asarray(filled[name], dtype=np.float64))
+    ordered = dict.fromkeys(name for pair in schema.kept_orders for name in pair)
+    for name in dict.fromkeys([*(name for identity in identities for name in identity.of), *ordered]):
+        if schema[name].kind in MEASURED and name in columns and name not in held:
+            filled[name] = settled(schema[name], np.asarray(filled[name], dtype=np.float64))
     computed = {i.column for i in identities}
     for _ in range(ROUNDS):
-        moved = False
+        moved = put_in_order(filled, schema, {*held, *computed})
         for identity in identities:
             values = _with(identity, filled, schema[identity.column], filled.get(identity.column))
             filled[identity.column] = values
@@ -95,6 +89,7 @@ def fill(columns: Mapping[str, np.ndarray], schema: TableSchema, held: Collectio
                 moved |= _bring_back(identity, filled, schema, {*held, *computed})
         if not moved:
             break
+    put_in_order(filled, schema, {*held, *computed})
     for identity in identities:
         column, own = schema[identity.column], columns.get(identity.column) if identity.modelled else None
         values = _with(identity, filled, column, own)
@@ -137,3 +132,29 @@ def _bring_back(identity: Identity, columns: dict[str, np.ndarray], schema: Tabl
         moved |= bool((fresh[out] != part[name]).any())
         columns[name] = fresh
     return moved
+
+
+def broken(columns: Mapping[str, np.ndarray], schema: TableSchema) -> dict[str, np.ndarray]:
+    """By each identity and order in words, the encoded rows (n,) that break it: those that have all of its columns, and
+    other values than it tells but for rounding. What a schema leaves untold is not looked at."""
+    found = {order_in_words(pair): columns[pair[0]] < columns[pair[1]] for pair in schema.kept_orders}
+    for identity in schema.kept:
+        column, own, told = schema[identity.column], columns[identity.column], value_of(identity, columns)
+        if column.kind in CODED:
+            found[in_words(identity)] = (own >= 0) & ~np.isnan(told) & (own != told)
+            continue
+        with np.errstate(invalid="ignore"):
+            found[in_words(identity)] = np.abs(own - told) > _left_open(identity, schema, own)
+    return found
+
+
+def _left_open(identity: Identity, schema: TableSchema, values: np.ndarray) -> float:
+    """What rounding and float arithmetic may leave between the two sides of an identity, as it was found."""
+    column = schema[identity.column]
+    if identity.rule == "lookup":
+        return 0.0
+    known = [bound for bound in (column.minimum, column.maximum) if bound is not None]
+    arithmetic = exact(column, np.array([*known, *values[~np.isnan(values)], 0.0]))
+    if identity.rule == "product":
+        return arithmetic + 0.5 * unit(column) * (1 + 1e-6)
+    return arithmetic + max(near(column, [schema[name] for name in identity.of], identity.factors), 0.5 * unit(column))

@@ -39,6 +39,7 @@ from dge_ray.generators.private.marginals import noisy_marginals
 from dge_ray.generators.private.rounds import PrivateRounds, rounds_of
 from dge_ray.generators.private.tokens import marginals_as_tensors, private_discretiser
 from dge_ray.generators.rows.conditions import encode_given, with_given
+from dge_ray.generators.rows.likelihood import row_log_prob
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import TableSource
@@ -141,7 +142,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
         return rows if given is None else with_given(rows, given, schema)
 
     def log_prob(self, table: pa.Table) -> np.ndarray:
-        """log p(row) in nats, (n,) float64: exact, and -inf outside the support.
+        """log p(row) in nats, (n,) float64: exact, and -inf outside the support, as where an identity is broken.
 
         A probability in coded columns, whole numbers, datetimes and numbers with up to 6 decimals; a density in numeric
         columns of more decimals. Constants and identifiers do not enter.
@@ -155,7 +156,7 @@ class Autoregressive(Neural[AutoregressiveSettings, TokenModel]):
             on_device = torch.from_numpy(tokens).long().to(model.network.device)
             return model.network.log_prob(on_device).cpu().numpy()
 
-        return model.discretiser.log_prob(TableCodec(schema).encode(table), law)
+        return row_log_prob(table, schema, model.discretiser, law)
 
     def target_law(self, given: pa.Table, *, points: int) -> tuple[np.ndarray, np.ndarray] | None:
         """The target's law given all other modelled columns, exactly: no draws, and `points` has no use here.

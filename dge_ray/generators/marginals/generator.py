@@ -22,6 +22,7 @@ from dge_ray.generators.marginals.settings import MarginalsSettings
 from dge_ray.generators.private.fit import PrivateFit
 from dge_ray.generators.private.marginals import noisy_marginals
 from dge_ray.generators.private.tokens import private_discretiser
+from dge_ray.generators.rows.likelihood import row_log_prob
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.lazy import TableSource
@@ -98,7 +99,7 @@ class Marginals(BaseGenerator[MarginalsSettings, MarginalsModel]):
             InputError: not fitted, or a modelled column is absent.
         """
         schema, model = self._state()
-        return model.discretiser.log_prob(TableCodec(schema).encode(table), model.law.log_prob)
+        return row_log_prob(table, schema, model.discretiser, model.law.log_prob)
 
     def _files(self, model: MarginalsModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.discretiser.state()

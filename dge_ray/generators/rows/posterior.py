@@ -43,9 +43,12 @@ def joint_log_density(generators: Sequence[Any], schema: TableSchema, table: pa.
 
 
 def class_posterior(generators: Sequence[Any], schema: TableSchema, table: pa.Table) -> np.ndarray:
-    """p(class | features) by each generator, whatever the table's own target says. Shape: -> (generators, n, classes).
+    """p(class | features) by each generator, whatever the table's own target says; of rows that are impossible with
+    every class, the same for each. Shape: -> (generators, n, classes).
 
     Raises:
         InputError: as `joint_log_density`.
     """
-    return np.moveaxis(softmax(joint_log_density(generators, schema, table), axis=0), 0, 2)
+    density = joint_log_density(generators, schema, table)
+    density[:, np.isneginf(density).all(axis=0)] = 0.0
+    return np.moveaxis(softmax(density, axis=0), 0, 2)

@@ -15,6 +15,7 @@ from dge_ray.generators.checks import check_count, training_columns
 from dge_ray.generators.encoding.tokens import Discretiser
 from dge_ray.generators.fitting.base import BaseGenerator, FitOptions
 from dge_ray.generators.rows.conditions import encode_given, with_given
+from dge_ray.generators.rows.likelihood import row_log_prob
 from dge_ray.generators.trees.conditional import complete
 from dge_ray.generators.trees.files import stages_from, stages_state
 from dge_ray.generators.trees.model import MOST_ROWS, UNKNOWN, TreesModel, fit_stages
@@ -89,7 +90,7 @@ class Trees(BaseGenerator[TreesSettings, TreesModel]):
             InputError: not fitted, or a modelled column is absent.
         """
         schema, model = self._state()
-        return model.tokens.log_prob(TableCodec(schema).encode(table), model.log_prob)
+        return row_log_prob(table, schema, model.tokens, model.log_prob)
 
     def _files(self, model: TreesModel) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, tokens = model.tokens.state()

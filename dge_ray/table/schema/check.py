@@ -16,7 +16,7 @@ from dge_ray.table.arrow.arrow_types import (
     pc,
     plain,
 )
-from dge_ray.table.schema.identities import identity_faults
+from dge_ray.table.schema.identities import identity_faults, order_faults
 from dge_ray.table.schema.table_schema import (
     CODED,
     MEASURED,
@@ -98,6 +98,7 @@ def check_schema(schema: TableSchema) -> list[str]:
     measured_names = [column.name for column in schema.columns if column.kind in MEASURED]
     coded = {column.name: len(column.categories) for column in schema.columns if column.kind in CODED}
     faults.extend(identity_faults(schema.identities, measured_names, coded, schema.target))
+    faults.extend(order_faults(schema.orders, measured_names))
     if schema.target is None:
         return [*faults, *([] if schema.task is None else [f"task {schema.task!r} without a target"])]
     if schema.target not in [column.name for column in schema.varying]:

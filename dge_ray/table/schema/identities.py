@@ -76,6 +76,31 @@ def in_words(identity: Identity) -> str:
     return f"'{identity.column}' = {text}"
 
 
+def order_in_words(order: tuple[str, str]) -> str:
+    """An order of two columns as people write it.
+
+    >>> order_in_words(("end", "start"))
+    "'end' >= 'start'"
+    """
+    return f"'{order[0]}' >= '{order[1]}'"
+
+
+def order_faults(orders: Sequence[tuple[str, str]], measured: Collection[str]) -> list[str]:
+    """What is wrong with orders that somebody else wrote, a line a fault. measured: the measured columns."""
+    for order in orders:
+        unknown = [name for name in order if name not in measured]
+        if unknown:
+            return [f"order {order_in_words(order)}: {unknown[0]!r}, which is no measured column"]
+    left = set(orders)
+    while left:  # take away those whose lesser column has none below it, until there are none, or a circle is left
+        above = {a for a, _ in left}
+        ends = {(a, b) for a, b in left if b not in above}
+        if not ends:
+            return ["orders that go round in a circle"]
+        left -= ends
+    return []
+
+
 def in_order(identities: Sequence[Identity]) -> list[Identity]:
     """Those that can be computed one after another, each after all of its `of`: of two for one column the first, and
     none that closes a circle."""

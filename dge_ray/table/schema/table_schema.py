@@ -57,13 +57,14 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """The columns in table order, which one is the target, and what columns are of others, in the order in which they
-    are computed."""
+    """The columns in table order, which one is the target, what columns are of others, in the order in which they are
+    computed, and pairs of columns (greater, lesser) of which the first is never the smaller."""
 
     columns: tuple[Column, ...]
     target: str | None = None
     task: Task | None = None
     identities: tuple[Identity, ...] = ()
+    orders: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -90,6 +91,12 @@ class TableSchema:
         """The identities that drawn rows are made to keep: those that can be computed from columns of this schema."""
         names = set(self.names) if self.identities else set()
         return [i for i in self.identities if i.computable and names.issuperset((i.column, *i.of))]
+
+    @property
+    def kept_orders(self) -> list[tuple[str, str]]:
+        """The orders that drawn rows are made to keep: those between columns of this schema."""
+        names = set(self.names) if self.orders else set()
+        return [pair for pair in self.orders if names.issuperset(pair)]
 
     @property
     def texts(self) -> list[Column]:
@@ -121,6 +128,8 @@ class TableSchema:
         facts = {"columns": [asdict(c) for c in self.columns], "target": self.target, "task": self.task}
         if self.identities:  # else the text is that of before there were any
             facts["identities"] = [identity.to_json() for identity in self.identities]
+        if self.orders:
+            facts["orders"] = [list(pair) for pair in self.orders]
         return json.dumps(facts, indent=1, allow_nan=False)
 
     @classmethod
@@ -130,7 +139,8 @@ class TableSchema:
             Column(**{**c, "kind": Kind(c["kind"]), "categories": tuple(c["categories"])}) for c in raw["columns"]
         )
         identities = tuple(Identity.from_json(identity) for identity in raw.get("identities", []))
-        return cls(columns, raw["target"], raw["task"], identities)
+        orders = tuple((str(a), str(b)) for a, b in raw.get("orders", []))
+        return cls(columns, raw["target"], raw["task"], identities, orders)
 
 
 def names_fault(names: Sequence[object]) -> str | None:
