@@ -23,7 +23,9 @@ from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import abilities, generator_class, make_generator, member_settings
 from dge_ray.generators.rows.shards import draw_rows, draw_shard
 from dge_ray.generators.tables.reading import MadeTables
-from dge_ray.table import Kind, TableCodec, check_table
+from dge_ray.generators.tables.spelled import recoded
+from dge_ray.table import Kind, TableCodec, check_table, from_pandas, infer_schema
+from dge_ray.table.schema.table_schema import Column
 
 REAL = mixed_table(300)
 SCHEMA = mixed_schema(REAL)
@@ -175,6 +177,85 @@ def test_a_table_that_the_real_one_could_not_have_been(name: str, tmp_path: Path
     with pytest.raises(InputError, match=f"^generator.path: got .*({line})") as caught:
         MadeTables(str(tmp_path)).read(0, SCHEMA, seed=0, spare=())
     assert "\n" not in str(caught.value)
+
+
+def tools_table(n: int = 120) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, n),
+            "income": rng.lognormal(10, 1, n).round(2),
+            "kids": pd.array([None if i % 5 == 0 else i % 4 for i in range(n)], dtype="Int64"),
+            "zip": rng.choice(["01234", "10001", "94110"], n),
+            "code": rng.choice([1, 2, 7], n),
+            "level": rng.choice(["1", "2", "3"], n),
+            "job": [None if i % 7 == 0 else "cook" if i % 2 else "clerk" for i in range(n)],
+            "member": rng.random(n) < 0.5,
+            "flag": rng.integers(0, 2, n),
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1000, n), unit="D"),
+            "y": rng.choice(["no", "yes"], n),
+        }
+    )
+
+
+WRITTEN: dict[str, Callable[[pd.DataFrame], Any]] = {
+    "as it is": lambda f: f,
+    "whole numbers as floats": lambda f: f.astype({c: float for c in ("age", "kids", "code", "flag", "level", "zip")}),
+    "categories without zeros": lambda f: f.assign(zip=f["zip"].astype(int), level=f["level"].astype(int)),
+    "categories as texts of floats": lambda f: f.assign(code=[f"{v}.0" for v in f["code"]]),
+    "all texts": lambda f: f.astype(object).map(str),
+    "an index": lambda f: f.reset_index(names="Unnamed: 0"),
+    "an index of samples put together": lambda f: f.assign(**{"Unnamed: 0": [i % 60 for i in range(len(f))]}),
+    "an index by its name": lambda f: f.reset_index(),
+    "another order": lambda f: f[f.columns[::-1]],
+    "truth as numbers": lambda f: f.assign(member=f["member"].astype(float), flag=f["flag"].astype(bool)),
+    "truth as texts": lambda f: f.assign(member=f["member"].map({True: "True", False: "False"})),
+    "dates as texts": lambda f: f.assign(since=f["since"].dt.strftime("%Y-%m-%d %H:%M:%S")),
+    "missing as words": lambda f: f.assign(job=f["job"].fillna("nan")),
+}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_other_tools_write_is_read_right(name: str, ending: str, tmp_path: Path) -> None:
+    """Each value is the real table's: categories by their meaning, missing ones missing, rows' numbers left out."""
+    frame = tools_table()
+    real = from_pandas(frame)
+    schema = infer_schema(real, target="y")
+    changed = WRITTEN[name](frame)
+    if ending == "csv":
+        changed.to_csv(tmp_path / "0.csv", index=False)
+    else:
+        changed.to_parquet(tmp_path / "0.parquet", index=False)
+    found = MadeTables(str(tmp_path)).read(0, schema, seed=0, spare=())
+    codec = TableCodec(schema)
+    wanted, got = codec.encode(real), codec.encode(found.rows)
+    for column in wanted:
+        np.testing.assert_array_equal(got[column], wanted[column], err_msg=column)
+    assert found.moved == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda f: f.assign(index=range(7, 7 + 2 * len(f), 2)), "with a column 'index', which the real table has not"),
+        (lambda f: f.assign(**{"Unnamed: 0": "a"}), "with a column 'Unnamed: 0', which the real table has not"),
+        (lambda f: f.assign(y="nan"), "with 120 missing values in 'y'; takes none there"),
+        (lambda f: f.assign(level="1.5"), "with 120 values in 'level' that no real row has"),
+    ],
+)
+def test_what_is_told_of_other_tools_tables(change: Callable[[pd.DataFrame], Any], line: str, tmp_path: Path) -> None:
+    schema = infer_schema(from_pandas(tools_table()), target="y")
+    change(tools_table()).to_csv(tmp_path / "0.csv", index=False)
+    with pytest.raises(InputError) as caught:
+        MadeTables(str(tmp_path)).read(0, schema, seed=0, spare=())
+    assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_number_that_two_categories_may_mean_is_neither() -> None:
+    column = Column("c", Kind.CATEGORICAL, "string", categories=("1", "01", "2", "true"))
+    codes, strange = recoded(column, pa.chunked_array([[1.0, 2.0, None, 7.0]]), np.full(4, -1, np.int32))
+    assert codes.tolist() == [-1, 2, -1, -1] and strange == 2
 
 
 @pytest.mark.parametrize(

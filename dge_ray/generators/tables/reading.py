@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError
+from dge_ray.generators.tables.spelled import as_numbers, recoded, row_numbers, without_missing_words
 from dge_ray.storage import Folder
 from dge_ray.table.arrow.arrow_types import arrow_type, is_string, is_temporal, pc, plain, value_type
 from dge_ray.table.codec import Columns, TableCodec
@@ -111,6 +112,8 @@ def _read_one(place: str, name: str, schema: TableSchema, spare: Collection[str]
     if repeated:
         raise _fault(name, f"with two columns '{repeated[0]}'", "a column once")
     known = schema.names
+    table = table.drop_columns(row_numbers(table, {*known, *(spare or ())}))
+    read = replace(read, table=table)
     unknown = [column for column in table.column_names if column not in known]
     if spare is not None and (odd := [column for column in unknown if column not in spare]):
         raise _fault(name, f"with a column '{odd[0]}', which the real table has not", f"its columns: {_listed(known)}")
@@ -122,26 +125,45 @@ def _read_one(place: str, name: str, schema: TableSchema, spare: Collection[str]
 
 def _encoded(name: str, read: ReadTable, column: Column) -> np.ndarray:
     """A column's values as `TableCodec` encodes them, checked."""
-    values = _as_kind(name, read, column)
-    try:
-        encoded = TableCodec(TableSchema((column,))).encode(pa.table({column.name: values}))[column.name]
-    except InputError:
-        raise _fault(name, f"with a column '{column.name}' of type {values.type}", f"type {column.type}") from None
-    nulls = plain_nulls(values)
+    raw = read.table.column(column.name)
     if column.kind in CODED:
-        if strange := int((encoded < 0).sum()) - nulls:
+        direct, other = _direct_codes(name, read, column)
+        encoded, strange = recoded(column, plain(raw), direct)
+        nulls = int((encoded < 0).sum()) - strange
+        if strange and other is not None and encoded.max() < 0:
+            raise other
+        if strange:
             takes = f"the real table's {len(column.categories)} categories of it"
             raise _fault(name, f"with {strange:,} values in '{column.name}' that no real row has", takes)
-    elif count := int(np.isinf(encoded).sum()):
+    else:
+        values = _as_kind(name, read, column)
+        encoded, nulls = _direct(name, values, column), plain_nulls(values)
+    if column.kind not in CODED and (count := int(np.isinf(encoded).sum())):
         raise _fault(name, f"with {count:,} infinite values in '{column.name}'", "finite values")
     if nulls and not column.missing:
         raise _fault(name, f"with {nulls:,} missing values in '{column.name}'", "none there: no real one is missing")
     return encoded
 
 
+def _direct(name: str, values: pa.ChunkedArray, column: Column) -> np.ndarray:
+    """Values in a type that the codec reads, encoded."""
+    try:
+        return TableCodec(TableSchema((column,))).encode(pa.table({column.name: values}))[column.name]
+    except InputError:
+        raise _fault(name, f"with a column '{column.name}' of type {values.type}", f"type {column.type}") from None
+
+
+def _direct_codes(name: str, read: ReadTable, column: Column) -> tuple[np.ndarray, InputError | None]:
+    """The codes of values that are written as the real table's are, -1 for all others; and what is wrong with all."""
+    try:
+        return _direct(name, _as_kind(name, read, column), column), None
+    except InputError as error:
+        return np.full(read.table.num_rows, -1, np.int32), error
+
+
 def _as_kind(name: str, read: ReadTable, column: Column) -> pa.ChunkedArray:
     """A column's values in a type that the codec reads: texts of numbers and dates as such."""
-    values = read.table.column(column.name)
+    values = without_missing_words(read.table.column(column.name))
     dtype, own = value_type(arrow_type(column.type)), value_type(values.type)
     if is_temporal(own) and is_temporal(dtype) and own != dtype:
         return _cast(name, values, dtype, column)
@@ -151,10 +173,13 @@ def _as_kind(name: str, read: ReadTable, column: Column) -> pa.ChunkedArray:
     if kind in CODED and not pa.types.is_boolean(dtype):
         kind = Kind.DATETIME if is_temporal(dtype) else Kind.INTEGER if pa.types.is_integer(dtype) else Kind.NUMERIC
     fault = f"with texts in '{column.name}' that are no values of it"
+    if not is_temporal(dtype) and (numbers := as_numbers(values)) is not None:
+        return numbers
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RepairWarning)
-            typed = typed_table(replace(read, table=read.table.select([column.name])), overrides={column.name: kind})
+            texts = pa.table({column.name: values})
+            typed = typed_table(replace(read, table=texts), overrides={column.name: kind})
     except InputError:
         raise _fault(name, fault, f"{column.kind} values, as the real table has") from None
     found = typed.column(0)
