@@ -47,6 +47,7 @@ from dge_ray.study.private import (
     study_plan,
 )
 from dge_ray.study.records.costs import cut_settings
+from dge_ray.study.records.files import PILOT
 from dge_ray.study.records.lock import study_lock
 from dge_ray.study.records.predictions import Job
 from dge_ray.study.records.status import StatusFile
@@ -98,7 +99,7 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
         with study_lock(folder, progress.say) as is_held, threadpool_limits(limits=1):
             check_ray()
             if auto:
-                if config.tracking:
+                if config.tracking and not folder.exists(PILOT):
                     Tracker.connect()  # before anything is fitted, and the run is not known yet
                 prepared = piloted(prepared, folder, demand_of(prepared), progress.say)
             check_folder(prepared, pilot=auto)  # another study may have taken the name meanwhile

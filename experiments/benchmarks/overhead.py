@@ -30,7 +30,7 @@ from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import read_config
 from dge_ray.study.records.predictions import SPLITS, Job
 
-ADULT = [str(SHARED / "adult.parquet"), ["target=income", "split_column=split"]]
+ADULT = [str(SHARED / "adult.parquet"), ["target=income", "split_column=split", "generator=autoregressive"]]
 
 
 def main(argv: list[str]) -> None:

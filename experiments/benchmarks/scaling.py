@@ -38,7 +38,7 @@ from dge_ray.study.folder import study_folder
 from dge_ray.study.read_config import read_config
 from dge_ray.study.terminal.progress import Progress
 
-ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split"]
+ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split", "generator=autoregressive"]
 STORE = 400 << 20
 STRONG, REPEATS = 64, 5
 NODES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

@@ -39,7 +39,7 @@ from dge_ray.study.read_config import read_config
 from dge_ray.study.records.predictions import Job
 from dge_ray.study.terminal.progress import Progress
 
-ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split"]
+ADULT = [str(SHARED / "adult.parquet"), "target=income", "split_column=split", "generator=autoregressive"]
 LEARNER = ["learner=torch_mlp", "learner.epochs=1", "learner.batch_size=4096", "learner.hidden=[64,64]"]
 RAW_SHARDS = 32
 KINDS = 12  # of processes, the largest ones, that the result names

@@ -28,15 +28,16 @@ def settled(config: StudyConfig, folder: Folder) -> tuple[StudyConfig, bool]:
         InputError: auto does not go with other keys, or the study that is there was begun with a generator's name.
     """
     check_families(config)
-    given, piloted = "generator" in config.model_fields_set, folder.exists(PILOT)
-    if config.undecided and not given:
-        if folder.exists(IDENTITY) and not piloted:
+    if config.undecided and "generator" not in config.model_fields_set:
+        folder.check_readable()
+        if folder.exists(IDENTITY) and not folder.exists(PILOT):
             return config.with_generators(_begun(folder)), False
         if config.private or config.pretrained:
             return config.with_generators((GeneratorChoice(),)), False
     if not is_auto(config):
         return config, False
-    if piloted:
+    folder.check_readable()
+    if folder.exists(PILOT):
         return config.with_generators(_chosen(folder).generators), True
     if folder.exists(IDENTITY):
         got = f"'auto', and the study {config.study!r} was begun with a generator's name"
