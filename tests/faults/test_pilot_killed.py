@@ -58,6 +58,7 @@ def _ended(study: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.timeout(1800)
 def test_a_kill_in_the_pilot(killed: StudyProcess, tmp_path_factory: pytest.TempPathFactory) -> None:
     study = killed.study
     ended = _ended(study)
