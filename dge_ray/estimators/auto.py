@@ -48,11 +48,12 @@ def choose(rows: pa.Table, schema: TableSchema, seed: int) -> tuple[GeneratorCho
             found.append((choice, made.log_prob(held)))  # type: ignore[attr-defined]  # the candidates have it
         except InputError:  # of a table that this one cannot model
             continue
-    if not found:
+    nats = np.stack([each for _, each in found]) if found else np.empty((1, 0))  # (candidates, rows)
+    nats = nats[:, np.isfinite(nats).any(axis=0)]  # a row that is impossible for all tells nothing
+    count = nats.shape[1]
+    if count < 2:
         return GeneratorChoice(name=NAMED), []
-    nats = np.stack([each for _, each in found])  # (candidates, rows)
-    top = np.max(nats, axis=0, initial=-1e6)
-    nats = np.maximum(nats, top - LEAST_LIKELY)
+    nats = np.maximum(nats, nats.max(axis=0) - LEAST_LIKELY)
     best = nats[int(np.argmax(nats.mean(axis=1)))]
     behind = (best - nats).mean(axis=1)
     errors = (best - nats).std(axis=1, ddof=1) / np.sqrt(count)
