@@ -1,10 +1,12 @@
 """What four changes of the autoregressor are worth, each before and after, on the same rows and with the same seeds.
 
-usage: mends.py [tables=shoppers,magic] [seeds=3] [rows=10000] [steps=order|width|private] [data=FOLDER] [--json FILE]
+usage: mends.py [tables=shoppers,magic] [seeds=3] [rows=10000] [steps=order|width|private|place]
+                [data=FOLDER] [--json FILE]
 
 steps=order: the target first and in place; last (A); with output biases settled (A+B); with smoothed gradients too
 (A+B+C). steps=width: all three, with hidden 64 and 12 epochs, and 128 and 24 (D). steps=private: private fits at
-epsilon 3, of gradients as they come and smoothed (C). A seed is a split and a fit:
+epsilon 3, of gradients as they come and smoothed (C). steps=place: the table's target column first, in the middle and
+last, with `autoregressive` and `trees` at their defaults. A seed is a split and a fit:
 a quarter of the rows, at most 5,000, are test rows, and of the others at most `rows` are fitted, the generator's own
 stopping rows among them. As many synthetic rows as fitted ones, at least 4,000, train the learners `boosting` and
 `linear`, which are scored on the test rows.
@@ -32,8 +34,11 @@ from sklearn.metrics import log_loss, r2_score, roc_auc_score
 from dge_ray.downstream import make_learner
 from dge_ray.generators.autoregressive import smoothing, training
 from dge_ray.generators.autoregressive.generator import Autoregressive
+from dge_ray.generators.base import Generator
 from dge_ray.generators.private.defaults import private_settings, private_steps
 from dge_ray.generators.private.fit import PrivateFit
+from dge_ray.generators.registry import make_generator
+from dge_ray.generators.trees.generator import Trees
 from dge_ray.privacy.plan import Steps, plan_privacy
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.utility.fidelity import shape_error
@@ -61,7 +66,7 @@ PLAIN = {"hidden": 64}
 def main(argv: list[str]) -> None:
     _, options, file = words(argv, tables=",".join(TABLES), seeds=3, rows=10_000, steps="order", data=str(SHARED))
     torch.set_num_threads(1)
-    laws = {"order": in_order, "width": in_width, "private": in_private}[options["steps"]]
+    laws = {"order": in_order, "width": in_width, "private": in_private, "place": in_place}[options["steps"]]
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for seed in range(options["seeds"]):
         for name in str(options["tables"]).split(","):
@@ -86,7 +91,7 @@ def split(name: str, options: dict[str, Any], seed: int) -> tuple[pa.Table, pa.T
     return table.take(np.sort(order[cut : cut + options["rows"]])), table.take(order[:cut]), target
 
 
-Laws = Iterator[tuple[str, Autoregressive, float]]
+Laws = Iterator[tuple[str, Generator, float]]
 
 
 def in_order(train: pa.Table, schema: TableSchema, seed: int) -> Laws:
@@ -111,6 +116,18 @@ def in_order(train: pa.Table, schema: TableSchema, seed: int) -> Laws:
 def in_width(train: pa.Table, schema: TableSchema, seed: int) -> Laws:
     for hidden, epochs in ((64, 12), (128, 24)):
         yield f"{hidden} units, {epochs} epochs", *fitted({"hidden": hidden, "epochs": epochs}, train, schema, seed)
+
+
+def in_place(train: pa.Table, schema: TableSchema, seed: int) -> Laws:
+    """Where the table has its target column; the other columns keep their order."""
+    others = [column for column in schema.columns if column.name != schema.target]
+    for name in ("autoregressive", "trees"):
+        for place, at in (("first", 0), ("middle", len(others) // 2), ("last", len(others))):
+            columns = (*others[:at], schema[str(schema.target)], *others[at:])
+            generator = make_generator(name)
+            moved = TableSchema(columns, schema.target, schema.task)
+            rows = train.select(moved.names)
+            yield f"{name}, {place}", generator, timed(generator.fit, rows, moved, seed=integer(seed, Purpose.FIT))
 
 
 def in_private(train: pa.Table, schema: TableSchema, seed: int) -> Laws:
@@ -138,13 +155,12 @@ def timed(call: Any, *given: Any, **options: Any) -> float:
     return time.process_time() - start
 
 
-def judged(
-    generator: Autoregressive, schema: TableSchema, train: pa.Table, test: pa.Table, seed: int
-) -> dict[str, float]:
+def judged(generator: Generator, schema: TableSchema, train: pa.Table, test: pa.Table, seed: int) -> dict[str, float]:
     codec = TableCodec(schema)
     n = max(LEAST_DRAWN, train.num_rows)
     drawn = codec.encode(generator.sample(n, seed=integer(seed, Purpose.SHARD)).select(schema.names))
     real, held = codec.encode(train), codec.encode(test)
+    assert isinstance(generator, Autoregressive | Trees)
     log_p = generator.log_prob(test)
     scores = {"nats": -float(log_p[np.isfinite(log_p)].mean()), "shape": 100 * shape_error(real, drawn)}
     if schema.task != "regression":
