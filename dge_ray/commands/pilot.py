@@ -17,10 +17,10 @@ from dge_ray.study.config import StudyConfig
 from dge_ray.study.downstream_spec import DownstreamSpec, downstream_of
 from dge_ray.study.folder import check_folder
 from dge_ray.study.pilot.candidates import (
-    BY_PRICE,
     CANDIDATES,
     MEMBERS,
     MOST_SHARE,
+    PREFERRED,
     PilotPlan,
     plan_pilot,
 )
@@ -156,7 +156,7 @@ def _record(prepared: Prepared, plan: PilotPlan, specs: dict[Fit, DownstreamSpec
             for fit, spec in specs.items()
         }
         predictions = {one.name: np.stack([values[one.fit(k)] for k in range(MEMBERS)]) for one in plan.candidates}
-        table = judge(predictions, prepared.truth("validation"), metric=prepared.metric, by_price=BY_PRICE)
+        table = judge(predictions, prepared.truth("validation"), metric=prepared.metric, preferred=PREFERRED)
         for row, one in zip(table, plan.candidates, strict=True):
             row["cpu_seconds"] = sum(seconds[one.fit(k)] for k in range(MEMBERS))
     chosen = next(one for one, row in zip(plan.candidates, table, strict=True) if row["chosen"])

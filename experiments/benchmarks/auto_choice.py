@@ -52,6 +52,7 @@ TEN = (
     "bank_marketing"
 )
 MOST_TEST_ROWS = 10_000
+PARTS = 100  # of a table, each with its share of every class: parts are whole numbers of them
 
 
 def main(argv: list[str]) -> None:
@@ -75,9 +76,10 @@ def study(name: str, seed: int, options: dict[str, Any]) -> tuple[Prepared, Fold
     table, target = read(name, options["data"])
     schema = infer_schema(table, target=target)
     y = target_vector(TableCodec(schema).encode(table), schema)
-    place = row_folds(y, len(y), seed=seed, member=0)  # any number of its first values has the classes' shares
-    test = min(MOST_TEST_ROWS, max(len(y) // TEST, len(y) - options["rows"]))
-    part = np.select([place < test, place < test + options["rows"]], ["test", "train"], "")
+    place = row_folds(y, PARTS, seed=seed, member=0)
+    test = round(PARTS * min(MOST_TEST_ROWS / len(y), max(1 / TEST, 1 - options["rows"] / len(y))))
+    asked = round(PARTS * options["rows"] / len(y))
+    part = np.select([place < test, place < test + asked], ["test", "train"], "")
     table = table.append_column("part", pa.array(part)).filter(pa.array(part != ""))
     work = Path(options["work"]).resolve()
     work.mkdir(parents=True, exist_ok=True)

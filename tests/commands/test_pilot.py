@@ -282,7 +282,7 @@ def test_check_tells_the_pilot(run: Run, tmp_path: Path) -> None:
     code, out, err = run("check", *words)
     assert code == 0, err
     (line,) = (line for line in out.splitlines() if line.startswith("# pilot, before"))
-    assert "2 members each of trees, autoregressive, trees-boosted, mixed at " in line
+    assert "2 members each of trees, autoregressive, trees-boosted, mixed, mixed-boosted at " in line
     assert "6 generator and 6 downstream fits; the 2 of the chosen one are the study's own" in line
     assert "They are 30% of the 20 fits that the study plans at least, and about " in line
     assert "CPU-seconds, as predicted from the table's size (at most 30% of each)" in line

@@ -11,13 +11,13 @@ from sklearn.metrics import roc_auc_score
 
 from dge_ray.study.choices import LearnerChoice
 from dge_ray.study.pilot import candidates
-from dge_ray.study.pilot.candidates import BY_PRICE, CANDIDATES, MOST_SHARE, plan_pilot
+from dge_ray.study.pilot.candidates import CANDIDATES, MOST_SHARE, PREFERRED, plan_pilot
 from dge_ray.study.pilot.choice import judge
 from dge_ray.study.pilot.price import fit_price, member_price, study_price
 from dge_ray.study.prepared import Prepared
 
 TRUTH = np.array([0.0, 0.0, 0.0, 0.0])
-PRICES = ("cheap", "middle", "dear")
+ORDER = ("first", "second", "third")
 
 
 def _errors(*values: float) -> np.ndarray:
@@ -32,25 +32,25 @@ def _chosen(table: list[dict]) -> str:
 
 
 def test_one_standard_error_by_hand() -> None:
-    """MAE of four rows. dear: 1 each. cheap: 1, 1, 1, 3, which is .5 worse, its error sd(0, 0, 0, 2) / 2 = .5: near
-    enough. With 1.5, 1.5, 1.5, 2.5 it is .75 worse with an error of .25: too far, and so is the middle one."""
-    near = {"dear": _errors(1, 1, 1, 1), "cheap": _errors(1, 1, 1, 3), "middle": _errors(1, 1, 1, 2)}
-    table = judge(near, TRUTH, metric="mae", by_price=PRICES)
-    assert [row["name"] for row in table] == ["dear", "cheap", "middle"] and _chosen(table) == "cheap"
-    dear, cheap, middle = table
-    assert (dear["score"], cheap["score"], middle["score"]) == (1.0, 1.5, 1.25)
-    assert dear["to_best"] == [0.0, 0.0] and cheap["to_chosen"] == [0.0, 0.0]
-    assert cheap["to_best"] == pytest.approx([0.5, 0.5]) and dear["to_chosen"] == pytest.approx([-0.5, 0.5])
-    assert cheap["se"] == pytest.approx(0.5) and middle["to_chosen"] == pytest.approx([-0.25, 0.25])
-    far = near | {"cheap": _errors(1.5, 1.5, 1.5, 2.5), "middle": _errors(2, 2, 2, 2)}
-    assert _chosen(judge(far, TRUTH, metric="mae", by_price=PRICES)) == "dear"
+    """MAE of four rows. third: 1 each. first: 1, 1, 1, 3, which is .5 worse, its error sd(0, 0, 0, 2) / 2 = .5: near
+    enough. With 1.5, 1.5, 1.5, 2.5 it is .75 worse with an error of .25: too far, and so is the second."""
+    near = {"third": _errors(1, 1, 1, 1), "first": _errors(1, 1, 1, 3), "second": _errors(1, 1, 1, 2)}
+    table = judge(near, TRUTH, metric="mae", preferred=ORDER)
+    assert [row["name"] for row in table] == ["third", "first", "second"] and _chosen(table) == "first"
+    third, first, second = table
+    assert (third["score"], first["score"], second["score"]) == (1.0, 1.5, 1.25)
+    assert third["to_best"] == [0.0, 0.0] and first["to_chosen"] == [0.0, 0.0]
+    assert first["to_best"] == pytest.approx([0.5, 0.5]) and third["to_chosen"] == pytest.approx([-0.5, 0.5])
+    assert first["se"] == pytest.approx(0.5) and second["to_chosen"] == pytest.approx([-0.25, 0.25])
+    far = near | {"first": _errors(1.5, 1.5, 1.5, 2.5), "second": _errors(2, 2, 2, 2)}
+    assert _chosen(judge(far, TRUTH, metric="mae", preferred=ORDER)) == "third"
 
 
 def test_equals_and_order() -> None:
-    """Of equals the cheapest, whatever the order they come in; a single one is chosen."""
+    """Of equals the most preferred, whatever the order they come in; a single one is chosen."""
     same = _errors(1, 2, 3, 4)
-    assert _chosen(judge({"dear": same, "middle": same}, TRUTH, metric="rmse", by_price=PRICES)) == "middle"
-    assert _chosen(judge({"dear": same}, TRUTH, metric="rmse", by_price=PRICES)) == "dear"
+    assert _chosen(judge({"third": same, "second": same}, TRUTH, metric="rmse", preferred=ORDER)) == "second"
+    assert _chosen(judge({"third": same}, TRUTH, metric="rmse", preferred=ORDER)) == "third"
 
 
 def test_a_metric_to_be_maximised() -> None:
@@ -61,20 +61,20 @@ def test_a_metric_to_be_maximised() -> None:
     score[0] = generator.normal(size=(2, 400))
     p = 1 / (1 + np.exp(-score))
     made: dict[str, np.ndarray] = {
-        name: np.stack([1 - q, q], axis=-1) for name, q in zip(("cheap", "dear"), p, strict=True)
+        name: np.stack([1 - q, q], axis=-1) for name, q in zip(("first", "third"), p, strict=True)
     }
-    table = judge(made, truth, metric="auc", by_price=PRICES)
-    assert _chosen(table) == "dear"
+    table = judge(made, truth, metric="auc", preferred=ORDER)
+    assert _chosen(table) == "third"
     for row, each in zip(table, p, strict=True):
         assert row["score"] == pytest.approx(roc_auc_score(truth, each.mean(axis=0)))
     assert table[0]["to_best"][0] == pytest.approx(table[0]["score"] - table[1]["score"])
 
 
 @given(st.lists(st.lists(st.floats(0, 9, width=32), min_size=5, max_size=5), min_size=1, max_size=3))
-def test_the_chosen_is_no_dearer_than_the_best_and_within_its_error(rows: list[list[float]]) -> None:
-    names = PRICES[: len(rows)]
+def test_the_chosen_stands_no_later_than_the_best_and_within_its_error(rows: list[list[float]]) -> None:
+    names = ORDER[: len(rows)]
     made = {name: _errors(*values) for name, values in zip(names, rows, strict=True)}
-    table = judge(made, np.zeros(5), metric="mae", by_price=PRICES)
+    table = judge(made, np.zeros(5), metric="mae", preferred=ORDER)
     best = min(table, key=lambda row: row["score"])
     chosen = next(row for row in table if row["chosen"])
     assert names.index(chosen["name"]) <= names.index(best["name"])
@@ -103,9 +103,15 @@ def free(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("free")
 def test_the_pilot_is_within_its_share(prepared: Prepared) -> None:
-    """Five volumes: 4 members are 20 fits, of which 6 are 30 %: three generators, and the list of two for nothing."""
+    """Five volumes: 4 members are 20 fits, of which 6 are 30 %: three generators, and two lists of two for nothing."""
     plan = plan_pilot(prepared, 4)
-    assert [one.name for one in plan.candidates] == ["trees", "autoregressive", "trees-boosted", "mixed"]
+    assert [one.name for one in plan.candidates] == [
+        "trees",
+        "autoregressive",
+        "trees-boosted",
+        "mixed",
+        "mixed-boosted",
+    ]
     assert (len(plan.fits), plan.planned, plan.volume) == (6, 20, prepared.n) and plan.share == MOST_SHARE
     assert len(plan.left_out) == 1 and plan.left_out[0].startswith(
         "diffusion: with it the pilot would be more than 30%"
@@ -180,7 +186,7 @@ def test_the_list_of_two_needs_both_and_two_members(prepared: Prepared) -> None:
     assert _names(replace(prepared, volumes=tuple(range(100, 120))), 1)[:2] == ["trees", "autoregressive"]
     mixed = next(one for one in CANDIDATES if one.name == "mixed")
     assert [mixed.fit(k) for k in range(4)] == [(name, k) for k, name in enumerate(["autoregressive", "trees"] * 2)]
-    assert sorted(BY_PRICE) == sorted(one.name for one in CANDIDATES)
+    assert sorted(PREFERRED) == sorted(one.name for one in CANDIDATES)
 
 
 @pytest.mark.usefixtures("free")
@@ -190,3 +196,13 @@ def test_diffusion_is_for_small_tables(prepared: Prepared) -> None:
     plan = plan_pilot(many, 16)
     assert "diffusion" in _names(prepared, 16) and "diffusion" not in [one.name for one in plan.candidates]
     assert plan.left_out == ("diffusion: 2,000 rows to learn from, and it is for under 2,000",)
+
+
+def test_a_list_of_two_is_made_of_fits_that_others_have() -> None:
+    """Each of its generators is tried alone too, with the same settings, so that it costs no fit."""
+    alone = [one.generators for one in CANDIDATES if len(one.generators) == 1]
+    lists = [one for one in CANDIDATES if len(one.generators) > 1]
+    assert {one.name for one in lists} == {"mixed", "mixed-boosted"}
+    assert all((choice,) in alone for one in lists for choice in one.generators)
+    boosted = next(one for one in lists if one.name == "mixed-boosted")
+    assert [boosted.fit(k)[0] for k in range(3)] == ["autoregressive", "trees-boosted", "autoregressive"]

@@ -14,7 +14,7 @@ def pilot_line(pilot: Mapping) -> str:
     scores = ", ".join(f"{row['name']} {number(row['score'])}" for row in compared)
     return (
         f"pilot: chosen on validation among {len(compared)}: {chosen} ({label(str(pilot['metric']))} of {scores}; "
-        "the cheapest within one standard error of the best)"
+        "the first in order of preference within one standard error of the best)"
     )
 
 
@@ -72,8 +72,8 @@ def _caption(pilot: Mapping, count: int) -> str:
         f"{label(str(pilot['metric']))} of {pilot['members']} members of each generator at {number(pilot['volume'])} "
         f"rows a member, of {pilot['learner']}, ± one standard error over the validation rows; differences are paired "
         f"on them. The generator was chosen on validation among {count} candidates, so that its score here is "
-        "optimistic; the test rows played no part. Chosen is the cheapest that is not worse than the best by more than "
-        f"one standard error of their difference. The pilot's {pilot['fits']} fits took "
+        "optimistic; the test rows played no part. Chosen is the first in order of preference that is not worse than "
+        f"the best by more than one standard error of their difference. The pilot's {pilot['fits']} fits took "
         f"{duration(pilot['cpu_seconds'])} of CPU; those of the chosen one are the study's own.{left_out}"
     )
 

@@ -28,14 +28,18 @@ class Candidate:
 
 
 _TREES, _NETWORK = GeneratorChoice(name="trees"), GeneratorChoice(name="autoregressive")
+_BOOSTED = GeneratorChoice(name="trees", settings={"target": "boosted"})
 CANDIDATES = (  # in the order in which they are tried: the last are left out where a study is small
     Candidate("trees", (_TREES,)),
     Candidate("autoregressive", (_NETWORK,)),
-    Candidate("trees-boosted", (GeneratorChoice(name="trees", settings={"target": "boosted"}),)),
-    Candidate("mixed", (_NETWORK, _TREES)),  # of fits that the others have
+    Candidate("trees-boosted", (_BOOSTED,)),
+    Candidate("mixed", (_NETWORK, _TREES)),  # these two are of fits that the others have
+    Candidate("mixed-boosted", (_NETWORK, _BOOSTED)),
     Candidate("diffusion", (GeneratorChoice(name="diffusion"),)),
 )
-BY_PRICE = ("trees", "trees-boosted", "mixed", "autoregressive", "diffusion")  # what a member costs, cheapest first
+# Which is chosen of those that validation cannot tell apart. Two kinds whose members err apart come first: they were
+# the best or near it wherever they were tried. What follows is cheaper, or mostly better, than what is after it.
+PREFERRED = ("mixed-boosted", "trees-boosted", "autoregressive", "mixed", "trees", "diffusion")
 
 
 @dataclass(frozen=True)

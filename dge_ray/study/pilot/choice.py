@@ -10,17 +10,20 @@ from dge_ray.stats.metrics.losses import contributions, higher_is_better
 
 
 def judge(
-    predictions: Mapping[str, np.ndarray], truth: np.ndarray, *, metric: str, by_price: Sequence[str]
+    predictions: Mapping[str, np.ndarray], truth: np.ndarray, *, metric: str, preferred: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Every candidate's score, and which is chosen: the cheapest that is not worse than the best by more than one
-    standard error of their difference.
+    """Every candidate's score, and which is chosen: the first of those preferred that is not worse than the best by
+    more than one standard error of their difference.
+
+    The best of several scores is partly luck, the more so the fewer the rows: what is preferred beforehand is left only
+    for what validation shows to be better.
 
     Errors are paired on the validation rows and over rows alone: two members say nothing reliable of their spread.
 
     Args:
         predictions: by candidate, in any order.
         truth: (rows,) of validation.
-        by_price: names, the cheapest first; it has those of all candidates.
+        preferred: names, the most preferred first; it has those of all candidates.
 
     Returns:
         A record a candidate, in the order given: `name`, `score` and its `se`, `to_best` and `to_chosen` (the
@@ -30,8 +33,8 @@ def judge(
     """
     rows = {name: contributions(metric, ensemble_mean(p), truth) for name, p in predictions.items()}
     sign = -1.0 if higher_is_better(metric) else 1.0
-    cheapest_first = [name for name in by_price if name in rows]
-    best = min(cheapest_first, key=lambda name: sign * rows[name].mean())
+    in_order = [name for name in preferred if name in rows]
+    best = min(in_order, key=lambda name: sign * rows[name].mean())
 
     def difference(name: str, other: str) -> list[float]:
         return [float((rows[name] - rows[other]).mean()), _error(rows[name] - rows[other])]
@@ -40,7 +43,7 @@ def judge(
         distance, error = difference(name, best)
         return sign * distance <= error
 
-    chosen = next(name for name in cheapest_first if is_near(name))
+    chosen = next(name for name in in_order if is_near(name))
     return [
         {
             "name": name,
