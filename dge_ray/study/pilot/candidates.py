@@ -38,8 +38,8 @@ CANDIDATES = (  # in the order in which they are tried: the last are left out wh
     Candidate("diffusion", (GeneratorChoice(name="diffusion"),)),
 )
 # Which is chosen of those that validation cannot tell apart. Two kinds whose members err apart come first: they were
-# the best or near it wherever they were tried. What follows is cheaper, or mostly better, than what is after it.
-PREFERRED = ("mixed-boosted", "trees-boosted", "autoregressive", "mixed", "trees", "diffusion")
+# the best or near it wherever they were tried. The others stand by how far they were from the best at their worst.
+PREFERRED = ("mixed-boosted", "autoregressive", "trees-boosted", "mixed", "trees", "diffusion")
 
 
 @dataclass(frozen=True)
