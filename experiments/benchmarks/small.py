@@ -13,6 +13,9 @@ synthetic: of each family a member a fold, whose generator has not seen that fol
 `ratios` x as many rows, and predict the fold. What has the least risk is chosen, over family, learner and volume, and
 its members' mean predicts the test rows. They are not fitted again: each has seen three quarters of the rows. A mixed
 family is the members of both of its kinds.
+pilot: what the rule of generator=auto chooses of the families, for each learner and ratio and with each fold alone as
+the validation rows, and what a rule does that takes the cheapest within one standard error. excess: how much worse than
+the family that is best on average over the splits, as a share of its risk: of each rule and of each family.
 
 A finished cell is a line of JSON in `cells` (made anew where there is none); the same command goes on from there.
 The interval of the mean difference over splits is Student's, with the variance of overlapping splits as Nadeau and
@@ -44,7 +47,8 @@ from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.metrics.losses import check_metric, metric_value
-from dge_ray.study.pilot.candidates import CANDIDATES
+from dge_ray.study.pilot.candidates import CANDIDATES, PREFERRED
+from dge_ray.study.pilot.choice import judge
 from dge_ray.table import Columns, TableCodec, TableSchema, infer_schema, load_table, target_vector
 
 BUILT_IN = ("breast_cancer", "diabetes", "wine")
@@ -63,6 +67,11 @@ LINEAR = {
     "classification": ({}, {"C": 0.1}, {"C": 0.01}),
     "regression": ({}, {"alpha": 10.0}, {"alpha": 100.0}),
 }
+RULES = {
+    "preferred": PREFERRED,
+    "cheapest": ("trees", "trees-boosted", "mixed", "mixed-boosted", "autoregressive", "diffusion"),
+}
+Parts = Sequence[pa.Table]  # the rows to fit on, and the test rows
 Predictions = tuple[np.ndarray, np.ndarray]  # of the rows that are fitted on, by models that had not, and of the test's
 
 
@@ -90,19 +99,19 @@ def main(argv: list[str]) -> None:
 def cell(name: str, split: int, families: Sequence[str], ratios: Sequence[float], data: str) -> dict[str, Any]:
     """Every candidate's risk, [cross-fitted, test], on one split of one table."""
     started = time.process_time()
-    fitted, test, schema = parted(name, split, data)
+    *parts, schema = parted(name, split, data)
     codec = TableCodec(schema)
-    truths = tuple(target_vector(codec.encode(part), schema) for part in (fitted, test))
+    truths = tuple(target_vector(codec.encode(part), schema) for part in parts)
     folds = row_folds(truths[0], FOLDS, seed=split, member=1)
     sides: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for side, found in (
-            ("real", real_models(codec, fitted, test, folds, split)),
-            ("synthetic", ensembles(codec, fitted, test, folds, split, families=families, ratios=ratios)),
-        ):
-            sides[side] = {key: risks(predicted, truths, schema) for key, predicted in found.items()}
-    rows = {"rows": fitted.num_rows, "test_rows": test.num_rows}
+        real = real_models(codec, parts, folds, split)
+        made = ensembles(codec, parts, folds, split, families, ratios)
+    for side, found in (("real", real), ("synthetic", made)):
+        sides[side] = {key: risks(predicted, truths, schema) for key, predicted in found.items()}
+    sides["pilot"] = piloted(made, truths[0], folds, schema)
+    rows = {"rows": parts[0].num_rows, "test_rows": parts[1].num_rows}
     metric = check_metric(None, str(schema.task))
     return {"table": name, "split": split, **rows, "metric": metric, **sides, "cpu_s": time.process_time() - started}
 
@@ -132,9 +141,9 @@ def risks(predicted: Predictions, truths: tuple[np.ndarray, ...], schema: TableS
     return [float(f"{metric_value(metric, p, y):.6g}") for p, y in zip(predicted, truths, strict=True)]
 
 
-def real_models(codec: TableCodec, fitted: pa.Table, test: pa.Table, folds: np.ndarray, seed: int) -> dict:
+def real_models(codec: TableCodec, parts: Parts, folds: np.ndarray, seed: int) -> dict[str, Predictions]:
     """Predictions of every model of real rows."""
-    rows, held, schema = codec.encode(fitted), codec.encode(test), codec.schema
+    rows, held, schema = *map(codec.encode, parts), codec.schema
     kind = "regression" if schema.task == "regression" else "classification"
     models = {"constant": ("", {})}
     models |= {f"linear{i}": ("linear", settings) for i, settings in enumerate(LINEAR[kind])}
@@ -144,9 +153,8 @@ def real_models(codec: TableCodec, fitted: pa.Table, test: pa.Table, folds: np.n
     for name, (learner, settings) in models.items():
         out = np.empty((len(folds), len(schema.classes) or 1))
         for fold in range(FOLDS):
-            out[folds == fold] = predicted(
-                learner, settings, taken(rows, folds != fold), taken(rows, folds == fold), schema, seed
-            )
+            seen, unseen = (taken(rows, kept) for kept in (folds != fold, folds == fold))
+            out[folds == fold] = predicted(learner, settings, seen, unseen, schema, seed)
         found[name] = out, predicted(learner, settings, rows, held, schema, seed)
     return found
 
@@ -158,9 +166,8 @@ def predicted(
     count = len(next(iter(asked.values())))
     if name == "":
         y = target_vector(rows, schema)
-        shares = np.bincount(y, minlength=len(schema.classes)) + 1.0 if schema.classes else y[:, None]
-        constant = shares / shares.sum() if schema.classes else shares.mean(0)
-        return np.tile(constant, (count, 1))
+        counts = np.bincount(y, minlength=len(schema.classes)) + 1.0 if schema.classes else None
+        return np.tile([y.mean()] if counts is None else counts / counts.sum(), (count, 1))
     if name == "bagged":
         many = len(next(iter(rows.values())))
         orders = [numpy_generator(seed, Purpose.BOOTSTRAP, member=bag).permutation(many) for bag in range(BAGS)]
@@ -173,18 +180,12 @@ def predicted(
 
 
 def ensembles(
-    codec: TableCodec,
-    fitted: pa.Table,
-    test: pa.Table,
-    folds: np.ndarray,
-    seed: int,
-    *,
-    families: Sequence[str],
-    ratios: Sequence[float],
+    codec: TableCodec, parts: Parts, folds: np.ndarray, seed: int, families: Sequence[str], ratios: Sequence[float]
 ) -> dict[str, Predictions]:
     """Predictions of every ensemble, by family/learner/ratio: of a fold by the member that has not seen it, of the test
     rows by all."""
-    rows, held, schema = codec.encode(fitted), codec.encode(test), codec.schema
+    (fitted, test), schema = parts, codec.schema
+    rows, held = codec.encode(fitted), codec.encode(test)
     wanted = [one for one in CANDIDATES if one.name in families]
     kinds = {one.fit(k)[0] for one in wanted for k in range(2)}
     single: dict[str, Predictions] = {}
@@ -216,6 +217,40 @@ def ensembles(
     return found
 
 
+def piloted(
+    found: Mapping[str, Predictions], truth: np.ndarray, folds: np.ndarray, schema: TableSchema
+) -> dict[str, dict[str, list[str]]]:
+    """By rule and learner/ratio, which family is chosen on each fold."""
+    metric = check_metric(None, str(schema.task))
+    keys = dict.fromkeys(name.partition("/")[2] for name in found)
+    of_key = {key: [name for name in found if name.partition("/")[2] == key] for key in keys}
+
+    def chosen_on(names: Sequence[str], fold: int, order: Sequence[str]) -> str:
+        predictions = {name.partition("/")[0]: found[name][0][None, folds == fold] for name in names}
+        table = judge(predictions, truth[folds == fold], metric=metric, preferred=order)
+        return next(row["name"] for row in table if row["chosen"])
+
+    return {
+        rule: {key: [chosen_on(names, fold, order) for fold in range(FOLDS)] for key, names in of_key.items()}
+        for rule, order in RULES.items()
+    }
+
+
+def excesses(cells: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Of each rule and each family, the mean over learners and ratios."""
+    found: dict[str, list[float]] = {}
+    for key in cells[0]["pilot"]["preferred"]:
+        families = [name.partition("/")[0] for name in cells[0]["synthetic"] if name.partition("/")[2] == key]
+        mean = {one: float(np.mean([c["synthetic"][f"{one}/{key}"][1] for c in cells])) for one in families}
+        for rule in RULES:
+            own = [c["synthetic"][f"{one}/{key}"][1] for c in cells for one in c["pilot"][rule][key]]
+            mean[rule] = float(np.mean(own))
+        least = min(mean[one] for one in families)
+        for name, risk in mean.items():
+            found.setdefault(name, []).append(risk / least - 1)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
 def taken(columns: Columns, rows: np.ndarray | slice) -> Columns:
     return {name: values[rows] for name, values in columns.items()}
 
@@ -242,6 +277,7 @@ def compared(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "relative": mean / float(risk["real"].mean()),
         "verdict": verdict,
         "regret": {side: float((risk[side] - least[side]).mean()) for side in sides},
+        "excess": excesses(cells),
         "chosen": {side: [name for _, name in of] for side, of in sides.items()},
         "cpu_s": float(np.mean([c["cpu_s"] for c in cells])),
     }
@@ -256,9 +292,8 @@ def corrected(differences: np.ndarray, test_over_fitted: float) -> tuple[float, 
 
 def shown(one: dict[str, Any]) -> str:
     """A line of progress."""
-    best = {side: chosen(one[side]) for side in ("real", "synthetic")}
-    told = ", ".join(f"{side} {name} {one[side][name][1]:.4g}" for side, name in best.items())
-    return f"{one['table']} {one['split']}: {told} ({one['cpu_s']:.0f} CPU-s)"
+    told = (f"{side} {(best := chosen(one[side]))} {one[side][best][1]:.4g}" for side in ("real", "synthetic"))
+    return f"{one['table']} {one['split']}: {', '.join(told)} ({one['cpu_s']:.0f} CPU-s)"
 
 
 if __name__ == "__main__":

@@ -27,16 +27,18 @@ def test_the_interval_of_disjoint_splits_is_students() -> None:
 
 def _cell(split: int, real: dict[str, list[float]], synthetic: dict[str, list[float]]) -> dict[str, Any]:
     rows = {"table": "t", "split": split, "rows": 300, "test_rows": 100, "metric": "rmse", "cpu_s": 1.0}
-    return {**rows, "real": real, "synthetic": synthetic}
+    pilot = {rule: {"linear/1": [name] * 2} for rule, name in (("preferred", "c"), ("cheapest", "d"))}
+    return {**rows, "real": real, "synthetic": {f"{k}/linear/1": v for k, v in synthetic.items()}, "pilot": pilot}
 
 
 def test_each_side_is_chosen_without_its_test_rows() -> None:
     """a has the least cross-fitted risk and not the least test risk: it stands for its side, and its regret is told."""
     cells = [_cell(s, {"a": [1.0, 4.0 + s], "b": [2.0, 3.0]}, {"c": [0.5, 2.0], "d": [0.6, 1.0]}) for s in range(3)]
     found = small.compared(cells)
-    assert found["chosen"] == {"real": ["a"] * 3, "synthetic": ["c"] * 3}
+    assert found["chosen"] == {"real": ["a"] * 3, "synthetic": ["c/linear/1"] * 3}
     assert (found["real"], found["synthetic"], found["difference"]) == (5.0, 2.0, -3.0)
     assert found["relative"] == pytest.approx(-0.6) and found["regret"] == {"real": 2.0, "synthetic": 1.0}
+    assert found["excess"] == {"c": 1.0, "d": 0.0, "preferred": 1.0, "cheapest": 0.0}
     half = stats.t.ppf(0.975, 2) * (1 / 3 + 1 / 3) ** 0.5  # differences -2, -3, -4: variance 1
     assert found["interval"] == pytest.approx([-3 - half, -3 + half]) and found["verdict"] == "level"
 
@@ -60,7 +62,7 @@ def test_a_fold_is_predicted_by_a_member_that_has_not_seen_it(monkeypatch: pytes
     codec = TableCodec(schema)
     folds = row_folds(target_vector(codec.encode(fitted), schema), small.FOLDS, seed=0, member=1)
     families = ["one", "two", "list"]
-    found = small.ensembles(codec, fitted, test, folds, 0, families=families, ratios=[1.0])
+    found = small.ensembles(codec, [fitted, test], folds, 0, families, [1.0])
     assert [table.to_pylist() for table in seen[: small.FOLDS]] == [
         fitted.filter(pa.array(folds != fold)).to_pylist() for fold in range(small.FOLDS)
     ]
@@ -68,6 +70,11 @@ def test_a_fold_is_predicted_by_a_member_that_has_not_seen_it(monkeypatch: pytes
     for i, rows in enumerate((133, 45)):
         assert one[i].shape == (rows, 3)
         assert listed[i] == pytest.approx((one[i] + two[i]) / 2)
+    monkeypatch.setattr(small, "RULES", {"all": families, "last": families[::-1]})
+    truth = target_vector(codec.encode(fitted), schema)
+    exact = np.eye(3)[truth]
+    sure = {f"{name}/linear/1": (exact if name == "two" else found["one/linear/1"][0], exact) for name in families}
+    assert small.piloted(sure, truth, folds, schema)["all"] == {"linear/1": ["two"] * small.FOLDS}
 
 
 def test_the_gap_of_a_choice() -> None:
