@@ -79,6 +79,8 @@ def main(argv: list[str]) -> None:
     defaults = dict(tables=",".join(SMALL), splits=10, families=",".join(FAMILIES), ratios="1,4", cells=None)
     _, options, file = words(argv, **defaults, data=str(SHARED))
     torch.set_num_threads(1)
+    if options["splits"] < 2:
+        sys.exit(f"splits: got {options['splits']}; takes a whole number from 2")
     tables, families = (str(options[key]).split(",") for key in ("tables", "families"))
     ratios = [float(ratio) for ratio in str(options["ratios"]).split(",")]
     path = None if options["cells"] is None else Path(options["cells"])
@@ -111,9 +113,9 @@ def cell(name: str, split: int, families: Sequence[str], ratios: Sequence[float]
     for side, found in (("real", real), ("synthetic", made)):
         sides[side] = {key: risks(predicted, truths, schema) for key, predicted in found.items()}
     sides["pilot"] = piloted(made, truths[0], folds, schema)
-    rows = {"rows": parts[0].num_rows, "test_rows": parts[1].num_rows}
-    metric = check_metric(None, str(schema.task))
-    return {"table": name, "split": split, **rows, "metric": metric, **sides, "cpu_s": time.process_time() - started}
+    head = {"table": name, "split": split, "rows": parts[0].num_rows, "test_rows": parts[1].num_rows}
+    head["metric"] = check_metric(None, str(schema.task))
+    return {**head, **sides, "cpu_s": time.process_time() - started}
 
 
 def read(name: str, data: str) -> tuple[pa.Table, str]:
@@ -144,9 +146,8 @@ def risks(predicted: Predictions, truths: tuple[np.ndarray, ...], schema: TableS
 def real_models(codec: TableCodec, parts: Parts, folds: np.ndarray, seed: int) -> dict[str, Predictions]:
     """Predictions of every model of real rows."""
     rows, held, schema = *map(codec.encode, parts), codec.schema
-    kind = "regression" if schema.task == "regression" else "classification"
-    models = {"constant": ("", {})}
-    models |= {f"linear{i}": ("linear", settings) for i, settings in enumerate(LINEAR[kind])}
+    linear = LINEAR["classification" if schema.classes else "regression"]
+    models = {"constant": ("", {}), **{f"linear{i}": ("linear", settings) for i, settings in enumerate(linear)}}
     models |= {f"boosting{i}": ("boosting_stopped", settings) for i, settings in enumerate(BOOSTING)}
     models |= {"bagged": ("bagged", BOOSTING[1]), "forest": ("forest", {})}
     found = {}
@@ -182,8 +183,7 @@ def predicted(
 def ensembles(
     codec: TableCodec, parts: Parts, folds: np.ndarray, seed: int, families: Sequence[str], ratios: Sequence[float]
 ) -> dict[str, Predictions]:
-    """Predictions of every ensemble, by family/learner/ratio: of a fold by the member that has not seen it, of the test
-    rows by all."""
+    """By family/learner/ratio: of a fold by the member that has not seen it, of the test rows by all members."""
     (fitted, test), schema = parts, codec.schema
     rows, held = codec.encode(fitted), codec.encode(test)
     wanted = [one for one in CANDIDATES if one.name in families]
@@ -261,8 +261,7 @@ def chosen(candidates: Mapping[str, Sequence[float]]) -> str:
 
 
 def compared(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The chosen ensemble against the chosen real model of the same splits, and how far the choices are from the best
-    on the test rows."""
+    """The chosen ensemble against the chosen real model of the same splits; regret: how far each is from the best."""
     sides = {side: [(c[side], chosen(c[side])) for c in cells] for side in ("real", "synthetic")}
     risk = {side: np.array([found[name][1] for found, name in of]) for side, of in sides.items()}
     least = {side: np.array([min(v[1] for v in found.values()) for found, _ in of]) for side, of in sides.items()}
@@ -286,8 +285,8 @@ def compared(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def corrected(differences: np.ndarray, test_over_fitted: float) -> tuple[float, float]:
     """The mean, and half of its interval's width."""
     many = len(differences)
-    variance = (1 / many + test_over_fitted) * differences.var(ddof=1) if many > 1 else np.inf
-    return float(differences.mean()), float(student.ppf((1 + LEVEL) / 2, max(many - 1, 1)) * variance**0.5)
+    variance = (1 / many + test_over_fitted) * differences.var(ddof=1)
+    return float(differences.mean()), float(student.ppf((1 + LEVEL) / 2, many - 1) * variance**0.5)
 
 
 def shown(one: dict[str, Any]) -> str:
