@@ -35,7 +35,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from measure import SHARED, finish, words
 from mends import TABLES
@@ -50,6 +49,7 @@ from dge_ray.stats.metrics.losses import check_metric, metric_value
 from dge_ray.study.pilot.candidates import CANDIDATES, PREFERRED
 from dge_ray.study.pilot.choice import judge
 from dge_ray.table import Columns, TableCodec, TableSchema, infer_schema, load_table, target_vector
+from dge_ray.table.arrow.arrow_types import pc
 
 BUILT_IN = ("breast_cancer", "diabetes", "wine")
 SMALL = ("heart_disease", "pima_diabetes", "insurance", *BUILT_IN)
