@@ -27,12 +27,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from measure import SHARED, finish, words
+from sklearn.model_selection import train_test_split
 from small import TEST, read
 
 from dge_ray.commands import pilot
 from dge_ray.distributed.demand import Demand
 from dge_ray.distributed.pilot import is_done, pilot_member
-from dge_ray.evaluation.crossfit import row_folds
+from dge_ray.seeds import Purpose, integer
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.storage import Folder
@@ -52,7 +53,6 @@ TEN = (
     "bank_marketing"
 )
 MOST_TEST_ROWS = 10_000
-PARTS = 100  # of a table, each with its share of every class: parts are whole numbers of them
 
 
 def main(argv: list[str]) -> None:
@@ -76,11 +76,13 @@ def study(name: str, seed: int, options: dict[str, Any]) -> tuple[Prepared, Fold
     table, target = read(name, options["data"])
     schema = infer_schema(table, target=target)
     y = target_vector(TableCodec(schema).encode(table), schema)
-    place = row_folds(y, PARTS, seed=seed, member=0)
-    test = round(PARTS * min(MOST_TEST_ROWS / len(y), max(1 / TEST, 1 - options["rows"] / len(y))))
-    asked = round(PARTS * options["rows"] / len(y))
-    part = np.select([place < test, place < test + asked], ["test", "train"], "")
-    table = table.append_column("part", pa.array(part)).filter(pa.array(part != ""))
+    test = min(MOST_TEST_ROWS, max(len(y) // TEST, len(y) - options["rows"]))
+    sizes = {"test_size": test, "train_size": min(options["rows"], len(y) - test)}
+    classes = y if schema.classes else None
+    draw = integer(seed, Purpose.SUBSAMPLE, bits=32)
+    parts = train_test_split(np.arange(len(y)), **sizes, stratify=classes, random_state=draw)
+    part = np.repeat("train", len(parts[0])).tolist() + np.repeat("test", len(parts[1])).tolist()
+    table = table.take(np.concatenate(parts)).append_column("part", pa.array(part))
     work = Path(options["work"]).resolve()
     work.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, work / f"{name}-{seed}.parquet")
@@ -107,7 +109,8 @@ def cell(prepared: Prepared, folder: Folder, members: int, ratios: Sequence[floa
     specs = {(fit, m): pilot.pilot_spec(prepared, folder, fit, m) for fit in wanted for m in volumes}
     fitted({f"{fit}-{m}": (spec, fit[1]) for (fit, m), spec in specs.items()})
     chosen = next(one for one in plan.candidates if one.name == record["chosen"])
-    price = [price_of(specs, chosen.fit(k), volumes, prepared) for k in range(pilot.least_members(prepared.config))]
+    planned = pilot.least_members(prepared.config)
+    price = [price_of(specs, chosen.fit(k), volumes, prepared) for k in range(members)]
     own = sum(row.get("cpu_seconds", 0.0) for row in record["candidates"] if row["chosen"])
     return {
         "rows": prepared.rows,
@@ -119,7 +122,7 @@ def cell(prepared: Prepared, folder: Folder, members: int, ratios: Sequence[floa
         "validation": {row["name"]: row.get("score") for row in record["candidates"]},
         "left_out": record["left_out"],
         "pilot_cpu_s": record["cpu_seconds"],
-        "study_cpu_s": sum(price) + record["cpu_seconds"] - own,
+        "study_cpu_s": planned * float(np.mean(price)) + record["cpu_seconds"] - own,
     }
 
 

@@ -1,5 +1,6 @@
 """What the benchmarks of small tables and of a pilot's choice say of their cells: by hand and against scipy."""
 
+from pathlib import Path
 from typing import Any
 
 import auto_choice
@@ -9,11 +10,14 @@ import pytest
 import small
 from scipy import stats
 
+from dge_ray.commands import pilot
 from dge_ray.evaluation.crossfit import row_folds
 from dge_ray.generators.copula.generator import Copula
 from dge_ray.study.choices import GeneratorChoice
+from dge_ray.study.pilot import candidates as tried
+from dge_ray.study.pilot import record
 from dge_ray.study.pilot.candidates import Candidate
-from dge_ray.table import TableCodec, target_vector
+from dge_ray.table import TableCodec, load_table, target_vector
 
 
 def test_the_interval_of_disjoint_splits_is_students() -> None:
@@ -86,3 +90,27 @@ def test_the_gap_of_a_choice() -> None:
     assert found["gap"] == pytest.approx(0.8 - 0.75) and found["share"] == 0.25
     as_rmse = auto_choice.compared([{**cell, "metric": "rmse"} for cell in cells])
     assert as_rmse["gap"] == pytest.approx(0.75 / 0.79 - 1)  # below 0: the choice differs from seed to seed
+
+
+@pytest.mark.slow
+def test_a_cell_of_a_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The study sees its share of the rows, the classes' shares are the same in all parts, every candidate has a score,
+    and the same call finds everything done."""
+    one, two = (GeneratorChoice(name="copula", settings={"bins": bins}) for bins in (16, 32))
+    cheap = (Candidate("trees", (one,)), Candidate("autoregressive", (two,)), Candidate("mixed", (two, one)))
+    for module in (tried, record, pilot):
+        monkeypatch.setattr(module, "CANDIDATES", cheap)
+    table = load_table("breast_cancer")
+    monkeypatch.setattr(auto_choice, "read", lambda name, data: (table, "target"))
+    options = {"data": "", "work": str(tmp_path), "rows": 200}
+    prepared, folder = auto_choice.study("breast_cancer", 0, options)
+    rows = prepared.rows
+    assert rows["train"] + rows["stopping"] + rows["validation"] == 200
+    assert rows["test"] == 369
+    assert prepared.truth("test").mean() == pytest.approx(prepared.truth("train").mean(), abs=0.05)
+    found = auto_choice.cell(prepared, folder, 2, [0.5, 1.0])
+    assert set(found["test"]) == {"trees", "autoregressive", "mixed"} and found["metric"] == "auc"
+    assert all(score > 0.8 for score in found["test"].values()) and found["chosen"] in found["test"]
+    assert 0 < found["pilot_cpu_s"] < found["study_cpu_s"]
+    monkeypatch.setattr(auto_choice, "pilot_member", lambda *_: pytest.fail("fitted twice"))
+    assert auto_choice.cell(*auto_choice.study("breast_cancer", 0, options), 2, [0.5, 1.0]) == found
