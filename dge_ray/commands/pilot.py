@@ -62,7 +62,8 @@ def pilot_to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
     """What `tune` would do about generator=auto: the pilot that it would run, or what one has `chosen`.
 
     `fits`, of `volume` rows: each a generator and a learner. `seconds`, `price`: CPU-seconds of the pilot and of the
-    study with it, as predicted. `share`: of the `planned_fits` of the study or of its price, whichever is larger.
+    study with it, as predicted. `share`: what the `unkept` fits are of the `planned_fits` of the
+    study or of its price, whichever is larger.
     """
     if folder.exists(PILOT):
         return {"chosen": folder.read_json(PILOT)["chosen"]}
@@ -85,6 +86,7 @@ def _planned(plan: PilotPlan) -> dict[str, Any]:
         "members": MEMBERS,
         "volume": plan.volume,
         "fits": len(plan.fits),
+        "unkept": len(plan.unkept),
         "planned_fits": plan.planned,
         "seconds": plan.seconds,
         "price": plan.price,

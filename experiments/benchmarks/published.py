@@ -45,7 +45,7 @@ from dge_ray.seeds import Purpose, integer, numpy_generator
 from dge_ray.stats.leakage.nearest import closer_share, copy_share
 from dge_ray.stats.metrics.losses import SELECTION
 from dge_ray.stats.utility.fidelity import shape_error, trend_error
-from dge_ray.study.pilot.candidates import BY_PRICE, CANDIDATES, FEW_ROWS, MEMBERS
+from dge_ray.study.pilot.candidates import CANDIDATES, FEW_ROWS, MEMBERS, PREFERRED
 from dge_ray.study.pilot.choice import judge
 from dge_ray.table import Columns, TableCodec, TableSchema, infer_schema, target_vector
 from dge_ray.table.kept import with_identities
@@ -238,7 +238,7 @@ def pilot(train: pa.Table, schema: TableSchema) -> dict[str, Any]:
                 found[candidate.fit(member)] = learner.fit(codec.encode(drawn)).predict(held)
         predictions[candidate.name] = np.stack([found[candidate.fit(member)] for member in range(MEMBERS)])
     metric = SELECTION["regression" if schema.task == "regression" else "classification"]
-    judged = judge(predictions, target_vector(held, schema), metric=metric, by_price=BY_PRICE)
+    judged = judge(predictions, target_vector(held, schema), metric=metric, preferred=PREFERRED)
     return {
         "chosen": next(one["name"] for one in judged if one["chosen"]),
         "pilot_cpu_s": time.process_time() - begun,

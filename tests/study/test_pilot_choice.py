@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from dge_ray.study.choices import LearnerChoice
 from dge_ray.study.pilot import candidates
 from dge_ray.study.pilot.candidates import CANDIDATES, MOST_SHARE, PREFERRED, plan_pilot
 from dge_ray.study.pilot.choice import judge
-from dge_ray.study.pilot.price import fit_price, member_price, study_price
+from dge_ray.study.pilot.price import RAY, fit_price, member_price, study_price
 from dge_ray.study.prepared import Prepared
 
 TRUTH = np.array([0.0, 0.0, 0.0, 0.0])
@@ -97,30 +96,23 @@ def _names(prepared: Prepared, members: int) -> list[str]:
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing costs a second: only fits are counted."""
-    for name, price in (("member_price", 0.0), ("fit_price", 0.0), ("study_price", 1.0)):
+    for name, price in (("member_price", 0.0), ("fit_price", 0.0), ("study_price", candidates.RAY + 1.0)):
         monkeypatch.setattr(candidates, name, lambda *_, price=price: price)
 
 
 @pytest.mark.usefixtures("free")
 def test_the_pilot_is_within_its_share(prepared: Prepared) -> None:
-    """Five volumes: 4 members are 20 fits, of which 6 are 30 %: three generators, and two lists of two for nothing."""
+    """Five volumes: 4 members are 20 fits, of which 6 are 30 %: all candidates, of whose ten fits the study keeps two
+    and four serve two candidates each."""
     plan = plan_pilot(prepared, 4)
-    assert [one.name for one in plan.candidates] == [
-        "trees",
-        "autoregressive",
-        "trees-boosted",
-        "mixed",
-        "mixed-boosted",
-    ]
-    assert (len(plan.fits), plan.planned, plan.volume) == (6, 20, prepared.n) and plan.share == MOST_SHARE
-    assert len(plan.left_out) == 1 and plan.left_out[0].startswith(
-        "diffusion: with it the pilot would be more than 30%"
-    )
-    assert _names(prepared, 6)[-1] == "diffusion"  # 8 of 30
-    assert _names(prepared, 3) == ["trees", "autoregressive", "mixed"]  # 4 of 15
-    assert _names(prepared, 2) == ["trees"] and plan_pilot(prepared, 2).fits == ()  # 2 of 10: nothing to compare
+    assert [one.name for one in plan.candidates] == [one.name for one in CANDIDATES]
+    assert (len(plan.fits), len(plan.unkept), plan.planned, plan.volume) == (8, 6, 20, prepared.n)
+    assert plan.share == MOST_SHARE and plan.left_out == ()
+    assert ("autoregressive", 0) not in plan.unkept and ("trees-boosted", 1) not in plan.unkept  # the mixture's
+    assert _names(prepared, 3) == ["autoregressive", "trees-boosted", "mixed-boosted", "trees", "mixed"]  # 4 of 15
+    assert "diffusion: with it the pilot would be more than 30%" in plan_pilot(prepared, 3).left_out[0]
     smallest = plan_pilot(prepared, 1)
-    assert [one.name for one in smallest.candidates] == ["trees"] and "too few for one" in smallest.left_out[0]
+    assert [one.name for one in smallest.candidates] == ["autoregressive"] and smallest.fits == ()
     for members in range(1, 40):
         assert plan_pilot(prepared, members).share <= MOST_SHARE
 
@@ -135,7 +127,7 @@ def _wide(prepared: Prepared, columns: int) -> Prepared:
 @pytest.mark.parametrize("members", [1, 2, 3, 4, 8, 16, 60])
 @pytest.mark.parametrize("columns", [3, 15, 60])
 def test_the_pilot_is_within_its_share_of_the_price(prepared: Prepared, members: int, columns: int) -> None:
-    """Of the predicted CPU-seconds, too; by hand: the pilot's fits, and the study's where the cheapest is chosen."""
+    """Of the predicted CPU-seconds, too; by hand: the pilot's unkept fits, and the study's with its mixed members."""
     prepared = _wide(prepared, columns)
     plan = plan_pilot(prepared, members)
     assert plan.share <= MOST_SHARE
@@ -143,23 +135,24 @@ def test_the_pilot_is_within_its_share_of_the_price(prepared: Prepared, members:
     seconds = {
         name: member_price(prepared, choices[name]) + fit_price(prepared, "linear", plan.volume) for name in choices
     }
-    pilot = sum(seconds[name] for name, _ in plan.fits)
-    study = study_price(prepared, choices["trees"], members, len(prepared.volumes))
-    assert plan.seconds == pytest.approx(pilot)
-    if plan.fits:
-        assert plan.price == pytest.approx(study + pilot - 2 * seconds["trees"]) and pilot <= MOST_SHARE * plan.price
+    assert plan.seconds == pytest.approx(sum(seconds[name] for name, _ in plan.unkept))
+    if "mixed-boosted" in (one.name for one in plan.candidates):
+        most = max(members, prepared.most_members)
+        each = [
+            study_price(prepared, choices[name], 1, len(prepared.volumes))
+            for name in ("autoregressive", "trees-boosted")
+        ]
+        study = RAY + sum(each[k % 2] - RAY for k in range(most))
+        assert plan.price == pytest.approx(study + plan.seconds)
 
 
 def test_dear_generators_are_left_out_of_cheap_studies(prepared: Prepared) -> None:
-    """Few rows of many columns: networks cost more than all else together, unless there is much else."""
+    """Few rows of many columns: diffusion costs more than all else together, unless there is much else."""
     wide = _wide(prepared, 60)
     plan = plan_pilot(wide, 6)
-    assert [one.name for one in plan.candidates] == ["trees", "trees-boosted"]
-    line = next(line for line in plan.left_out if line.startswith("autoregressive"))
+    line = next(line for line in plan.left_out if line.startswith("diffusion"))
     assert "30% of the study's price" in line and "CPU-seconds as predicted" in line and "make room" in line
-    (arm,) = wide.arms
-    boosted = replace(wide, arms=(replace(arm, learner=LearnerChoice(name="boosting")),))
-    assert "autoregressive" in [one.name for one in plan_pilot(boosted, 200).candidates]
+    assert "diffusion" in [one.name for one in plan_pilot(wide, 200).candidates]
 
 
 def test_what_costs_more_is_predicted_to(prepared: Prepared) -> None:
@@ -170,7 +163,7 @@ def test_what_costs_more_is_predicted_to(prepared: Prepared) -> None:
         assert 0 < member_price(prepared, choice) < member_price(_wide(prepared, 40), choice)
         assert member_price(prepared, choice) < member_price(many, choice)
     alone = {one.name: member_price(prepared, one.generators[0]) for one in CANDIDATES if len(one.generators) == 1}
-    assert sorted(alone, key=alone.__getitem__) == [name for name in BY_PRICE if name in alone]
+    assert sorted(alone, key=alone.__getitem__) == ["trees", "trees-boosted", "autoregressive", "diffusion"]
     assert (
         fit_price(prepared, "linear", 100)
         < fit_price(prepared, "linear", 10_000)
@@ -182,8 +175,8 @@ def test_what_costs_more_is_predicted_to(prepared: Prepared) -> None:
 
 @pytest.mark.usefixtures("free")
 def test_the_list_of_two_needs_both_and_two_members(prepared: Prepared) -> None:
-    assert "mixed" not in _names(replace(prepared, volumes=tuple(range(100, 120))), 1)  # 20 fits: trees and the network
-    assert _names(replace(prepared, volumes=tuple(range(100, 120))), 1)[:2] == ["trees", "autoregressive"]
+    many = replace(prepared, volumes=tuple(range(100, 120)))  # 20 fits of one member
+    assert _names(many, 1)[:3] == ["autoregressive", "trees-boosted", "trees"]
     mixed = next(one for one in CANDIDATES if one.name == "mixed")
     assert [mixed.fit(k) for k in range(4)] == [(name, k) for k, name in enumerate(["autoregressive", "trees"] * 2)]
     assert sorted(PREFERRED) == sorted(one.name for one in CANDIDATES)

@@ -6,7 +6,7 @@ from dge_ray.errors import InputError
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.study.choices import AUTO, GeneratorChoice
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.pilot.price import fit_price, member_price, study_price
+from dge_ray.study.pilot.price import RAY, fit_price, member_price, study_price
 from dge_ray.study.prepared import Prepared
 
 MEMBERS = 2  # of each candidate
@@ -30,11 +30,11 @@ class Candidate:
 _TREES, _NETWORK = GeneratorChoice(name="trees"), GeneratorChoice(name="autoregressive")
 _BOOSTED = GeneratorChoice(name="trees", settings={"target": "boosted"})
 CANDIDATES = (  # in the order in which they are tried: the last are left out where a study is small
-    Candidate("trees", (_TREES,)),
     Candidate("autoregressive", (_NETWORK,)),
     Candidate("trees-boosted", (_BOOSTED,)),
-    Candidate("mixed", (_NETWORK, _TREES)),  # these two are of fits that the others have
-    Candidate("mixed-boosted", (_NETWORK, _BOOSTED)),
+    Candidate("mixed-boosted", (_NETWORK, _BOOSTED)),  # lists are of fits that the others have
+    Candidate("trees", (_TREES,)),
+    Candidate("mixed", (_NETWORK, _TREES)),
     Candidate("diffusion", (GeneratorChoice(name="diffusion"),)),
 )
 # Which is chosen of those that validation cannot tell apart. Two kinds whose members err apart come first: they were
@@ -47,7 +47,8 @@ class PilotPlan:
     """What a pilot fits: `candidates` at `volume` rows a member. `planned`: fits of the study, at least; `left_out`: a
     line for each generator that is not tried.
 
-    In CPU-seconds, as predicted: `seconds` of the pilot, and `price` of the study with it, if the cheapest is chosen.
+    In CPU-seconds, as predicted where the most preferred is chosen: `seconds` of the pilot's fits that the study will
+    not keep, and `price` of the study with them.
     """
 
     candidates: tuple[Candidate, ...]
@@ -63,9 +64,17 @@ class PilotPlan:
         return _fits(self) if len(self.candidates) > 1 else ()
 
     @property
+    def unkept(self) -> tuple[tuple[str, int], ...]:
+        """The fits that are the pilot's alone, where the most preferred candidate is chosen."""
+        if not self.fits:
+            return ()
+        kept = {_expected(self.candidates).fit(k) for k in range(MEMBERS)}
+        return tuple(fit for fit in self.fits if fit not in kept)
+
+    @property
     def share(self) -> float:
-        """What of the study the pilot is: in fits or in predicted CPU-seconds, the larger of the two."""
-        return max(len(self.fits) / self.planned, self.seconds / self.price if self.fits else 0.0)
+        """What the pilot adds to the study: in fits or in predicted CPU-seconds, the larger of the two."""
+        return max(len(self.unkept) / self.planned, self.seconds / self.price if self.fits else 0.0)
 
 
 def is_auto(config: StudyConfig) -> bool:
@@ -90,27 +99,25 @@ def is_auto(config: StudyConfig) -> bool:
 
 
 def plan_pilot(prepared: Prepared, members: int) -> PilotPlan:
-    """The candidates of this table whose fits are within their share of a study of `members` members, at least: of its
-    fits, and of its price as predicted where the cheapest candidate is chosen (`price`)."""
+    """The candidates of this table, as many as keep what the pilot adds within its share of a study of `members`
+    members, at least: of its fits, and of its price as predicted (`price`)."""
     search = prepared.config.search
     volumes = {"optuna": search.trials, "refine": most_volumes(len(prepared.volumes))}
     searched = volumes.get(search.name, len(prepared.volumes))
-    planned, cheapest = members * searched, CANDIDATES[0].generators[0]
-    price = study_price(prepared, cheapest, members, searched)
     left_out: list[str] = []
-    plan = PilotPlan((), prepared.pilot_volume, planned, (), price=price)
-    for candidate in CANDIDATES:
-        wider = _with(plan, candidate, prepared)
+    plan = _priced(PilotPlan(CANDIDATES[:1], prepared.pilot_volume, members * searched, ()), prepared, searched)
+    for candidate in CANDIDATES[1:]:
+        wider = _priced(replace(plan, candidates=(*plan.candidates, candidate)), prepared, searched)
         if candidate.name == "diffusion" and prepared.n >= FEW_ROWS:
             left_out.append(f"{candidate.name}: {prepared.n:,} rows to learn from, and it is for under {FEW_ROWS:,}")
         elif _is_mixed(candidate) and (members < MEMBERS or not set(_fits(wider)) <= set(_fits(plan))):
             left_out.append(f"{candidate.name}: not both of its generators are tried, or the study has one member")
-        elif len(_fits(wider)) > MOST_SHARE * planned:
+        elif len(wider.unkept) > MOST_SHARE * plan.planned:
             left_out.append(
-                f"{candidate.name}: with it the pilot would be more than {MOST_SHARE:.0%} of the {planned:,} fits that "
-                "the study plans; more members or ratios make room"
+                f"{candidate.name}: with it the pilot would be more than {MOST_SHARE:.0%} of the {plan.planned:,} fits "
+                "that the study plans; more members or ratios make room"
             )
-        elif plan.candidates and wider.seconds > MOST_SHARE * wider.price:
+        elif wider.seconds > MOST_SHARE * wider.price:
             left_out.append(
                 f"{candidate.name}: with it the pilot would be more than {MOST_SHARE:.0%} of the study's price, "
                 f"{wider.seconds:,.0f} of {wider.price:,.0f} CPU-seconds as predicted; more members or ratios make room"
@@ -118,23 +125,27 @@ def plan_pilot(prepared: Prepared, members: int) -> PilotPlan:
         else:
             plan = wider
     if len(plan.candidates) == 1:
-        plan = replace(plan, seconds=0.0, price=price)
-    if not plan.candidates:
-        plan = replace(plan, candidates=CANDIDATES[:1])
-        left_out[0] = f"a pilot: the study plans {planned:,} fits, too few for one; {CANDIDATES[0].name} is taken"
+        name = plan.candidates[0].name
+        left_out.insert(0, f"a pilot: the study plans {plan.planned:,} fits, too few for one; {name} is taken")
     return replace(plan, left_out=tuple(left_out))
 
 
-def _with(plan: PilotPlan, candidate: Candidate, prepared: Prepared) -> PilotPlan:
-    """The plan with one candidate more. What the cheapest's fits cost stands in the study's price already."""
-    wider = replace(plan, candidates=(*plan.candidates, candidate))
+def _expected(candidates: tuple[Candidate, ...]) -> Candidate:
+    """The most preferred."""
+    return min(candidates, key=lambda one: PREFERRED.index(one.name))
+
+
+def _priced(plan: PilotPlan, prepared: Prepared, searched: int) -> PilotPlan:
+    """The plan with its prices. A study that raises its members as it goes is taken to end with the most."""
     label = next(arm.learner.name for arm in prepared.arms if arm.synthetic)
-    more = 0.0
-    for name, _ in set(_fits(wider)) - set(_fits(plan)):
+    choices = _expected(plan.candidates).generators
+    members = max(plan.planned // searched, prepared.most_members)
+    each = [study_price(prepared, choices[k % len(choices)], 1, searched) - RAY for k in range(members)]
+    pilot = 0.0
+    for name, _ in plan.unkept:
         (choice,) = next(one.generators for one in CANDIDATES if one.name == name)
-        more += member_price(prepared, choice) + fit_price(prepared, label, plan.volume)
-    kept = 0.0 if plan.candidates else more
-    return replace(wider, seconds=plan.seconds + more, price=plan.price + more - kept)
+        pilot += member_price(prepared, choice) + fit_price(prepared, label, plan.volume)
+    return replace(plan, seconds=pilot, price=RAY + sum(each) + pilot)
 
 
 def _fits(plan: PilotPlan) -> tuple[tuple[str, int], ...]:
