@@ -33,6 +33,9 @@ class Purpose(IntEnum):
     BOOTSTRAP = 18  # one replicate of the pipeline bootstrap; member = replicate, index: which of its streams
     WEIGHT = 19  # of the choice of synthetic rows' weight: draws behind its bound; folds, and what is drawn in them
     POOL = 20  # debiasing: 0 a generator's draws, then the rounding of a column of a part
+    BASELINE = (
+        21  # learners on real rows beside `real` itself; member: which kind, index: 2 b its seed, 2 b + 1 its rows
+    )
 
 
 NO_MEMBER = 2**32 - 1  # the address of streams that belong to the study, not to one member

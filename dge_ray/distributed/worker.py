@@ -22,7 +22,15 @@ from dge_ray.downstream.mixture import Mixture
 from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
 from dge_ray.study.downstream_spec import DownstreamSpec
-from dge_ray.study.records.predictions import Job, cost_file, cut_file, learner_seed, model_folder, write_predictions
+from dge_ray.study.records.predictions import (
+    Job,
+    bootstrapped_rows,
+    cost_file,
+    cut_file,
+    learner_seed,
+    model_folder,
+    write_predictions,
+)
 from dge_ray.table import Columns, TableCodec
 
 logger = logging.getLogger(__name__)
@@ -51,7 +59,7 @@ class Fits:
     def fit(self, job: Job, ahead: int = 0) -> None:
         """One fit, its predictions, and what it cost. `ahead`: how far its member's rows are read, if further."""
         started, cpu = time.perf_counter(), time.process_time()
-        name, settings = self.spec.learners[job.learner]
+        name, settings = self._learner(job)
         learner = make_learner(name, settings, self.schema, seed=learner_seed(self.spec.members.seed, job))
         mixture = self._mixture(job)
         if isinstance(learner, StreamingLearner):
@@ -88,10 +96,23 @@ class Fits:
             folder.write_json(cut_file(job.learner, job), {"settings": cut, "rows": self._rows(job)})
         write_predictions(folder, job.learner, job, values, self.schema.classes)
 
+    def _learner(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """The learner of a job, by name, and its settings."""
+        if job.kind == "simple":
+            return ("tfidf_linear" if self.schema.texts else "linear"), {}
+        return self.spec.learners[job.learner]
+
     def _real_rows(self, job: Job) -> Columns | None:
         """The real rows that a job learns from, before its synthetic ones."""
-        if job.kind == "real":
+        if job.kind in ("real", "simple"):
             return self.real["train"]
+        if job.kind == "real_all":
+            parts = [self.real[part] for part in ("train", "stopping", "validation")]
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if job.kind == "real_ensemble":
+            train = self.real["train"]
+            rows = bootstrapped_rows(self.spec.members.seed, job, _length(train))
+            return {name: values[rows] for name, values in train.items()}
         return self.real["raw"] if job.kind == "raw" or self.spec.augmented else None
 
     def _mixture(self, job: Job) -> Mixture | None:

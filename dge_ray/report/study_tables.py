@@ -35,9 +35,11 @@ def difference_table(report: Mapping) -> Table | Paragraph:
             rows.append([name, *map(_difference, compared)])
     if not rows:
         return Paragraph("No paired differences.", soft=True)
+    target = report.get("difference_target") or "new rows, these fitted models"
     caption = (
-        "DGE minus the method on the same test rows, with its paired 95 % interval. ▲ DGE is better, ▼ DGE is worse, "
-        "= the interval holds 0. Beating naive single in a convex loss proves nothing: averaging never loses there."
+        f"DGE minus the method on the same test rows, with its paired 95 % interval, over {target}. ▲ DGE is better, "
+        "▼ DGE is worse, = level within the margin, ? not told apart. Of twenty marks, one is expected by chance: each "
+        "interval holds alone. Beating naive single in a convex loss proves nothing: averaging never loses there."
     )
     return Table(["against", *(label(metric) for metric in metrics)], rows, caption, numbers=True)
 

@@ -36,6 +36,7 @@ def summary_lines(report: Mapping) -> list[str]:
             tail = ""
             if compared:
                 word, (difference, *interval) = compared
+                word = "not told apart" if word == "untold" else word
                 tail = f"; DGE is {word}, {number(difference, signed=True)} ({interval_text(interval, signed=True)})"
             lines.append(f"{names[method]}: {label(metric)} {number(value)}{tail}")
     if point.get("advice"):

@@ -10,13 +10,12 @@ import pyarrow as pa
 from dge_ray.report.figures.catalogue import FIGURES, draw
 from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
+from dge_ray.results.baselines import best_real, compare, worse_than_constant
 from dge_ray.results.outcomes import Outcome, learner_table
-from dge_ray.stats.comparison.baselines import metrics_of, naive_single, naive_single_difference, paired_difference
 from dge_ray.stats.comparison.groups import group_table
-from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.ensemble.disagreement import disagreement
 from dge_ray.stats.ensemble.families import MIN_MEMBERS, between_share
-from dge_ray.stats.metrics.losses import metric_names
+from dge_ray.stats.metrics.losses import margin_of, metric_names
 from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point, risk_interval
 from dge_ray.stats.volume.surface import estimate_surface
 from dge_ray.storage import Folder
@@ -26,7 +25,7 @@ from dge_ray.study.pilot.record import pilot_seconds
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.costs import drawn_shards, job_seconds, member_seconds
 from dge_ray.study.records.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, figure_file
-from dge_ray.study.records.predictions import Job, baseline_jobs, finished, read_predictions
+from dge_ray.study.records.predictions import Job, finished, read_predictions
 from dge_ray.table.arrow.arrow_types import pc
 
 SURFACE_SCHEMA = pa.schema(
@@ -52,6 +51,7 @@ def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volume
         truth,
         task=prepared.task,
         volumes=volumes,
+        grid=prepared.volumes,
         metric=prepared.metric,
         tolerance=config.tolerance,
         seed=config.seed,
@@ -75,7 +75,9 @@ def assemble_report(
     """
     at_choice, choice, label = chosen.at_choice, chosen.choice, chosen.arm.label
     members = len(at_choice)
-    test, differences = _test(prepared, folder, label, at_choice, truth, choice.volume)
+    baselines = chosen.baselines(folder)
+    compared = compare(prepared, at_choice, baselines, truth)
+    rival = best_real(prepared, baselines, prepared.truth("validation"))
     risk, lo, hi = risk_interval(at_choice, truth, task=prepared.task, metric=prepared.metric)
     config = resolved(prepared)
     report = {
@@ -115,8 +117,11 @@ def assemble_report(
             "members_needed": choice.members_needed,
             "advice": choice.advice,
         },
-        "test": test,
-        "test_differences": differences,
+        **compared,
+        "best_real": rival,
+        "margins": {
+            name: margin_of(name, compared["test"][rival["method"]][name]) for name in metric_names(prepared.task)
+        },
         **({"learners": learner_table(outcomes, chosen, folder, truth)} if len(outcomes) > 1 else {}),
         **_groups(prepared, folder, label, at_choice, truth, choice.volume),
         **_members_differ(prepared, at_choice),
@@ -128,6 +133,7 @@ def assemble_report(
         "warnings": [*prepared.warnings, *warnings],
         "config": config.model_dump(mode="json"),
     }
+    report["warnings"] = [*worse_than_constant(report, prepared.metric), *report["warnings"]]
     return plain_json(report)
 
 
@@ -139,31 +145,6 @@ def surface_table(outcome: Outcome, truth: Mapping[str, np.ndarray]) -> pa.Table
         cells = estimate_surface(tensor, truth[split], **keys)
         rows += [{"learner": outcome.arm.label, "split": split, **asdict(cell)} for cell in cells]
     return pa.Table.from_pylist(rows, schema=SURFACE_SCHEMA)
-
-
-def _test(
-    prepared: Prepared, folder: Folder, label: str, members: np.ndarray, truth: np.ndarray, volume: int
-) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, list[float]]]]:
-    """Metrics of the ensemble and its baselines on test, and the ensemble's paired differences to each."""
-    task = prepared.task
-    dge = ensemble_mean(members)
-    jobs = baseline_jobs(len(members), volume, raw="raw" in prepared.parts)
-    fitted = {job: read_predictions(folder, label, job, prepared.width)["test"] for job in jobs}
-    ensemble = [members[0], *(values for job, values in fitted.items() if job.kind == "ensemble")]
-    others = {
-        "naive_ensemble": ensemble_mean(np.stack(ensemble)),
-        "naive_concatenated": next(values for job, values in fitted.items() if job.kind == "concatenated"),
-        **{job.kind: values for job, values in fitted.items() if job.kind in ("real", "raw")},
-    }
-    test = {"dge": metrics_of(dge, truth, task=task), "naive_single": naive_single(members, truth, task=task)}
-    test |= {name: metrics_of(values, truth, task=task) for name, values in others.items()}
-    names = metric_names(task)
-    single = {metric: list(naive_single_difference(members, truth, metric, task=task)) for metric in names}
-    paired = {
-        name: {metric: list(paired_difference(dge, values, truth, metric, task=task)) for metric in names}
-        for name, values in others.items()
-    }
-    return test, {"naive_single": single, **paired}
 
 
 def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_seconds: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dge_ray.results.baselines import Baselines, read_baselines
 from dge_ray.stats.comparison.baselines import metrics_of, paired_difference
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.volume.reflection import ReflectionPoint, risk_interval
@@ -32,6 +33,11 @@ class Outcome:
     def at_choice(self) -> np.ndarray:
         """The members' test predictions at the chosen volume. Shape: (members, rows, classes)."""
         return self.predictions["test"][:, self.choice.index]
+
+    def baselines(self, folder: Folder) -> Baselines:
+        """The fits that its ensemble is compared with."""
+        members = {split: values[:, self.choice.index] for split, values in self.predictions.items()}
+        return read_baselines(self.prepared, folder, self.arm.label, members, self.choice.volume)
 
     @property
     def complete(self) -> list[int]:

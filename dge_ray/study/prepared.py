@@ -90,15 +90,19 @@ class Prepared:
         return {name: table.num_rows for name, table in self.parts.items()}
 
     def encoded(self) -> dict[str, Columns]:
-        """The learners' rows: train (what the generators saw), validation, test, and raw."""
+        """The learners' rows: train (what the generators saw), stopping, validation, test, and raw."""
         codec = TableCodec(self.schema)
-        encoded = {part: codec.encode(self.parts[part]) for part in ("train", "validation", "test")}
+        encoded = {part: codec.encode(self.parts[part]) for part in ("train", "stopping", "validation", "test")}
         return encoded | {"raw": codec.encode(self.parts["raw"]) if "raw" in self.parts else encoded["train"]}
 
     def baselines(self, arm: Arm, members: int, volume: int) -> list[Job]:
         """The fits of an arm's baselines at a volume."""
         jobs = baseline_jobs(members, volume, self.config.groups, raw="raw" in self.parts)
         return [replace(job, learner=arm.label) for job in jobs]
+
+    def own_baselines(self, members: int, volume: int) -> list[Job]:
+        """Those of the ensemble of all members, not of groups of them; without a learner's label."""
+        return baseline_jobs(members, volume, raw="raw" in self.parts)
 
     def truth(self, part: str) -> np.ndarray:
         """The target of a part: int32 codes, or float64."""

@@ -208,7 +208,7 @@ def test_the_verdict_says_it_in_one_sentence():
         assert part in said
     assert "worse than training on the real rows" in said
     assert "better than the naive ensemble baseline" in said
-    assert "not clearly different from the naive concatenated baseline" in said
+    assert "not told apart from the naive concatenated baseline" in said
     assert "naive single" not in said, "in a convex loss that comparison proves nothing"
     assert said.count(". ") == 0 and said.endswith(".")
 
@@ -237,7 +237,11 @@ def test_better_follows_the_metrics_direction():
         "test_differences": {"real": {"log_loss": [-0.1, -0.2, -0.05], "auc": [-0.1, -0.2, -0.05], "r2": [0, -1, 1]}}
     }
     words = [(comparison(report, "real", metric) or ("",))[0] for metric in ("log_loss", "auc", "r2", "rmse")]
-    assert words == ["better", "worse", "level", ""]
+    assert words == ["better", "worse", "untold", ""]
+    report["margins"] = {"r2": 1.0}
+    assert (comparison(report, "real", "r2") or ("",))[0] == "level"
+    report["margins"] = {"r2": 0.9}  # an interval that reaches beyond the margin does not tell
+    assert (comparison(report, "real", "r2") or ("",))[0] == "untold"
 
 
 @pytest.mark.parametrize(

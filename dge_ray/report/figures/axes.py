@@ -27,7 +27,11 @@ METHOD_COLOURS = {
     "naive_ensemble": "#009e73",
     "naive_concatenated": "#cc79a7",
     "raw": "#56b4e9",
+    "constant": GREY,
+    "simple": REAL,
     "real": REAL,
+    "real_all": REAL,
+    "real_ensemble": REAL,
 }
 
 

@@ -64,7 +64,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class TableCell:
-    """A cell with a second, smaller line; `mark` is the class of the first one: better, worse or level than DGE."""
+    """A cell with a second, smaller line; `mark` is the class of the first one: better, worse, level or
+    untold."""
 
     text: str
     small: str = ""

@@ -31,8 +31,16 @@ GLOSSARY = {
     "naive ensemble": "as many learner seeds as members, all on the first member's rows",
     "naive concatenated": "one model on all members' rows put together",
     "raw": "the learner trained on the raw rows alone: real rows that no generator saw",
-    "real": "the learner trained on the same n real rows that the generators saw",
-    "interval": "95 %; paired: both sides are measured on the same rows, so what they share cancels out",
+    "constant": "the class shares, or the mean, of the training rows: what a model must beat to be worth anything",
+    "real rows, linear": "a linear learner trained on the n real rows that the generators saw",
+    "real rows": "the learner trained on those n real rows; the mean over five seeds",
+    "all real rows": "the learner trained on all real rows that the synthetic side has used, to stop and to choose too",
+    "real rows, ensemble": "as many fits as members, each on n real rows drawn anew, predictions averaged",
+    "level": "the whole interval of the difference lies within the margin: 2 % of the best real-rows model's error, or "
+    ".01 of a score between 0 and 1",
+    "not told apart": "the interval holds 0, and more than the margin: the rows and members at hand cannot tell",
+    "interval": "95 %, over new rows, members and fits given the real training rows; paired: both sides are measured "
+    "on the same rows, so what they share cancels out",
 }
 NO_WEIGHT = "no weight of synthetic rows beside them is known to do better"
 
@@ -54,31 +62,52 @@ def base_rows(report: Mapping) -> Any:
 
 
 def comparison(report: Mapping, method: str, metric: str) -> tuple[str, tuple[float, float, float]] | None:
-    """('better' | 'worse' | 'level', (difference dge - method, lo, hi)) on test; None where it is not known."""
-    return _judged(((report.get("test_differences") or {}).get(method) or {}).get(metric), metric)
+    """(word, (difference dge - method, lo, hi)) on test; None where it is not known. The word is better, worse, level
+    (the interval lies within the margin) or untold."""
+    triple = ((report.get("test_differences") or {}).get(method) or {}).get(metric)
+    return _judged(triple, metric, (report.get("margins") or {}).get(metric))
 
 
-def _judged(triple: Any, metric: str) -> tuple[str, tuple[float, float, float]] | None:
+def _judged(triple: Any, metric: str, margin: Any = None) -> tuple[str, tuple[float, float, float]] | None:
     if not isinstance(triple, Sequence) or len(triple) != 3 or not all(finite(value) for value in triple):
         return None
     difference, lo, hi = (float(value) for value in triple)
-    if lo <= 0 <= hi:
+    if finite(margin) and -margin <= lo and hi <= margin and lo <= 0 <= hi:
         return "level", (difference, lo, hi)
+    if lo <= 0 <= hi:
+        return "untold", (difference, lo, hi)
     gains = (difference > 0) == higher_is_better(metric)
     return ("better" if gains else "worse"), (difference, lo, hi)
 
 
+JUDGEMENTS = {
+    "better": "better than ",
+    "level": "level with ",
+    "untold": "not told apart from ",
+    "worse": "worse than ",
+}
+
+
+def best_real(report: Mapping) -> str:
+    """The method on real rows that the headline compares with: chosen on validation; of older reports `real`."""
+    return str((report.get("best_real") or {}).get("method") or "real")
+
+
 def _compared(report: Mapping, metric: str) -> list[str]:
-    """The clauses of the verdict that set DGE against each baseline."""
-    names: dict[str, list[str]] = {"better": [], "worse": [], "level": []}
+    """The clauses of the verdict that set DGE against the best model on real rows, and against each naive baseline."""
+    names: dict[str, list[str]] = {word: [] for word in JUDGEMENTS}
     called = method_names(report)
-    for method in ("real", "raw", "naive_ensemble", "naive_concatenated", "naive_single"):
+    for method in (best_real(report), "naive_ensemble", "naive_concatenated", "naive_single"):
         judged = comparison(report, method, metric)
         if judged and not (method == "naive_single" and is_convex(metric)):
-            real = method in ("real", "raw")
-            names[judged[0]].append(f"training on the {called[method]}" if real else f"the {called[method]} baseline")
-    clauses = {"better": "better than ", "level": "not clearly different from ", "worse": "worse than "}
-    return [clauses[word] + _listed(methods) for word, methods in names.items() if methods]
+            word = f"the {called[method]} baseline"
+            if method == best_real(report):
+                known = "best_real" in report  # an older report has but one on real rows
+                word = (
+                    f"the best model on real rows ({called[method]})" if known else f"training on the {called[method]}"
+                )
+            names[judged[0]].append(word)
+    return [JUDGEMENTS[word] + _listed(methods) for word, methods in names.items() if methods]
 
 
 def _listed(items: list[str]) -> str:
@@ -146,8 +175,8 @@ def learner_line(report: Mapping) -> str:
     tried = ", ".join(f"{row['learner']} at {ratio_text(row.get('ratio'), 1)}" for row in rows)
     judgements = {row["learner"]: _judged(row.get("difference"), metric) for row in rows}
     line = f"learner: {report.get('learner')}, chosen on validation among {tried}"
-    for word, relation in (("level", "not clearly different from"), ("worse", "worse than")):
-        names = [name for name, judged in judgements.items() if judged and judged[0] == word]
+    for words, relation in ((("level", "untold"), "not told apart from"), (("worse",), "worse than")):
+        names = [name for name, judged in judgements.items() if judged and judged[0] in words]
         line += f"; on test {relation} {_listed(names)}" if names else ""
     return line
 

@@ -10,6 +10,7 @@ from scipy.stats import t as student
 
 from dge_ray.errors import InputError
 from dge_ray.stats.ensemble.combine import check_cells, check_truth, ensemble_mean, leave_one_out_means
+from dge_ray.stats.intervals import FEWEST_MEMBERS
 from dge_ray.stats.metrics.losses import check_metric, contributions, is_convex, metric_names, metric_value
 from dge_ray.stats.metrics.tasks import check_task
 from dge_ray.stats.twoway import pseudo_values, two_way
@@ -20,8 +21,13 @@ METHODS = {  # in the order that tables and figures show them
     "naive_ensemble": "naive ensemble",
     "naive_concatenated": "naive concatenated",
     "raw": "raw rows",
+    "constant": "constant",
+    "simple": "real rows, linear",
     "real": "real rows",
+    "real_all": "all real rows",
+    "real_ensemble": "real rows, ensemble",
 }
+REAL = ("constant", "simple", "real", "real_all", "real_ensemble", "raw")  # those that no synthetic row has a part in
 
 
 def metrics_of(prediction: ArrayLike, truth: ArrayLike, *, task: str) -> dict[str, float]:
@@ -68,10 +74,10 @@ def naive_single_difference(
     """(difference, lo, hi): the ensemble of all members minus the mean over its one-member models.
 
     The interval is over new rows *and* new members (jackknife), given this train split; over rows alone, with
-    difference zero, for a single member. By convexity the ensemble is never the worse one in log loss, Brier, RMSE,
-    MAE and R2: there the sign proves nothing, only the size is news, and the interval is made on the log scale, since
-    the difference behaves as a variance between members does (on the plain scale it covers .80 instead of .88 to .96
-    for members that err in one direction). AUC, accuracy and F1 have the plain t interval.
+    difference zero, for a single member, and over rows alone for two. By convexity the ensemble is never the worse one
+    in log loss, Brier, RMSE, MAE and R2: there the sign proves nothing, only the size is news, and the interval is made
+    on the log scale, since the difference behaves as a variance between members does (on the plain scale it covers .80
+    instead of .88 to .96 for members that err in one direction). AUC, accuracy and F1 have the plain t interval.
 
     Shape: members (K, rows, classes), truth (rows,).
     """
@@ -80,11 +86,11 @@ def naive_single_difference(
     single, ensemble = contributions(metric, p, y), contributions(metric, ensemble_mean(p), y)
     full = ensemble - single.mean(axis=0)
     difference = float(full.mean())
-    if len(p) == 1:
+    if len(p) < FEWEST_MEMBERS:
         half = two_way(full[None], None).half_width(np.array([1.0]), level)
         return difference, difference - half, difference + half
     without = contributions(metric, leave_one_out_means(p), y)
-    if is_convex(metric) and len(p) > 2:
+    if is_convex(metric):
         left = (without.mean(axis=1) - leave_one_out_means(single.mean(axis=1))) * _size_scale(len(p))
         if np.all(left * difference > 0):
             ratio = _log_half_width(full, left, level)

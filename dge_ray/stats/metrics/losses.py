@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dge_ray.errors import InputError, nearest
-from dge_ray.stats.metrics.auc import auc_contributions
+from dge_ray.stats.metrics.auc import auc_contributions, few_rows_interval
 from dge_ray.stats.metrics.batch import Batch
 from dge_ray.stats.metrics.by_row import (
     Rowwise,
@@ -61,6 +61,8 @@ class Metric:
     convex: the mean prediction is never worse than the members' mean value.
     law, from_law: the loss that obeys the K-law, and what makes value and errors of it; None: they are the loss's own.
     fast: the value of many predictions at once; None: by `contributions`.
+    by_class: its error rests on the rows of each class apart, so on how many the rarest has.
+    few: `(value, truth, level, variance beside rows)` -> its interval where rows are few, None where they are not.
     selectable: false for one that reports name, but that is no column of the surface.
     """
 
@@ -75,6 +77,8 @@ class Metric:
     law: str | None = None
     from_law: FromLaw | None = None
     fast: Callable[[Batch], np.ndarray] | None = None
+    by_class: bool = False
+    few: Callable[[float, np.ndarray, float, float], tuple[float, float] | None] | None = None
     selectable: bool = True
 
 
@@ -92,6 +96,8 @@ METRICS: dict[str, Metric] = {
             higher=True,
             limits=UNIT,
             fast=Batch.auc,
+            by_class=True,
+            few=few_rows_interval,
         ),
         Metric("brier", "Brier score", "classification", brier, "brier", limits=(0.0, 2.0), convex=True, law="brier"),
         Metric(
@@ -113,6 +119,7 @@ METRICS: dict[str, Metric] = {
             higher=True,
             limits=UNIT,
             fast=Batch.macro_f1,
+            by_class=True,
         ),
         Metric(
             "rmse",
@@ -189,6 +196,16 @@ def label(metric: str) -> str:
 
 def direction(metric: str) -> str:
     return "higher is better" if higher_is_better(metric) else "lower is better"
+
+
+def margin_of(metric: str, reference: float) -> float:
+    """What may be lost or gained in a metric before it matters: 2 % of a reference value, .01 of a metric between 0
+    and 1.
+
+    >>> margin_of("auc", 0.9), margin_of("rmse", 50.0)
+    (0.01, 1.0)
+    """
+    return 0.01 if METRICS[metric].higher else 0.02 * abs(reference)
 
 
 def contributions(metric: str, p: ArrayLike, y: np.ndarray) -> np.ndarray:

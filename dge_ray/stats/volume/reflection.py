@@ -1,12 +1,11 @@
 """The reflection point: the volume with the least risk, how far that is known, and what to do if it isn't.
 
 Interval. Errors of all volumes are drawn jointly around the estimates (rows normal, members multivariate t: see
-`volumes`), and each draw's argmin taken; the interval is the central range of these argmins. Candidates. With the same
-draws, a volume is rejected as best when its paired distance above some other volume is larger than the level allows for
-the *largest* of such distances under equality (multiple comparison with the best). The volumes not rejected hold the
-true reflection point with the given level on any surface; they are wider. The difference matters where the surface is
-flat and the truth lies at an end of it: there the interval held .65 to .8 in simulation (the draws add their noise to
-the estimate's own), the candidates .95 and more. experiments/coverage/ has both, side by side.
+`volumes`). A volume is rejected as best when its paired distance above some other volume is larger than the level
+allows for the *largest* of such distances under equality (multiple comparison with the best: Hsu 1981). The volumes not
+rejected, the candidates, hold the true reflection point with the given level on any surface, and the interval runs from
+the first of them to the last. Where a search has fitted a part of the grid, the same is done with draws of the smooth
+curve over the whole grid (`smooth_curve`), and the interval holds both. Coverage: experiments/coverage.
 
 Status. `interior`: neither end of the grid is among the volumes not rejected. `not_reached`: the largest is, and the
 last doubling still gains significantly. `plateau`: the largest is, and the upper bound of that gain is under the
@@ -20,12 +19,14 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from dge_ray.errors import InputError
-from dge_ray.stats.ensemble.combine import check_cells
-from dge_ray.stats.metrics.losses import check_metric, higher_is_better
+from dge_ray.stats.ensemble.combine import check_cells, ensemble_mean, leave_one_out_means
+from dge_ray.stats.intervals import FEWEST_MEMBERS, metric_interval, over_fits, over_rows
+from dge_ray.stats.metrics.losses import check_metric, contributions, higher_is_better
+from dge_ray.stats.twoway import pseudo_values
+from dge_ray.stats.volume.smooth_curve import FEWEST_VOLUMES, curve_draws
 from dge_ray.stats.volume.volumes import VolumeRisks, volume_risks
 
 DRAWS = 4000
-TIE = 1e-5  # of the draws' spread: rounding of a singular covariance leaves about 1e-7 of it
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class ReflectionPoint:
     """Where the risk of the whole ensemble is least over the grid of volumes.
 
     `value` is the metric there *on the rows given*: the minimum over volumes, so optimistic; report `risk_interval`
-    on test rows in its place. `interval` and `candidates` are volumes. `gain` is what the last doubling of the volume
-    took off the risk (lower is better; a metric to be maximised has its sign changed), with a two-sided interval, or
-    None with a single volume. `rows_needed` and `members_needed` are rough numbers that would decide, None where the
-    status is decided or where that alone cannot.
+    on test rows in its place. `candidates` are the volumes not rejected as best, `interval` is their range. `gain` is
+    what the last doubling of the volume took off the risk (lower is better; a metric to be maximised has its sign
+    changed), with a two-sided interval, or None with a single volume. `rows_needed` and `members_needed` are rough
+    numbers that would decide, None where the status is decided or where that alone cannot.
     """
 
     volume: int
@@ -48,7 +49,7 @@ class ReflectionPoint:
     value: float
     members: int
     level: float
-    candidates: tuple[int, ...]  # volumes not rejected as best
+    candidates: tuple[int, ...]
     dropped: tuple[int, ...]  # volumes left out, because a member lacks them
     gain: tuple[float, float, float] | None
     rows_needed: int | None
@@ -62,6 +63,7 @@ def reflection_point(
     *,
     task: str,
     volumes: ArrayLike,
+    grid: ArrayLike | None = None,
     metric: str | None = None,
     tolerance: float = 0.005,
     seed: int = 0,
@@ -76,6 +78,8 @@ def reflection_point(
         truth: (rows,).
         task: "classification" or "regression".
         volumes: (volumes,) ascending.
+        grid: ascending, all volumes that could have been fitted, where a search has fitted some of them alone: the
+            interval is then about the best volume of the grid.
         metric: default the task's selection metric.
         tolerance: a gain under this share of the best risk is not worth a doubling.
         seed: the study's.
@@ -84,26 +88,26 @@ def reflection_point(
 
     With a single member the members' spread is unknown: the interval is over rows only, and `advice` says so.
     """
-    cells, y, task, grid = check_cells(predictions, truth, task=task, volumes=volumes)
+    cells, y, task, sizes = check_cells(predictions, truth, task=task, volumes=volumes)
     metric = check_metric(metric, task)
     if not 0.5 < level < 1:
         raise InputError("level", repr(level), "a number between 0.5 and 1")
     if not tolerance >= 0:
         raise InputError("tolerance", repr(tolerance), "a share of the risk, 0 or more")
     curve = volume_risks(cells, y, metric)
-    kept, best = grid[curve.kept], int(np.argmin(curve.risks))
+    kept, best = sizes[curve.kept], int(np.argmin(curve.risks))
     not_rejected = best_set(curve, seed=seed, level=level, draws=draws)
     ends = _GridEnds(curve, kept, not_rejected, best, level, tolerance)
     status, rows, members, advice = ends.status()
     if curve.n_members == 1:
         advice += ". One member: the interval is over rows only, the spread between members is not in it"
     within = [curve.risks[i] - curve.risks[best] <= _paired_error(curve, i, best) for i in range(len(kept))]
-    low, high = argmin_range(curve, seed=seed, level=level, draws=draws)
+    held = [*kept[not_rejected], *_between(curve, kept, grid, seed=seed, level=level, draws=draws)]
     sign = -1.0 if higher_is_better(metric) else 1.0
     return ReflectionPoint(
         volume=int(kept[best]),
         index=int(curve.kept[best]),
-        interval=(int(kept[low]), int(kept[high])),
+        interval=(int(min(held)), int(max(held))),
         status=status,
         smallest_within_one_se=int(kept[int(np.argmax(within))]),
         metric=metric,
@@ -111,7 +115,7 @@ def reflection_point(
         members=curve.n_members,
         level=level,
         candidates=tuple(int(v) for v in kept[not_rejected]),
-        dropped=tuple(int(v) for v in grid if v not in kept),
+        dropped=tuple(int(v) for v in sizes if v not in kept),
         gain=ends.gain_interval(),
         rows_needed=rows,
         members_needed=members,
@@ -119,38 +123,45 @@ def reflection_point(
     )
 
 
-def argmin_range(curve: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> tuple[int, int]:
-    """First and last place of the interval: the central `level` of the draws' argmins, joined with the estimate."""
-    best = int(np.argmin(curve.risks))
-    errors = curve.draws(draws, seed=seed)
-    surfaces = curve.risks + errors
-    # Volumes with equal predictions differ by rounding alone: each of them is a draw's argmin, not the luckiest.
-    least = surfaces.min(axis=1, keepdims=True)
-    tied = surfaces - least <= TIE * errors.std()
-    first = np.sort(tied.argmax(axis=1))
-    last = np.sort(surfaces.shape[1] - 1 - tied[:, ::-1].argmax(axis=1))
-    tail = int((1 - level) / 2 * draws)
-    return min(best, int(first[tail])), max(best, int(last[-1 - tail]))
-
-
 def best_set(curve: VolumeRisks, *, seed: int, level: float = 0.95, draws: int = DRAWS) -> np.ndarray:
     """Which volumes are not rejected as best; the truly best one is among them with probability `level`.
 
     Shape: -> (V,) bool.
     """
-    count = len(curve.risks)
-    errors, deviations = curve.draws(draws, seed=seed), curve.paired_deviations()
+    return _not_rejected(curve.risks, curve.draws(draws, seed=seed), curve.paired_deviations(), level)
+
+
+def _not_rejected(risks: np.ndarray, errors: np.ndarray, deviations: np.ndarray, level: float) -> np.ndarray:
+    """Which of some risks may be the least. Shape: (V,), (draws, V), (V, V) -> (V,) bool."""
+    count = len(risks)
     keep = np.ones(count, dtype=bool)
     for volume in range(count):
         # two volumes with equal predictions have no distance to test: such a pair says nothing
         others = [o for o in range(count) if o != volume and deviations[volume, o] > 0]
         if not others:
             continue
-        distance = (curve.risks[volume] - curve.risks[others]) / deviations[volume, others]
+        distance = (risks[volume] - risks[others]) / deviations[volume, others]
         largest = ((errors[:, [volume]] - errors[:, others]) / deviations[volume, others]).max(axis=1)
         keep[volume] = distance.max() <= np.quantile(largest, level)
-    keep[int(np.argmin(curve.risks))] = True
+    keep[int(np.argmin(risks))] = True
     return keep
+
+
+def _between(
+    curve: VolumeRisks, kept: np.ndarray, grid: ArrayLike | None, *, seed: int, level: float, draws: int
+) -> list[int]:
+    """The volumes of the grid that the smooth curve does not reject as best; none where all of it was fitted."""
+    every = kept if grid is None else np.asarray(grid, dtype=np.int64)
+    every = every[(every >= kept[0]) & (every <= kept[-1])]
+    if len(every) == len(kept) or len(kept) < FEWEST_VOLUMES or kept[0] == 0:  # raw rows alone are on no curve
+        return []
+    mean, drawn = curve_draws(curve, kept, every, seed=seed, draws=draws)
+    apart = drawn - mean
+    covariance = np.cov(apart.T)
+    own = np.diag(covariance)
+    squares = own[:, None] + own - 2 * covariance
+    deviations = np.sqrt(np.where(squares > 1e-12 * own.max(), squares, 0.0))
+    return [int(v) for v in every[_not_rejected(mean, apart, deviations, level)]]
 
 
 def risk_interval(
@@ -158,17 +169,28 @@ def risk_interval(
 ) -> tuple[float, float, float]:
     """(value, lo, hi) of a metric of one volume's ensemble, read on rows that played no part in choosing the volume.
 
-    A t interval over new members and new rows, given this train split; over rows alone with a single member.
+    Over new members and new rows, given this train split; over rows alone with fewer than three members. See
+    `intervals` for how it is made.
 
     Shape: predictions (members, rows, classes), truth (rows,).
     """
     cell = np.asarray(predictions, dtype=np.float64)
     cells, y, task, _ = check_cells(cell[:, None] if cell.ndim == 3 else cell, truth, task=task)
     metric = check_metric(metric, task)
-    curve = volume_risks(cells, y, metric)
-    value = float(curve.risks[0]) * (-1.0 if higher_is_better(metric) else 1.0)
-    half = curve.spread.half_width(np.array([1.0]), level)
-    return value, value - half, value + half
+    full, pseudo = ensemble_contributions(cells[:, 0], y, metric)
+    others = [] if pseudo is None else [over_fits(pseudo, over_rows(full))]
+    return float(full.mean()), *metric_interval(metric, full, y, others, level=level)
+
+
+def ensemble_contributions(members: np.ndarray, y: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """The ensemble's row contributions, and the members' pseudo-values where there are enough for an interval.
+
+    Shape: (K, N, C), (N,) -> (N,), (K, N) or None.
+    """
+    full = contributions(metric, ensemble_mean(members), y)
+    if len(members) < FEWEST_MEMBERS:
+        return full, None
+    return full, pseudo_values(full, contributions(metric, leave_one_out_means(members), y))
 
 
 def _paired_error(curve: VolumeRisks, a: int, b: int) -> float:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+MEMBER_GROUPS = 4  # naive concatenated is fitted again without each of so many groups of members
+ON_REAL_ROWS = ("real", "real_all", "real_ensemble", "simple", "raw")
+
 
 @dataclass(frozen=True, order=True)
 class Job:
@@ -10,12 +13,15 @@ class Job:
 
     `member`: fit on the first `volume` rows of member `member`, learner seed 0. `ensemble`: the same rows, learner seed
     `index` (naive ensemble). `concatenated`: the first `volume` rows of each of `index` members from `member` on, one
-    after the other (naive concatenated). `real`: the real rows that the generators saw, learner seed `index`. `raw`:
-    the raw rows, where they are others than those. In a study of augmented rows all but the last two learn from the
-    raw rows too. `learner`: its label, where none is given beside the job.
+    after the other (naive concatenated). `without`: of the first `member` members, as `concatenated`, those that are
+    not in group `index` of MEMBER_GROUPS. `real`: the real rows that the generators saw, learner seed `index`.
+    `real_all`: these and those that stopped the generators and chose the volume. `real_ensemble`: as many rows as the
+    first, drawn from them with replacement. `simple`: the first ones, a linear learner. `raw`: the raw rows, where they
+    are others than those. In a study of augmented rows all but ON_REAL_ROWS learn from the raw rows too. `learner`: its
+    label, where none is given beside the job.
     """
 
-    kind: Literal["member", "ensemble", "concatenated", "real", "raw"]
+    kind: Literal["member", "ensemble", "concatenated", "without", "real", "real_all", "real_ensemble", "simple", "raw"]
     member: int = 0
     volume: int = 0
     index: int = 0
@@ -28,17 +34,21 @@ class Job:
     @property
     def words(self) -> str:
         """Which fit it is, for messages."""
-        if self.kind in ("real", "raw"):
-            return f"{self.kind} rows"
+        if self.kind in ON_REAL_ROWS:
+            return {"real": "real rows", "raw": "raw rows"}.get(self.kind, f"real rows ({self.kind})")
         several = self.kind == "concatenated"
         of = f"members {self.member} to {self.member + self.index - 1}" if several else f"member {self.member}"
+        if self.kind == "without":
+            of = f"members {', '.join(str(k) for k in self.members)}"
         return f"{of}, volume {self.volume:,}" + (f", seed {self.index}" if self.kind == "ensemble" else "")
 
     @property
     def members(self) -> list[int]:
         """The members whose rows this fit reads."""
-        if self.kind in ("real", "raw"):
+        if self.kind in ON_REAL_ROWS:
             return []
+        if self.kind == "without":
+            return [k for k in range(self.member) if k % MEMBER_GROUPS != self.index]
         return [self.member + i for i in range(self.index)] if self.kind == "concatenated" else [self.member]
 
     @property

@@ -14,13 +14,14 @@ import numpy as np
 import pyarrow as pa
 
 from dge_ray.errors import InputError
-from dge_ray.seeds import NO_MEMBER, Purpose, integer
+from dge_ray.seeds import NO_MEMBER, Purpose, integer, numpy_generator
 from dge_ray.storage import Folder
 from dge_ray.study.records.files import BASELINES, PREDICTIONS
-from dge_ray.study.records.jobs import Job
+from dge_ray.study.records.jobs import MEMBER_GROUPS, Job
 from dge_ray.table.arrow.arrow_types import pc
 
 SPLITS = ("validation", "test")
+REAL_FITS = 5  # seeds of a learner on real rows: how much its fitting varies is a part of every comparison with it
 
 
 def baseline_jobs(members: int, volume: int, groups: int = 1, *, raw: bool = False) -> list[Job]:
@@ -29,8 +30,14 @@ def baseline_jobs(members: int, volume: int, groups: int = 1, *, raw: bool = Fal
     With `groups`, also those of each of so many disjoint groups of members, and of the ensemble on real rows. `raw`:
     whether there are raw rows beside those that the generators saw.
     """
-    ensemble = [Job("ensemble", 0, volume, index) for index in range(1, members)]
-    jobs = [*ensemble, Job("concatenated", 0, volume, members), Job("real"), *([Job("raw")] if raw else [])]
+    jobs = [Job("ensemble", 0, volume, index) for index in range(1, members)]
+    jobs.append(Job("concatenated", 0, volume, members))
+    if members >= MEMBER_GROUPS and volume:
+        jobs += [Job("without", members, volume, index) for index in range(MEMBER_GROUPS)]
+    jobs += [Job("real", index=index) for index in range(REAL_FITS)]
+    jobs += [Job("real_all", index=index) for index in range(REAL_FITS)]
+    jobs += [Job("real_ensemble", index=index) for index in range(members)]
+    jobs += [Job("simple"), *([Job("raw")] if raw else [])]
     size = members // groups
     for first in range(0, members, size) if groups > 1 else ():
         jobs += [Job("ensemble", first, volume, index) for index in range(1, size)]
@@ -54,8 +61,19 @@ def learner_seed(seed: int, job: Job) -> int:
     """The learner's seed: naive single is in naive ensemble (same member, index 0); the others have their own."""
     if job.kind in ("member", "ensemble"):
         return integer(seed, Purpose.LEARNER, member=job.member, index=job.index, bits=31)
+    if job.kind in _OTHER_KINDS:
+        return integer(seed, Purpose.BASELINE, member=_OTHER_KINDS.index(job.kind), index=2 * job.index, bits=31)
     index = 2 * job.member + 1 if job.kind == "concatenated" else 2 * job.index
     return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=index, bits=31)
+
+
+_OTHER_KINDS = ("real_all", "real_ensemble", "simple", "without")  # their numbers are part of a study: append
+
+
+def bootstrapped_rows(seed: int, job: Job, rows: int) -> np.ndarray:
+    """The rows of a `real_ensemble` fit: as many as there are, drawn with replacement. Shape: -> (rows,)."""
+    random = numpy_generator(seed, Purpose.BASELINE, member=_OTHER_KINDS.index(job.kind), index=2 * job.index + 1)
+    return random.integers(rows, size=rows)
 
 
 def prediction_file(label: str, job: Job) -> str:

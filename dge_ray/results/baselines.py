@@ -1,0 +1,129 @@
+"""The baselines of an arm at its chosen volume: what each predicts, what the ensemble gains on it, and the best one.
+
+Those on real rows are there to embarrass us: `constant` (class shares, or the mean), `simple` (a linear learner),
+`real` (the arm's learner on the rows that the generators saw), `real_all` (on those too that stopped the generators and
+chose the volume) and `real_ensemble` (as many fits as members, each on rows drawn anew). Which of them the headline
+compares with is chosen on validation; where that is `real`, `real_all` stands for it on test, since it is the same
+learner with all the rows that the synthetic side has used, and has no validation rows left to be chosen on.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dge_ray.stats.comparison.baselines import metrics_of, naive_single, naive_single_difference
+from dge_ray.stats.comparison.differences import PROCEDURE, THESE_MODELS, Fits, difference
+from dge_ray.stats.ensemble.combine import ensemble_mean
+from dge_ray.stats.intervals import FEWEST_MEMBERS
+from dge_ray.stats.metrics.losses import higher_is_better, metric_names, metric_value
+from dge_ray.storage import Folder
+from dge_ray.study.prepared import Prepared
+from dge_ray.study.records.predictions import read_predictions
+
+HOW = {
+    "naive_ensemble": "first_member",
+    "naive_concatenated": "grouped",
+    "raw": "mean",
+    "constant": "mean",
+    "simple": "mean",
+    "real": "mean",
+    "real_all": "mean",
+    "real_ensemble": "ensemble",
+}
+RIVALS = ("constant", "simple", "real", "real_ensemble")  # one of which is chosen on validation
+KINDS = {"ensemble": "naive_ensemble", "concatenated": "naive_concatenated", "without": "naive_concatenated"}
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Fits by method on validation and test rows. Shape: (fits, rows, classes) each."""
+
+    validation: dict[str, np.ndarray]
+    test: dict[str, np.ndarray]
+
+
+def read_baselines(
+    prepared: Prepared, folder: Folder, label: str, members: dict[str, np.ndarray], volume: int
+) -> Baselines:
+    """An arm's baselines, those that are on disk.
+
+    Shape: `members[split]` (K, rows, classes), at the volume.
+    """
+    fits: dict[str, dict[str, list[np.ndarray]]] = {split: {} for split in ("validation", "test")}
+    for split, own in members.items():
+        fits[split]["naive_ensemble"] = [own[0]]
+    for job in prepared.own_baselines(len(members["test"]), volume):
+        values = read_predictions(folder, label, job, prepared.width)
+        for split, by_method in fits.items():
+            by_method.setdefault(KINDS.get(job.kind, job.kind), []).append(values[split])
+    constant = constant_prediction(prepared)
+    for split, by_method in fits.items():
+        by_method["constant"] = [np.tile(constant, (prepared.parts[split].num_rows, 1))]
+    return Baselines(
+        *({method: np.stack(fits[split][method]) for method in HOW if method in fits[split]} for split in fits)
+    )
+
+
+def constant_prediction(prepared: Prepared) -> np.ndarray:
+    """The class shares of train, or its mean. Shape: -> (classes,)."""
+    y = prepared.truth("train")
+    if prepared.task == "regression":
+        return np.array([float(np.mean(y))])
+    return np.bincount(y.astype(np.int64), minlength=prepared.width) / len(y)
+
+
+def compare(prepared: Prepared, members: np.ndarray, baselines: Baselines, truth: np.ndarray) -> dict[str, Any]:
+    """`test`, `test_differences` and `difference_target` of report.json.
+
+    Shape: members (K, N, C) on test rows, truth (N,).
+    """
+    task = prepared.task
+    names = metric_names(task)
+    test = {
+        "dge": metrics_of(ensemble_mean(members), truth, task=task),
+        "naive_single": naive_single(members, truth, task=task),
+    }
+    differences = {"naive_single": {m: list(naive_single_difference(members, truth, m, task=task)) for m in names}}
+    for method, predictions in baselines.test.items():
+        fits = predictions.astype(np.float64)
+        own = fits if HOW[method] == "mean" else _read(method, fits)[None]
+        each = [metrics_of(one, truth, task=task) for one in own]
+        test[method] = {metric: float(np.mean([values[metric] for values in each])) for metric in names}
+        compared = {metric: difference(members, Fits(HOW[method], fits), truth, metric) for metric in names}
+        differences[method] = {metric: [one.value, one.lo, one.hi] for metric, one in compared.items()}
+    target = PROCEDURE if len(members) >= FEWEST_MEMBERS else THESE_MODELS
+    return {"test": test, "test_differences": differences, "difference_target": target}
+
+
+def _read(method: str, fits: np.ndarray) -> np.ndarray:
+    return fits[0] if HOW[method] == "grouped" else ensemble_mean(fits)
+
+
+def best_real(prepared: Prepared, baselines: Baselines, truth: np.ndarray) -> dict[str, Any]:
+    """`best_real` of report.json: which model on real rows the headline compares with, and the validation risks that it
+    was chosen by. `truth`: of validation."""
+    metric, risks = prepared.metric, dict[str, float]()
+    for method in RIVALS:
+        if method in baselines.validation:
+            fits = baselines.validation[method].astype(np.float64)
+            own = fits if HOW[method] == "mean" else ensemble_mean(fits)[None]
+            risks[method] = float(np.mean([metric_value(metric, one, truth) for one in own]))
+    sign = -1.0 if higher_is_better(metric) else 1.0
+    chosen = min(risks, key=lambda method: (sign * risks[method], RIVALS.index(method)))
+    method = "real_all" if chosen == "real" and "real_all" in baselines.test else chosen
+    return {"method": method, "chosen": chosen, "validation": risks}
+
+
+def worse_than_constant(report: dict[str, Any], metric: str) -> list[str]:
+    """A line for each side whose learner does worse on test rows than predicting nothing at all."""
+    test = report["test"]
+    level = test["constant"][metric]
+    sign = -1.0 if higher_is_better(metric) else 1.0
+    sides = {"dge": "on synthetic rows", "real": "on real rows", "real_ensemble": "on real rows, as an ensemble"}
+    return [
+        f"{report['learner']} {side} does worse than a constant prediction: {metric} {test[method][metric]:.4g} "
+        f"against {level:.4g} on test rows; try another learner"
+        for method, side in sides.items()
+        if method in test and sign * (test[method][metric] - level) > 0
+    ]
