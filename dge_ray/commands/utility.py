@@ -12,6 +12,7 @@ from dge_ray.downstream import check_learner
 from dge_ray.evaluation.losses import (
     Estimator,
     member_fits,
+    read_ensemble_parts,
     read_losses,
     real_fits,
 )
@@ -21,7 +22,7 @@ from dge_ray.report.utility_page import render_page, utility_figure, utility_lin
 from dge_ray.stats.metrics.losses import METRICS, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS, attribution, misspecification
 from dge_ray.stats.utility.consistency import ranking
-from dge_ray.stats.utility.gap import default_margin, mean_difference
+from dge_ray.stats.utility.gap import default_margin, ensemble_losses, mean_difference
 from dge_ray.stats.utility.gap import utility as utility_of
 from dge_ray.storage import Folder
 from dge_ray.study.lineage import generations
@@ -80,13 +81,21 @@ def assemble(
     def real_losses(estimator: Estimator, loss: str) -> np.ndarray:
         return read_losses(folder, real_fits(estimator.label, spec.real), loss, rows)
 
+    truth = prepared.truth("test")
+    rarest = None if prepared.task == "regression" else int(np.bincount(truth, minlength=prepared.width).min())
     utilities: dict[str, dict] = {}
+    single: dict[str, dict] = {}
     for estimator in estimators:
-        utilities[estimator.label] = {}
+        utilities[estimator.label], single[estimator.label] = {}, {}
+        fits = member_fits(estimator.label, spec.count, spec.volume, ("as_is",))
+        members = read_ensemble_parts(folder, fits, rows)
         for loss in loss_names(prepared.task):
             synthetic, real = member_losses(estimator, "as_is", loss), real_losses(estimator, loss)
             chosen = margin if margin is not None and loss == head else default_margin(loss, float(real.mean()))
-            utilities[estimator.label][loss] = asdict(utility_of(synthetic, real, margin=chosen))
+            whole, pseudo = ensemble_losses(members, truth, loss)
+            of_all = utility_of(pseudo, real, margin=chosen, whole=whole, rarest=rarest)
+            utilities[estimator.label][loss] = asdict(of_all)
+            single[estimator.label][loss] = asdict(utility_of(synthetic, real, margin=chosen, rarest=rarest))
     at_head = {e.label: {v: member_losses(e, v, head) for v in VARIANTS} for e in estimators}
     real_head = {e.label: real_losses(e, head) for e in [*estimators, FLEXIBLE]}
     flexible = mean_difference(member_losses(FLEXIBLE, "as_is", head), real_head[FLEXIBLE.label])
@@ -106,6 +115,7 @@ def assemble(
         "real_fits": spec.real,
         "rows": {"train": prepared.n, "test": rows},
         "utility": utilities,
+        "utility_of_one_member": single,
         **({} if lineage is None else generations(lineage, {"loss": head, "utility": utilities})),
         "ranking": ranked,
         "ingredients": {

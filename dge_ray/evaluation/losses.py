@@ -10,7 +10,7 @@ from dge_ray.errors import InputError
 from dge_ray.stats.metrics.losses import LOSSES, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS
 from dge_ray.storage import Folder
-from dge_ray.study.records.files import UTILITY_LOSSES, loss_file
+from dge_ray.study.records.files import UTILITY_LOSSES, UTILITY_PREDICTIONS, loss_file, utility_predictions_file
 from dge_ray.study.records.predictions import Job, learner_label
 
 
@@ -76,7 +76,34 @@ def read_losses(folder: Folder, fits: list[UtilityFit], loss: str, rows: int) ->
     return values
 
 
+def write_ensemble_part(folder: Folder, fit: UtilityFit, p: np.ndarray) -> None:
+    """The predictions (N, C) of a fit on a member's rows as they are: of them the ensemble is made."""
+    columns = {str(c): pa.array(p[:, c].astype(np.float64)) for c in range(p.shape[1])}
+    folder.write_table(utility_predictions_file(fit.label, fit.index, fit.volume), pa.table(columns))
+
+
+def read_ensemble_parts(folder: Folder, fits: list[UtilityFit], rows: int) -> np.ndarray:
+    """The members' predictions on test rows. Shape: -> (fits, rows, classes).
+
+    Raises:
+        InputError: a file is damaged or of other rows.
+    """
+    values = []
+    for fit in fits:
+        name = utility_predictions_file(fit.label, fit.index, fit.volume)
+        table = folder.read_table(name)
+        if table.num_rows != rows:
+            raise InputError(str(folder / name), f"{table.num_rows} rows", f"{rows} test rows; delete it")
+        values.append(np.stack([column.to_numpy() for column in table.columns], axis=1))
+    return np.stack(values)
+
+
 def missing(folder: Folder, fits: list[UtilityFit]) -> list[UtilityFit]:
-    """The fits that are not on disk."""
-    there = {f"{UTILITY_LOSSES}/{name}" for name in folder.list(UTILITY_LOSSES)}
-    return [fit for fit in fits if fit.file not in there]
+    """The fits that are not on disk; of a fit on rows as they are, the predictions too."""
+    there = {f"{part}/{name}" for part in (UTILITY_LOSSES, UTILITY_PREDICTIONS) for name in folder.list(part)}
+
+    def is_there(fit: UtilityFit) -> bool:
+        part = utility_predictions_file(fit.label, fit.index, fit.volume)
+        return fit.file in there and (fit.kind != "as_is" or part in there)
+
+    return [fit for fit in fits if not is_there(fit)]

@@ -18,6 +18,7 @@ from dge_ray.evaluation.losses import (
     member_fits,
     missing,
     real_fits,
+    write_ensemble_part,
     write_losses,
 )
 from dge_ray.seeds import NO_MEMBER, Purpose, integer
@@ -152,4 +153,6 @@ def _from_study(spec: UtilitySpec, fit: UtilityFit, test: Columns) -> bool:
 
 def _keep(spec: UtilitySpec, fit: UtilityFit, p: np.ndarray, test: Columns) -> None:
     schema = spec.members.schema
+    if fit.kind == "as_is":
+        write_ensemble_part(spec.members.folder, fit, p)
     write_losses(spec.members.folder, fit, p, target_vector(test, schema), str(schema.task))

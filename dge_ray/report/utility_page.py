@@ -16,9 +16,10 @@ MEANING = {
     "UNDECIDED": "the rows and members at hand cannot tell",
 }
 WORDS = {
-    "synthetic - real": "the difference in risk, on the same real test rows, between a model trained on a member's "
-    "synthetic rows and one trained on the real rows; its interval is over new members, new real rows and new training "
-    "seeds. U is its size, whichever is better",
+    "synthetic - real": "the difference in risk, on the same real test rows, between the ensemble (a model on each "
+    "member's synthetic rows, predictions averaged) and a model trained on the real rows; its interval is over new "
+    "members, new real rows and new training seeds. U is its size, whichever is better",
+    "one member": "the same of a single member's model, which is what somebody gets who receives one synthetic table",
     "verdict": "PASS: the upper one-sided 95 % bound of synthetic minus real is under the margin. FAIL: the lower one "
     "is above it. Better than real passes too",
     "attribution": "each model is trained on a member's rows as they are, with rows weighted to have real features, "
@@ -55,6 +56,10 @@ def utility_lines(report: Mapping) -> list[str]:
             f"({interval_text(result['interval'], signed=True)}), one-sided 95 % bounds "
             f"{interval_text(result['bounds'], signed=True)}, margin {number(result['margin'])}" + _would_decide(result)
         )
+        if one := one_member(report, label):
+            lines.append(
+                f"{label}, one member's model: {one['verdict']}, {_signed(one['difference'], one['interval'])}"
+            )
     ranked = report["ranking"]
     if ranked:
         lines.append(
@@ -69,6 +74,11 @@ def utility_lines(report: Mapping) -> list[str]:
         + _signed(response["value"], response["interval"])
     )
     return [*lines, *_generation_lines(report.get("generations")), f"all of it {report['given']}"]
+
+
+def one_member(report: Mapping, label: str) -> Mapping | None:
+    """U of a single member's model in the loss that the report is about; older reports have no other."""
+    return ((report.get("utility_of_one_member") or {}).get(label) or {}).get(report["loss"])
 
 
 def _generation_lines(generations: Mapping | None) -> list[str]:
@@ -86,6 +96,8 @@ def _generation_lines(generations: Mapping | None) -> list[str]:
 def _would_decide(result: Mapping) -> str:
     if result["verdict"] != "UNDECIDED":
         return ""
+    if result.get("withheld"):
+        return f"; no verdict: {result['withheld']}"
     rows, members, both = result["rows_needed"], result["members_needed"], result["both_needed"]
     needs = [f"{number(rows)} test rows"] if rows else []
     needs += [f"{number(members)} members"] if members else []
@@ -120,7 +132,10 @@ def render_page(report: Mapping, figure: bytes) -> str:
     parts: list[Part] = [
         Picture(figure, alt="Synthetic minus real risk of each pipeline, with its interval and the margin"),
         Heading("Is it good enough?"),
-        Table(["pipeline", "loss", "synthetic - real", "margin", "verdict", "would decide"], [*_utility_rows(report)]),
+        Table(
+            ["pipeline", "loss", "synthetic - real", "one member", "margin", "verdict", "would decide"],
+            [*_utility_rows(report)],
+        ),
         *generations,
         Heading("May a model be chosen on it?"),
         *_ranking(report["ranking"]),
@@ -158,11 +173,17 @@ def _utility_rows(report: Mapping) -> Iterable[Sequence[str]]:
                 label,
                 LOSSES[loss].label + (" *" if loss == report["loss"] else ""),
                 _signed(one["difference"], one["interval"]),
+                _of_one(report, label, loss),
                 number(one["margin"]),
                 f"{one['verdict']}: {MEANING[one['verdict']]} (one-sided bounds "
                 f"{interval_text(one['bounds'], signed=True)})",
                 _would_decide(one).removeprefix("; ").removeprefix("would decide: ") or NOTHING,
             )
+
+
+def _of_one(report: Mapping, label: str, loss: str) -> str:
+    one = ((report.get("utility_of_one_member") or {}).get(label) or {}).get(loss)
+    return NOTHING if one is None else f"{_signed(one['difference'], one['interval'])}: {one['verdict']}"
 
 
 def _ranking(ranked: Mapping) -> list[Part]:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from dge_ray.stats.metrics.losses import METRICS
 from dge_ray.stats.twoway import two_way
 
 FEWEST_MEMBERS = 3  # two members have one degree of freedom between them: no interval over members is made of them
@@ -98,7 +97,7 @@ def interval(
         return (low_end, low) if value == low_end else (low, high)
     if not np.isfinite(value) or total == 0:
         return value, value
-    squares = rows.adds**2 / rows.freedom + sum(source.adds**2 / source.freedom for source in others)
+    squares = sum(source.variance**2 / source.freedom for source in (rows, *others))
     quantile = float(student.ppf(0.5 + level / 2, total**2 / squares))
     error = float(np.sqrt(total))
     if (low_end, high_end) == (0.0, 1.0) and 0 < value < 1:
@@ -107,23 +106,6 @@ def interval(
     skew = rows.skew * (rows.adds / total) ** 1.5
     low, high = value - error * _hall(quantile, skew), value - error * _hall(-quantile, skew)
     return max(low, low_end), min(high, high_end)
-
-
-def metric_interval(
-    metric: str, contributions: np.ndarray, y: np.ndarray, others: Sequence[Source] = (), *, level: float = 0.95
-) -> tuple[float, float]:
-    """The interval of a metric's value, by its record: scale, range, and what its error rests on.
-
-    Shape: contributions (N,), y (N,).
-    """
-    record, value = METRICS[metric], float(contributions.mean())
-    if record.few is not None:
-        few = record.few(value, y, level, sum(source.adds for source in others))
-        if few is not None:
-            return few
-    rows = over_rows(contributions, y if record.by_class else None)
-    deciding = int(np.bincount(y)[np.bincount(y) > 0].min()) if record.by_class else len(y)
-    return interval(value, rows, others, level=level, limits=record.limits, deciding=deciding)
 
 
 def _hall(quantile: float, skew: float) -> float:

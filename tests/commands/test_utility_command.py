@@ -15,13 +15,13 @@ from helpers.small_study import small_prepared, small_study
 
 from dge_ray.commands import utility as module
 from dge_ray.downstream import make_learner
-from dge_ray.evaluation.losses import UtilityFit, read_losses
+from dge_ray.evaluation.losses import UtilityFit, read_ensemble_parts, read_losses
 from dge_ray.evaluation.utility_fits import learner_seed
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_shard
 from dge_ray.stats.metrics.by_row import log_loss
 from dge_ray.stats.utility.attribution import VARIANTS
-from dge_ray.stats.utility.gap import utility
+from dge_ray.stats.utility.gap import ensemble_losses, utility
 from dge_ray.study.folder import study_folder
 from dge_ray.study.records.predictions import Job, write_predictions
 from dge_ray.table import TableCodec, target_vector
@@ -82,7 +82,12 @@ def test_report_says_what_the_losses_say(place: Path, report: dict) -> None:
     folder, rows = study_folder(str(place / "studies"), "s"), report["rows"]["test"]
     synthetic = read_losses(folder, [UtilityFit("knn", "as_is", k, VOLUME) for k in range(MEMBERS)], "log_loss", rows)
     real = read_losses(folder, [UtilityFit("knn", "real", b) for b in range(5)], "log_loss", rows)
-    assert report["utility"]["knn"]["log_loss"] == asdict(utility(synthetic, real, margin=0.05))
+    assert report["utility_of_one_member"]["knn"]["log_loss"] == asdict(utility(synthetic, real, margin=0.05))
+    fits = [UtilityFit("knn", "as_is", k, VOLUME) for k in range(MEMBERS)]
+    truth = small_prepared(place).truth("test")
+    whole, pseudo = ensemble_losses(read_ensemble_parts(folder, fits, rows), truth, "log_loss")
+    assert whole == pytest.approx(log_loss(np.mean(read_ensemble_parts(folder, fits, rows), axis=0), truth))
+    assert report["utility"]["knn"]["log_loss"] == asdict(utility(pseudo, real, margin=0.05, whole=whole))
     assert report["utility"]["knn"]["zero_one"]["margin"] == 0.01  # the margin given is the headline loss's
     assert report["ranking"]["names"] == ("linear", "knn") and len(report["ranking"]["pairs"]) == 1
     assert set(report["ingredients"]["misspecification"]) == {"linear", "knn"}  # boosting is what they are held against

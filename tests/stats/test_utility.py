@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from scipy.stats import t as student
 
 from dge_ray.errors import InputError
 from dge_ray.stats.utility.consistency import ranking
-from dge_ray.stats.utility.gap import default_margin, mean_difference, utility
+from dge_ray.stats.utility.gap import default_margin, ensemble_losses, mean_difference, utility
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "utility2023"
 RNG = np.random.default_rng(5)
@@ -49,7 +50,7 @@ def test_interval_is_the_formula(member: float) -> None:
     mean, v, freedom = written_out(synthetic - real[0])
     half = student.ppf(0.975, freedom) * math.sqrt(v)
     found = mean_difference(synthetic, real)
-    assert found.interval() == pytest.approx((mean - half, mean + half), rel=1e-9)
+    assert replace(found, skew=0.0).interval() == pytest.approx((mean - half, mean + half), rel=1e-9)
     lo, hi = found.interval()
     assert utility(synthetic, real, margin=0.1).utility_interval == pytest.approx(
         (max(0, lo, -hi), max(abs(lo), abs(hi)))
@@ -257,3 +258,26 @@ def test_names_decide_nothing() -> None:
     assert (third.kendall, third.regret, third.top_synthetic) == (one.kendall, one.regret, one.top_synthetic)
     # The draws are others, so the probability is only as equal as 4,000 draws are: 4 binomial standard errors.
     assert third.top_agrees == pytest.approx(one.top_agrees, abs=4 * math.sqrt(0.25 / 4000))
+
+
+def test_the_ensembles_utility_is_of_the_members_average() -> None:
+    """By brute force: its value, and its members' part by leaving each out."""
+    y = RNG.normal(size=60)
+    members, real = y + RNG.normal(size=(5, 60)), (y + 0.5 * RNG.normal(size=(3, 60)) - y) ** 2
+    whole, pseudo = ensemble_losses(members[..., None], y, "squared_error")
+    assert whole == pytest.approx((members.mean(axis=0) - y) ** 2)
+    left = np.array([((np.delete(members, k, 0).mean(axis=0) - y) ** 2) for k in range(5)])
+    assert pseudo == pytest.approx(5 * whole - 4 * left)
+    found = utility(pseudo, real, margin=0.1, whole=whole)
+    assert found.difference == pytest.approx(whole.mean() - real.mean())
+    assert found.parts.v_seed == pytest.approx(pseudo.mean(axis=1).var(ddof=1) / 5)
+
+
+def test_a_verdict_is_withheld_where_no_interval_holds() -> None:
+    fine = RNG.normal(size=(4, 400)) * 0.01 + 1.0
+    assert utility(fine, fine, margin=0.5).verdict == "PASS"
+    assert "2 members" in str(utility(fine[:2], fine, margin=0.5).withheld)
+    assert "4 test rows of the rarest" in str(utility(fine, fine, margin=0.5, rarest=4).withheld)
+    spike = fine + 100 * (np.arange(400) == 0)
+    few = utility(spike, fine, margin=0.5)
+    assert (few.verdict, few.withheld is not None) == ("UNDECIDED", True)

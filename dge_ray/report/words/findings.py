@@ -6,7 +6,6 @@ from typing import Any
 from dge_ray.phrases import NOTHING, finite, interval_text, number
 from dge_ray.report.words.curves import curve_rows
 from dge_ray.report.words.privacy import privacy_rows
-from dge_ray.stats.comparison.subgroups import FEWEST_ROWS
 from dge_ray.stats.metrics.losses import label
 from dge_ray.stats.volume.learning_curve import FLOOR_UNKNOWN
 
@@ -32,7 +31,7 @@ def group_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
     lawful = "MSE" if (report.get("data") or {}).get("task") == "regression" else "Brier score"
     lines = []
     for row in sorted((r for r in report.get("subgroups") or [] if r.get("risk")), key=_interest, reverse=True):
-        few = ": too few rows for an interval" if row.get("rows", 0) < FEWEST_ROWS else ""
+        few = "" if _has_interval(row) else ": too few to say"
         cells = [str(row.get("group")), f"{100 * row.get('share', 0):.1f} %", number(row.get("rows")) + few]
         cells.append(_triple(row["risk"]))
         for method in ("naive_single", "naive_ensemble", "real"):
@@ -54,7 +53,11 @@ def _interest(row: Mapping) -> tuple[bool, bool, float]:
     clear, differences = row.get("clear") or {}, row.get("differences") or {}
     lost = (differences.get("real") or [0.0])[0]
     differs = bool(clear.get("real") or clear.get("naive_ensemble"))
-    return differs, row.get("rows", 0) >= FEWEST_ROWS, lost if finite(lost) else 0.0
+    return differs, _has_interval(row), lost if finite(lost) else 0.0
+
+
+def _has_interval(row: Mapping) -> bool:
+    return finite((row.get("risk") or [None] * 2)[1])
 
 
 def _triple(value: Any, *, signed: bool = False) -> str:

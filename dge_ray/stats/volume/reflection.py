@@ -20,8 +20,9 @@ from scipy.stats import t as student
 
 from dge_ray.errors import InputError
 from dge_ray.stats.ensemble.combine import check_cells, ensemble_mean, leave_one_out_means
-from dge_ray.stats.intervals import FEWEST_MEMBERS, metric_interval, over_fits, over_rows
+from dge_ray.stats.intervals import FEWEST_MEMBERS, over_fits, over_rows
 from dge_ray.stats.metrics.losses import check_metric, contributions, higher_is_better
+from dge_ray.stats.metrics.metric_interval import metric_interval
 from dge_ray.stats.twoway import pseudo_values
 from dge_ray.stats.volume.smooth_curve import FEWEST_VOLUMES, curve_draws
 from dge_ray.stats.volume.volumes import VolumeRisks, volume_risks

@@ -28,6 +28,7 @@ UTILITY, UTILITY_PAGE = "utility.json", "utility.html"
 ATTACKS, ATTACKS_PAGE = "attacks.json", "attacks.html"
 ESTIMATES = "estimates.json"
 UTILITY_LOSSES = "utility/losses"
+UTILITY_PREDICTIONS = "utility/predictions"
 
 
 def pilot_folder(choice: str, member: int) -> str:
@@ -70,6 +71,11 @@ def figure_file(name: str) -> str:
 def loss_file(label: str, kind: str, index: int, volume: int) -> str:
     """The loss of each test row, of one fit of a utility report."""
     return f"{UTILITY_LOSSES}/{label}-{kind}-{index:04d}-{volume:010d}.parquet"
+
+
+def utility_predictions_file(label: str, member: int, volume: int) -> str:
+    """What a utility report's fit on a member's rows predicts on test rows: a column a class, or the value."""
+    return f"{UTILITY_PREDICTIONS}/{label}-{member:04d}-{volume:010d}.parquet"
 
 
 def weights_file(member: int, volume: int) -> str:
