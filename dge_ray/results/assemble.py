@@ -15,6 +15,7 @@ from dge_ray.results.outcomes import Outcome, learner_table
 from dge_ray.stats.comparison.groups import group_table
 from dge_ray.stats.ensemble.disagreement import disagreement
 from dge_ray.stats.ensemble.families import MIN_MEMBERS, between_share
+from dge_ray.stats.ensemble.worst_member import worst_member
 from dge_ray.stats.metrics.losses import margin_of, metric_names
 from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point, risk_interval
 from dge_ray.stats.volume.surface import estimate_surface
@@ -125,6 +126,7 @@ def assemble_report(
         **({"learners": learner_table(outcomes, chosen, folder, truth)} if len(outcomes) > 1 else {}),
         **_groups(prepared, folder, label, at_choice, truth, choice.volume),
         **_members_differ(prepared, at_choice),
+        **_worst(prepared, chosen),
         **_families(config, at_choice),
         **_constraints(config, folder, members),
         **more,
@@ -174,6 +176,13 @@ def _members_differ(prepared: Prepared, at_choice: np.ndarray) -> dict[str, Any]
         return {}
     mean, lower, upper = disagreement(at_choice, task=prepared.task)
     return {"members_differ": {"disagreement": mean, "interval": [lower, upper]}}
+
+
+def _worst(prepared: Prepared, chosen: Outcome) -> dict[str, Any]:
+    """The member whose own model does worst on validation, where there are enough to say."""
+    on_validation = chosen.predictions["validation"][:, chosen.choice.index]
+    worst = worst_member(on_validation, prepared.truth("validation"), prepared.metric)
+    return {} if worst is None else {"worst_member": asdict(worst)}
 
 
 def _groups(

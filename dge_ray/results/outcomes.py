@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from dge_ray.results.baselines import Baselines, read_baselines
-from dge_ray.stats.comparison.baselines import metrics_of, paired_difference
+from dge_ray.stats.comparison.baselines import metrics_of
+from dge_ray.stats.comparison.differences import ensembles_difference
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.volume.reflection import ReflectionPoint, risk_interval
 from dge_ray.storage import Folder
@@ -63,7 +64,7 @@ def learner_table(
 ) -> list[dict[str, Any]]:
     """Every arm at its own reflection point, for report.json: its choice on validation, its metrics on test.
 
-    `difference`: the chosen one's ensemble less this arm's on test, paired on rows. `truth`: the test rows'.
+    `difference`: the chosen one's ensemble less this arm's on test, over new members and rows. `truth`: the test rows'.
     """
     prepared = chosen.prepared
     metric, task = prepared.metric, prepared.task
@@ -86,7 +87,8 @@ def learner_table(
             "test": {"dge": metrics_of(ensemble, truth, task=task), "real": metrics_of(real, truth, task=task)},
         }
         if outcome is not chosen:
-            best = ensemble_mean(chosen.at_choice)
-            row["difference"] = list(paired_difference(best, ensemble, truth, metric, task=task))
+            members = [one.at_choice.astype(np.float64) for one in (chosen, outcome)]
+            apart = ensembles_difference(*members, truth, metric)
+            row["difference"] = [apart.value, apart.lo, apart.hi]
         table.append(row)
     return table

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 from scipy.stats import t as student
 
 from dge_ray.stats.twoway import two_way
@@ -102,7 +103,7 @@ def interval(
     error = float(np.sqrt(total))
     if (low_end, high_end) == (0.0, 1.0) and 0 < value < 1:
         centre, half = np.log(value / (1 - value)), quantile * error / (value * (1 - value))
-        return tuple(float(1 / (1 + np.exp(-end))) for end in (centre - half, centre + half))  # type: ignore[return-value]
+        return float(expit(centre - half)), float(expit(centre + half))
     skew = rows.skew * (rows.adds / total) ** 1.5
     low, high = value - error * _hall(quantile, skew), value - error * _hall(-quantile, skew)
     return max(low, low_end), min(high, high_end)

@@ -157,6 +157,7 @@ def members_rows(report: Mapping) -> list[tuple[str, str]]:
         name = "root mean squared difference" if task == "regression" else "share of test rows with different classes"
         value = f"{number(apart['disagreement'])} ({interval_text(apart.get('interval'))})"
         rows.append((f"two members' predictions: {name}", value))
+    rows += _worst_rows(report)
     families = report.get("families") or {}
     if finite(families.get("between")):
         rows.append(("members of each kind", ", ".join(f"{k} {v}" for k, v in (families.get("members") or {}).items())))
@@ -167,6 +168,18 @@ def members_rows(report: Mapping) -> list[tuple[str, str]]:
         rows.append(("constraints", "; ".join(map(str, constraints.get("rules") or []))))
         rows.append(("share of the rows drawn that met them", number(constraints.get("met"))))
     return rows
+
+
+def _worst_rows(report: Mapping) -> list[tuple[str, str]]:
+    """The worst member beside the others, and how many could fail unseen."""
+    worst = report.get("worst_member") or {}
+    if not finite(worst.get("risk")):
+        return []
+    name = f"worst member by {label(str(report.get('metric')))} on validation, its model alone"
+    apart = "it stands apart: look at its rows" if worst.get("apart") else "not apart from the others"
+    value = f"member {worst.get('member')}: {number(worst['risk'])}, the others {number(worst.get('others'))}; {apart}"
+    share = f"up to {100 * float(worst.get('failing_share', 1)):.0f} %"
+    return [(name, value), ("share of failing generators that so many members are compatible with (95 %)", share)]
 
 
 def learner_line(report: Mapping) -> str:

@@ -69,6 +69,24 @@ def difference(members: np.ndarray, baseline: Fits, y: np.ndarray, metric: str, 
     return Compared(float(apart.mean()), lo, hi, target)
 
 
+def ensembles_difference(
+    first: np.ndarray, second: np.ndarray, y: np.ndarray, metric: str, *, level: float = 0.95
+) -> Compared:
+    """The ensemble of one learner less that of another, on the same members' rows: a member is drawn for both.
+
+    Shape: first, second (K, N, C), y (N,).
+    """
+    whole = contributions(metric, ensemble_mean(first), y) - contributions(metric, ensemble_mean(second), y)
+    rows = over_rows(whole, y if METRICS[metric].by_class else None)
+    target, others = THESE_MODELS, list[Source]()
+    if len(first) >= FEWEST_MEMBERS:
+        target = PROCEDURE
+        left = [contributions(metric, leave_one_out_means(side), y) for side in (first, second)]
+        others = [over_fits(pseudo_values(whole, left[0] - left[1]), rows)]
+    lo, hi = interval(float(whole.mean()), rows, others, level=level)
+    return Compared(float(whole.mean()), lo, hi, target)
+
+
 def _contributions(baseline: Fits, metric: str, y: np.ndarray) -> np.ndarray:
     """Row contributions of the baseline's value. Shape: -> (N,)."""
     if baseline.how == "mean":
