@@ -19,6 +19,7 @@ from dge_ray.evaluation.losses import (
 from dge_ray.evaluation.utility_fits import UtilitySpec, run_fits
 from dge_ray.options import Say, to_stderr
 from dge_ray.report.utility_page import render_page, utility_figure, utility_lines
+from dge_ray.stats.clusters import by_cluster
 from dge_ray.stats.metrics.losses import METRICS, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS, attribution, misspecification
 from dge_ray.stats.utility.consistency import ranking
@@ -81,7 +82,7 @@ def assemble(
     def real_losses(estimator: Estimator, loss: str) -> np.ndarray:
         return read_losses(folder, real_fits(estimator.label, spec.real), loss, rows)
 
-    truth = prepared.truth("test")
+    truth, clusters = prepared.truth("test"), prepared.clusters.get("test")
     rarest = None if prepared.task == "regression" else int(np.bincount(truth, minlength=prepared.width).min())
     utilities: dict[str, dict] = {}
     single: dict[str, dict] = {}
@@ -91,8 +92,9 @@ def assemble(
         members = read_ensemble_parts(folder, fits, rows)
         for loss in loss_names(prepared.task):
             synthetic, real = member_losses(estimator, "as_is", loss), real_losses(estimator, loss)
+            synthetic, real = by_cluster(synthetic, clusters), by_cluster(real, clusters)
             chosen = margin if margin is not None and loss == head else default_margin(loss, float(real.mean()))
-            whole, pseudo = ensemble_losses(members, truth, loss)
+            whole, pseudo = (by_cluster(losses, clusters) for losses in ensemble_losses(members, truth, loss))
             of_all = utility_of(pseudo, real, margin=chosen, whole=whole, rarest=rarest)
             utilities[estimator.label][loss] = asdict(of_all)
             single[estimator.label][loss] = asdict(utility_of(synthetic, real, margin=chosen, rarest=rarest))

@@ -53,6 +53,7 @@ def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volume
         task=prepared.task,
         volumes=volumes,
         grid=prepared.volumes,
+        clusters=prepared.clusters.get("validation"),
         metric=prepared.metric,
         tolerance=config.tolerance,
         seed=config.seed,
@@ -79,7 +80,8 @@ def assemble_report(
     baselines = chosen.baselines(folder)
     compared = compare(prepared, at_choice, baselines, truth)
     rival = best_real(prepared, baselines, prepared.truth("validation"))
-    risk, lo, hi = risk_interval(at_choice, truth, task=prepared.task, metric=prepared.metric)
+    clusters = prepared.clusters.get("test")
+    risk, lo, hi = risk_interval(at_choice, truth, task=prepared.task, metric=prepared.metric, clusters=clusters)
     config = resolved(prepared)
     report = {
         "study": prepared.name,
@@ -144,7 +146,7 @@ def surface_table(outcome: Outcome, truth: Mapping[str, np.ndarray]) -> pa.Table
     prepared, rows = outcome.prepared, list[dict[str, Any]]()
     for split, tensor in outcome.predictions.items():
         keys = {"task": prepared.task, "volumes": outcome.volumes, "seed": prepared.config.seed}
-        cells = estimate_surface(tensor, truth[split], **keys)
+        cells = estimate_surface(tensor, truth[split], clusters=prepared.clusters.get(split), **keys)
         rows += [{"learner": outcome.arm.label, "split": split, **asdict(cell)} for cell in cells]
     return pa.Table.from_pylist(rows, schema=SURFACE_SCHEMA)
 

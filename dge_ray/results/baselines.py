@@ -84,13 +84,16 @@ def compare(prepared: Prepared, members: np.ndarray, baselines: Baselines, truth
         "dge": metrics_of(ensemble_mean(members), truth, task=task),
         "naive_single": naive_single(members, truth, task=task),
     }
-    differences = {"naive_single": {m: list(naive_single_difference(members, truth, m, task=task)) for m in names}}
+    keys = {"clusters": prepared.clusters.get("test")}
+    differences = {
+        "naive_single": {m: list(naive_single_difference(members, truth, m, task=task, **keys)) for m in names}
+    }
     for method, predictions in baselines.test.items():
         fits = predictions.astype(np.float64)
         own = fits if HOW[method] == "mean" else _read(method, fits)[None]
         each = [metrics_of(one, truth, task=task) for one in own]
         test[method] = {metric: float(np.mean([values[metric] for values in each])) for metric in names}
-        compared = {metric: difference(members, Fits(HOW[method], fits), truth, metric) for metric in names}
+        compared = {metric: difference(members, Fits(HOW[method], fits), truth, metric, **keys) for metric in names}
         differences[method] = {metric: [one.value, one.lo, one.hi] for metric, one in compared.items()}
     target = PROCEDURE if len(members) >= FEWEST_MEMBERS else THESE_MODELS
     return {"test": test, "test_differences": differences, "difference_target": target}

@@ -72,7 +72,8 @@ def learner_table(
     for outcome in outcomes:
         label, choice = outcome.arm.label, outcome.choice
         ensemble = ensemble_mean(outcome.at_choice)
-        risk, lo, hi = risk_interval(outcome.at_choice, truth, task=task, metric=metric)
+        clusters = prepared.clusters.get("test")
+        risk, lo, hi = risk_interval(outcome.at_choice, truth, task=task, metric=metric, clusters=clusters)
         real = read_predictions(folder, label, Job("real"), prepared.width)["test"]
         row = {
             "learner": label,
@@ -88,7 +89,7 @@ def learner_table(
         }
         if outcome is not chosen:
             members = [one.at_choice.astype(np.float64) for one in (chosen, outcome)]
-            apart = ensembles_difference(*members, truth, metric)
+            apart = ensembles_difference(*members, truth, metric, clusters=clusters)
             row["difference"] = [apart.value, apart.lo, apart.hi]
         table.append(row)
     return table

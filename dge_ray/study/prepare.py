@@ -155,6 +155,7 @@ def prepare(
         key=key,
         canaries=canaries,
         made=made,
+        clusters=_clusters(config, units, split),
     )
     check_prepared(prepared)
     return prepared
@@ -177,6 +178,13 @@ def _begun(config: StudyConfig) -> TableSchema | None:
         return read_schema(folder) if folder.exists(IDENTITY) else None
     except InputError:
         return None
+
+
+def _clusters(config: StudyConfig, units: Units | None, split: Split) -> dict[str, np.ndarray]:
+    """The groups of the rows that results are read on, where whole groups are parted."""
+    if config.group_column is None or units is None:
+        return {}
+    return {part: units.unit[rows] for part, rows in split.parts() if part in ("validation", "test")}
 
 
 def units_note(config: StudyConfig, units: Units, split: Split) -> str:

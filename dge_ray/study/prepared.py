@@ -36,6 +36,7 @@ class Prepared:
     lineage: Lineage | None = None  # None: no row is known to be synthetic
     key: int | None = field(default=None, repr=False)  # a private study's secret
     canaries: tuple[pa.Table, pa.Table] | None = None  # those planted, the last rows of train, and their twins
+    clusters: dict[str, np.ndarray] = field(default_factory=dict)  # by part, codes of rows that belong together
     made: tuple[tuple[str, ...], ...] = ()  # by generator, digests of tables that were made elsewhere
 
     @property

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from dge_ray.errors import InputError
+from dge_ray.stats.clusters import by_cluster
 from dge_ray.stats.ensemble.combine import check_cells, check_truth, ensemble_mean, leave_one_out_means
 from dge_ray.stats.intervals import FEWEST_MEMBERS
 from dge_ray.stats.metrics.losses import check_metric, contributions, is_convex, metric_names, metric_value
@@ -69,7 +70,13 @@ def naive_single(members: ArrayLike, truth: ArrayLike, *, task: str) -> dict[str
 
 
 def naive_single_difference(
-    members: ArrayLike, truth: ArrayLike, metric: str, *, task: str, level: float = 0.95
+    members: ArrayLike,
+    truth: ArrayLike,
+    metric: str,
+    *,
+    task: str,
+    level: float = 0.95,
+    clusters: np.ndarray | None = None,
 ) -> tuple[float, float, float]:
     """(difference, lo, hi): the ensemble of all members minus the mean over its one-member models.
 
@@ -83,13 +90,14 @@ def naive_single_difference(
     """
     p, y, task = _members(members, truth, task)
     metric = check_metric(metric, task)
-    single, ensemble = contributions(metric, p, y), contributions(metric, ensemble_mean(p), y)
+    single = by_cluster(contributions(metric, p, y), clusters)
+    ensemble = by_cluster(contributions(metric, ensemble_mean(p), y), clusters)
     full = ensemble - single.mean(axis=0)
     difference = float(full.mean())
     if len(p) < FEWEST_MEMBERS:
         half = two_way(full[None], None).half_width(np.array([1.0]), level)
         return difference, difference - half, difference + half
-    without = contributions(metric, leave_one_out_means(p), y)
+    without = by_cluster(contributions(metric, leave_one_out_means(p), y), clusters)
     if is_convex(metric):
         left = (without.mean(axis=1) - leave_one_out_means(single.mean(axis=1))) * _size_scale(len(p))
         if np.all(left * difference > 0):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dge_ray.stats.clusters import by_cluster
 from dge_ray.stats.ensemble.combine import ensemble_mean, leave_one_out_means
 from dge_ray.stats.intervals import FEWEST_MEMBERS, Source, interval, over_fits, over_rows
 from dge_ray.stats.metrics.losses import METRICS, contributions
@@ -48,70 +49,100 @@ class Compared:
     target: str
 
 
-def difference(members: np.ndarray, baseline: Fits, y: np.ndarray, metric: str, *, level: float = 0.95) -> Compared:
+def difference(
+    members: np.ndarray,
+    baseline: Fits,
+    y: np.ndarray,
+    metric: str,
+    *,
+    level: float = 0.95,
+    clusters: np.ndarray | None = None,
+) -> Compared:
     """The ensemble of all members less a baseline, on rows that chose nothing.
 
     Args:
         members: (K, N, C) predictions on test rows.
         y: (N,) truth.
         metric: a name in METRICS; the difference is in its own direction.
+        clusters: (N,) codes of rows that belong together, whose errors are taken over clusters.
     """
-    own = contributions(metric, ensemble_mean(members), y)
-    rival = _contributions(baseline, metric, y)
+    of = _Contributions(metric, y, clusters)
+    own, rival = of(ensemble_mean(members)), _contributions(baseline, of)
     apart = own - rival
-    rows = over_rows(apart, y if METRICS[metric].by_class else None)
+    rows = over_rows(apart, of.classes)
     target, others = THESE_MODELS, list[Source]()
     if len(members) >= FEWEST_MEMBERS:
         target = PROCEDURE
-        pseudo = pseudo_values(own, contributions(metric, leave_one_out_means(members), y))
-        others = _sources(baseline, members, pseudo, rows, y, metric)
+        others = _sources(baseline, members, pseudo_values(own, of(leave_one_out_means(members))), rows, of)
     lo, hi = interval(float(apart.mean()), rows, others, level=level)
     return Compared(float(apart.mean()), lo, hi, target)
 
 
 def ensembles_difference(
-    first: np.ndarray, second: np.ndarray, y: np.ndarray, metric: str, *, level: float = 0.95
+    first: np.ndarray,
+    second: np.ndarray,
+    y: np.ndarray,
+    metric: str,
+    *,
+    level: float = 0.95,
+    clusters: np.ndarray | None = None,
 ) -> Compared:
     """The ensemble of one learner less that of another, on the same members' rows: a member is drawn for both.
 
     Shape: first, second (K, N, C), y (N,).
     """
-    whole = contributions(metric, ensemble_mean(first), y) - contributions(metric, ensemble_mean(second), y)
-    rows = over_rows(whole, y if METRICS[metric].by_class else None)
+    of = _Contributions(metric, y, clusters)
+    whole = of(ensemble_mean(first)) - of(ensemble_mean(second))
+    rows = over_rows(whole, of.classes)
     target, others = THESE_MODELS, list[Source]()
     if len(first) >= FEWEST_MEMBERS:
         target = PROCEDURE
-        left = [contributions(metric, leave_one_out_means(side), y) for side in (first, second)]
-        others = [over_fits(pseudo_values(whole, left[0] - left[1]), rows)]
+        without = of(leave_one_out_means(first)) - of(leave_one_out_means(second))
+        others = [over_fits(pseudo_values(whole, without), rows)]
     lo, hi = interval(float(whole.mean()), rows, others, level=level)
     return Compared(float(whole.mean()), lo, hi, target)
 
 
-def _contributions(baseline: Fits, metric: str, y: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class _Contributions:
+    """Row contributions to a metric on some real rows, or cluster contributions where rows belong together."""
+
+    metric: str
+    y: np.ndarray
+    clusters: np.ndarray | None
+
+    def __call__(self, p: np.ndarray) -> np.ndarray:
+        return by_cluster(contributions(self.metric, p, self.y), self.clusters)
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The truth, for a metric whose error rests on each class apart."""
+        return self.y if METRICS[self.metric].by_class and self.clusters is None else None
+
+
+def _contributions(baseline: Fits, of: _Contributions) -> np.ndarray:
     """Row contributions of the baseline's value. Shape: -> (N,)."""
     if baseline.how == "mean":
-        return contributions(metric, baseline.predictions, y).mean(axis=0)
+        return of(baseline.predictions).mean(axis=0)
     if baseline.how == "grouped":
-        return contributions(metric, baseline.predictions[0], y)
-    return contributions(metric, ensemble_mean(baseline.predictions), y)
+        return of(baseline.predictions[0])
+    return of(ensemble_mean(baseline.predictions))
 
 
-def _sources(
-    baseline: Fits, members: np.ndarray, pseudo: np.ndarray, rows: Source, y: np.ndarray, metric: str
-) -> list[Source]:
+def _sources(baseline: Fits, members: np.ndarray, pseudo: np.ndarray, rows: Source, of: _Contributions) -> list[Source]:
     """What varies beside the rows. Shape: members (K, N, C), pseudo (K, N)."""
     fits, predictions = len(baseline.predictions), baseline.predictions
     if baseline.how == "first_member":
-        return [_with_a_member(pseudo, contributions(metric, members, y), rows)]
+        return [_with_a_member(pseudo, of(members), rows)]
     if baseline.how == "grouped" and fits > 2:
-        return [_by_groups(members, predictions, rows, y, metric)]
+        return [_by_groups(members, predictions, rows, of)]
     others = [over_fits(pseudo, rows)]
     if fits < 2:
         return others
     if baseline.how == "mean":
-        return [*others, over_fits(contributions(metric, predictions, y), rows)]
-    whole = contributions(metric, ensemble_mean(predictions), y)
-    return [*others, over_fits(pseudo_values(whole, contributions(metric, leave_one_out_means(predictions), y)), rows)]
+        return [*others, over_fits(of(predictions), rows)]
+    pseudo_of_fits = pseudo_values(of(ensemble_mean(predictions)), of(leave_one_out_means(predictions)))
+    return [*others, over_fits(pseudo_of_fits, rows)]
 
 
 def _with_a_member(pseudo: np.ndarray, single: np.ndarray, rows: Source) -> Source:
@@ -124,15 +155,10 @@ def _with_a_member(pseudo: np.ndarray, single: np.ndarray, rows: Source) -> Sour
     return Source(variance, max(variance - interaction, variance - rows.variance, 0.0), count - 1.0)
 
 
-def _by_groups(members: np.ndarray, predictions: np.ndarray, rows: Source, y: np.ndarray, metric: str) -> Source:
+def _by_groups(members: np.ndarray, predictions: np.ndarray, rows: Source, of: _Contributions) -> Source:
     """Members' part of the ensemble less one model on all members' rows: member k is in group k modulo G."""
     groups = len(predictions) - 1
     group = np.arange(len(members)) % groups
-    without = np.stack(
-        [
-            contributions(metric, ensemble_mean(members[group != g]), y) - contributions(metric, predictions[1 + g], y)
-            for g in range(groups)
-        ]
-    )
-    whole = contributions(metric, ensemble_mean(members), y) - contributions(metric, predictions[0], y)
-    return over_fits(pseudo_values(whole, without), rows)
+    without = [of(ensemble_mean(members[group != g])) - of(predictions[1 + g]) for g in range(groups)]
+    whole = of(ensemble_mean(members)) - of(predictions[0])
+    return over_fits(pseudo_values(whole, np.stack(without)), rows)

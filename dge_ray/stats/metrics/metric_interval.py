@@ -9,13 +9,16 @@ from dge_ray.stats.metrics.losses import METRICS
 
 
 def metric_interval(
-    metric: str, contributions: np.ndarray, y: np.ndarray, others: Sequence[Source] = (), *, level: float = 0.95
+    metric: str, contributions: np.ndarray, y: np.ndarray | None, others: Sequence[Source] = (), *, level: float = 0.95
 ) -> tuple[float, float]:
     """The interval of a metric's value, by its record: scale, range, and what its error rests on.
 
-    Shape: contributions (N,), y (N,).
+    Shape: contributions (N,), y (N,); None for y where contributions are of clusters of rows.
     """
     record, value = METRICS[metric], float(contributions.mean())
+    if y is None:
+        rows, deciding = over_rows(contributions), len(contributions)
+        return interval(value, rows, others, level=level, limits=record.limits, deciding=deciding)
     if record.few is not None:
         few = record.few(value, y, level, sum(source.adds for source in others))
         if few is not None:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from dge_ray.errors import InputError
+from dge_ray.stats.clusters import by_cluster
 from dge_ray.stats.ensemble.combine import check_cells, ensemble_mean, leave_one_out_means
 from dge_ray.stats.intervals import FEWEST_MEMBERS, over_fits, over_rows
 from dge_ray.stats.metrics.losses import check_metric, contributions, higher_is_better
@@ -65,6 +66,7 @@ def reflection_point(
     task: str,
     volumes: ArrayLike,
     grid: ArrayLike | None = None,
+    clusters: np.ndarray | None = None,
     metric: str | None = None,
     tolerance: float = 0.005,
     seed: int = 0,
@@ -81,6 +83,7 @@ def reflection_point(
         volumes: (volumes,) ascending.
         grid: ascending, all volumes that could have been fitted, where a search has fitted some of them alone: the
             interval is then about the best volume of the grid.
+        clusters: (rows,) codes of rows that belong together, whose errors are taken over clusters.
         metric: default the task's selection metric.
         tolerance: a gain under this share of the best risk is not worth a doubling.
         seed: the study's.
@@ -95,7 +98,7 @@ def reflection_point(
         raise InputError("level", repr(level), "a number between 0.5 and 1")
     if not tolerance >= 0:
         raise InputError("tolerance", repr(tolerance), "a share of the risk, 0 or more")
-    curve = volume_risks(cells, y, metric)
+    curve = volume_risks(cells, y, metric, clusters)
     kept, best = sizes[curve.kept], int(np.argmin(curve.risks))
     not_rejected = best_set(curve, seed=seed, level=level, draws=draws)
     ends = _GridEnds(curve, kept, not_rejected, best, level, tolerance)
@@ -166,7 +169,13 @@ def _between(
 
 
 def risk_interval(
-    predictions: ArrayLike, truth: ArrayLike, *, task: str, metric: str | None = None, level: float = 0.95
+    predictions: ArrayLike,
+    truth: ArrayLike,
+    *,
+    task: str,
+    metric: str | None = None,
+    level: float = 0.95,
+    clusters: np.ndarray | None = None,
 ) -> tuple[float, float, float]:
     """(value, lo, hi) of a metric of one volume's ensemble, read on rows that played no part in choosing the volume.
 
@@ -178,20 +187,23 @@ def risk_interval(
     cell = np.asarray(predictions, dtype=np.float64)
     cells, y, task, _ = check_cells(cell[:, None] if cell.ndim == 3 else cell, truth, task=task)
     metric = check_metric(metric, task)
-    full, pseudo = ensemble_contributions(cells[:, 0], y, metric)
+    full, pseudo = ensemble_contributions(cells[:, 0], y, metric, clusters)
     others = [] if pseudo is None else [over_fits(pseudo, over_rows(full))]
-    return float(full.mean()), *metric_interval(metric, full, y, others, level=level)
+    return float(full.mean()), *metric_interval(metric, full, None if clusters is not None else y, others, level=level)
 
 
-def ensemble_contributions(members: np.ndarray, y: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray | None]:
+def ensemble_contributions(
+    members: np.ndarray, y: np.ndarray, metric: str, clusters: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """The ensemble's row contributions, and the members' pseudo-values where there are enough for an interval.
 
     Shape: (K, N, C), (N,) -> (N,), (K, N) or None.
     """
-    full = contributions(metric, ensemble_mean(members), y)
+    full = by_cluster(contributions(metric, ensemble_mean(members), y), clusters)
     if len(members) < FEWEST_MEMBERS:
         return full, None
-    return full, pseudo_values(full, contributions(metric, leave_one_out_means(members), y))
+    without = by_cluster(contributions(metric, leave_one_out_means(members), y), clusters)
+    return full, pseudo_values(full, without)
 
 
 def _paired_error(curve: VolumeRisks, a: int, b: int) -> float:

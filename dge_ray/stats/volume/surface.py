@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dge_ray.errors import InputError
+from dge_ray.stats.clusters import by_cluster
 from dge_ray.stats.ensemble.combine import check_cells, ensemble_mean, finished_members, leave_one_out_means
 from dge_ray.stats.ensemble.subsets import subset_averages
 from dge_ray.stats.metrics.expected import Expected
@@ -48,6 +49,7 @@ def estimate_surface(
     volumes: ArrayLike,
     seed: int = 0,
     metrics: list[str] | None = None,
+    clusters: np.ndarray | None = None,
 ) -> list[Cell]:
     """Every metric of every ensemble size at every volume.
 
@@ -58,6 +60,7 @@ def estimate_surface(
         volumes: (volumes,) synthetic rows per member.
         seed: the study's; it decides which subsets are averaged where there are too many.
         metrics: names in METRICS; default all of the task.
+        clusters: (rows,) codes of rows that belong together, whose errors are taken over clusters.
 
     Returns:
         Cells ordered by volume, metric, ensemble size. A volume without any finished member has none.
@@ -73,16 +76,24 @@ def estimate_surface(
         members = cells[finished[:, column], column]  # (K, N, C)
         if len(members):
             dropped = len(members) < most
-            surface += _volume_cells(members, y, names, volume=int(volume), dropped=dropped, seed=seed)
+            at = {"volume": int(volume), "dropped": dropped}
+            surface += _volume_cells(members, y, names, seed=seed, clusters=clusters, **at)
     return surface
 
 
 def _volume_cells(
-    members: np.ndarray, y: np.ndarray, metrics: list[str], *, volume: int, dropped: bool, seed: int
+    members: np.ndarray,
+    y: np.ndarray,
+    metrics: list[str],
+    *,
+    volume: int,
+    dropped: bool,
+    seed: int,
+    clusters: np.ndarray | None,
 ) -> list[Cell]:
     averaged = subset_averages(members, y, [name for name in metrics if METRICS[name].law is None], seed=seed)
     bases = {name: METRICS[name].law or name for name in metrics}
-    pairs = {base: _ends(base, members, y) for base in set(bases.values())}
+    pairs = {base: _ends(base, members, y, clusters) for base in set(bases.values())}
     surface = []
     for metric in metrics:
         ends = pairs[bases[metric]]
@@ -110,15 +121,15 @@ class _LossEnds:
         return np.array([share, 1 - share])
 
 
-def _ends(base: str, members: np.ndarray, y: np.ndarray) -> _LossEnds:
+def _ends(base: str, members: np.ndarray, y: np.ndarray, clusters: np.ndarray | None) -> _LossEnds:
     ensemble = contributions(base, ensemble_mean(members), y)
     single = contributions(base, members, y)
     full = np.stack([single.mean(axis=0), ensemble])
     if len(members) == 1:
-        return _LossEnds(full, two_way(full, None), 1)
+        return _LossEnds(full, two_way(by_cluster(full, clusters), None), 1)
     without = contributions(base, leave_one_out_means(members), y)
     pseudo = np.stack([single, pseudo_values(ensemble, without)], axis=1)
-    return _LossEnds(full, two_way(full, pseudo), len(members))
+    return _LossEnds(full, two_way(by_cluster(full, clusters), by_cluster(pseudo, clusters)), len(members))
 
 
 def _from_ends(metric: str, ends: _LossEnds, size: int, y: np.ndarray) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dge_ray.errors import InputError
 from dge_ray.seeds import Purpose, numpy_generator
+from dge_ray.stats.clusters import by_cluster
 from dge_ray.stats.ensemble.combine import ensemble_mean, finished_members, leave_one_out_means
 from dge_ray.stats.metrics.losses import contributions, higher_is_better
 from dge_ray.stats.twoway import TwoWay, pseudo_values, two_way
@@ -59,7 +60,9 @@ def root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
-def volume_curves(cells: np.ndarray, y: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+def volume_curves(
+    cells: np.ndarray, y: np.ndarray, metric: str, clusters: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Row contributions and members' pseudo-values of the risks at all members; volumes lacking a member (dropped) are
     left out.
 
@@ -67,18 +70,20 @@ def volume_curves(cells: np.ndarray, y: np.ndarray, metric: str) -> tuple[np.nda
         cells: (K, M, N, C) float64, NaN where not computed; members without any finished cell are not counted.
         y: (N,).
         metric: a name in METRICS; one to be maximised enters with its sign changed.
+        clusters: (N,) codes of rows that belong together; N below is then their number.
 
     Returns:
         full (V, N), pseudo (K, V, N) or None with a single member, and the kept volumes' places (V,).
     """
     members, kept = complete_members(cells)
     sign = -1.0 if higher_is_better(metric) else 1.0
-    full = sign * contributions(metric, ensemble_mean(members), y)
+    full = by_cluster(sign * contributions(metric, ensemble_mean(members), y), clusters)
     if np.isnan(full).any():
         raise InputError("metric", metric, "rows on which it is defined (more than one class, a target that varies)")
     if len(members) == 1:
         return full, None, kept
-    return full, pseudo_values(full, sign * contributions(metric, leave_one_out_means(members), y)), kept
+    without = by_cluster(sign * contributions(metric, leave_one_out_means(members), y), clusters)
+    return full, pseudo_values(full, without), kept
 
 
 def complete_members(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +99,7 @@ def complete_members(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return cells[used][:, kept], kept
 
 
-def volume_risks(cells: np.ndarray, y: np.ndarray, metric: str) -> VolumeRisks:
+def volume_risks(cells: np.ndarray, y: np.ndarray, metric: str, clusters: np.ndarray | None = None) -> VolumeRisks:
     """The risks at all members of the volumes that have them all. Arguments as in `volume_curves`."""
-    full, pseudo, kept = volume_curves(cells, y, metric)
+    full, pseudo, kept = volume_curves(cells, y, metric, clusters)
     return VolumeRisks(full.mean(axis=1), two_way(full, pseudo), kept, 1 if pseudo is None else len(pseudo))
