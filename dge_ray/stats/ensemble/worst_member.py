@@ -47,7 +47,7 @@ def worst_member(members: np.ndarray, y: np.ndarray, metric: str, *, level: floa
     spread = float(others.std(ddof=1)) * np.sqrt(1 + 1 / len(others))
     distance = abs(float(values[worst] - others.mean()))
     quantile = float(student.ppf(1 - (1 - level) / count, len(others) - 1))
-    apart = distance > quantile * spread
+    apart = bool(distance > quantile * spread)
     return WorstMember(worst, float(values[worst]), float(others.mean()), apart, _most(int(apart), count, level), level)
 
 
