@@ -84,16 +84,17 @@ def compare(prepared: Prepared, members: np.ndarray, baselines: Baselines, truth
         "dge": metrics_of(ensemble_mean(members), truth, task=task),
         "naive_single": naive_single(members, truth, task=task),
     }
-    keys = {"clusters": prepared.clusters.get("test")}
-    differences = {
-        "naive_single": {m: list(naive_single_difference(members, truth, m, task=task, **keys)) for m in names}
-    }
+    clusters = prepared.clusters.get("test")
+    single = {m: naive_single_difference(members, truth, m, task=task, clusters=clusters) for m in names}
+    differences = {"naive_single": {metric: list(triple) for metric, triple in single.items()}}
     for method, predictions in baselines.test.items():
         fits = predictions.astype(np.float64)
         own = fits if HOW[method] == "mean" else _read(method, fits)[None]
         each = [metrics_of(one, truth, task=task) for one in own]
         test[method] = {metric: float(np.mean([values[metric] for values in each])) for metric in names}
-        compared = {metric: difference(members, Fits(HOW[method], fits), truth, metric, **keys) for metric in names}
+        compared = {
+            metric: difference(members, Fits(HOW[method], fits), truth, metric, clusters=clusters) for metric in names
+        }
         differences[method] = {metric: [one.value, one.lo, one.hi] for metric, one in compared.items()}
     target = PROCEDURE if len(members) >= FEWEST_MEMBERS else THESE_MODELS
     return {"test": test, "test_differences": differences, "difference_target": target}

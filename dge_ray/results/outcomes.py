@@ -88,8 +88,8 @@ def learner_table(
             "test": {"dge": metrics_of(ensemble, truth, task=task), "real": metrics_of(real, truth, task=task)},
         }
         if outcome is not chosen:
-            members = [one.at_choice.astype(np.float64) for one in (chosen, outcome)]
-            apart = ensembles_difference(*members, truth, metric, clusters=clusters)
+            best, own = (one.at_choice.astype(np.float64) for one in (chosen, outcome))
+            apart = ensembles_difference(best, own, truth, metric, clusters=clusters)
             row["difference"] = [apart.value, apart.lo, apart.hi]
         table.append(row)
     return table

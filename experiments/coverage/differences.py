@@ -34,11 +34,11 @@ LEARNERS = {
     "logistic": (lambda s: LogisticRegression(max_iter=300), False),
     "class tree": (lambda s: DecisionTreeClassifier(min_samples_leaf=10, max_features=0.6, random_state=s), False),
     "boosting": (
-        lambda s: HistGradientBoostingClassifier(max_iter=40, max_features=0.8, early_stopping=False, random_state=s),
+        lambda s: HistGradientBoostingClassifier(max_iter=40, max_features=0.8, random_state=s),
         False,
     ),
     "boosted numbers": (
-        lambda s: HistGradientBoostingRegressor(max_iter=40, max_features=0.8, early_stopping=False, random_state=s),
+        lambda s: HistGradientBoostingRegressor(max_iter=40, max_features=0.8, random_state=s),
         True,
     ),
 }
