@@ -2,10 +2,10 @@
 
     python experiments/coverage/utility.py [replicates=400] [seed=0] --json FILE
 
-Members, real fits and test rows are drawn for each replicate, by the laws of `risks.py`; a real fit errs as a member's own
-model does, so that the ensemble is better than it. False PASS is asked at the margin where it is hardest: the true U itself, so that
-each PASS is false; its line's `covered` is the share without one, nominal .95. `told` is the share of replicates whose
-verdict was not withheld. About 2 CPU-minutes.
+Members, real fits and test rows are drawn for each replicate, by the laws of `risks.py`; a real fit errs as a member's
+own model does, so that the ensemble is better than it. False PASS is asked at the margin where it is hardest: the true
+U itself, so that each PASS is false; its line's `covered` is the share without one, nominal .95. `told` is the share of
+replicates whose verdict was not withheld. About 2 CPU-minutes.
 """
 
 import sys
