@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from claims import claim
 from command import read_words, write
 from surfaces import NAMES, RATIOS, Surface
 
@@ -60,12 +61,13 @@ def simulate(grid: str, name: str, members: int, rows: int, replicates: int, see
         wrong["rise"].append(found.call == "rise" and rise <= 0)
         for key, sides in (("plateau_from", 2), ("enough_from", 1)):
             wrong[key].append(not _true_claim(found, key, sides, volumes, truth))
-    return {
+    setting = f"{grid} grid, {name} surface, {members} members, {rows} rows"
+    widths = [2 * one for one in half]
+    return claim("band of the curve", setting, "the whole curve, new members and new rows", held["band"], widths) | {
         "grid": grid,
         "surface": name,
         "members": members,
         "rows": rows,
-        "replicates": replicates,
         "held": {key: float(np.mean(values)) for key, values in held.items()},
         "wrong": {key: float(np.mean(values)) for key, values in wrong.items()},
         "band_half_width": float(np.mean(half)),

@@ -2,7 +2,7 @@
 
     python experiments/coverage/intervals.py [replicates=1000] [seed=0] --json FILE
 
-Each row: what, its setting, nominal level, and the share of replicates in which it held. "members all alike" has
+Each row: a claim, its setting, target and level, and the share of replicates in which it held. "members all alike" has
 members that differ along one direction only, the hardest case for a variance from 4 members. About 4 CPU-minutes.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from claims import claim
 from command import read_words, write
 from surfaces import NAMES, VOLUMES, Surface
 
@@ -42,13 +43,15 @@ def one_volume(replicates: int, seed: int) -> list[dict]:
             generator = stream(seed, 0, members, rows, replicate)
             predictions, y = surface.draw(members, rows, generator)
             cell = predictions[:, PLACE]
-            held["gain_of_doubling, upper bound"].append(gain_of_doubling(cell)[1] >= truth)
+            bound = gain_of_doubling(cell)[1]
+            held["gain_of_doubling, upper bound"].append((bound >= truth, bound))
             _, low, high = naive_single_difference(cell, y, "rmse", task="regression")
-            held["naive_single_difference"].append(low <= together - alone <= high)
+            held["naive_single_difference"].append((low <= together - alone <= high, high - low))
             _, low, high = risk_interval(cell, y, task="regression")
-            held["risk_interval"].append(low <= together <= high)
+            held["risk_interval"].append((low <= together <= high, high - low))
             direction = generator.standard_normal((members, 1)) * generator.standard_normal(rows)
-            alike.append(gain_of_doubling(direction[..., None])[1] >= 1 / (2 * members))
+            bound = gain_of_doubling(direction[..., None])[1]
+            alike.append((bound >= 1 / (2 * members), bound))
         held["gain_of_doubling, upper bound, members all alike"] = alike
         rows_out += [_row(what, f"K={members}, rows={rows}", share) for what, share in held.items()]
     return rows_out
@@ -63,8 +66,8 @@ def two_models(replicates: int, seed: int) -> list[dict]:
             x, y = np.split(stream(seed, 1, rows, replicate).standard_normal((rows, 3)), [2], axis=1)
             first, second = x @ [[0.3], [0.1]], x @ [[0.2], [0.3]]
             _, low, high = paired_difference(first, second, y[:, 0], "rmse", task="regression")
-            held.append(low <= np.sqrt(1.10) - np.sqrt(1.13) <= high)
-        rows_out.append(_row("paired_difference", f"rows={rows}", held))
+            held.append((low <= np.sqrt(1.10) - np.sqrt(1.13) <= high, high - low))
+        rows_out.append(_row("paired_difference", f"rows={rows}", held, target="these models, new rows"))
     return rows_out
 
 
@@ -84,14 +87,22 @@ def drops(replicates: int, seed: int) -> list[dict]:
                     seen = predictions[:members]
                     dropped |= set(hopeless_volumes(seen, y, task="regression", volumes=VOLUMES, target_members=8))
                     saved.append(len(dropped) / len(VOLUMES))
-                kept.append(best not in dropped)
-            row = _row("best volume never dropped", f"{name}, rows={rows}", kept, nominal=0.99)
+                kept.append((best not in dropped, float(len(VOLUMES) - len(dropped))))
+            row = _row("best volume never dropped", f"{name}, rows={rows}", kept, level=0.99)
             rows_out.append(row | {"fits_saved_after_4": float(np.mean(saved))})
     return rows_out
 
 
-def _row(what: str, setting: str, held: list, nominal: float = 0.95) -> dict:
-    return {"what": what, "setting": setting, "nominal": nominal, "held": float(np.mean(held)), "replicates": len(held)}
+def _row(
+    what: str,
+    setting: str,
+    held: list[tuple[bool, float]],
+    *,
+    target: str = "new members and new rows",
+    level: float = 0.95,
+) -> dict:
+    """`held`: whether it held, and its width (an upper bound's own value; volumes left, where some are dropped)."""
+    return claim(what, setting, target, [h for h, _ in held], [w for _, w in held], level=level)
 
 
 def main(arguments: list[str]) -> None:
@@ -101,7 +112,7 @@ def main(arguments: list[str]) -> None:
     rows = one_volume(replicates, seed) + two_models(replicates, seed) + drops(replicates, seed)
     for row in rows:
         saved = f" (saves {row['fits_saved_after_4']:.0%})" if "fits_saved_after_4" in row else ""
-        print(f"| {row['what']} | {row['setting']} | {row['nominal']} | {row['held']:.3f}{saved} |", file=sys.stderr)
+        print(f"| {row['claim']} | {row['setting']} | {row['level']} | {row['covered']:.3f}{saved} |", file=sys.stderr)
     write(file, rows)
 
 

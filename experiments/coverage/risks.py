@@ -121,7 +121,10 @@ def groups(replicates: int, seed: int) -> list[dict]:
         else:
             told = len(held) / replicates
         setting = f"outcome of {base:.0%}, 6 members, {rows} rows in the group"
-        lines.append(claim("risk in a group", setting, TARGET, held, widths) | {"told": told})
+        # a group that has ten of a rare outcome by luck alone is none of its kind
+        lines.append(
+            claim("risk in a group", setting, TARGET, held, widths, holds=told == 0 or told > 0.5) | {"told": told}
+        )
     return lines
 
 

@@ -33,9 +33,9 @@ def pilot_to_do_lines(pilot: Mapping | None) -> list[str]:
     return [
         f"pilot, before these: {pilot['members']} members each of {', '.join(pilot['candidates'])} at "
         f"{pilot['volume']:,} rows, {pilot['fits']} generator and {pilot['fits']} downstream fits; {kept}. The "
-        f"others are {pilot['unkept'] / pilot['planned_fits']:.0%} of the {pilot['planned_fits']:,} fits that the study "
-        f"plans at least, and about {pilot['seconds']:,.0f} of its {pilot['price']:,.0f} CPU-seconds, as predicted from the "
-        f"table's size (at most {pilot['most']:.0%} of each)",
+        f"others are {pilot['unkept'] / pilot['planned_fits']:.0%} of the {pilot['planned_fits']:,} fits that the "
+        f"study plans at least, and about {pilot['seconds']:,.0f} of its {pilot['price']:,.0f} CPU-seconds, as "
+        f"predicted from the table's size (at most {pilot['most']:.0%} of each)",
         *left_out,
     ]
 
