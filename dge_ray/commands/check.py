@@ -122,7 +122,9 @@ def bill(prepared: Prepared) -> dict[str, Any]:
         "refine": most_volumes(len(volumes)),
         "optuna": prepared.config.search.trials,
     }[prepared.config.search.name]
-    real = {"real": prepared.n, "raw": prepared.base}
+    train = prepared.n
+    every = sum(prepared.rows[part] for part in ("train", "stopping", "validation"))
+    real = {"real": train, "real_ensemble": train, "simple": train, "real_all": every, "raw": prepared.base}
     others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
     all_fits = all_rows = 0
     for arm in prepared.arms:

@@ -32,7 +32,7 @@ from dge_ray.publishing.disclosure import (
 )
 from dge_ray.publishing.leaving import leaving
 from dge_ray.publishing.member_figures import members_by_column
-from dge_ray.publishing.member_shifts import member_shifts
+from dge_ray.publishing.member_shifts import member_shifts, unshifted_orders
 from dge_ray.publishing.request import (
     DRAWING,
     BundleRequest,
@@ -106,6 +106,9 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     # Before a row leaves the study.
     cut, allowed, copies_text = _check_disclosure(cut, request, allow, ledger, keys.uncovered, say)
     leaves = cut.leaving or leaving(request.spec.schema, None, None)
+    schema = unshifted_orders(leaves.schema, cut.shifts)
+    if dropped := len(leaves.schema.orders) - len(schema.orders):
+        say(f"{dropped} orders between columns are not promised of the bundle: debiased columns may break them")
     told = [*([] if UNSEEN in allowed else [LOOK]), TOLD] if ledger is not None and keys.uncovered else []
     claim(request.out, facts)
     mark = {"bundle": facts["bundle"], **mark_of(request.folder, told=disclosed)}
@@ -122,7 +125,7 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     }
     about = About(
         facts=described,
-        schema=leaves.schema,
+        schema=schema,
         settings=request.spec.generators,
         description=one_line(keys.description or "")
         or f"Synthetic rows of the table of the study '{request.config.study}'.",

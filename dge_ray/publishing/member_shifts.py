@@ -1,6 +1,7 @@
 """What a study's members get wrong of declared estimands, learned from their generators and the study's real rows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from dge_ray.distributed.session.ray_session import one_thread
 from dge_ray.errors import InputError
@@ -8,6 +9,7 @@ from dge_ray.inference.debiasing import DRAWS, Shift, learn_shifts
 from dge_ray.inference.estimands import Estimands
 from dge_ray.seeds import Purpose, integer
 from dge_ray.study.opened import OpenStudy
+from dge_ray.table.schema.table_schema import TableSchema
 
 
 def member_shifts(
@@ -25,7 +27,6 @@ def member_shifts(
     if spec.constraints:
         raise InputError("debias", "a study with constraints", "one without: shifted rows need not meet them")
     involved = {name for identity in spec.schema.kept for name in (identity.column, *identity.of)}
-    ordered = {name for pair in spec.schema.kept_orders for name in pair}
     train = study.prepared.parts["train"]
     shifts = []
     for k in range(members):
@@ -34,12 +35,17 @@ def member_shifts(
         draws = spec.load_generator(k, spec.device(k)).sample(DRAWS, seed=seed)
         shifts.append(learn_shifts(estimands, train, draws))
         for shift in shifts[-1]:
-            if shift.column in involved | ordered:
-                what = "an identity between columns" if shift.column in involved else "an order of columns"
-                got = f"a shift of '{shift.column}', which {what} names"
+            if shift.column in involved:
+                got = f"a shift of '{shift.column}', which an identity between columns names"
                 raise InputError("debias", got, "a study with identities=none: shifted rows would not keep it")
         say(f"member {k}: " + ", ".join(_shift_text(*pair) for pair in zip(estimands.names, shifts[-1], strict=True)))
     return tuple(shifts)
+
+
+def unshifted_orders(schema: TableSchema, shifts: tuple[tuple[Shift, ...], ...]) -> TableSchema:
+    """The schema of shifted rows: an order between columns holds only where neither is shifted."""
+    moved = {shift.column for own in shifts for shift in own}
+    return replace(schema, orders=tuple(pair for pair in schema.orders if moved.isdisjoint(pair)))
 
 
 def _shift_text(name: str, shift: Shift) -> str:

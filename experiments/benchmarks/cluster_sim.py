@@ -163,9 +163,7 @@ class Simulation:
             if [member] != [core.member]:
                 read += self.times.rows_bytes * job.volume / self.volumes[-1] / self.nodes.network
         core.member = job.members[0] if len(job.members) == 1 else None
-        if job.kind == "concatenated":
-            return read + self._taken(core, self.times.concatenated)
-        return read + self._taken(core, self.times.real if job.kind == "real" else self.times.learn[job.volume])
+        return read + self._taken(core, _learning(job, self.members, self.times))
 
     def _learned(self, core: _Core, task: int) -> None:
         if core.task != task or core.job is None:
@@ -217,8 +215,16 @@ def study_on(members: int, times: Times, nodes: Nodes, *, repeats: int = 1) -> O
 
 def work(members: int, times: Times) -> float:
     """Seconds of all tasks of a study, one after the other."""
-    fits = sum(times.learn.values()) * members + times.learn[max(times.learn)] * (members - 1)
-    return members * (times.fit + times.draw) + fits + times.concatenated + times.real
+    fits = sum(times.learn.values()) * members
+    fits += sum(_learning(job, members, times) for job in baseline_jobs(members, max(times.learn)))
+    return members * (times.fit + times.draw) + fits
+
+
+def _learning(job: Job, members: int, times: Times) -> float:
+    """Seconds of one fit; of a model on several members' rows by their share."""
+    if job.kind in ("concatenated", "without"):
+        return times.concatenated * len(job.members) / members
+    return times.learn[job.volume] if job.members else times.real
 
 
 def floor(members: int, times: Times, cores: int) -> float:

@@ -11,7 +11,7 @@ from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.records.predictions import Job, baseline_jobs, learner_seed
+from dge_ray.study.records.predictions import Job, baseline_jobs, bootstrapped_rows, learner_seed
 from dge_ray.table import Columns, TableCodec
 
 
@@ -31,9 +31,12 @@ def draw(prepared: Prepared, generator: Generator, k: int, volume: int) -> pa.Ta
 def fit_learner(prepared: Prepared, job: Job, rows: Columns, real: dict[str, Columns]) -> dict[str, np.ndarray]:
     """One downstream fit's predictions of validation and test."""
     config = prepared.config
+    name, settings = config.learner.name, config.learner.settings
+    if job.kind == "simple":
+        name, settings = ("tfidf_linear" if prepared.schema.texts else "linear"), {}
     learner = make_learner(
-        config.learner.name,
-        config.learner.settings,
+        name,
+        settings,
         prepared.schema,
         seed=learner_seed(config.seed, job),
     ).fit(rows)
@@ -46,6 +49,16 @@ def cut(rows: Columns, volume: int) -> Columns:
 
 def joined(parts: Sequence[Columns]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def real_rows(prepared: Prepared, job: Job, real: dict[str, Columns]) -> Columns:
+    """The rows of a baseline that no synthetic row has a part in."""
+    if job.kind == "real_all":
+        return joined([real[part] for part in ("train", "stopping", "validation")])
+    if job.kind == "real_ensemble":
+        rows = bootstrapped_rows(prepared.config.seed, job, prepared.n)
+        return {name: values[rows] for name, values in real["train"].items()}
+    return real["raw" if job.kind == "raw" else "train"]
 
 
 def plain_study(
@@ -61,7 +74,7 @@ def plain_study(
             predictions[job] = fit_learner(prepared, job, cut(rows, job.volume), real)
         kept.append(cut(rows, baselines_at or 0))
     for job in baseline_jobs(members, baselines_at) if baselines_at else []:
-        rows = real["train"] if job.kind == "real" else joined([kept[k] for k in job.members])
+        rows = joined([kept[k] for k in job.members]) if job.members else real_rows(prepared, job, real)
         predictions[job] = fit_learner(prepared, job, rows, real)
     return predictions
 

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "benchmarks")
 
 WORDS = COPULA
 Run = Callable[..., tuple[int, str, str]]
-FITS = 3 * 3 + 2 + 1 + 1  # members x volumes, naive ensemble's other seeds, concatenated, real
+FITS = 3 * 3 + 2 + 1 + 5 + 5 + 3 + 1  # members x volumes, naive ensemble's other seeds, concatenated; on real rows
 
 
 def _tune(folder: Path, *words: str) -> subprocess.Popen[str]:
@@ -72,7 +72,8 @@ def test_report_is_the_contract(done: Path, prepared: Prepared) -> None:
     assert point["status"] in {"interior", "plateau", "not_reached", "undecided"}
     assert point["interval"][0] <= point["volume"] <= point["interval"][1]
     assert point["risk_interval"][0] < point["risk"] < point["risk_interval"][1]
-    methods = {"dge", "naive_single", "naive_ensemble", "naive_concatenated", "real"}
+    methods = {"dge", "naive_single", "naive_ensemble", "naive_concatenated"}
+    methods |= {"constant", "simple", "real", "real_all", "real_ensemble"}
     assert set(report["test"]) == methods and set(report["test_differences"]) == methods - {"dge"}
     assert set(report["test"]["dge"]) == {"log_loss", "auc", "brier", "accuracy", "macro_f1"}
     assert point["risk"] == pytest.approx(report["test"]["dge"]["log_loss"])

@@ -57,12 +57,25 @@ def test_ratios_are_multiples_of_the_raw_rows(table: str) -> None:
     assert prepared.volumes == (0, 30, 120) and prepared.pilot_volume == 30
     assert [arm.label for arm in prepared.arms] == ["boosting-augmented"]
     encoded = prepared.encoded()
-    assert {part: len(columns["x"]) for part, columns in encoded.items()} == {**_rows(prepared), "raw": 60}
+    assert {part: len(columns["x"]) for part, columns in encoded.items()} == {
+        **_rows(prepared),
+        "stopping": 22,
+        "raw": 60,
+    }
     costs = bill(prepared)
-    # members at three volumes; one more seed, the concatenated, real and raw
-    assert costs["downstream_fits"] == 2 * 3 + 4
+    # members at three volumes; one more seed, the concatenated, and those on real rows
+    assert costs["downstream_fits"] == 2 * 3 + 2 + ON_REAL
     # each of the 8 fits on synthetic rows has the 60 raw ones too
-    assert costs["downstream_rows"] == 2 * (0 + 30 + 120) + 120 + 240 + 198 + 60 + 8 * 60
+    assert costs["downstream_rows"] == 2 * (0 + 30 + 120) + 120 + 240 + _real_rows(prepared) + 8 * 60
+
+
+ON_REAL = 5 + 5 + 2 + 1 + 1  # real, real_all, an ensemble of two, simple and raw
+
+
+def _real_rows(prepared: Prepared) -> int:
+    """Of the baselines on real rows, all together."""
+    every = 198 + 22 + prepared.rows["validation"]
+    return 5 * 198 + 5 * every + 2 * 198 + 198 + 60
 
 
 def _rows(prepared: Prepared) -> dict[str, int]:
@@ -139,10 +152,10 @@ def test_each_weight_is_a_learner_of_its_own_and_0_is_the_raw_rows_alone(table: 
     assert prepared.identity() == _prepared(table).identity()  # weights may be added to a study
     assert make_config(prepared.config.model_dump(mode="json")) == prepared.config
     costs = bill(prepared)
-    # two members at no volume or at two; one more seed, the concatenated, real and raw: of each of two learners
-    assert costs["downstream_fits"] == 2 * ((2 + 4) + 2 * (4 + 4))
-    on_synthetic = 2 * (30 + 120) + 120 + 240 + 198 + 60 + 6 * 60
-    assert costs["downstream_rows"] == 2 * (4 * 60 + 198 + 60 + 2 * on_synthetic)
+    # two members at no volume or at two; one more seed, the concatenated, those on real rows: of each of two learners
+    assert costs["downstream_fits"] == 2 * ((2 + 2 + ON_REAL) + 2 * (4 + 2 + ON_REAL))
+    on_synthetic = 2 * (30 + 120) + 120 + 240 + 6 * 60 + _real_rows(prepared)
+    assert costs["downstream_rows"] == 2 * (4 * 60 + _real_rows(prepared) + 2 * on_synthetic)
 
 
 def test_a_fits_mixture_is_its_learners_weight(table: str) -> None:
@@ -252,7 +265,7 @@ def _with_learners(difference: list[float]) -> dict[str, Any]:
     ("difference", "says"),
     [
         ([-0.1, -0.2, -0.05], ""),
-        ([0.0, -0.1, 0.1], "; on test not clearly different from linear"),
+        ([0.0, -0.1, 0.1], "; on test not told apart from linear"),
         ([0.1, 0.05, 0.2], "; on test worse than linear"),
     ],
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
-from dge_ray.stats.comparison.baselines import METHODS
+from dge_ray.stats.comparison.baselines import METHODS, REAL
 from dge_ray.stats.metrics.losses import higher_is_better, is_convex, label
 
 STATUS = {
@@ -97,15 +97,14 @@ def _compared(report: Mapping, metric: str) -> list[str]:
     """The clauses of the verdict that set DGE against the best model on real rows, and against each naive baseline."""
     names: dict[str, list[str]] = {word: [] for word in JUDGEMENTS}
     called = method_names(report)
-    for method in (best_real(report), "naive_ensemble", "naive_concatenated", "naive_single"):
+    for method in dict.fromkeys([best_real(report), "raw", "naive_ensemble", "naive_concatenated", "naive_single"]):
         judged = comparison(report, method, metric)
         if judged and not (method == "naive_single" and is_convex(metric)):
             word = f"the {called[method]} baseline"
-            if method == best_real(report):
-                known = "best_real" in report  # an older report has but one on real rows
-                word = (
-                    f"the best model on real rows ({called[method]})" if known else f"training on the {called[method]}"
-                )
+            if method == best_real(report) and "best_real" in report:
+                word = f"the best model on real rows ({called[method]})"
+            elif method in REAL:  # an older report has but one
+                word = f"training on the {called[method]}"
             names[judged[0]].append(word)
     return [JUDGEMENTS[word] + _listed(methods) for word, methods in names.items() if methods]
 
