@@ -13,7 +13,7 @@ from dge_ray.table.schema.identities import Identity, in_words, order_in_words
 from dge_ray.table.schema.table_schema import CODED, MEASURED, TableSchema
 
 MOST_ROWS = 1_000_000  # evenly over the table: what holds in so many holds
-MOST_TOLD = 3  # orders in a line; the others are counted
+MOST_TOLD = 4  # orders in a line; the others are counted
 
 
 def with_identities(

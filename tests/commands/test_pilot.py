@@ -201,6 +201,10 @@ def test_what_no_pilot_chooses_has_a_named_generator(tmp_path: Path, run: Run) -
         assert config.generators == (("autoregressive", {}),) and not auto
     # settings without a name are the named one's, as they were before there was a pilot
     assert _settled(tmp_path, "generator.epochs=3")[0].generators == (("autoregressive", {"epochs": 3}),)
+
+
+@pytest.mark.slow  # the accountant's imports
+def test_a_private_study_is_told_why_there_is_no_pilot(tmp_path: Path, run: Run) -> None:
     (tmp_path / "q.csv").write_text("x,y\n" + "1,a\n2,b\n" * 60)
     words = ["q.csv", "target=y", "privacy.epsilon=3", "privacy.delta=1e-6", "columns.y={categories: [a, b]}"]
     words += ["columns.x={kind: integer, minimum: 0, maximum: 9}", "members=2", "ratios=1"]

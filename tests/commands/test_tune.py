@@ -172,6 +172,7 @@ def test_a_second_run_redoes_nothing(done: Path, tmp_path: Path, run: Run) -> No
 
 
 @pytest.mark.usefixtures("cluster")
+@pytest.mark.slow
 def test_what_a_killed_driver_left_is_finished(done: Path, tmp_path: Path, run: Run) -> None:
     """Two members of three, some fits, no end, a dead process's lock: what is there is not done again, and the bits are
     the undisturbed study's. The slow tests kill a real driver, here and in an S3 storage."""
