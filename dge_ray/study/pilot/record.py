@@ -93,7 +93,7 @@ def pilot_section(folder: Folder) -> dict[str, Any]:
 
 def pilot_seconds(folder: Folder) -> dict[str, float]:
     """CPU-seconds of the pilot's fits that are not the study's own; nothing where there was no comparison."""
-    kept = folder.read_json(PILOT) if folder.exists(PILOT) else {"fits": 0}
+    kept: dict[str, Any] = folder.read_json(PILOT) if folder.exists(PILOT) else {"fits": 0}
     own = sum(row.get("cpu_seconds", 0.0) for row in kept.get("candidates", []) if row["chosen"])
     return {"pilot": kept["cpu_seconds"] - own} if kept["fits"] else {}
 
@@ -103,7 +103,9 @@ def _begun(folder: Folder) -> tuple[GeneratorChoice, ...]:
     if folder.exists(CONFIG):
         kept = read_study_config(folder).generator
     else:  # a driver was killed while it wrote the study's first files
-        kept = StudyConfig(source="", generator=folder.read_json(IDENTITY)["generator"]).generator
+        kept = StudyConfig.model_validate(
+            {"source": "", "generator": folder.read_json(IDENTITY)["generator"]}
+        ).generator
     return kept if isinstance(kept, tuple) else (kept,)
 
 
