@@ -10,8 +10,8 @@ where a repeated value at an end of a column stands apart from all others:
 
 Of categories the usual marks are told of (`?`, `NA`, `\\N`), not words that may be one (`unknown`, `None`).
 
-Of 10,000 columns of random draws (normal, lognormal, Pareto, Poisson, zero-inflated and others; 50 to 5,000 rows) one
-was told of, a clipped one. Of the shared example tables Adult's capital-gain (99999, which is a top code) and the
+Of 10,000 columns of random draws (normal, lognormal, Pareto, Poisson, zero-inflated and others; 50 to 5,000 rows) none
+was told of. Of the shared example tables Adult's capital-gain (99999, which is a top code) and the
 bank's pdays (-1) are.
 """
 
