@@ -21,7 +21,7 @@ from dge_ray.downstream.estimator import EstimatorLearner
 from dge_ray.downstream.mixture import Mixture
 from dge_ray.errors import StudyError
 from dge_ray.storage import Folder
-from dge_ray.study.downstream_spec import DownstreamSpec
+from dge_ray.study.downstream_spec import DownstreamSpec, simple_learner
 from dge_ray.study.records.predictions import (
     Job,
     bootstrapped_rows,
@@ -45,6 +45,8 @@ def fits_together(spec: DownstreamSpec) -> bool:
 
 class Fits:
     """Downstream fits of one process, alone: each fit's predictions are written when it ends."""
+
+    _real_of: tuple[Job, Columns | None] | None = None  # the last job, and its real rows
 
     def __init__(self, spec: DownstreamSpec, real: dict[str, Columns]) -> None:
         self.rank, self.world, self.together = 0, 1, False
@@ -99,11 +101,16 @@ class Fits:
     def _learner(self, job: Job) -> tuple[str, dict[str, Any]]:
         """The learner of a job, by name, and its settings."""
         if job.kind == "simple":
-            return ("tfidf_linear" if self.schema.texts else "linear"), {}
+            return simple_learner(self.schema), {}
         return self.spec.learners[job.learner]
 
     def _real_rows(self, job: Job) -> Columns | None:
-        """The real rows that a job learns from, before its synthetic ones."""
+        """The real rows that a job learns from, before its synthetic ones; made once a job, whoever asks how often."""
+        if self._real_of is None or self._real_of[0] != job:
+            self._real_of = job, self._make_real_rows(job)
+        return self._real_of[1]
+
+    def _make_real_rows(self, job: Job) -> Columns | None:
         if job.kind in ("real", "simple"):
             return self.real["train"]
         if job.kind == "real_all":

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dge_ray.stats.comparison.baselines import metrics_of, naive_single, naive_single_difference
-from dge_ray.stats.comparison.differences import PROCEDURE, THESE_MODELS, Fits, difference
+from dge_ray.stats.comparison.differences import PROCEDURE, THESE_MODELS, Ensemble, Fits
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.intervals import FEWEST_MEMBERS
 from dge_ray.stats.metrics.losses import higher_is_better, metric_names, metric_value
@@ -87,21 +87,22 @@ def compare(prepared: Prepared, members: np.ndarray, baselines: Baselines, truth
     clusters = prepared.clusters.get("test")
     single = {m: naive_single_difference(members, truth, m, task=task, clusters=clusters) for m in names}
     differences = {"naive_single": {metric: list(triple) for metric, triple in single.items()}}
+    ensembles = {metric: Ensemble(members, truth, metric, clusters=clusters) for metric in names}
     for method, predictions in baselines.test.items():
         fits = predictions.astype(np.float64)
-        own = fits if HOW[method] == "mean" else _read(method, fits)[None]
-        each = [metrics_of(one, truth, task=task) for one in own]
+        each = [metrics_of(one, truth, task=task) for one in _predictions(method, fits)]
         test[method] = {metric: float(np.mean([values[metric] for values in each])) for metric in names}
-        compared = {
-            metric: difference(members, Fits(HOW[method], fits), truth, metric, clusters=clusters) for metric in names
-        }
+        compared = {metric: own.less(Fits(HOW[method], fits)) for metric, own in ensembles.items()}
         differences[method] = {metric: [one.value, one.lo, one.hi] for metric, one in compared.items()}
     target = PROCEDURE if len(members) >= FEWEST_MEMBERS else THESE_MODELS
     return {"test": test, "test_differences": differences, "difference_target": target}
 
 
-def _read(method: str, fits: np.ndarray) -> np.ndarray:
-    return fits[0] if HOW[method] == "grouped" else ensemble_mean(fits)
+def _predictions(method: str, fits: np.ndarray) -> np.ndarray:
+    """Those whose metrics' mean is the method's value. Shape: (fits, N, C) -> (fits or 1, N, C)."""
+    if HOW[method] == "mean":
+        return fits
+    return fits[:1] if HOW[method] == "grouped" else ensemble_mean(fits)[None]
 
 
 def best_real(prepared: Prepared, baselines: Baselines, truth: np.ndarray) -> dict[str, Any]:
@@ -110,8 +111,7 @@ def best_real(prepared: Prepared, baselines: Baselines, truth: np.ndarray) -> di
     metric, risks = prepared.metric, dict[str, float]()
     for method in RIVALS:
         if method in baselines.validation:
-            fits = baselines.validation[method].astype(np.float64)
-            own = fits if HOW[method] == "mean" else ensemble_mean(fits)[None]
+            own = _predictions(method, baselines.validation[method].astype(np.float64))
             risks[method] = float(np.mean([metric_value(metric, one, truth) for one in own]))
     sign = -1.0 if higher_is_better(metric) else 1.0
     chosen = min(risks, key=lambda method: (sign * risks[method], RIVALS.index(method)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.storage import Folder
 from dge_ray.study.members import MemberSpec
+from dge_ray.table import TableSchema
 
 if TYPE_CHECKING:  # what reads and checks a configuration; workers need none of it
     from dge_ray.study.arms import Arm
@@ -23,6 +24,11 @@ class DownstreamSpec:
     volume: int  # the largest: a member's shards are drawn up to it
     augmented: bool = False
     weights: dict[str, float] = field(default_factory=dict)
+
+
+def simple_learner(schema: TableSchema) -> str:
+    """The learner of the baseline `simple`."""
+    return "tfidf_linear" if schema.texts else "linear"
 
 
 def downstream_of(

@@ -10,6 +10,7 @@ from dge_ray.generators.base import Generator
 from dge_ray.generators.registry import make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
+from dge_ray.study.downstream_spec import simple_learner
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.predictions import Job, baseline_jobs, bootstrapped_rows, learner_seed
 from dge_ray.table import Columns, TableCodec
@@ -33,7 +34,7 @@ def fit_learner(prepared: Prepared, job: Job, rows: Columns, real: dict[str, Col
     config = prepared.config
     name, settings = config.learner.name, config.learner.settings
     if job.kind == "simple":
-        name, settings = ("tfidf_linear" if prepared.schema.texts else "linear"), {}
+        name, settings = simple_learner(prepared.schema), {}
     learner = make_learner(
         name,
         settings,

@@ -96,7 +96,7 @@ def _names(prepared: Prepared, members: int) -> list[str]:
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing costs a second: only fits are counted."""
-    for name, price in (("member_price", 0.0), ("fit_price", 0.0), ("study_price", candidates.RAY + 1.0)):
+    for name, price in (("member_price", 0.0), ("fit_price", 0.0), ("study_price", 1.0)):
         monkeypatch.setattr(candidates, name, lambda *_, price=price: price)
 
 
@@ -139,7 +139,7 @@ def test_the_pilot_is_within_its_share_of_the_price(prepared: Prepared, members:
     if "mixed-boosted" in (one.name for one in plan.candidates):
         most = max(members, prepared.most_members)
         each = [
-            study_price(prepared, choices[name], 1, len(prepared.volumes))
+            study_price(prepared, [choices[name]], 1, len(prepared.volumes))
             for name in ("autoregressive", "trees-boosted")
         ]
         study = RAY + sum(each[k % 2] - RAY for k in range(most))
@@ -169,7 +169,7 @@ def test_what_costs_more_is_predicted_to(prepared: Prepared) -> None:
         < fit_price(prepared, "linear", 10_000)
         < fit_price(prepared, "boosting", 10_000)
     )
-    trees = CANDIDATES[0].generators[0]
+    trees = CANDIDATES[0].generators
     assert study_price(prepared, trees, 4, 5) < study_price(prepared, trees, 8, 5) < study_price(prepared, trees, 8, 6)
 
 

@@ -8,6 +8,17 @@ from typing import Any
 
 
 @contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    """Within the block a module's name has another value."""
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+@contextmanager
 def on_loopback() -> Iterator[None]:
     """A Ray that starts within the block listens on 127.0.0.1 alone.
 
@@ -17,12 +28,8 @@ def on_loopback() -> Iterator[None]:
     """
     from ray._private import ray_constants
 
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
+    with _replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
         yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager
@@ -40,11 +47,8 @@ def in_a_group_of_its_own() -> Iterator[None]:
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options, process_group=0)
 
-    services.ConsolePopen = OwnGroup  # type: ignore[misc]
-    try:
+    with _replaced(services, "ConsolePopen", OwnGroup):
         yield
-    finally:
-        services.ConsolePopen = before  # type: ignore[misc]
 
 
 @contextmanager
@@ -55,11 +59,9 @@ def without_watchers() -> Iterator[None]:
     from ray._private import parameter
 
     before: Any = parameter.RayParams
-    parameter.RayParams = partial(before, include_log_monitor=False, no_monitor=True)  # type: ignore[misc]
-    try:
+    quiet = partial(before, include_log_monitor=False, no_monitor=True)
+    with _replaced(parameter, "RayParams", quiet):
         yield
-    finally:
-        parameter.RayParams = before  # type: ignore[misc]
 
 
 @contextmanager
@@ -69,12 +71,8 @@ def without_counting_callbacks() -> Iterator[None]:
     """
     from ray.air._internal import usage
 
-    before = usage.tag_callbacks
-    usage.tag_callbacks = lambda callbacks: False
-    try:
+    with _replaced(usage, "tag_callbacks", lambda callbacks: False):
         yield
-    finally:
-        usage.tag_callbacks = before
 
 
 def read_authentication() -> None:

@@ -49,6 +49,34 @@ class Compared:
     target: str
 
 
+class Ensemble:
+    """The ensemble's part of its differences, in one metric: it is the same against every baseline.
+
+    Args:
+        members: (K, N, C) predictions on test rows.
+        y: (N,) truth.
+        metric: a name in METRICS; differences are in its own direction.
+        clusters: (N,) codes of rows that belong together, whose errors are taken over clusters.
+    """
+
+    def __init__(self, members: np.ndarray, y: np.ndarray, metric: str, *, clusters: np.ndarray | None = None) -> None:
+        self.members, self._of = members, _Contributions(metric, y, clusters)
+        self._own = self._of(ensemble_mean(members))
+        self._pseudo: np.ndarray | None = None
+        if len(members) >= FEWEST_MEMBERS:
+            self._pseudo = pseudo_values(self._own, self._of(leave_one_out_means(members)))
+
+    def less(self, baseline: Fits, *, level: float = 0.95) -> Compared:
+        """The ensemble of all members less a baseline, on rows that chose nothing."""
+        apart = self._own - _contributions(baseline, self._of)
+        rows = over_rows(apart, self._of.classes)
+        target, others = THESE_MODELS, list[Source]()
+        if self._pseudo is not None:
+            target, others = PROCEDURE, _sources(baseline, self.members, self._pseudo, rows, self._of)
+        lo, hi = interval(float(apart.mean()), rows, others, level=level)
+        return Compared(float(apart.mean()), lo, hi, target)
+
+
 def difference(
     members: np.ndarray,
     baseline: Fits,
@@ -58,24 +86,8 @@ def difference(
     level: float = 0.95,
     clusters: np.ndarray | None = None,
 ) -> Compared:
-    """The ensemble of all members less a baseline, on rows that chose nothing.
-
-    Args:
-        members: (K, N, C) predictions on test rows.
-        y: (N,) truth.
-        metric: a name in METRICS; the difference is in its own direction.
-        clusters: (N,) codes of rows that belong together, whose errors are taken over clusters.
-    """
-    of = _Contributions(metric, y, clusters)
-    own, rival = of(ensemble_mean(members)), _contributions(baseline, of)
-    apart = own - rival
-    rows = over_rows(apart, of.classes)
-    target, others = THESE_MODELS, list[Source]()
-    if len(members) >= FEWEST_MEMBERS:
-        target = PROCEDURE
-        others = _sources(baseline, members, pseudo_values(own, of(leave_one_out_means(members))), rows, of)
-    lo, hi = interval(float(apart.mean()), rows, others, level=level)
-    return Compared(float(apart.mean()), lo, hi, target)
+    """The ensemble less a single baseline; arguments as in `Ensemble`."""
+    return Ensemble(members, y, metric, clusters=clusters).less(baseline, level=level)
 
 
 def ensembles_difference(

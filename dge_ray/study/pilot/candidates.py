@@ -6,7 +6,7 @@ from dge_ray.errors import InputError
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.study.choices import AUTO, GeneratorChoice
 from dge_ray.study.config import StudyConfig
-from dge_ray.study.pilot.price import RAY, fit_price, member_price, study_price
+from dge_ray.study.pilot.price import fit_price, member_price, study_price
 from dge_ray.study.prepared import Prepared
 
 MEMBERS = 2  # of each candidate
@@ -138,14 +138,13 @@ def _expected(candidates: tuple[Candidate, ...]) -> Candidate:
 def _priced(plan: PilotPlan, prepared: Prepared, searched: int) -> PilotPlan:
     """The plan with its prices. A study that raises its members as it goes is taken to end with the most."""
     label = next(arm.learner.name for arm in prepared.arms if arm.synthetic)
-    choices = _expected(plan.candidates).generators
     members = max(plan.planned // searched, prepared.most_members)
-    each = [study_price(prepared, choices[k % len(choices)], 1, searched) - RAY for k in range(members)]
+    study = study_price(prepared, _expected(plan.candidates).generators, members, searched)
     pilot = 0.0
     for name, _ in plan.unkept:
         (choice,) = next(one.generators for one in CANDIDATES if one.name == name)
         pilot += member_price(prepared, choice) + fit_price(prepared, label, plan.volume)
-    return replace(plan, seconds=pilot, price=RAY + sum(each) + pilot)
+    return replace(plan, seconds=pilot, price=study + pilot)
 
 
 def _fits(plan: PilotPlan) -> tuple[tuple[str, int], ...]:

@@ -4,6 +4,8 @@ They decide which generators a pilot tries, so they are no measurement: the same
 machine. The constants were read off fits of this package, and are meant to be right within a factor of two.
 """
 
+from collections.abc import Sequence
+
 from dge_ray.generators.fitting.schedule import batch_size_for, epochs_for
 from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.prepared import Prepared
@@ -40,11 +42,13 @@ def fit_price(prepared: Prepared, learner: str, volume: int) -> float:
     return drawn + _models(prepared) * (0.15 + 1.2e-6 * volume * columns)
 
 
-def study_price(prepared: Prepared, choice: GeneratorChoice, members: int, volumes: int) -> float:
-    """Of a study of so many members of one generator, at so many of its volumes: without its baselines."""
+def study_price(prepared: Prepared, choices: Sequence[GeneratorChoice], members: int, volumes: int) -> float:
+    """Of a study of so many members, which take the generators in turn, at so many of its volumes: without its
+    baselines."""
     at = [volume for volume in prepared.volumes if volume]
     every = [fit_price(prepared, arm.learner.name, m) for arm in prepared.arms if arm.synthetic for m in at]
-    return RAY + members * (member_price(prepared, choice) + sum(every) * volumes / len(at))
+    fitted = [member_price(prepared, choice) for choice in choices]
+    return RAY + sum(fitted[k % len(choices)] for k in range(members)) + members * sum(every) * volumes / len(at)
 
 
 def _models(prepared: Prepared) -> int:
