@@ -326,23 +326,16 @@ def test_a_study_and_its_server_both_killed(
 NOTHING = {"lost_runs": 0, "unfinished_runs": 0, "lost_points": 0, "doubled_points": 0, "lock_errors": 0}
 
 
-@pytest.mark.parametrize(
-    ("volumes", "members"), [(4, 2), pytest.param(500, 16, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("volumes", "members"), [(4, 2), pytest.param(500, 16, marks=pytest.mark.timeout(1200))])
 def test_many_runs_outlast_a_killed_server(tmp_path: Path, volumes: int, members: int, empty_database: bytes) -> None:
     found = killed(tmp_path, volumes, members, empty_database)
     assert found["held_when_it_ended"] > volumes and found["points"] == 11 * volumes * members
     assert {key: found[key] for key in NOTHING} == NOTHING
 
 
-@pytest.mark.parametrize(
-    ("server", "studies", "volumes"),
-    [
-        (False, 2, 2),
-        pytest.param(False, 4, 50, marks=pytest.mark.slow),
-        pytest.param(True, 4, 50, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("server", "studies", "volumes"), [(False, 2, 2), (False, 4, 50), (True, 4, 50)])
 def test_several_studies_write_at_once(tmp_path: Path, server: bool, studies: int, volumes: int) -> None:
     found = together(tmp_path, studies, volumes, 4, server=server)
     assert found["records_left"] == 0 and {key: found[key] for key in NOTHING} == NOTHING
