@@ -5,6 +5,7 @@ place on a local disk needs: a home folder, folders for their owner alone, wheth
 import json
 import os
 import shutil
+import socket
 import tempfile
 import threading
 import uuid
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -23,6 +24,7 @@ from dge_ray.errors import InputError
 from dge_ray.masking import refuse_secrets
 
 ANSWER_SECONDS = 8.0  # for a place that is not local to answer its first question; pyarrow's S3 says why after 6
+CONNECT_SECONDS = 4.0  # for a server that a URI names to take a connection
 T = TypeVar("T")
 
 
@@ -235,7 +237,20 @@ class Folder:
 
     def _ask(self) -> None:
         """One question, about a file: asked about a container without an account, Azure's client ends the process."""
+        self._connect()
         in_time(lambda: self.filesystem.get_file_info(self._at(".probe")))
+
+    def _connect(self) -> None:
+        """An OSError where the server that an S3 URI names takes no connection: pyarrow asks again for 6 s."""
+        query = parse_qs(urlsplit(self._uri).query)
+        for endpoint in query.get("endpoint_override", []):
+            scheme = query.get("scheme", ["https"])[0]
+            server = urlsplit(endpoint if "://" in endpoint else f"{scheme}://{endpoint}")
+            address = server.hostname or "", server.port or (80 if server.scheme == "http" else 443)
+            try:
+                in_time(lambda at=address: socket.create_connection(at).close(), CONNECT_SECONDS)
+            except OSError as error:
+                raise OSError(f"no connection to {server.netloc}: {error.strerror or error}") from None
 
     def check_writable(self, field: str = "storage") -> None:
         """Raises InputError when nothing can be written here.
@@ -251,6 +266,7 @@ class Folder:
             return
         probe = f".probe-{uuid.uuid4().hex}"
         try:
+            self._connect()
             if self.filesystem.type_name != "s3":  # which gives up by itself; a write could not be left to itself
                 self._ask()
             self.write_bytes(probe, b"")
