@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from dge_ray.distributed.session.ray_session import check_shared, ray_session
 from dge_ray.distributed.tasks import Shared, Task, run
 from dge_ray.distributed.worker import Fits
 from dge_ray.generators.base import Generator
+from dge_ray.storage import make_folders
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.records.files import sampling_file, shard_file
 from dge_ray.study.records.predictions import Job, finished
@@ -44,6 +46,7 @@ def run_pilot(
         member_demand = demand.on(resources).member
         device = "cuda" if member_demand.gpus else "cpu"
         if resources.nodes > 1 and (folder := next(iter(specs.values()))[0].members.folder).is_local:
+            make_folders(Path(folder.path))  # nothing is in it yet, and it is asked for on every node
             check_shared(folder.path)
         options = member_demand.options(None) | {"num_cpus": 1}
         rows = (Shared("train"), Shared("stopping"), Shared("real"))

@@ -136,14 +136,15 @@ cluster.shutdown()
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("end", ["keep", "lose"])
 def test_cpus_that_join_get_downstream_workers(end: str, tmp_path: Path) -> None:
-    """25 fits, begun by one worker on one core; two cores join, and perhaps go again: the new ones have done some."""
+    """51 fits, begun by one worker on one core; two cores join, and perhaps go again: the new ones have done some."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", JOINED, end, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=880)
     assert done.returncode == 0, done.stderr[-2000:]
     [told] = [line for line in done.stdout.splitlines() if line.startswith("[[")]  # Ray's own lines stand beside it
     by_worker, fits = json.loads(told)
-    assert fits == 12 + 11 + 2 == sum(count for _, count in by_worker)
+    naive, on_real_rows = 11 + 1 + 4, 5 + 5 + 12 + 1  # seeds, concatenated, groups; of n rows, of all, bagged, simple
+    assert fits == 12 + naive + on_real_rows == sum(count for _, count in by_worker)
     assert max(worker for worker, _ in by_worker) >= 1
 
 
