@@ -1,12 +1,13 @@
 """`dge-ray test`: do some features tell of the target what the others do not? Tested on synthetic rows, at a level.
 
 `method=refit` (the default) calibrates the whole pipeline, `method=paper` is the published procedure; see
-`stats/syntest.py` for what sets them apart.
+`stats/inference/syntest.py` for what sets them apart. `method=gcm` needs no synthetic row: `stats/inference/gcm.py`.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -18,7 +19,9 @@ from scipy.stats import norm
 
 from dge_ray.commands.test_request import SynTestRequest, read_request
 from dge_ray.downstream import load_learner
+from dge_ray.errors import InputError
 from dge_ray.generators.registry import abilities
+from dge_ray.inference.null_law import Look
 from dge_ray.inference.relevance import FULL, WITHOUT, Relevance, without
 from dge_ray.inference.replicates import (
     REDRAWER,
@@ -34,6 +37,7 @@ from dge_ray.inference.replicates import (
     saved,
     stream,
 )
+from dge_ray.inference.residuals import gcm_test
 from dge_ray.options import Say, to_stderr
 from dge_ray.report.words.syntest import syntest_lines
 from dge_ray.stats.inference.syntest import monte_carlo_p, rate, twins
@@ -44,6 +48,18 @@ NOT_CALIBRATED = "not calibrated unless m is far below the rows behind the gener
 BY_CONSTRUCTION = (
     "by construction: the share of equally likely ranks that reject. It holds as far as the nulled generator's law is "
     "the real rows' law under the null; figures in experiments/syn2023"
+)
+BY_REGRESSIONS = (
+    "holds where the others predict the target and the tested features well: the product of both errors is what is left"
+)
+LAW_LEVEL = 0.05  # at which the null law is taken to be wrong
+WITHHELD = (
+    "withheld: the generator does not draw the tested features, or the target, as the real rows have them given the "
+    "others (p = {:.2g}), so that its null tables are none; another generator may, and method=gcm needs none"
+)
+UNLIKE = (
+    "given the other features, the generator's rows are told from the real ones (p = {:.2g}), though not where this "
+    "test's learner errs: the level is as good as these null tables are"
 )
 ITS_OWN = "the procedure's own estimate, between its two generators: what both copied from chance is not in it"
 
@@ -63,7 +79,10 @@ def test(
     `refit`: a generator is fitted on the n real rows; null tables of n rows are drawn from it with the tested features
     drawn again given the others; each of them, and the real table, goes through the same pipeline (fit a generator,
     draw `volume` rows, compute T). p = (1 + null T's at or above the real one) / (1 + replicates).
+    Before that the null tables' law is held against the real rows (`inference/null_law.py`); where it fails, nothing is
+    tested: `rejected` is None, and `withheld` says why.
     `paper`: one generator a half of the rows; T of rows with the null enforced, judged both ways.
+    `gcm`: residuals of the features and of the target given the other features; real rows alone, no generator, no Ray.
     `pretrained`: every fit starts from that saved generator. Null tables' fits do so too: what it knows of the tested
     features is no evidence, and only the real rows of `source` are tested.
 
@@ -78,6 +97,8 @@ def test(
     request = read_request(source, options)
     if (statistic is None) != (label == "relevance"):
         raise ValueError("a statistic of one's own needs a label of its own, and no other has one")
+    if request.method == "gcm" and statistic is not None:
+        raise InputError("method", "'gcm' with a statistic of one's own", "'refit' or 'paper': gcm has its own")
     judge = Relevance(request.schema, request.features, *request.learner) if statistic is None else statistic
     answer = {
         "source": source,
@@ -85,7 +106,7 @@ def test(
         "task": request.schema.task,
         "features": list(request.features),
         "rows": request.table.num_rows,
-        "generator": request.generator.name,
+        "generator": None if request.method == "gcm" else request.generator.name,
         "learner": request.learner[0] if statistic is None else None,
         "statistic_name": label,
         "method": request.method,
@@ -93,7 +114,10 @@ def test(
         "seed": request.seed,
         "replicates": request.replicates,
     }
-    result = (_refit if request.method == "refit" else _paper)(request, judge, _folder(request, label), say)
+    if request.method == "gcm":
+        result = _gcm(request)
+    else:
+        result = (_refit if request.method == "refit" else _paper)(request, judge, _folder(request, label), say)
     p = result["p_value"]
     ratio = None if result["volume"] is None else result["volume"] / request.fitted_rows
     notes = [*request.notes, *result.pop("notes")]
@@ -120,8 +144,37 @@ def _folder(request: SynTestRequest, label: str) -> Folder:
     return request.out / (f"{name}-own" if other_law else name)
 
 
+def _nothing(volume: int | None) -> dict[str, Any]:
+    """An answer's fields without a test on synthetic rows."""
+    return {
+        "volume": volume,
+        "p_value": None,
+        "p_interval": None,
+        "statistic": None,
+        "type_one_error": None,
+        "type_one_interval": None,
+        "type_one_basis": None,
+        "raw": None,
+        "notes": [],
+    }
+
+
+def _gcm(request: SynTestRequest) -> dict[str, Any]:
+    found = gcm_test(request.table, request.schema, request.features, seed=request.seed)
+    return {
+        **_nothing(None),
+        "p_value": found.p_value,
+        "statistic": found.statistic,
+        "statistic_name": "largest covariance of residuals, in standard errors",
+        "type_one_error": request.alpha,
+        "type_one_basis": BY_REGRESSIONS,
+        "refits": None,
+    }
+
+
 def _refit(request: SynTestRequest, judge: Statistic, folder: Folder, say: Say) -> dict[str, Any]:
     from dge_ray.distributed.refits import run_refits
+    from dge_ray.distributed.session.ray_session import ray_session
 
     (volume,) = request.volumes
     pipeline = Pipeline(request.schema, request.generator, volume, judge, request.seed)
@@ -130,7 +183,22 @@ def _refit(request: SynTestRequest, judge: Statistic, folder: Folder, say: Say) 
         return RefitNull(request.table, _null(request, files, 0), pipeline)
 
     fits = _law_fits(request, request.table, 0)
-    results, cost = run_refits(fits, work, 1 + request.replicates, folder=folder, say=say)
+    known = request.learner if isinstance(judge, Relevance) else None
+    with ExitStack() as session:
+        if len(folder.list("replicates")) <= request.replicates:
+            session.enter_context(ray_session())  # one for both
+        (looked,), cost = run_refits(
+            fits,
+            lambda files: Look(_null(request, files, 0), request.table, known, request.seed),
+            1,
+            folder=folder,
+            say=say,
+            place="law-check",
+        )
+        if looked["null_law"]["p_value"] <= LAW_LEVEL:
+            why = WITHHELD.format(looked["null_law"]["p_value"])
+            return {**_nothing(request.volumes[0]), "withheld": why, **looked, "refits": cost}
+        results, cost = run_refits(fits, work, 1 + request.replicates, folder=folder, say=say)
     t, raw = (np.array([result[name] for result in results]) for name in ("statistic", "raw"))
     size = np.floor(request.alpha * len(t) + 1e-9) / len(t)
     reached = rate(int((t[1:] >= t[0]).sum()), request.replicates)
@@ -144,8 +212,9 @@ def _refit(request: SynTestRequest, judge: Statistic, folder: Folder, say: Say) 
         "type_one_interval": None,
         "type_one_basis": BY_CONSTRUCTION,
         "raw": {**_raw(raw[0], request, judge), "p_null_tables": float(monte_carlo_p(raw[1:], raw[:1])[0])},
+        **looked,
         "refits": cost,
-        "notes": [],
+        "notes": [UNLIKE.format(looked["whole_law"]["p_value"])] if looked["whole_law"]["p_value"] <= LAW_LEVEL else [],
     }
 
 

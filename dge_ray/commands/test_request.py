@@ -58,7 +58,7 @@ class SynTestRequest:
     @property
     def fitted_rows(self) -> int:
         """n: the rows behind a generator."""
-        return self.table.num_rows if self.method == "refit" else self.table.num_rows // 2
+        return self.table.num_rows // 2 if self.method == "paper" else self.table.num_rows
 
 
 def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTestRequest:
@@ -74,7 +74,7 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
     out.check_readable(place)
     out.check_writable(place)
     alpha, replicates, generator, learner = keys.alpha, keys.replicates, keys.generator, keys.learner
-    if (least := math.ceil(1 / alpha - 1e-9) - 1) > replicates:
+    if (least := math.ceil(1 / alpha - 1e-9) - 1) > replicates and keys.method != "gcm":
         raise InputError("replicates", f"{replicates} with alpha={alpha:g}", f"at least {least}: fewer never reject")
     check_generator(generator.name, generator.settings)
     refuse_made_elsewhere(generator.name, "to each half and null table")
@@ -93,7 +93,7 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
     ordered = _ordered(schema, features, keep=keys.given("pretrained"))
     start = _pretrained(keys.pretrained, generator.name, ordered)
     order = numpy_generator(keys.seed, Purpose.SPLIT).permutation(table.num_rows)
-    fitted = table.num_rows if keys.method == "refit" else table.num_rows // 2
+    fitted = table.num_rows // 2 if keys.method == "paper" else table.num_rows
     return SynTestRequest(
         source=source,
         table=table.select(ordered.names).take(pa.array(order)),
@@ -161,8 +161,8 @@ def _volumes(keys: SynTestKeys, n: int) -> tuple[int, ...]:
         if keys.ratio is not None:
             raise InputError("volume", f"{keys.volume} and a ratio", "one of the two")
         return (keys.volume,)
-    ratios = keys.ratio or ((RATIO,) if keys.method == "refit" else PAPER_RATIOS)
-    if keys.method == "refit" and len(ratios) > 1:
+    ratios = keys.ratio or (PAPER_RATIOS if keys.method == "paper" else (RATIO,))
+    if keys.method != "paper" and len(ratios) > 1:
         raise InputError("ratio", f"[{', '.join(f'{ratio:g}' for ratio in ratios)}]", "a number above 0")
     for ratio in ratios:
         if (volume := round(ratio * n)) < LEAST_ROWS:

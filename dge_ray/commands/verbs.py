@@ -87,7 +87,9 @@ class TableKeys(Options):
 class SynTestKeys(TableKeys):
     features: Names = Field(min_length=1, description="names of columns, as [a,b] (those that are tested)")
     target: Text | None = Field(None, description="a column's name (a built-in table's own if not given)")
-    method: Literal["refit", "paper"] = Field("refit", description="refit (holds its level) or paper (as published)")
+    method: Literal["refit", "paper", "gcm"] = Field(
+        "refit", description="refit (holds its level), paper (as published) or gcm (residuals, without synthetic rows)"
+    )
     alpha: Number = Field(0.05, gt=0, lt=1, description="a number above 0 and below 1 (the level)")
     replicates: Whole = Field(200, ge=1, le=1_000_000, description="a whole number from 1 (null tables, or draws)")
     generator: OneGenerator = GeneratorChoice()

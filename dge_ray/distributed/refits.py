@@ -25,18 +25,19 @@ def run_refits(
     *,
     folder: Folder,
     say: Callable[[str], None],
+    place: str = "replicates",
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Results of replicates 0 to `count` - 1, and what it took: replicates `done` now and `read`, and `cpu_seconds`.
 
     One task a replicate, on one CPU. Inputs travel through Ray's object store, so that nodes need not see the storage,
-    and only this process writes: `replicates/000000.json`, whole or not at all, as each ends. A call that is cut off is
-    gone on with, and does again what was in flight alone.
+    and only this process writes: `replicates/000000.json` (or below another `place`), whole or not at all, as each
+    ends. A call that is cut off is gone on with, and does again what was in flight alone.
 
     Raises:
         StudyError, InputError: what a task raised, or what became of it.
     """
-    there = set(folder.list("replicates"))
-    files = [_file(replicate) for replicate in range(count)]
+    there = set(folder.list(place))
+    files = [f"{place}/{replicate:06d}.json" for replicate in range(count)]
     kept = {file: folder.read_json(file) for file in files if file.rpartition("/")[2] in there}
     results, seconds = kept, 0.0
     if len(kept) < count:
@@ -54,10 +55,6 @@ def run_refits(
             seconds += taken
     cost = {"done": count - len(kept), "read": len(kept), "cpu_seconds": round(seconds, 1)}
     return [results[file] for file in files], cost
-
-
-def _file(replicate: int) -> str:
-    return f"replicates/{replicate:06d}.json"
 
 
 def _fitted(

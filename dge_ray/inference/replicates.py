@@ -35,6 +35,7 @@ class Stream(IntEnum):
     STATISTIC = 4
     REAL = 5  # the statistic of its table itself
     LAW = 6  # what is fitted once, before the replicates: `member` says which
+    CHECK = 7  # draws that the null law is looked at with: `member` says which
 
 
 def stream(seed: int, replicate: int, which: Stream) -> int:

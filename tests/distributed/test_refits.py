@@ -17,6 +17,7 @@ from scipy.stats import norm
 
 from dge_ray.commands import test as verb
 from dge_ray.distributed.refits import run_refits
+from dge_ray.errors import InputError
 from dge_ray.storage import Folder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -95,6 +96,37 @@ def test_the_verb(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
+def test_a_test_whose_null_law_is_wrong_is_withheld(run: Run, tmp_path: Path) -> None:
+    """The copula sees no square: x = z^2 + noise would be rejected for y = z^2 + noise. No replicate is made."""
+    rng = np.random.default_rng(0)
+    z, e, u = rng.standard_normal((3, 300))
+    pd.DataFrame({"z": z, "x": z**2 + u / 2, "y": z**2 + e}).to_parquet(tmp_path / "t.parquet")
+    words = ["test", "t.parquet", "target=y", "features=[x]", "generator=copula", "learner=ridge", "replicates=19"]
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["rejected"] is None and found["p_value"] is None and found["null_law"]["p_value"] <= 0.05
+    (kept,) = (tmp_path / "syntests").iterdir()
+    assert not (kept / "replicates").exists()
+    code, out, _ = run(*words)
+    assert code == 0 and "\nwithheld: the generator does not draw" in out and "by residuals (gcm): p =" in out
+
+
+def test_residuals_need_no_generator(run: Run, tmp_path: Path) -> None:
+    table(tmp_path / "t.parquet", 200)
+    words = ["test", "t.parquet", "target=y", "features=[z]", "method=gcm"]
+    code, out, err = run(*words, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["rejected"] and found["generator"] is None, err
+    assert not (tmp_path / "syntests").exists()
+    code, out, _ = run(*words)
+    assert code == 0 and out.splitlines()[1] == "method: gcm, residuals of real rows; no synthetic row"
+    with pytest.raises(InputError, match=r"^method: got 'gcm' with a statistic of one's own"):
+        options = {"features": "z", "target": "y", "method": "gcm"}
+        verb.test(str(tmp_path / "t.parquet"), options, no_word, statistic=lambda rows, seed: 0.0, label="none")
+
+
+@pytest.mark.usefixtures("cluster")
 def test_the_published_procedure(run: Run, tmp_path: Path) -> None:
     table(tmp_path / "t.parquet", 100)
     words = [*SMALL[:-1], "ratio=[1,2]", "method=paper", "replicates=20"]
@@ -119,9 +151,8 @@ def test_a_statistic_of_ones_own(tmp_path: Path) -> None:
         return float(abs(np.linalg.lstsq(np.column_stack([np.ones(len(x)), x, z]), y, rcond=None)[0][2]))
 
     source = str(table(tmp_path / "t.parquet"))
-    small = {"epochs": 2, "hidden": 8, "bins": 8}
     options = {"features": "z", "target": "y", "replicates": 19, "ratio": 1, "out": str(tmp_path / "out")}
-    found = verb.test(source, {**options, "generator": small}, no_word, statistic=slope, label="slope")
+    found = verb.test(source, {**options, "generator": "copula"}, no_word, statistic=slope, label="slope")
     assert found["statistic_name"] == "slope" and found["raw"]["p_normal"] is None and found["learner"] is None
     expected = slope(pa.Table.from_pandas(pd.read_parquet(source)), 0)
     assert found["raw"]["statistic"] == pytest.approx(expected)

@@ -14,15 +14,35 @@ VERDICTS = {
 
 def syntest_lines(answer: Mapping[str, Any]) -> list[str]:
     """The answer as plain lines."""
-    m, ratio = answer["volume"], answer["ratio"]
-    times = NOTHING if ratio is None else f"{ratio:.3g}x"
-    statistic = answer["statistic"]
-    shown = " and ".join(map(number, statistic)) if isinstance(statistic, list) else number(statistic)
-    raw, refits = answer["raw"], answer["refits"]
     lines = [
         f"tested: {', '.join(answer['features'])}, for {answer['target']} ({answer['task']}); "
-        f"{number(answer['rows'])} real rows, {answer['generator']} generator",
-        f"method: {answer['method']}, {number(answer['replicates'])} replicates, volume {number(m)} ({times})",
+        f"{number(answer['rows'])} real rows" + (f", {answer['generator']} generator" if answer["generator"] else "")
+    ]
+    if answer["method"] == "gcm":
+        lines.append("method: gcm, residuals of real rows; no synthetic row")
+    else:
+        times = NOTHING if answer["ratio"] is None else f"{answer['ratio']:.3g}x"
+        volume = f"volume {number(answer['volume'])} ({times})"
+        lines.append(f"method: {answer['method']}, {number(answer['replicates'])} replicates, {volume}")
+    if answer.get("withheld"):
+        lines.append(answer["withheld"])
+    else:
+        lines += _decision(answer)
+    if (residual := answer.get("gcm")) is not None:
+        lines.append(f"real rows by residuals (gcm): p = {number(residual['p_value'])}")
+    refits = answer["refits"]
+    if answer.get("withheld"):
+        lines.append(f"no replicate was made; {refits['cpu_seconds']:.1f} CPU-seconds now")
+    elif refits is not None:
+        done = f"replicates: {refits['done']} done now, {refits['read']} read"
+        lines.append(f"{done}; {refits['cpu_seconds']:.1f} CPU-seconds now")
+    return [*lines, *answer["notes"]]
+
+
+def _decision(answer: Mapping[str, Any]) -> list[str]:
+    statistic = answer["statistic"]
+    shown = " and ".join(map(number, statistic)) if isinstance(statistic, list) else number(statistic)
+    lines = [
         f"p = {number(answer['p_value'])}{_monte_carlo(answer)} at level {answer['alpha']:g}: "
         f"{VERDICTS[answer['rejected']]}",
         f"statistic {answer['statistic_name']}: {shown}" + _null(answer),
@@ -31,10 +51,10 @@ def syntest_lines(answer: Mapping[str, Any]) -> list[str]:
     for cell in answer.get("curve", []):
         parts = [f"p = {number(cell['p_value'])}", f"type I error {_share(cell, 'type_one')}"]
         lines.append(f"at {number(cell['volume'])} rows: {', '.join(parts)}, power {_share(cell, 'power')}")
-    tests = [f"{number(raw[key])} {how}" for key, how in _RAW.items() if raw.get(key) is not None]
-    lines.append(f"real rows alone: statistic {number(raw['statistic'])}; p = {', '.join(tests) or NOTHING}")
-    cost = f"replicates: {refits['done']} done now, {refits['read']} read; {refits['cpu_seconds']:.1f} CPU-seconds now"
-    return [*lines, cost, *answer["notes"]]
+    if (raw := answer["raw"]) is not None:
+        tests = [f"{number(raw[key])} {how}" for key, how in _RAW.items() if raw.get(key) is not None]
+        lines.append(f"real rows alone: statistic {number(raw['statistic'])}; p = {', '.join(tests) or NOTHING}")
+    return lines
 
 
 _RAW = {"p_normal": "by the normal law", "p_null_tables": "by the null tables"}
