@@ -5,6 +5,8 @@ together: with y and x both a square of z, 500 rows and boosting alone the covar
 hypotheses.
 """
 
+from typing import Any
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.preprocessing import SplineTransformer
@@ -31,11 +33,12 @@ class Additive:
                 known = values[~np.isnan(values)]
                 middle = float(np.median(known)) if len(known) else 0.0
                 # Straight on beyond the outermost rows. A column with a few values has fewer places to bend at.
-                places = np.unique(np.quantile(known, np.linspace(0, 1, KNOTS))) if len(known) else np.zeros(1)
+                places: Any = np.unique(np.quantile(known, np.linspace(0, 1, KNOTS))) if len(known) else np.zeros(1)
                 if len(places) > 1:
                     spline = SplineTransformer(knots=places[:, None], extrapolation="linear", include_bias=False)
                     self.splines[column.name] = spline.fit(known[:, None]), middle
         x = self._design(columns)
+        self.model: Any = None
         self.classes = None if self.schema.task == "regression" else np.unique(y)
         if self.classes is None:
             self.model = RidgeCV(ALPHAS).fit(x, y)
