@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from dge_ray.errors import InputError
 from dge_ray.generators.trees.boosted import Boosted
 from dge_ray.generators.trees.generator import Trees
-from dge_ray.generators.trees.leaves import Rows, Scale
+from dge_ray.generators.trees.rows import Rows, Scale
 from dge_ray.generators.trees.splitter import Nodes, Response, grow
 from dge_ray.table import infer_schema
 
@@ -77,12 +77,33 @@ def test_a_nodes_law_sums_to_one(seed: int, symbols: int, rows: int, apart: int)
         assert p.min() >= 0 and abs(p.sum() - 1) < 1e-9
 
 
+@given(st.integers(0, 10**6), st.integers(1, 400), st.floats(0.1, 12))
+def test_a_uniforms_symbol_is_found_as_by_a_binary_search(seed: int, symbols: int, skew: float) -> None:
+    rng = np.random.default_rng(seed)
+    shares = rng.random(symbols) ** skew + 1e-12
+    scale = Scale(shares / shares.sum(), symbols)
+    u = np.concatenate([rng.random(200), scale.ends[:-1], np.nextafter(scale.ends, 0), [0.0]])
+    assert (scale.symbol(u) == np.searchsorted(scale.ends, u, side="right")).all()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 30))
+def test_a_law_is_the_same_by_its_table_and_by_a_search(seed: int, symbols: int, rows: int) -> None:
+    law, size = _rows(seed, symbols, rows, apart=3)
+    node, symbol = np.repeat(np.flatnonzero(size), symbols), np.tile(np.arange(symbols), np.count_nonzero(size))
+    searched = law.probability(node[:1], symbol[:1])
+    tabled = [law.probability(node, symbol) for _ in range(4)][-1]
+    assert law.asked >= len(size) * (symbols + 1) and searched[0] == tabled[0]
+    counts = _rows(seed, symbols, rows, apart=3)[0]
+    one_by_one = [counts.probability(node[i : i + 1], symbol[i : i + 1])[0] for i in range(len(node))]
+    assert tabled.tolist() == one_by_one
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_nodes_draws_follow_its_law(seed: int) -> None:
     """Shares of 20,000 draws: a standard error of at most .0036, and 4 of them."""
     law, size = _rows(seed, 9, 25, 1 + seed % 5)
     node = int(np.argmax(size))
-    drawn = law.draw(np.full(20_000, node), np.random.default_rng(seed).random(20_000))
+    drawn = law.draw(np.full(20_000, node), np.random.default_rng(seed).random(20_000) * size[node])
     p = law.probability(np.full(9, node), np.arange(9))
     assert np.abs(np.bincount(drawn, minlength=9) / 20_000 - p).max() < 0.0145
 
@@ -94,7 +115,7 @@ def _rows(seed: int, symbols: int, rows: int, apart: int) -> tuple[Rows, np.ndar
     scale = Scale(shares / shares.sum(), int(rng.integers(0, symbols + 1)))
     node = rng.integers(0, 3, rows)
     size = np.bincount(node, minlength=3)
-    return Rows(size.cumsum() - size, size, node, rng.integers(0, symbols, rows), scale, apart), size
+    return Rows.of(node, size, rng.integers(0, symbols, rows), scale, apart), size
 
 
 @cache

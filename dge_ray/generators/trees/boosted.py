@@ -17,7 +17,8 @@ from scipy.special import ndtri
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from dge_ray.errors import InputError
-from dge_ray.generators.trees.leaves import SIZES, Law, Scale
+from dge_ray.generators.trees.leaves import SIZES, Law
+from dge_ray.generators.trees.rows import Scale
 from dge_ray.lean_imports import skops_io
 
 FOLDS = 4
@@ -60,7 +61,7 @@ class Boosted:
             if not len(rows):
                 continue
             if self.law is not None:
-                out[rows] = self.law.draw(self._parts(which, codes[:, rows], cut[rows]), rng)
+                out[rows] = self.law.draw(self._parts(which, codes[:, rows], cut[rows]), uniform[rows])
             else:
                 ends = self._classes(which, codes[:, rows]).cumsum(1)
                 out[rows] = (ends[:, :-1] <= (uniform[rows] * ends[:, -1])[:, None]).sum(1)

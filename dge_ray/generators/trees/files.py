@@ -7,8 +7,9 @@ import numpy as np
 from dge_ray.generators.encoding.tokens import Discretiser
 from dge_ray.generators.trees.axis import Axis
 from dge_ray.generators.trees.boosted import Boosted
-from dge_ray.generators.trees.leaves import Law, Scale
+from dge_ray.generators.trees.leaves import Law
 from dge_ray.generators.trees.model import Forest, Stage
+from dge_ray.generators.trees.rows import Scale
 from dge_ray.generators.trees.splitter import Nodes
 
 _NODES = {"feature": np.int32, "threshold": np.uint8, "child": np.int32, "depth": np.uint8}

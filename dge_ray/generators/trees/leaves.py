@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dge_ray.generators.trees.axis import Axis
+from dge_ray.generators.trees.rows import Rows, Scale, take
 from dge_ray.generators.trees.splitter import Nodes
 
 COARSE = 10  # times the fewest rows of a leaf
@@ -27,126 +27,7 @@ JUDGES = 4096  # rows by which the weights are found
 STEPS = 12  # of the EM iteration
 PRIOR = np.array([6.0, 3.0, 1.0])  # rows that the weights are believed with: of leaf, ancestor, table
 SHRUNK, TABLE = 0.1, 0.05  # of the weight found for ancestor and table together, and of the table's for itself
-PRIOR_ROWS = 0.1  # rows that each symbol has in the table beside its own, so that none is impossible
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The table's law of a column. `shares` (symbols,), of which the first `smooth` are ordered."""
-
-    shares: np.ndarray
-    smooth: int
-
-    @classmethod
-    def of(cls, symbols: np.ndarray, axis: Axis) -> "Scale":
-        """From the rows' symbols (n,)."""
-        counts = np.bincount(symbols, minlength=axis.size) + PRIOR_ROWS
-        return cls(counts / counts.sum(), axis.smooth)
-
-    @cached_property
-    def ends(self) -> np.ndarray:
-        """Upper ends (symbols,) of the symbols' intervals of (0, 1)."""
-        ends = self.shares.cumsum()
-        return ends / ends[-1]
-
-    @cached_property
-    def middles(self) -> np.ndarray:
-        return self.ends - self.shares / 2
-
-    def symbol(self, uniform: np.ndarray) -> np.ndarray:
-        """The symbols (n,) whose intervals hold uniforms (n,)."""
-        return np.minimum(np.searchsorted(self.ends, uniform, side="right"), len(self.ends) - 1)
-
-
-def _take(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """values[at], without the check of `at` that costs as much again."""
-    return values.take(at, mode="clip")
-
-
-class Rows:
-    """Symbols of rows by node, to draw from and to count. `begin`, `size` (nodes,): where a node's rows are among the
-    `symbols` (rows,), those of a node in order. `apart`: values are spread between rows that lie so many apart."""
-
-    def __init__(
-        self,
-        begin: np.ndarray,
-        size: np.ndarray,
-        node: np.ndarray,
-        symbols: np.ndarray,
-        scale: Scale,
-        apart: int,
-    ) -> None:
-        """`node` (rows,): each row's node."""
-        self.scale, self.begin, self.size, self.apart = scale, begin, size, apart
-        self.keys = np.sort(begin[node] * len(scale.shares) + symbols)
-        self.symbols = self.keys % len(scale.shares)
-        self.ordered = self._below(np.arange(len(size)), np.full(len(size), scale.smooth))
-
-    def _below(self, node: np.ndarray, symbol: np.ndarray) -> np.ndarray:
-        """How many of the nodes' rows have smaller symbols, (n,) each."""
-        base = self.begin[node]
-        count = np.searchsorted(self.keys, base * len(self.scale.shares) + symbol) - base
-        return np.clip(count, 0, self.size[node])
-
-    def draw(self, node: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """A symbol (n,) of each node (n,), from uniforms (n,)."""
-        along, base = uniform * _take(self.size, node), _take(self.begin, node)
-        out = _take(self.symbols, base + along.astype(np.int64))
-        if self.scale.smooth < 2:
-            return out
-        ordered = _take(self.ordered, node)
-        near = np.flatnonzero((along < ordered) & (ordered > 1))
-        if len(near) < len(node):
-            along, base, ordered = along[near], base[near], ordered[near]
-        last = ordered - 1
-        along *= last / ordered
-        low = (along / self.apart).astype(np.int64) * self.apart
-        low = np.minimum(low, (last - 1) // self.apart * self.apart)
-        high = np.minimum(low + self.apart, last)
-        start, stop = _take(self.symbols, base + low), _take(self.symbols, base + high)
-        apart = np.flatnonzero(start != stop)
-        low, along = low[apart], along[apart]
-        middles = self.scale.middles
-        first = _take(middles, start[apart])
-        place = first + (along - low) / (high[apart] - low) * (_take(middles, stop[apart]) - first)
-        start[apart] = self.scale.symbol(place)
-        out[near] = start
-        return out
-
-    def probability(self, node: np.ndarray, symbol: np.ndarray) -> np.ndarray:
-        """p(symbol | node), (n,) each."""
-        below = self._below(node, symbol)
-        same = self._below(node, symbol + 1) - below
-        count = same.astype(float)
-        ordered = self.ordered[node]
-        near = np.flatnonzero((symbol < self.scale.smooth) & (ordered > 1))
-        if len(near):
-            count[near] = self._spread(node[near], symbol[near], below[near], same[near])
-        return count / np.maximum(self.size[node], 1)
-
-    def _spread(self, node: np.ndarray, symbol: np.ndarray, below: np.ndarray, same: np.ndarray) -> np.ndarray:
-        """How many of the nodes' ordered rows (n,) symbols stand for, of which they have so many below and the same."""
-        base, last = self.begin[node], self.ordered[node] - 1
-        ends = below + same - 1  # the last row of this symbol, or the last below it
-        middles, width = self.scale.middles, self.scale.shares[symbol]
-
-        def part(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-            """A symbol's part of the rows between two, which are not both its own: half its width at an end."""
-            start, stop = self.symbols[base + low], self.symbols[base + high]
-            share = np.where((start == symbol) | (stop == symbol), width / 2, width)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return (high - low) * share / (middles[stop] - middles[start])
-
-        low = np.maximum(below - 1, 0) // self.apart * self.apart
-        high = np.minimum(low + self.apart, last)
-        total = np.where((below > 0) & (below <= last), part(low, high), 0.0)
-        first = np.minimum(-(-below // self.apart) * self.apart, last)
-        final = np.where(ends == last, last, np.maximum(ends, 0) // self.apart * self.apart)
-        own = (same > 0) & (first >= below) & (first <= ends)  # a row between which others are spread
-        total += np.where(own, final - first, 0)
-        high = np.minimum(final + self.apart, last)
-        total += np.where(own & (ends < last), part(final, high), 0.0)
-        return total * (last + 1) / last
+BELOW_ONE = float(np.nextafter(1, 0))
 
 
 @dataclass(frozen=True)
@@ -169,27 +50,40 @@ class Law:
         """By leaf, and by ancestor."""
         leaves = np.flatnonzero((self.size > 0) & (self.kind >= 0))
         leaves = leaves[np.argsort(self.begin[leaves])]
-        leaf = np.repeat(leaves, self.size[leaves])
-        symbols = self.donors.astype(np.int64)
-        nodes = leaf, self.coarse[leaf]
-        return tuple(Rows(self.begin, self.size, at, symbols, self.scale, self.apart) for at in nodes)  # type: ignore[return-value]
+        coarse = self.coarse[leaves]
+        coarse = coarse[np.append(True, coarse[1:] != coarse[:-1])]
+        symbols, many = self.donors, len(self.scale.shares)
+        if self.scale.smooth > 1:  # in order within the ancestors too
+            places = np.repeat(self.begin[coarse], self.size[coarse])
+            symbols = (np.sort(places * many + symbols) % many).astype(symbols.dtype)
+        law = self.scale, self.apart
+        return Rows(self.begin, self.size, leaves, self.donors, *law), Rows(
+            self.begin, self.size, coarse, symbols, *law
+        )
 
-    def draw(self, leaf: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A symbol (n,) for each leaf (n,)."""
-        level, uniform = rng.random(len(leaf)), rng.random(len(leaf))
+    def draw(self, leaf: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """A symbol (n,) for each leaf (n,), from uniforms (n,): which of the laws, and where in it."""
         of_leaf, of_coarse = self._rows
-        out = of_leaf.draw(leaf, uniform)
-        other = np.flatnonzero(level >= _take(self._leaf_weight, leaf))
-        node = leaf[other]
-        from_coarse = level[other] < 1 - self.weights[self.kind[node], 2]
-        out[other[from_coarse]] = of_coarse.draw(self.coarse[node[from_coarse]], uniform[other[from_coarse]])
-        out[other[~from_coarse]] = self.scale.symbol(uniform[other[~from_coarse]])
+        own, stretch = self._of_leaf
+        out = of_leaf.draw(leaf, uniform * take(stretch, leaf))
+        other = np.flatnonzero(uniform >= take(own, leaf))
+        if len(other):
+            node = leaf[other]
+            weights = self.weights[self.kind[node]]
+            rest = uniform[other] - weights[:, 0]
+            from_coarse = rest < weights[:, 1]
+            near, far = other[from_coarse], other[~from_coarse]
+            node, share = self.coarse[node[from_coarse]], rest[from_coarse] / weights[from_coarse, 1]
+            out[near] = of_coarse.draw(node, share * self.size[node])
+            past = (rest - weights[:, 1])[~from_coarse] / weights[~from_coarse, 2]
+            out[far] = self.scale.symbol(np.minimum(past, BELOW_ONE))
         return out
 
     @cached_property
-    def _leaf_weight(self) -> np.ndarray:
-        """The weight (nodes,) of a leaf's own law."""
-        return self.weights[self.kind, 0]
+    def _of_leaf(self) -> tuple[np.ndarray, np.ndarray]:
+        """The weight (nodes,) of a leaf's own law, and its rows over that."""
+        own = self.weights[self.kind, 0]
+        return own, self.size / own
 
     def probability(self, leaf: np.ndarray, symbol: np.ndarray) -> np.ndarray:
         """p(symbol | leaf), (n,) each."""
@@ -263,8 +157,7 @@ def _weights(
     shares, sizes = [], []
     for of_bag, at in ((landed[bag], node), (coarse[landed[bag]], coarse[node])):
         sizes.append(np.bincount(of_bag, minlength=len(coarse)))
-        begin = np.cumsum(sizes[-1]) - sizes[-1]
-        shares.append(Rows(begin, sizes[-1], of_bag, symbols[bag], scale, apart).probability(at, symbol))
+        shares.append(Rows.of(of_bag, sizes[-1], symbols[bag], scale, apart).probability(at, symbol))
     weights = SHRUNK * _em(np.stack([*shares, scale.shares[symbol]], 1), _kind(sizes[0][node], leaf))
     table = TABLE * weights[:, 2]
     return np.stack([1 - weights[:, 1:].sum(1), weights[:, 1] + weights[:, 2] - table, table], 1)

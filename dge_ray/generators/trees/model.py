@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from dge_ray.generators.encoding.tokens import ColumnTokens, Discretiser
 from dge_ray.generators.trees.axis import Axis, ordered_codes, response_codes
 from dge_ray.generators.trees.boosted import MOST_CLASSES, Boosted, fit_boosted
-from dge_ray.generators.trees.leaves import Law, Scale, fit_law
+from dge_ray.generators.trees.leaves import Law, fit_law
+from dge_ray.generators.trees.rows import Scale
 from dge_ray.generators.trees.splitter import Nodes, Response, grow
 
-BLOCK_ROWS = 16_384  # a block's codes (20 columns: 320 KiB) then stay in the second-level cache
+BLOCK_ROWS = 32_768  # large enough that numpy's calls cost nothing, and small enough that a block stays in the cache
 BAGGED = 0.632  # the share of the rows that a tree is grown on: of different ones, a bootstrap sample has as many
 MOST_BAGGED = 2**18
 MOST_ROWS = 2**20  # rows of a fit; of a larger table each member takes so many at random
@@ -28,8 +30,11 @@ class Forest:
 
     def draw(self, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A symbol (n,) for each row of codes (predictors, n)."""
-        tree = rng.integers(self.nodes.trees, size=codes.shape[1])
-        return self.law.draw(self.nodes.leaves(codes, tree), rng)
+        uniform = rng.random(codes.shape[1])
+        uniform *= self.nodes.trees
+        tree = uniform.astype(np.int64)
+        uniform -= tree  # which is uniform again
+        return self.law.draw(self.nodes.leaves(codes, tree), uniform)
 
     def probability(self, codes: np.ndarray, symbol: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """p(symbol | codes), (n,): the mean over the trees, or by one each that `rng` draws."""
@@ -54,6 +59,20 @@ class Stage:
     given: Forest | Boosted | None
     orders: Mapping[int, np.ndarray]
 
+    @cached_property
+    def by_symbol(self) -> np.ndarray | None:
+        """Its codes by symbols in place of tokens."""
+        return None if self.codes is None else self.codes[self.axis.token]
+
+    @cached_property
+    def looked_at(self) -> list[int]:
+        """The coded columns before it on which its law depends."""
+        if isinstance(self.given, Forest):
+            nodes = self.given.nodes
+            split = np.unique(nodes.feature[nodes.child != np.arange(len(nodes.child))])
+            return [j for j in self.orders if j in split]
+        return list(self.orders)
+
 
 @dataclass(frozen=True)
 class TreesModel:
@@ -76,11 +95,14 @@ class TreesModel:
             inputs = _Inputs(self.stages[: len(tokens)], block.shape[1])
             for j, stage in enumerate(self.stages[: len(tokens)]):
                 if unknown[j]:
-                    block[j] = stage.axis.token[self._draw(stage, inputs, rng)]
-                elif j > first:
-                    p = self._probability(stage, inputs, stage.axis.symbol[block[j]], rng)
+                    symbols = self._draw(stage, inputs, rng)
+                    block[j] = stage.axis.token.take(symbols)
+                else:
+                    symbols = stage.axis.symbol[block[j]]
+                if j > first and not unknown[j]:
+                    p = self._probability(stage, inputs, symbols, rng)
                     weights[start : start + BLOCK_ROWS] += np.log(p)
-                inputs.put(j, block[j])
+                inputs.put(j, symbols)
         return weights
 
     def log_prob(self, tokens: np.ndarray) -> np.ndarray:
@@ -90,9 +112,10 @@ class TreesModel:
             block = tokens[:, start : start + BLOCK_ROWS]
             inputs = _Inputs(self.stages, block.shape[1])
             for j, stage in enumerate(self.stages):
-                p = self._probability(stage, inputs, stage.axis.symbol[block[j]])
+                symbols = stage.axis.symbol[block[j]]
+                p = self._probability(stage, inputs, symbols)
                 out[start : start + BLOCK_ROWS] += np.log(p)
-                inputs.put(j, block[j])
+                inputs.put(j, symbols)
         return out
 
     def _draw(self, stage: Stage, inputs: "_Inputs", rng: np.random.Generator) -> np.ndarray:
@@ -115,22 +138,22 @@ class _Inputs:
     def __init__(self, stages: list[Stage], rows: int) -> None:
         self.stages, self.rows = stages, rows
         self.codes = np.zeros((len(stages), rows), np.uint8)
-        self.tokens: dict[int, np.ndarray] = {}  # of coded columns
+        self.symbols: dict[int, np.ndarray] = {}  # of coded columns
         self.known = 0
 
-    def put(self, j: int, tokens: np.ndarray) -> None:
-        """Enter the next column, the j-th."""
+    def put(self, j: int, symbols: np.ndarray) -> None:
+        """Enter the next column, the j-th, by its symbols (rows,)."""
         self.known = j + 1
-        table = self.stages[j].codes
+        table = self.stages[j].by_symbol
         if table is None:
-            self.tokens[j] = tokens
+            self.symbols[j] = symbols
         else:
-            self.codes[j] = table[tokens]
+            table.take(symbols, mode="clip", out=self.codes[j])
 
     def of(self, stage: Stage) -> np.ndarray:
-        """Codes (columns before, rows), categories as the stage has them."""
-        for j, table in stage.orders.items():
-            self.codes[j] = table[self.tokens[j]]
+        """Codes (columns before, rows), those categories that the stage looks at as it has them."""
+        for j in stage.looked_at:
+            stage.orders[j].take(self.symbols[j], mode="clip", out=self.codes[j])
         return self.codes[: self.known]
 
 
