@@ -16,6 +16,7 @@ from dge_ray.report.study_tables import (
     reflection_rows,
 )
 from dge_ray.report.words.attack import EACH_ALONE, attacked, overall_verdict, verdicts
+from dge_ray.report.words.classes import beside_accuracy, calibration_cells
 from dge_ray.report.words.findings import SHOWN_GROUPS, findings_rows, group_cells
 from dge_ray.report.words.learners import learner_cells, stacking_cells, weight_cells
 from dge_ray.report.words.pilot import pilot_cells
@@ -52,6 +53,7 @@ def render_html(report: Mapping, figures: Mapping[str, bytes], attacks: Mapping 
     for title, rows in findings_rows(report).items():
         parts += [Heading(title), Pairs(rows)]
     parts += [
+        *_titled("Calibration by class", calibration_cells(report)),
         *_titled("Groups of few rows", group_cells(report)),
         *_attacks(attacks),
         Heading("Data"),
@@ -97,7 +99,8 @@ def _cards(report: Mapping) -> Cards:
             (
                 f"test {label(metric)}",
                 number(point.get("risk")),
-                f"{interval_text(point.get('risk_interval'))}; {direction(metric)}",
+                f"{interval_text(point.get('risk_interval'))}; "
+                + "; ".join(filter(None, [beside_accuracy(report, metric), direction(metric)])),
             ),
             (f"real rows' {label(metric)}", number(real), f"{report.get('learner')} on {trained} real rows"),
         ]

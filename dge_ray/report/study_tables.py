@@ -5,6 +5,7 @@ from typing import Any
 
 from dge_ray.phrases import NOTHING, duration, finite, interval_text, number, ratio_text
 from dge_ray.report.shell.page import Heading, Paragraph, Part, Table, TableCell
+from dge_ray.report.words.classes import beside_accuracy
 from dge_ray.report.words.study import base_rows, comparison, lineage_rows, meaning, method_names
 from dge_ray.stats.comparison.baselines import METHODS
 from dge_ray.stats.metrics.losses import direction, label
@@ -18,12 +19,17 @@ def metrics_table(report: Mapping) -> Table | Paragraph:
         return Paragraph("No test metrics.", soft=True)
     rows = [[name, *(number(test[method].get(metric)) for metric in metrics)] for method, name in names.items()]
     return Table(
-        ["method", *(f"{label(metric)} {'↑' if 'higher' in direction(metric) else '↓'}" for metric in metrics)],
+        ["method", *(_column(report, metric) for metric in metrics)],
         rows,
         "On real rows that nothing was fitted or chosen on. ↑ higher is better, ↓ lower is better.",
         numbers=True,
         strong=names.get("dge"),
     )
+
+
+def _column(report: Mapping, metric: str) -> str:
+    beside = beside_accuracy(report, metric)
+    return f"{label(metric)} {'↑' if 'higher' in direction(metric) else '↓'}" + (f" ({beside})" if beside else "")
 
 
 def difference_table(report: Mapping) -> Table | Paragraph:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from dge_ray.phrases import duration, finite, interval_text, number, ratio_text
+from dge_ray.report.words.classes import beside_accuracy
 from dge_ray.report.words.curves import call_sentence, noise_sentence
 from dge_ray.report.words.learners import weight_sentence
 from dge_ray.report.words.privacy import privacy_line
@@ -14,6 +15,7 @@ def summary_lines(report: Mapping) -> list[str]:
     """6 to 12 plain lines for the end of `tune` in a terminal."""
     point, test = report.get("reflection_point") or {}, report.get("test") or {}
     metric, n, cost = str(report.get("metric", "risk")), base_rows(report), report.get("cost") or {}
+    beside = beside_accuracy(report, metric)
     lines = [
         f"study {report.get('study')}: {report.get('generator')} generator, {report.get('learner')} learner, "
         f"{number(train_rows(report))} real training rows"
@@ -23,7 +25,8 @@ def summary_lines(report: Mapping) -> list[str]:
         f"interval {interval_text(point.get('interval'))}, {point.get('status')}",
         "; ".join(filter(None, [f"meaning: {meaning(report)}", call_sentence(report)])),
         noise_sentence(report) or f"members: {number(point.get('members', report.get('members')))}",
-        f"risk on test: {label(metric)} {number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})",
+        f"risk on test: {label(metric)} {number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})"
+        + (f"; {beside}" if beside else ""),
     ]
     if report.get("learners"):
         lines.append(learner_line(report))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dge_ray.results.classes import class_findings
 from dge_ray.results.outcomes import Outcome
 from dge_ray.results.rarity import least_likely
 from dge_ray.results.worst_case import worst_case_volume
@@ -41,7 +42,8 @@ CONFORMAL_LEVEL = 0.9
 
 
 def findings(outcome: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The parts by key, of one arm: klaw, joint_law, learning_curve, curve, volume_law, uncertainty, subgroups."""
+    """The parts by key, of one arm: klaw, joint_law, learning_curve, curve, volume_law, uncertainty, classes,
+    subgroups."""
     prepared, predictions, choice, volumes = outcome.prepared, outcome.predictions, outcome.choice, outcome.volumes
     label, width = outcome.arm.label, prepared.width
     test = np.asarray(predictions["test"][:, choice.index], dtype=np.float64)
@@ -83,6 +85,11 @@ def findings(outcome: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) 
         )
         parts["joint_law"] = asdict(law)
     parts |= {"uncertainty": uncertainty(test, truth["test"], seed=prepared.config.seed)}
+    if prepared.task != "regression":
+        clusters = prepared.clusters.get("test")
+        parts["classes"] = class_findings(
+            test, truth["test"], prepared.schema.classes, seed=prepared.config.seed, clusters=clusters
+        )
     parts |= {"subgroups": _subgroups(prepared, folder, test, rivals, truth["test"])}
     if len(test) >= 4:
         at = float(costs[list(volumes).index(choice.volume)])

@@ -1,4 +1,4 @@
-"""Coverage of risks on test rows: skewed losses, rare classes, AUC with few positives, groups of few rows.
+"""Coverage of risks on test rows: skewed losses, rare classes, AUC with few positives, the rarest class, small groups.
 
     python experiments/coverage/risks.py [replicates=400] [seed=0] --json FILE
 
@@ -74,6 +74,11 @@ CASES = [  # law, metric, rows, members, whether the page says that it holds
     ("exponential noise", numbers("exponential"), "rmse", 1000, 8, True),
     ("t noise, 4 degrees of freedom", numbers("t4"), "rmse", 300, 4, False),
     ("t noise, 4 degrees of freedom", numbers("t4"), "mae", 300, 4, True),
+    *(
+        (f"two classes, {base:.0%}", classes(base), metric, rows, members, True)
+        for metric in ("average_precision", "recall")
+        for base, rows, members in ((0.3, 68, 4), (0.3, 1000, 4), (0.1, 1000, 4), (0.01, 1000, 8), (0.01, 5000, 8))
+    ),
 ]
 
 
@@ -94,6 +99,8 @@ def risks(replicates: int, seed: int) -> list[dict]:
             if task == "classification" and np.bincount(y, minlength=2).min() < 1:
                 continue
             _, lo, hi = risk_interval(p, y, task=task, metric=metric)
+            if np.isnan(lo):  # too few to say
+                continue
             held.append(bool(lo <= truth <= hi))
             widths.append(hi - lo)
         setting = f"{law}, {metric}, {members} members, {rows} rows"

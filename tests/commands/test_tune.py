@@ -75,7 +75,12 @@ def test_report_is_the_contract(done: Path, prepared: Prepared) -> None:
     methods = {"dge", "naive_single", "naive_ensemble", "naive_concatenated"}
     methods |= {"constant", "simple", "real", "real_all", "real_ensemble"}
     assert set(report["test"]) == methods and set(report["test_differences"]) == methods - {"dge"}
-    assert set(report["test"]["dge"]) == {"log_loss", "auc", "brier", "accuracy", "macro_f1"}
+    assert set(report["test"]["dge"]) == {
+        *("log_loss", "auc", "brier", "accuracy", "macro_f1", "average_precision", "recall")
+    }
+    rarest = report["classes"]["rarest"]
+    assert rarest["recall"][0] == pytest.approx(report["test"]["dge"]["recall"])
+    assert rarest["recall"][1] <= rarest["recall"][0] <= rarest["recall"][2]
     assert point["risk"] == pytest.approx(report["test"]["dge"]["log_loss"])
     apart = report["members_differ"]
     assert 0 < apart["disagreement"] < 0.5 and apart["interval"][0] <= apart["disagreement"] <= apart["interval"][1]
@@ -98,7 +103,7 @@ def test_files_are_the_contract(done: Path, prepared: Prepared) -> None:
         ("se_rows", "double"),
         ("dropped", "bool"),
     ]
-    assert surface.num_rows == 3 * 3 * 5 * 2  # members x volumes x metrics x splits
+    assert surface.num_rows == 3 * 3 * 7 * 2  # members x volumes x metrics x splits
     record = folder.read_json("members/001/member.json")
     assert record["rows"] == prepared.n and record["cpu_seconds"] > 0
     assert len(folder.list("predictions")) == 9

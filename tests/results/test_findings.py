@@ -70,7 +70,7 @@ def test_classification(tmp_path: Path) -> None:
     folder, one, truth = made_up("breast_cancer", ["generator=copula", "ratios=0.25,0.5,1,2,4"], tmp_path, members=6)
     prepared, found = one.prepared, plain_json(findings(one, folder, truth))
     json.dumps(found, allow_nan=False)
-    assert set(found) == {"klaw", "joint_law", "learning_curve", "curve", "uncertainty", "subgroups"}
+    assert set(found) == {*("klaw", "joint_law", "learning_curve", "curve", "uncertainty", "classes", "subgroups")}
     assert found["curve"]["call"] in ("falls", "undecided") and len(found["curve"]["differences"]) == 5
     assert [row["members"] for row in found["klaw"]["held_back"]] == [4, 5, 6]
     assert found["joint_law"]["status"] in ("fitted", "unidentified")
@@ -84,7 +84,14 @@ def test_classification(tmp_path: Path) -> None:
     assert len(found["subgroups"]) == 60  # two tails of thirty columns
     page = render_html({"study": "s", "data": {"task": prepared.task}, **found}, {})
     text = " ".join(unescape(part) for part in parse(page).text)
-    sought = "R(K, m) = C + D m^-a", "would better the log loss", "mean radius >=", "promise 0.9", "50 more"
+    sought = (
+        "R(K, m) = C + D m^-a",
+        "would better the log loss",
+        "mean radius >=",
+        "promise 0.9",
+        "50 more",
+        "Calibration by class",
+    )
     assert all(words in text for words in sought)
     said = dict(findings_rows({"data": {"task": prepared.task}, **found})["Uncertainty"])
     sets = next(text for name, text in said.items() if name.startswith("conformal sets of classes"))

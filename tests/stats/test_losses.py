@@ -35,6 +35,9 @@ def test_binary_metrics_agree_with_sklearn() -> None:
     assert got["auc"] == pytest.approx(oracle.roc_auc_score(y, p[:, 1]), abs=1e-12)
     assert got["accuracy"] == pytest.approx(oracle.accuracy_score(y, p.argmax(1)), abs=1e-12)
     assert got["macro_f1"] == pytest.approx(oracle.f1_score(y, p.argmax(1), average="macro"), abs=1e-12)
+    assert np.bincount(y).argmin() == 0
+    assert got["average_precision"] == pytest.approx(oracle.average_precision_score(y == 0, p[:, 0]), abs=1e-12)
+    assert got["recall"] == pytest.approx(oracle.recall_score(y, p.argmax(1), pos_label=0), abs=1e-12)
 
 
 def test_multiclass_metrics_agree_with_sklearn() -> None:
@@ -98,6 +101,10 @@ def weighted_metric(metric: str, p: np.ndarray, y: np.ndarray, weight: np.ndarra
         return float(oracle.roc_auc_score(y, p[:, 1], sample_weight=weight))
     if metric == "macro_f1":
         return float(oracle.f1_score(y, p.argmax(1), average="macro", sample_weight=weight))
+    if metric == "average_precision":
+        return float(oracle.average_precision_score(y == 0, p[:, 0], sample_weight=weight))
+    if metric == "recall":
+        return float(oracle.recall_score(y, p.argmax(1), pos_label=0, sample_weight=weight))
     if metric == "r2":
         return float(oracle.r2_score(y, p[:, 0], sample_weight=weight))
     if metric == "rmse":
@@ -131,7 +138,8 @@ def test_contributions_take_leading_axes() -> None:
 
 
 def test_directions_and_unknown_names() -> None:
-    assert [m for m in metric_names("classification") if higher_is_better(m)] == ["auc", "accuracy", "macro_f1"]
+    higher = ["auc", "accuracy", "macro_f1", "average_precision", "recall"]
+    assert [m for m in metric_names("classification") if higher_is_better(m)] == higher
     assert check_metric(None, "binary") == "log_loss"
     with pytest.raises(InputError, match="did you mean 'log_loss'"):
         check_metric("logloss", "classification")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number
+from dge_ray.report.words.classes import class_rows
 from dge_ray.report.words.curves import curve_rows
 from dge_ray.report.words.privacy import privacy_rows
 from dge_ray.stats.metrics.losses import label
@@ -20,6 +21,7 @@ def findings_rows(report: Mapping) -> dict[str, list[tuple[str, str]]]:
         "Law in members and volume": _joint_rows(report.get("joint_law") or {}),
         "More rows, or a better generator?": _curve_rows(report.get("learning_curve") or {}),
         "Enough members?": _members_rows(report.get("klaw") or {}),
+        "Classes": class_rows(report),
         "Uncertainty": _uncertainty_rows(report.get("uncertainty") or {}),
     }
     return {title: rows for title, rows in parts.items() if rows}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
+from dge_ray.report.words.classes import beside_accuracy
 from dge_ray.stats.comparison.baselines import METHODS, REAL
 from dge_ray.stats.metrics.losses import higher_is_better, is_convex, label
 
@@ -144,6 +145,8 @@ def verdict(report: Mapping) -> str:
     risk = f"on untouched test rows the {label(metric)} is {number(point.get('risk'))}"
     if interval_text(point.get("risk_interval")) != NOTHING:
         risk += f" ({interval_text(point['risk_interval'])})"
+    if beside := beside_accuracy(report, metric):
+        risk += f", beside a {beside}"
     compared = _compared(report, metric)
     return f"{where}; {risk}" + (f": {', '.join(compared)}." if compared else ".")
 

@@ -16,7 +16,7 @@ J_k the ensemble's jackknife pseudo-values by member and row, the baseline's own
 to .82 in an audit's simulation. Coverage here: experiments/coverage.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Ensemble:
     def less(self, baseline: Fits, *, level: float = 0.95) -> Compared:
         """The ensemble of all members less a baseline, on rows that chose nothing."""
         apart = self._own - _contributions(baseline, self._of)
-        rows = over_rows(apart, self._of.classes)
+        rows = self._of.over_rows(apart)
         target, others = THESE_MODELS, list[Source]()
         if self._pseudo is not None:
             target, others = PROCEDURE, _sources(baseline, self.members, self._pseudo, rows, self._of)
@@ -105,7 +105,7 @@ def ensembles_difference(
     """
     of = _Contributions(metric, y, clusters)
     whole = of(ensemble_mean(first)) - of(ensemble_mean(second))
-    rows = over_rows(whole, of.classes)
+    rows = of.over_rows(whole)
     target, others = THESE_MODELS, list[Source]()
     if len(first) >= FEWEST_MEMBERS:
         target = PROCEDURE
@@ -126,10 +126,14 @@ class _Contributions:
     def __call__(self, p: np.ndarray) -> np.ndarray:
         return by_cluster(contributions(self.metric, p, self.y), self.clusters)
 
-    @property
-    def classes(self) -> np.ndarray | None:
-        """The truth, for a metric whose error rests on each class apart."""
-        return self.y if METRICS[self.metric].by_class and self.clusters is None else None
+    def over_rows(self, apart: np.ndarray) -> Source:
+        """New rows, the fits as they are; of a metric that counts rows with the noise of one that differs more."""
+        record = METRICS[self.metric]
+        rows = over_rows(apart, self.y if record.by_class and self.clusters is None else None)
+        if not record.counted or not np.isfinite(rows.variance):
+            return rows
+        deciding = int(np.bincount(self.y)[np.bincount(self.y) > 0].min()) if record.by_class else len(self.y)
+        return replace(rows, variance=rows.variance + deciding**-2, adds=rows.adds + deciding**-2)
 
 
 def _contributions(baseline: Fits, of: _Contributions) -> np.ndarray:

@@ -55,8 +55,8 @@ def variance_parts(members: np.ndarray) -> tuple[np.ndarray | None, np.ndarray |
 
 @dataclass(frozen=True)
 class Reliability:
-    """Reliability of the likeliest class: confidence, accuracy and rows of each bin, and the expected calibration error
-    (estimate, lo, hi) beside the plain one."""
+    """Reliability of a probability: its mean, the share that came true and the rows of each bin, and the expected
+    calibration error (estimate, lo, hi) beside the plain one."""
 
     confidence: np.ndarray
     accuracy: np.ndarray
@@ -70,7 +70,22 @@ def calibration(p: np.ndarray, y: np.ndarray, *, bins: int = 10, seed: int = 0, 
 
     Shape: p (N, C), y (N,) codes.
     """
-    sure, right = p.max(axis=1), (p.argmax(axis=1) == y).astype(np.float64)
+    return _reliability(p.max(axis=1), p.argmax(axis=1) == y, bins=bins, seed=seed, level=level)
+
+
+def class_calibration(
+    p: np.ndarray, y: np.ndarray, code: int, *, bins: int = 10, seed: int = 0, level: float = 0.95
+) -> Reliability:
+    """Calibration of the probability of one class (Kull et al. 2019: class-wise calibration), in the same bins.
+
+    `accuracy` is the share of that class in each bin. Shape: p (N, C), y (N,) codes.
+    """
+    return _reliability(p[:, code], y == code, bins=bins, seed=seed, level=level)
+
+
+def _reliability(sure: np.ndarray, hit: np.ndarray, *, bins: int, seed: int, level: float) -> Reliability:
+    """Of probabilities and what they are of. Shape: (N,), (N,) bool."""
+    right = hit.astype(np.float64)
     which = np.minimum((sure * bins).astype(int), bins - 1)
     which = np.unique(which, return_inverse=True)[1]
     rows = np.bincount(which)

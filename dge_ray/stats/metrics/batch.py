@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from dge_ray.stats.metrics.auc import fast_auc
+from dge_ray.stats.metrics.rarest import fast_average_precision, rarest_class
 
 CLIP = 1e-7  # smallest probability that log loss sees
 
@@ -42,6 +43,15 @@ class Batch:
         sizes = self.confusion.sum(axis=1) + self.confusion.sum(axis=2)
         f1 = np.divide(2 * hits, sizes, out=np.zeros(hits.shape), where=sizes > 0)
         return f1.sum(axis=1) / (sizes > 0).sum(axis=1)
+
+    def average_precision(self) -> np.ndarray:
+        return fast_average_precision(self.p, self.y)
+
+    def recall(self) -> np.ndarray:
+        rarest = rarest_class(self.y)
+        if rarest is None:
+            return np.full(len(self.p), np.nan)
+        return self.confusion[:, rarest, rarest] / self.confusion[:, rarest].sum(axis=1)
 
     def mae(self) -> np.ndarray:
         return np.abs(self.p[:, 0] - self.y).mean(axis=1)

@@ -27,6 +27,12 @@ from dge_ray.stats.metrics.by_row import (
     zero_one,
 )
 from dge_ray.stats.metrics.expected import FromLaw, r2_from_law, rmse_from_law
+from dge_ray.stats.metrics.rarest import (
+    average_precision_contributions,
+    few_rows_precision,
+    few_rows_recall,
+    recall_contributions,
+)
 from dge_ray.stats.metrics.tasks import check_task
 
 
@@ -62,7 +68,10 @@ class Metric:
     law, from_law: the loss that obeys the K-law, and what makes value and errors of it; None: they are the loss's own.
     fast: the value of many predictions at once; None: by `contributions`.
     by_class: its error rests on the rows of each class apart, so on how many the rarest has.
-    few: `(value, truth, level, variance beside rows)` -> its interval where rows are few, None where they are not.
+    counted: of rows that are right or wrong; a difference of two has the noise of one row more, so that no row on which
+        they differ is not no noise (after Agresti and Min 2005).
+    few: `(value, truth, level, variance beside rows)` -> its interval where rows are few (NaN: too few to
+        say), None where they are not.
     selectable: false for one that reports name, but that is no column of the surface.
     """
 
@@ -78,6 +87,7 @@ class Metric:
     from_law: FromLaw | None = None
     fast: Callable[[Batch], np.ndarray] | None = None
     by_class: bool = False
+    counted: bool = False
     few: Callable[[float, np.ndarray, float, float], tuple[float, float] | None] | None = None
     selectable: bool = True
 
@@ -109,6 +119,7 @@ METRICS: dict[str, Metric] = {
             higher=True,
             limits=UNIT,
             fast=Batch.accuracy,
+            counted=True,
         ),
         Metric(
             "macro_f1",
@@ -120,6 +131,31 @@ METRICS: dict[str, Metric] = {
             limits=UNIT,
             fast=Batch.macro_f1,
             by_class=True,
+        ),
+        Metric(
+            "average_precision",
+            "average precision of the rarest class",
+            "classification",
+            each(average_precision_contributions),
+            "log_loss",
+            higher=True,
+            limits=UNIT,
+            fast=Batch.average_precision,
+            by_class=True,
+            few=few_rows_precision,
+        ),
+        Metric(
+            "recall",
+            "recall of the rarest class",
+            "classification",
+            recall_contributions,
+            "zero_one",
+            higher=True,
+            limits=UNIT,
+            fast=Batch.recall,
+            by_class=True,
+            counted=True,
+            few=few_rows_recall,
         ),
         Metric(
             "rmse",
