@@ -224,7 +224,7 @@ def test_a_damaged_study_ischeck_refused(run: Run, tmp_path: Path) -> None:
 def test_check_prints_the_configuration_and_the_bill(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("check", _table(_frame()), "target=y", "members=3", "ratios=1,2")
     assert code == 0
-    assert "members: 3" in out and "3 generator fits, 23 downstream fits" in out and "this study is new" in out
+    assert "members: 3" in out and "3 generator fits, 42 downstream fits" in out and "this study is new" in out
     code, out, _ = run("check", "t.parquet", "target=y", "members=3", "ratios=1,2", "--json")
     checked = json.loads(out)
     n = checked["rows"]["train"]

@@ -127,9 +127,11 @@ def bill(prepared: Prepared) -> dict[str, Any]:
     real = {"real": train, "real_ensemble": train, "simple": train, "real_all": every, "raw": prepared.base}
     others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
     all_fits = all_rows = 0
-    for arm in prepared.arms:
+    for place, arm in enumerate(prepared.arms):
         fits = members * (searched if arm.synthetic else 1)
-        baselines = prepared.baselines(arm, members, arm.volumes[-1])
+        # one arm will be chosen, and have all of its own; which one does not change the price
+        jobs = prepared.first_baselines if place else prepared.baselines
+        baselines = jobs(arm, members, arm.volumes[-1])
         on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
         all_fits += fits + len(baselines)
         all_rows += fits * sum(arm.volumes) // len(arm.volumes) + sum(job.rows for job in baselines) + on_real

@@ -22,8 +22,9 @@ from dge_ray.distributed.session.preflight import check_ray
 from dge_ray.report.summary import summary_lines
 from dge_ray.report.words.pilot import pilot_to_do_lines
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
+from dge_ray.results.baselines import real_learners
 from dge_ray.results.findings import findings
-from dge_ray.results.outcomes import Outcome, best_on_validation
+from dge_ray.results.outcomes import Outcome, best_on_validation, compared_jointly, cut_warnings
 from dge_ray.results.stacking import stacking
 from dge_ray.results.weighing import safe_weights
 from dge_ray.stats.ensemble.klaw import gain_of_doubling
@@ -46,7 +47,6 @@ from dge_ray.study.private import (
     refuse_overspending,
     study_plan,
 )
-from dge_ray.study.records.costs import cut_settings
 from dge_ray.study.records.files import PILOT
 from dge_ray.study.records.lock import study_lock
 from dge_ray.study.records.predictions import Job
@@ -193,25 +193,32 @@ class Study:
             outcomes, waiting = [], []
             for arm in prepared.arms:
                 outcomes.append(self.outcome(engine, arm, members))
-                baselines = prepared.baselines(arm, members, outcomes[-1].choice.volume)
-                waiting += engine.want(baselines, members=members)
+                first = prepared.first_baselines(arm, members, outcomes[-1].choice.volume)
+                waiting += engine.want(first, members=members)
+            outcomes = compared_jointly(outcomes, self.truth["validation"])
+            candidates, weights = safe_weights(outcomes, self.truth["validation"])
+            chosen = best_on_validation(candidates)
+            theirs = prepared.baselines(chosen.arm, members, chosen.choice.volume)
+            waiting += engine.want([job for job in theirs if job not in waiting], members=members)
             surfaces = [surface_table(outcome, self.truth) for outcome in outcomes]  # meanwhile
             engine.wait(waiting)
             engine.dismiss()
-            candidates, weights = safe_weights(outcomes, self.truth["validation"])
-            chosen = best_on_validation(candidates)
+            learners = real_learners(prepared, self.folder, members)
             privacy = {} if self.ledger is None else {"privacy": privacy_section(self.ledger)}
-            cut = self._cut_settings(outcomes, members)
+            cut = cut_warnings(outcomes, self.folder)
+            for line in cut:
+                self.progress.say(f"warning: {line}")
             report = assemble_report(
                 prepared,
                 self.folder,
                 chosen,
                 outcomes,
                 self.truth["test"],
+                learners=learners,
                 wall_seconds=time.monotonic() - started,
                 more={
                     **weights,
-                    **findings(chosen, self.folder, self.truth),
+                    **findings(chosen, self.folder, self.truth, real_learner=learners.get("real")),
                     **stacking(chosen, self.truth),
                     **privacy,
                     **pilot_section(self.folder),
@@ -220,18 +227,6 @@ class Study:
             )
             write_report(self.folder, report, pa.concat_tables(surfaces))
         return report
-
-    def _cut_settings(self, outcomes: list[Outcome], members: int) -> list[str]:
-        """A line for each learner whose settings some of its fits had too few rows for; it is said, too."""
-        lines = []
-        for outcome in outcomes:
-            arm = outcome.arm
-            jobs = [Job("member", k, m) for m in outcome.volumes for k in range(members)]
-            jobs += self.prepared.baselines(arm, members, outcome.choice.volume)
-            if line := cut_settings(self.folder, arm.label, jobs):
-                self.progress.say(f"warning: {line}")
-                lines.append(line)
-        return lines
 
     def _grid(self, members: int) -> list[Job]:
         arms = self.prepared.arms

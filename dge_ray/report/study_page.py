@@ -87,6 +87,7 @@ def _cards(report: Mapping) -> Cards:
     point, n, trained = report.get("reflection_point") or {}, base_rows(report), number(train_rows(report))
     metric = str(report.get("metric", "risk"))
     real = ((report.get("test") or {}).get("real") or {}).get(metric)
+    learner = (report.get("real_learners") or {}).get("real", report.get("learner"))
     return Cards(
         [
             (
@@ -102,7 +103,7 @@ def _cards(report: Mapping) -> Cards:
                 f"{interval_text(point.get('risk_interval'))}; "
                 + "; ".join(filter(None, [beside_accuracy(report, metric), direction(metric)])),
             ),
-            (f"real rows' {label(metric)}", number(real), f"{report.get('learner')} on {trained} real rows"),
+            (f"real rows' {label(metric)}", number(real), f"{learner} on {trained} real rows"),
         ]
     )
 

@@ -57,6 +57,7 @@ def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volume
         metric=prepared.metric,
         tolerance=config.tolerance,
         seed=config.seed,
+        looks=sum(arm.synthetic for arm in prepared.arms) or 1,
     )
 
 
@@ -67,17 +68,19 @@ def assemble_report(
     outcomes: Sequence[Outcome],
     truth: np.ndarray,
     *,
+    learners: Mapping[str, str],
     wall_seconds: float,
     more: Mapping[str, Any],
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """report.json's content: of the chosen learner; where there are several, each one's result too.
 
-    `truth`: the test rows'. `more`: what `findings` found, by key. `warnings`: beside those of the input.
+    `truth`: the test rows'. `learners`: of the baselines on real rows, by method, where there are several. `more`: what
+    `findings` found, by key. `warnings`: beside those of the input.
     """
     at_choice, choice, label = chosen.at_choice, chosen.choice, chosen.arm.label
     members = len(at_choice)
-    baselines = chosen.baselines(folder)
+    baselines = chosen.baselines(folder, learners)
     compared = compare(prepared, at_choice, baselines, truth)
     rival = best_real(prepared, baselines, prepared.truth("validation"))
     clusters = prepared.clusters.get("test")
@@ -122,6 +125,7 @@ def assemble_report(
         },
         **compared,
         "best_real": rival,
+        **({"real_learners": dict(learners)} if learners else {}),
         "margins": {
             name: margin_of(name, compared["test"][rival["method"]][name]) for name in metric_names(prepared.task)
         },

@@ -4,9 +4,12 @@ Those on real rows are there to embarrass us: `constant` (class shares, or the m
 `real` (the arm's learner on the rows that the generators saw), `real_all` (on those too that stopped the generators and
 chose the volume) and `real_ensemble` (as many fits as members, each on rows drawn anew). Which of them the headline
 compares with is chosen on validation; where that is `real`, `real_all` stands for it on test, since it is the same
-learner with all the rows that the synthetic side has used, and has no validation rows left to be chosen on.
+learner with all the rows that the synthetic side has used, and has no validation rows left to be chosen on. In a study
+of several learners each of the last three is of the learner that does best there on validation, whichever the ensemble
+has.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +47,14 @@ class Baselines:
 
 
 def read_baselines(
-    prepared: Prepared, folder: Folder, label: str, members: dict[str, np.ndarray], volume: int
+    prepared: Prepared,
+    folder: Folder,
+    label: str,
+    members: dict[str, np.ndarray],
+    volume: int,
+    learners: Mapping[str, str],
 ) -> Baselines:
-    """An arm's baselines, those that are on disk.
+    """An arm's baselines. `learners`: labels of those that are of another learner, by method (see `real_learners`).
 
     Shape: `members[split]` (K, rows, classes), at the volume.
     """
@@ -54,7 +62,7 @@ def read_baselines(
     for split, own in members.items():
         fits[split]["naive_ensemble"] = [own[0]]
     for job in prepared.own_baselines(len(members["test"]), volume):
-        values = read_predictions(folder, label, job, prepared.width)
+        values = read_predictions(folder, learners.get(job.kind, label), job, prepared.width)
         for split, by_method in fits.items():
             by_method.setdefault(KINDS.get(job.kind, job.kind), []).append(values[split])
     constant = constant_prediction(prepared)
@@ -63,6 +71,24 @@ def read_baselines(
     return Baselines(
         *({method: np.stack(fits[split][method]) for method in HOW if method in fits[split]} for split in fits)
     )
+
+
+def real_learners(prepared: Prepared, folder: Folder, members: int) -> dict[str, str]:
+    """The learner of each baseline that any learner may have: that of least risk on validation, of equals the first;
+    nothing in a study of one. `real_all` has no validation rows left to be chosen on, and has that of `real`."""
+    labels = [arm.label for arm in prepared.arms]
+    if len(labels) == 1:
+        return {}
+    sign = -1.0 if higher_is_better(prepared.metric) else 1.0
+    truth, best = prepared.truth("validation"), dict[str, str]()
+    for method in ("real", "real_ensemble"):
+        jobs = [job for job in prepared.own_baselines(members, 0) if job.kind == method]
+        risks = {}
+        for label in labels:
+            fits = [read_predictions(folder, label, job, prepared.width)["validation"] for job in jobs]
+            risks[label] = sign * _risk(method, np.stack(fits), truth, prepared.metric)
+        best[method] = min(risks, key=risks.__getitem__)
+    return {**best, "real_all": best["real"]}
 
 
 def constant_prediction(prepared: Prepared) -> np.ndarray:
@@ -105,14 +131,19 @@ def _predictions(method: str, fits: np.ndarray) -> np.ndarray:
     return fits[:1] if HOW[method] == "grouped" else ensemble_mean(fits)[None]
 
 
+def _risk(method: str, fits: np.ndarray, truth: np.ndarray, metric: str) -> float:
+    """The method's value. Shape: (fits, N, C), (N,)."""
+    own = _predictions(method, fits.astype(np.float64))
+    return float(np.mean([metric_value(metric, one, truth) for one in own]))
+
+
 def best_real(prepared: Prepared, baselines: Baselines, truth: np.ndarray) -> dict[str, Any]:
     """`best_real` of report.json: which model on real rows the headline compares with, and the validation risks that it
     was chosen by. `truth`: of validation."""
     metric, risks = prepared.metric, dict[str, float]()
     for method in RIVALS:
         if method in baselines.validation:
-            own = _predictions(method, baselines.validation[method].astype(np.float64))
-            risks[method] = float(np.mean([metric_value(metric, one, truth) for one in own]))
+            risks[method] = _risk(method, baselines.validation[method], truth, metric)
     sign = -1.0 if higher_is_better(metric) else 1.0
     chosen = min(risks, key=lambda method: (sign * risks[method], RIVALS.index(method)))
     method = "real_all" if chosen == "real" and "real_all" in baselines.test else chosen
@@ -124,10 +155,11 @@ def worse_than_constant(report: dict[str, Any], metric: str) -> list[str]:
     test = report["test"]
     level = test["constant"][metric]
     sign = -1.0 if higher_is_better(metric) else 1.0
+    learners = report.get("real_learners") or {}
     sides = {"dge": "on synthetic rows", "real": "on real rows", "real_ensemble": "on real rows, as an ensemble"}
     return [
-        f"{report['learner']} {side} does worse than a constant prediction: {metric} {test[method][metric]:.4g} "
-        f"against {level:.4g} on test rows; try another learner"
+        f"{learners.get(method, report['learner'])} {side} does worse than a constant prediction: {metric} "
+        f"{test[method][metric]:.4g} against {level:.4g} on test rows; try another learner"
         for method, side in sides.items()
         if method in test and sign * (test[method][metric] - level) > 0
     ]

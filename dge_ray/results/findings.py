@@ -41,9 +41,11 @@ EPSILON = 0.02  # the joint law's: share of the best cell's Brier score or mean 
 CONFORMAL_LEVEL = 0.9
 
 
-def findings(outcome: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def findings(
+    outcome: Outcome, folder: Folder, truth: Mapping[str, np.ndarray], *, real_learner: str | None = None
+) -> dict[str, Any]:
     """The parts by key, of one arm: klaw, joint_law, learning_curve, curve, volume_law, uncertainty, classes,
-    subgroups."""
+    subgroups. `real_learner`: whose model on real rows the groups are compared with; None: the arm's own."""
     prepared, predictions, choice, volumes = outcome.prepared, outcome.predictions, outcome.choice, outcome.volumes
     label, width = outcome.arm.label, prepared.width
     test = np.asarray(predictions["test"][:, choice.index], dtype=np.float64)
@@ -52,7 +54,8 @@ def findings(outcome: Outcome, folder: Folder, truth: Mapping[str, np.ndarray]) 
     seeds = [Job("ensemble", 0, choice.volume, k) for k in range(1, len(test))]  # the first is member 0's own fit
     others = [read_predictions(folder, label, job, width)["test"] for job in seeds]
     naive = ensemble_mean(np.stack([test[0], *others]))
-    rivals = {"naive_ensemble": naive, "real": real["test"]}
+    theirs = real if real_learner in (None, label) else read_predictions(folder, real_learner, Job("real"), width)
+    rivals = {"naive_ensemble": naive, "real": theirs["test"]}
     keys = {"task": prepared.task, "seed": prepared.config.seed}
     parts: dict[str, Any] = {}
     drawn = np.flatnonzero(np.array(volumes))  # raw rows alone, volume 0, are on no curve over log m

@@ -1,7 +1,7 @@
 """What the search of one arm's volumes gave; which arm does best on validation; all of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ from dge_ray.results.baselines import Baselines, read_baselines
 from dge_ray.stats.comparison.baselines import metrics_of
 from dge_ray.stats.comparison.differences import ensembles_difference
 from dge_ray.stats.ensemble.combine import ensemble_mean
+from dge_ray.stats.volume.pairs import best_pairs
 from dge_ray.stats.volume.reflection import ReflectionPoint, risk_interval
 from dge_ray.storage import Folder
 from dge_ray.study.arms import Arm
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.records.predictions import Job, read_predictions
+from dge_ray.study.records.costs import cut_settings
+from dge_ray.study.records.predictions import Job, finished, read_predictions
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,17 @@ class Outcome:
     volumes: list[int]
     predictions: Mapping[str, np.ndarray]
     choice: ReflectionPoint
+    candidates: tuple[int, ...] | None = None  # volumes that may be best of all learners'; None: of one learner alone
 
     @property
     def at_choice(self) -> np.ndarray:
         """The members' test predictions at the chosen volume. Shape: (members, rows, classes)."""
         return self.predictions["test"][:, self.choice.index]
 
-    def baselines(self, folder: Folder) -> Baselines:
-        """The fits that its ensemble is compared with."""
+    def baselines(self, folder: Folder, learners: Mapping[str, str]) -> Baselines:
+        """The fits that its ensemble is compared with. `learners`: those of real rows, where they may be others."""
         members = {split: values[:, self.choice.index] for split, values in self.predictions.items()}
-        return read_baselines(self.prepared, folder, self.arm.label, members, self.choice.volume)
+        return read_baselines(self.prepared, folder, self.arm.label, members, self.choice.volume, learners)
 
     @property
     def complete(self) -> list[int]:
@@ -53,6 +56,36 @@ class Outcome:
         return grid + self.prepared.baselines(self.arm, members, self.choice.volume)
 
 
+def compared_jointly(outcomes: Sequence[Outcome], truth: np.ndarray) -> list[Outcome]:
+    """The arms with their `candidates`, where there are several; each interval holds these too. `truth`: validation's.
+
+    Every pair of arm and volume is compared with every other (`stats.volume.pairs`)."""
+    if len(outcomes) == 1:
+        return list(outcomes)
+    prepared = outcomes[0].prepared
+    held = best_pairs(
+        [outcome.predictions["validation"] for outcome in outcomes],
+        truth,
+        metric=prepared.metric,
+        seed=prepared.config.seed,
+        clusters=prepared.clusters.get("validation"),
+    )
+    joined = []
+    for outcome, mask in zip(outcomes, held, strict=True):
+        volumes = tuple(volume for volume, one in zip(outcome.volumes, mask, strict=True) if one)
+        ends = (*outcome.choice.interval, *volumes)
+        choice = replace(outcome.choice, interval=(min(ends), max(ends)))
+        joined.append(replace(outcome, choice=choice, candidates=volumes))
+    return joined
+
+
+def cut_warnings(outcomes: Sequence[Outcome], folder: Folder) -> list[str]:
+    """A line for each learner whose settings some of its fits had too few rows for."""
+    labels = {outcome.arm.label: outcome.jobs for outcome in outcomes}
+    lines = (cut_settings(folder, label, finished(folder, label, jobs)) for label, jobs in labels.items())
+    return [line for line in lines if line]
+
+
 def best_on_validation(outcomes: Sequence[Outcome]) -> Outcome:
     """The arm whose risk at its own reflection point is least on validation; of equals the first."""
     sign = 1 if outcomes[0].prepared.lower_is_better else -1
@@ -64,6 +97,7 @@ def learner_table(
 ) -> list[dict[str, Any]]:
     """Every arm at its own reflection point, for report.json: its choice on validation, its metrics on test.
 
+    `candidates`: the volumes at which it may be the best of all arms and volumes, by one comparison of all of them.
     `difference`: the chosen one's ensemble less this arm's on test, over new members and rows. `truth`: the test rows'.
     """
     prepared = chosen.prepared
@@ -81,6 +115,7 @@ def learner_table(
             "volume": choice.volume,
             "ratio": choice.volume / prepared.base,
             "interval": list(choice.interval),
+            "candidates": list(outcome.candidates or ()),
             "status": choice.status,
             "validation": choice.value,
             "risk": risk,

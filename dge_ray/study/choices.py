@@ -44,6 +44,12 @@ class LearnerChoice(Frozen):
     settings: dict[str, Any] = Field(default={}, description="settings as key: value")
 
 
+def portfolio() -> tuple[LearnerChoice, ...]:
+    """The learners of a study that names none: one that bends and one that is straight, of which validation rows
+    choose, with the volume. The first judges the pilot's generators."""
+    return LearnerChoice(name="boosting_early"), LearnerChoice(name="linear")
+
+
 class Search(Frozen):
     """How volumes are searched."""
 

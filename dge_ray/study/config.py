@@ -10,7 +10,17 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from dge_ray.options import listed, part, yaml_list
 from dge_ray.spelling import dumped, plain_yaml
-from dge_ray.study.choices import AUTO, Frozen, GeneratorChoice, LearnerChoice, Privacy, Search, not_truth, study_name
+from dge_ray.study.choices import (
+    AUTO,
+    Frozen,
+    GeneratorChoice,
+    LearnerChoice,
+    Privacy,
+    Search,
+    not_truth,
+    portfolio,
+    study_name,
+)
 from dge_ray.study.table_keys import (
     CsvKeys,
     GroupColumn,
@@ -134,7 +144,7 @@ class StudyConfig(Frozen):
     )
     identities: Identities = "find"
     learner: Annotated[LearnerChoice | tuple[LearnerChoice, ...], BeforeValidator(_parts)] = Field(
-        default_factory=LearnerChoice,
+        default_factory=portfolio,
         description="a learner's name, or name and settings; several, as [a,b], each have their volumes searched",
     )
     search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(

@@ -13,6 +13,7 @@ from dge_ray.stats.metrics.losses import higher_is_better
 from dge_ray.study.arms import Arm
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.lineage import Lineage
+from dge_ray.study.records.jobs import OF_ANY_LEARNER
 from dge_ray.study.records.predictions import Job, baseline_jobs
 from dge_ray.table import Columns, TableCodec, TableSchema, target_vector
 
@@ -100,6 +101,14 @@ class Prepared:
         """The fits of an arm's baselines at a volume."""
         jobs = baseline_jobs(members, volume, self.config.groups, raw="raw" in self.parts)
         return [replace(job, learner=arm.label) for job in jobs]
+
+    def first_baselines(self, arm: Arm, members: int, volume: int) -> list[Job]:
+        """Those of `baselines` that are fitted before it is known which arm is chosen: of several learners the ones on
+        real rows, of which the best is chosen too. The others are of the chosen arm alone, unless there are weights."""
+        jobs = self.baselines(arm, members, volume)
+        if len(self.arms) == 1 or self.config.weights:
+            return jobs
+        return [job for job in jobs if job.kind in OF_ANY_LEARNER]
 
     def own_baselines(self, members: int, volume: int) -> list[Job]:
         """Those of the ensemble of all members, not of groups of them; without a learner's label."""

@@ -35,7 +35,14 @@ def test_a_finished_study(run: Run, copula_study: Path) -> None:
 
 def test_an_unfinished_study(run: Run, tmp_path: Path) -> None:
     """One of four members, two of its cells, a volume that was given up; and a searcher, whose volumes nobody knows."""
-    words = ["generator=copula", "members=4", "ratios=0.5,1,2", f"storage={tmp_path}", "search.drop_hopeless=true"]
+    words = [
+        "generator=copula",
+        "learner=tree",
+        "members=4",
+        "ratios=0.5,1,2",
+        f"storage={tmp_path}",
+        "search.drop_hopeless=true",
+    ]
     config = read_config("breast_cancer", words)
     assert not check_study(config)["exists"]
     assert "this study is new" in run("check", "breast_cancer", *words)[1]

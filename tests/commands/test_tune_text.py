@@ -33,7 +33,10 @@ def reviews(tmp_path: Path) -> Path:
     ("words", "says"),
     [
         ([], "column 'text': got text; takes generator=language"),
-        (["generator=language"], "learner: got 'boosting' for the text column 'text'; takes tfidf_linear or text_lstm"),
+        (
+            ["generator=language"],
+            "learner: got 'boosting_early' for the text column 'text'; takes tfidf_linear or text_lstm",
+        ),
         (["generator=[language,copula]", "learner=tfidf_linear"], "column 'text': got text"),
         (["generator=language", "columns.text=categorical"], "columns: got no text column; takes one text column"),
         (["generator=language", "learner=tfidf_linear", "generator.hidden=0"], "generator.hidden: got 0"),

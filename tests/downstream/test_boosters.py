@@ -39,6 +39,19 @@ def test_boosting_stopped_is_histogram_boosting_that_holds_rows_out() -> None:
     assert learner.estimator.n_iter_ < 2000 and len(learner.estimator.validation_score_) > 1
 
 
+@pytest.mark.parametrize("rows", [600, 10_500], ids=["few", "more than scikit-learn's auto"])
+def test_the_early_stopping_of_a_studys_own_boosting_is_one_policy_at_every_volume(rows: int) -> None:
+    """What `auto` does from 10,000 rows on is done at all of them, with a seed that counts."""
+    table = schema()
+    train, test = sample(table, rows), sample(table, seed=1)
+    settings = {"max_iter": 40, "n_iter_no_change": 2}
+    first, same, other = (make_learner("boosting_early", settings, table, seed=seed).fit(train) for seed in (5, 5, 6))
+    assert isinstance(first, EstimatorLearner) and first.reduced == ()
+    assert first.estimator.early_stopping is True and len(first.estimator.validation_score_) > 1
+    np.testing.assert_array_equal(first.predict(test), same.predict(test))
+    assert np.abs(first.predict(test) - other.predict(test)).max() > 0
+
+
 @pytest.mark.parametrize(
     ("target", "holds"),
     [

@@ -77,7 +77,7 @@ def test_linear_is_a_logistic_regression_on_one_hot_and_scaled_columns() -> None
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_predictions_beat_chance_and_have_the_contract_shape(name: str, task: str) -> None:
     table = schema(task, classes=3 if task == "multiclass" else 2)
-    given_settings = {} if name in ("mlp", "torch_mlp", "boosting_stopped") else QUICK.get(name, {})
+    given_settings = {} if name in ("mlp", "torch_mlp", "boosting_early", "boosting_stopped") else QUICK.get(name, {})
     learner = make_learner(name, given_settings, table, seed=3)
     assert isinstance(learner, Learner)
     assert learner.streams == isinstance(learner, StreamingLearner) == (name == "torch_mlp")
@@ -99,7 +99,7 @@ def test_the_seed_gives_all_randomness(name: str, task: str) -> None:
     train, test = sample(table), sample(table, seed=1)
     one, same, other = (quick(name, table, seed).fit(train).predict(test) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
-    if name in ("boosting", "boosting_stopped", "forest", "mlp", "torch_mlp"):
+    if name in ("boosting", "boosting_early", "boosting_stopped", "forest", "mlp", "torch_mlp"):
         assert not np.array_equal(one, other)
 
 

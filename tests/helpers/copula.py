@@ -1,3 +1,3 @@
 """The study that many tests share (fixture `copula_study`): small, and of the cheapest generator."""
 
-COPULA = ["breast_cancer", "generator=copula", "members=3", "ratios=0.5,1,2"]
+COPULA = ["breast_cancer", "generator=copula", "learner=boosting", "members=3", "ratios=0.5,1,2"]

@@ -34,7 +34,7 @@ KEPT = Path(__file__).parents[1] / "commands" / "golden"
 STUDIES = {
     "breast_cancer": [*COPULA, "workers=2"],
     "autoregressive": ["sums.csv", "target=y", "members=2", "ratios=0.5,1,2", "generator=autoregressive",
-        "generator.epochs=6", "workers=1"],
+        "generator.epochs=6", "learner=boosting", "workers=1"],
     "augmented": ["sums.csv", "target=y", "members=2", "ratios=1,2", "rows=augmented", "weights=0.3,1",
         "generator=copula", "learner=[boosting,linear]", "workers=1"],
 }  # fmt: skip

@@ -8,9 +8,10 @@ from dge_ray.downstream import Learner, make_learner
 from dge_ray.table.codec import Columns
 from dge_ray.table.schema.table_schema import Column, Kind, TableSchema
 
-NAMES = ["boosting", "boosting_stopped", "linear", "tree", "forest", "mlp", "knn", "svm", "torch_mlp"]
+NAMES = ["boosting", "boosting_early", "boosting_stopped", "linear", "tree", "forest", "mlp", "knn", "svm", "torch_mlp"]
 QUICK: dict[str, dict[str, Any]] = {
     "boosting": {"max_iter": 10},
+    "boosting_early": {"max_iter": 10},
     "boosting_stopped": {"max_iter": 10},
     "forest": {"n_estimators": 5},
     "mlp": {"max_iter": 5},

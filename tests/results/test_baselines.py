@@ -15,6 +15,7 @@ from dge_ray.results.baselines import (
     compare,
     constant_prediction,
     read_baselines,
+    real_learners,
     worse_than_constant,
 )
 from dge_ray.storage import Folder
@@ -64,7 +65,7 @@ def test_every_method_is_read_compared_and_told_if_it_is_worse_than_nothing(prep
     for job in jobs:
         values = {part: guess(y, 0.9)[0] for part, y in truth.items()}
         write_predictions(folder, arm.label, job, values, prepared.schema.classes)
-    baselines = read_baselines(prepared, folder, arm.label, members, VOLUME)
+    baselines = read_baselines(prepared, folder, arm.label, members, VOLUME, {})
     shapes = {name: len(fits) for name, fits in baselines.test.items()}
     assert shapes == {
         "naive_ensemble": 4,
@@ -97,3 +98,29 @@ def test_an_ensembles_rows_are_drawn_anew_for_each_fit(prepared: Prepared) -> No
     assert not np.array_equal(drawn, bootstrapped_rows(1, first, 500))
     assert not np.array_equal(drawn, bootstrapped_rows(0, replace(first, index=7), 500))
     assert 0.55 < len(np.unique(drawn)) / 500 < 0.72  # 1 - 1/e of the rows, 3 standard errors are .04
+
+
+def test_models_on_real_rows_are_of_the_learner_that_does_best_there_on_validation(tmp_path: Path) -> None:
+    """`real` and the ensemble are chosen apart; `real_all`, which has no rows left to choose on, follows `real`."""
+    small_table(tmp_path)
+    two = small_prepared(tmp_path, "members=3", "learner=[linear,tree]")
+    folder = Folder.open(str(tmp_path / "made"))
+    truth = {part: two.truth(part) for part in ("validation", "test")}
+    right = {("linear", "real"): 0.6, ("tree", "real"): 0.8, ("linear", "real_ensemble"): 0.7}
+    for label in ("linear", "tree"):
+        for job in two.own_baselines(3, VOLUME):
+            values = {part: guess(y, right.get((label, job.kind), 0.55))[0] for part, y in truth.items()}
+            write_predictions(folder, label, job, values, two.schema.classes)
+    found = real_learners(two, folder, 3)
+    assert found == {"real": "tree", "real_all": "tree", "real_ensemble": "linear"}
+    members = {part: guess(y, 0.5, 3) for part, y in truth.items()}
+    read = read_baselines(two, folder, "linear", members, VOLUME, found)
+    y = truth["test"]
+    assert [float(read.test[method][0][0, y[0]]) for method in found] == pytest.approx(
+        [0.8, 0.7, 0.55]
+    )  # real, the ensemble, all
+    one = small_prepared(tmp_path, "members=3")
+    assert real_learners(one, folder, 3) == {}
+    kinds = {job.kind for job in two.first_baselines(two.arms[0], 3, VOLUME)}
+    assert kinds == {"real", "real_all", "real_ensemble"}, "the naive ones are of the learner that is chosen"
+    assert one.first_baselines(one.arms[0], 3, VOLUME) == one.baselines(one.arms[0], 3, VOLUME)

@@ -34,7 +34,7 @@ from dge_ray.study.records.predictions import Job, tensor, write_predictions
 def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tuple[Folder, Outcome, dict[str, Any]]:
     """A study's files: predictions that near the truth as volumes grow, costs of 4 s a generator, 1 s a shard, 2 s a
     fit; and what `findings` takes of them."""
-    prepared = prepare(read_config(source, [*words, f"members={members}", f"storage={tmp_path}"]))
+    prepared = prepare(read_config(source, ["learner=boosting", *words, f"members={members}", f"storage={tmp_path}"]))
     (arm,) = prepared.arms
     folder, generator = Folder.open(str(tmp_path / "made-up")), np.random.default_rng(0)
     truth = {part: prepared.truth(part) for part in ("validation", "test")}

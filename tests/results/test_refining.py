@@ -56,7 +56,7 @@ def test_rounds_ask_for_new_volumes_only_and_are_the_same_again() -> None:
 
 
 def test_the_bill_is_of_the_share_that_may_be_fitted() -> None:
-    words = ["generator=copula", "members=3", f"ratios={','.join(map(str, range(1, 31)))}"]
+    words = ["generator=copula", "learner=tree", "members=3", f"ratios={','.join(map(str, range(1, 31)))}"]
     whole, part = (bill(prepare(read_config("breast_cancer", [*words, f"search={s}"]))) for s in ("grid", "refine"))
     assert whole["downstream_fits"] - part["downstream_fits"] == 3 * (30 - 12)
 

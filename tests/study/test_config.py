@@ -21,7 +21,10 @@ def test_defaults_are_the_contract() -> None:
     assert (config.study, config.storage, config.seed, config.members) == ("breast_cancer", "./studies", 0, "auto")
     assert config.ratios == DEFAULT_RATIOS
     assert config.max_members == 16
-    assert (config.generator.name, config.learner.name) == ("auto", "boosting")
+    assert config.generator.name == "auto"
+    assert [(one.name, one.settings) for one in config.learners] == [("boosting_early", {}), ("linear", {})]
+    (alone,) = read_config("breast_cancer", ["learner.max_iter=50"]).learners  # a setting without a name
+    assert (alone.name, alone.settings) == ("boosting", {"max_iter": 50})
 
 
 def test_words_override_and_dotted_keys_reach_in() -> None:

@@ -1,6 +1,7 @@
 """How the report says a study's several learners, weights and families of generators: their tables, and a line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
 from dge_ray.stats.metrics.losses import label
@@ -19,6 +20,7 @@ def learner_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
                 f"{row['learner']}{' (chosen)' if row.get('chosen') else ''}",
                 f"{number(row.get('volume'))} ({row.get('ratio'):.3g}x)",
                 f"{row.get('status')}; {interval_text(row.get('interval'))}",
+                interval_text(_ends(row.get("candidates"))),
                 number(row.get("validation")),
                 f"{number(row.get('risk'))} ({interval_text(row.get('risk_interval'))})",
                 number((test.get("real") or {}).get(metric)),
@@ -29,6 +31,7 @@ def learner_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
         "learner",
         "volume",
         "status; interval",
+        "may be the best pair",
         "validation, chosen here",
         "test",
         "on the real rows, test",
@@ -36,10 +39,16 @@ def learner_cells(report: Mapping) -> tuple[list[str], list[list[str]], str]:
     ]
     caption = (
         f"{label(metric)} of every learner's ensemble at its own reflection point. Learner and volume are chosen on "
-        "validation, so what stands there is optimistic; the difference is over new members and rows, paired on both, "
-        "with its 95 % interval. Of twenty learners that are as good, one is expected to look worse."
+        "validation, so what stands there is optimistic; intervals hold for all learners at once. May be the best "
+        "pair: the volumes that one comparison of all pairs of learner and volume does not reject, at 95 %. The "
+        "difference is over new members and rows, paired on both, with its 95 % interval. Of twenty learners that are "
+        "as good, one is expected to look worse."
     )
     return header, lines, caption
+
+
+def _ends(volumes: Sequence[int] | None) -> tuple[Any, Any]:
+    return (min(volumes), max(volumes)) if volumes else (None, None)
 
 
 def weight_sentence(report: Mapping) -> str | None:

@@ -34,9 +34,11 @@ GLOSSARY = {
     "raw": "the learner trained on the raw rows alone: real rows that no generator saw",
     "constant": "the class shares, or the mean, of the training rows: what a model must beat to be worth anything",
     "real rows, linear": "a linear learner trained on the n real rows that the generators saw",
-    "real rows": "the learner trained on those n real rows; the mean over five seeds",
-    "all real rows": "the learner trained on all real rows that the synthetic side has used, to stop and to choose too",
-    "real rows, ensemble": "as many fits as members, each on n real rows drawn anew, predictions averaged",
+    "real rows": "the learner trained on those n real rows; the mean over five seeds; of several learners the best "
+    "on validation, as named",
+    "all real rows": "that learner on all real rows that the synthetic side has used, to stop and to choose too",
+    "real rows, ensemble": "as many fits as members, each on n real rows drawn anew, predictions averaged; of several "
+    "learners the best on validation",
     "level": "the whole interval of the difference lies within the margin: 2 % of the best real-rows model's error, or "
     ".01 of a score between 0 and 1",
     "not told apart": "the interval holds 0, and more than the margin: the rows and members at hand cannot tell",
@@ -52,9 +54,11 @@ def train_rows(report: Mapping) -> Any:
 
 
 def method_names(report: Mapping) -> dict[str, str]:
-    """METHODS; where there are raw rows, it is said which real rows are the others."""
+    """METHODS; where there are raw rows, it is said which real rows are the others; where there are several learners,
+    which of them a baseline on real rows has."""
     raw = "raw" in ((report.get("data") or {}).get("rows") or {})
-    return METHODS | ({"real": "generators' real rows"} if raw else {})
+    names = METHODS | ({"real": "generators' real rows"} if raw else {})
+    return names | {method: f"{names[method]} ({name})" for method, name in (report.get("real_learners") or {}).items()}
 
 
 def base_rows(report: Mapping) -> Any:

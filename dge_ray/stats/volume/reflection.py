@@ -71,6 +71,7 @@ def reflection_point(
     tolerance: float = 0.005,
     seed: int = 0,
     level: float = 0.95,
+    looks: int = 1,
     draws: int = DRAWS,
 ) -> ReflectionPoint:
     """The reflection point of the ensemble of all members, given this train split.
@@ -88,6 +89,8 @@ def reflection_point(
         tolerance: a gain under this share of the best risk is not worth a doubling.
         seed: the study's.
         level: of the interval and of the tests behind the status.
+        looks: grids that were looked at, as of several learners, where the best one's point is told: candidates and
+            interval hold for all of them at once (Bonferroni), and so for whichever is chosen.
         draws: joint draws behind the interval.
 
     With a single member the members' spread is unknown: the interval is over rows only, and `advice` says so.
@@ -100,13 +103,14 @@ def reflection_point(
         raise InputError("tolerance", repr(tolerance), "a share of the risk, 0 or more")
     curve = volume_risks(cells, y, metric, clusters)
     kept, best = sizes[curve.kept], int(np.argmin(curve.risks))
-    not_rejected = best_set(curve, seed=seed, level=level, draws=draws)
+    of_each = 1 - (1 - level) / looks
+    not_rejected = best_set(curve, seed=seed, level=of_each, draws=draws)
     ends = _GridEnds(curve, kept, not_rejected, best, level, tolerance)
     status, rows, members, advice = ends.status()
     if curve.n_members == 1:
         advice += ". One member: the interval is over rows only, the spread between members is not in it"
     within = [curve.risks[i] - curve.risks[best] <= _paired_error(curve, i, best) for i in range(len(kept))]
-    held = [*kept[not_rejected], *_between(curve, kept, grid, seed=seed, level=level, draws=draws)]
+    held = [*kept[not_rejected], *_between(curve, kept, grid, seed=seed, level=of_each, draws=draws)]
     sign = -1.0 if higher_is_better(metric) else 1.0
     return ReflectionPoint(
         volume=int(kept[best]),

@@ -11,7 +11,7 @@ from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.prepared import Prepared
 
 RAY = 20.0  # what every study pays for Ray's processes, at least
-BOOSTINGS = ("boosting", "boosting_stopped", "boosting_tuned")  # the others are taken to cost what a linear model does
+BOOSTINGS = ("boosting", "boosting_early", "boosting_stopped", "boosting_tuned")  # others cost what a linear model does
 SPLIT_ON = 64  # columns that a tree looks at, at most
 LARGE_REGRESSION = 15_000  # rows, above which the autoregressor has twice the width and the passes
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MEMBER_GROUPS = 4  # naive concatenated is fitted again without each of so many groups of members
+OF_ANY_LEARNER = ("real", "real_all", "real_ensemble")  # on real rows, of the learner that does best there
 ON_REAL_ROWS = ("real", "real_all", "real_ensemble", "simple", "raw")
 
 
