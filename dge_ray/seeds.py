@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     BASELINE = (
         21  # learners on real rows beside `real` itself; member: which kind, index: 2 b its seed, 2 b + 1 its rows
     )
+    REFIT = 22  # the seed of the members that are fitted again on all rows
 
 
 NO_MEMBER = 2**32 - 1  # the address of streams that belong to the study, not to one member

@@ -135,8 +135,10 @@ def bill(prepared: Prepared) -> dict[str, Any]:
         on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
         all_fits += fits + len(baselines)
         all_rows += fits * sum(arm.volumes) // len(arm.volumes) + sum(job.rows for job in baselines) + on_real
+    again = members if prepared.config.refit == "all" else 0  # members fitted again on all rows, a model each
+    all_fits, all_rows, rows = all_fits + again, all_rows + again * volumes[-1], rows + again * volumes[-1]
     return {
-        "generator_fits": members,
+        "generator_fits": members + again,
         "downstream_fits": all_fits,
         "downstream_rows": all_rows,
         "synthetic_rows": rows,

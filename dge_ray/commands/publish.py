@@ -207,7 +207,7 @@ def _bundle_id(request: BundleRequest, volume: int, debiased: list[str]) -> str:
     real rows."""
     digest = digest_of("\0".join([f"{volume}", *debiased]).encode())
     for k in range(request.members):
-        saved = request.folder.read_json(f"{generator_folder(k)}/generator.json")
+        saved = request.spec.folder.read_json(f"{generator_folder(k)}/generator.json")
         digest.update(saved["weights_sha256"].encode())
     return digest.hexdigest()[:16]
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from dge_ray.commands.arm_search import ArmSearch, arm_predictions
+from dge_ray.commands.fit_again import fit_again
 from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.commands.pilot import keep_chosen, least_members, piloted, without_pilot
 from dge_ray.distributed.demand import Demand
@@ -226,6 +227,9 @@ class Study:
                 warnings=cut,
             )
             write_report(self.folder, report, pa.concat_tables(surfaces))
+            if config.refit == "all":
+                report["refit"] = fit_again(prepared, self.folder, chosen, demand_of(prepared), self.progress.say)
+                write_report(self.folder, report, pa.concat_tables(surfaces))
         return report
 
     def _grid(self, members: int) -> list[Job]:

@@ -28,7 +28,7 @@ def fit_member(
     spec: MemberSpec,
     member: int,
     train: pa.Table,
-    stopping: pa.Table,
+    stopping: pa.Table | None,
     *,
     device: str,
     progress: Callable[[dict[str, Any]], None],

@@ -1,4 +1,5 @@
-"""A pilot's fits: a few members of several generators, each a task that gives what the study's own member would be."""
+"""Members that are fitted apart from a study's own, each a task that gives what the study's own would be: a pilot's, of
+several generators, and those that are fitted again on all rows."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,18 +24,21 @@ from dge_ray.table import Columns
 def run_pilot(
     specs: Mapping[str, tuple[DownstreamSpec, int]],
     *,
-    tables: dict[str, pa.Table],
+    tables: Mapping[str, pa.Table | None],
     real: dict[str, Columns],
     demand: Demand,
     say: Callable[[str], None],
+    what: str = "pilot",
 ) -> None:
     """Have every member of `specs` fitted, drawn from and learned from, a task each; those that are done stay.
 
     Args:
         specs: by a key of its own, where a member's files lie and what they are of, and which member it is.
-        tables: the generators' `train` and `stopping` rows.
+        tables: the generators' `train` and `stopping` rows; None for the latter: a fit that stops early cuts them from
+            the former.
         real: encoded rows for the learners.
         demand: what the study asks of the cluster: the members are put on the same kind of device.
+        what: it is for, as `say` hears.
 
     Raises:
         StudyError: a fit failed.
@@ -57,7 +61,7 @@ def run_pilot(
             ],
             done=done,
             keep=lambda key, result: None,  # a task writes its files itself
-            say=lambda text: say(f"pilot: {text}"),
+            say=lambda text: say(f"{what}: {text}"),
             shared={"train": lambda: tables["train"], "stopping": lambda: tables["stopping"], "real": lambda: real},
             noun="fits",
         )
@@ -73,7 +77,7 @@ def pilot_member(
     member: int,
     device: str,
     train: pa.Table,
-    stopping: pa.Table,
+    stopping: pa.Table | None,
     real: dict[str, Columns],
 ) -> None:
     """Fit a member's generator, draw its shards up to the volume, and fit the learners on them; what is there stays."""

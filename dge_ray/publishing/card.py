@@ -131,6 +131,11 @@ def _provenance(about: About) -> str:
         for name, given in ((name, _without_places(given)) for name, given in about.settings)
     ]
     lines.append(f"Generator: {' and '.join(fitted)}, fitted {rows}; each member is fitted anew.")
+    if facts.get("refitted"):
+        lines.append(
+            "After the study had chosen and tested its members, these were fitted on all of its real rows with the "
+            "same settings; every figure on this card is of the members that were tested."
+        )
     if about.constraints:
         lines.append(f"Rows that break these rules were drawn anew: {'; '.join(map(code, about.constraints))}.")
     if facts.get("debiased"):

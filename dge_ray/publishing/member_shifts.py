@@ -9,6 +9,7 @@ from dge_ray.inference.debiasing import DRAWS, Shift, learn_shifts
 from dge_ray.inference.estimands import Estimands
 from dge_ray.seeds import Purpose, integer
 from dge_ray.study.opened import OpenStudy
+from dge_ray.study.refit import all_rows
 from dge_ray.table.schema.table_schema import TableSchema
 
 
@@ -23,11 +24,12 @@ def member_shifts(
     """
     takes = "a study without one: debiasing reads the real rows once more, and no epsilon would cover it"
     study.check_not_private("debias", takes)
-    spec = study.spec()
+    spec = study.leaving(members)
     if spec.constraints:
         raise InputError("debias", "a study with constraints", "one without: shifted rows need not meet them")
     involved = {name for identity in spec.schema.kept for name in (identity.column, *identity.of)}
-    train = study.prepared.parts["train"]
+    parts = study.prepared.parts
+    train = parts["train"] if study.config.refit == "none" else all_rows(parts)
     shifts = []
     for k in range(members):
         one_thread()

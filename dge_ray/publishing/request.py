@@ -54,7 +54,7 @@ def read_request(
         check_balanced(balance, study.schema)
         for name, _ in study.config.generators:
             refuse_made_elsewhere(name, "here: rows that are there already cannot be balanced")
-    return BundleRequest(study, study.spec(balance=balance), place, count)
+    return BundleRequest(study, study.leaving(count, balance=balance), place, count)
 
 
 def describe(request: BundleRequest, volume: int) -> dict[str, Any]:
@@ -66,6 +66,7 @@ def describe(request: BundleRequest, volume: int) -> dict[str, Any]:
         "members": request.members,
         "rows_per_member": volume,
         **({} if balance is None else {"balanced": balance}),
+        **({"refitted": True} if request.config.refit == "all" else {}),
         "study": request.config.study,
     }
 

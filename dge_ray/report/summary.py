@@ -7,7 +7,16 @@ from dge_ray.report.words.classes import beside_accuracy
 from dge_ray.report.words.curves import call_sentence, noise_sentence
 from dge_ray.report.words.learners import weight_sentence
 from dge_ray.report.words.privacy import privacy_line
-from dge_ray.report.words.study import augmented, base_rows, comparison, learner_line, meaning, method_names, train_rows
+from dge_ray.report.words.study import (
+    augmented,
+    base_rows,
+    comparison,
+    learner_line,
+    meaning,
+    method_names,
+    refit_sentence,
+    train_rows,
+)
 from dge_ray.stats.metrics.losses import label
 
 
@@ -44,6 +53,8 @@ def summary_lines(report: Mapping) -> list[str]:
             lines.append(f"{names[method]}: {label(metric)} {number(value)}{tail}")
     if point.get("advice"):
         lines.append(f"advice: {point['advice']}")
+    if refit := refit_sentence(report):
+        lines.append(f"refit: {refit}")
     lines.append(
         f"cost: {number(cost.get('rows_generated'))} synthetic rows used, "
         f"{number(cost.get('downstream_fits'))} downstream fits, {duration(cost.get('wall_seconds'))} wall time"

@@ -147,6 +147,11 @@ class StudyConfig(Frozen):
         default_factory=portfolio,
         description="a learner's name, or name and settings; several, as [a,b], each have their volumes searched",
     )
+    refit: Literal["none", "all"] = Field(
+        "none",
+        description="none or all (the chosen members are fitted again on all real rows for what is published, sampled "
+        "and logged; the report stays that of the members that were tested)",
+    )
     search: Annotated[Search, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
         default_factory=lambda: Search(), description="grid, refine or optuna, or name, trials and drop_hopeless"
     )

@@ -16,8 +16,9 @@ from dge_ray.study.identity import first_difference
 from dge_ray.study.members import MemberSpec, fitted_members
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.records.files import IDENTITY, REPORT, figure_file, member_file
+from dge_ray.study.records.files import IDENTITY, REPORT, figure_file
 from dge_ray.study.records.lock import study_lock
+from dge_ray.study.refit import leaving_members
 from dge_ray.table.schema.table_schema import TableSchema
 
 Say = Callable[[str], None]
@@ -129,8 +130,8 @@ class OpenStudy:
 
     @property
     def rows_seen(self) -> int:
-        """Real rows that the generators were fitted on, as noted by the first: the table is not read for it."""
-        return self.folder.read_json(member_file(0))["rows"]
+        """Real rows that the members that leave were fitted on, as noted by the first: the table is not read for it."""
+        return self.leaving(1).record(0)["rows"]
 
     def volume(self, wanted: int | None) -> int:
         """Rows a member: as wanted; else the reflection point's; else as many as the generators were fitted on."""
@@ -156,6 +157,14 @@ class OpenStudy:
             constraints=self.config.constraints,
             balance=balance,
         )
+
+    def leaving(self, members: int, *, balance: str | None = None) -> MemberSpec:
+        """The first members as they leave: fitted again on all rows, where the study has refit=all.
+
+        Raises:
+            InputError: one of them is not fitted again.
+        """
+        return leaving_members(self.spec(balance=balance), self.config, range(members))
 
     def keep(
         self, file: str, content: Mapping[str, Any], *, page: tuple[str, str] | None = None, **figures: bytes

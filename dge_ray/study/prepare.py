@@ -28,6 +28,7 @@ from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import private_config, public_schema, with_stopping
 from dge_ray.study.real_table import known_kinds, read_real
 from dge_ray.study.records.files import IDENTITY, PLAN
+from dge_ray.study.refit import check_refit
 from dge_ray.table import (
     Split,
     TableSchema,
@@ -66,6 +67,7 @@ def prepare(
     if config.private:
         config = private_config(config)
     check_keys(config)
+    check_refit(config)
     check_made(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

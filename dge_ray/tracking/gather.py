@@ -18,6 +18,7 @@ from dge_ray.study.folder import read_study_config
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.records.files import shard_file
 from dge_ray.study.records.predictions import Job, learner_seed, model_folder
+from dge_ray.study.refit import model_home
 from dge_ray.table import TableCodec, TableSchema
 from dge_ray.table.schema.outward import outward_schema
 from dge_ray.tracking.scoring import SCHEMA
@@ -37,14 +38,14 @@ def gather(folder: Folder, schema: TableSchema, report: Mapping[str, Any], path:
         StudyError: a learner was not kept, or cannot be read and not be fitted again.
     """
     jobs = [Job("member", k, report["reflection_point"]["volume"]) for k in range(report["members"])]
-    label = report["learner"]
-    if not all(folder.exists(model_folder(label, job)) for job in jobs):
+    label, home = report["learner"], model_home(folder)
+    if not all(home.exists(model_folder(label, job)) for job in jobs):
         raise StudyError("its learners are too large, or need pickle")
     unread: dict[Job, str] = {}
     tried = shard_file(0, 0)
-    rows = folder.read_table(tried).slice(0, TRIED_ROWS) if folder.exists(tried) else None
+    rows = home.read_table(tried).slice(0, TRIED_ROWS) if home.exists(tried) else None
     for job in jobs:
-        with folder.downloaded(model_folder(label, job)) as source:
+        with home.downloaded(model_folder(label, job)) as source:
             shutil.copytree(source, _member(path, job))
         if (why := _fault(_member(path, job), schema, rows)) is not None:
             unread[job] = why
@@ -86,7 +87,7 @@ def _fit_again(
     first, fault = next(iter(unread.items()))
     why = f"{len(unread)} of its learners cannot be read ({_versions(_member(path, first)) or fault})"
     study = OpenStudy(folder)
-    config, spec = study.config, study.spec()
+    config, spec = study.config, study.leaving(1 + max(job.member for job in unread))
     arm = next((arm for arm in study_arms(config, ()) if arm.label == label), None)
     if arm is None:
         raise StudyError(f"{why}, and the study's configuration has another learner")
@@ -97,11 +98,11 @@ def _fit_again(
     say(f"warning: {why}; they are fitted again from the study's rows")
     learner = arm.learner
     for job in unread:
-        fresh = make_learner(learner.name, learner.settings, schema, seed=learner_seed(config.seed, job))
+        fresh = make_learner(learner.name, learner.settings, schema, seed=learner_seed(spec.seed, job))
         fresh.fit(TableCodec(schema).encode(spec.first_rows(job.member, job.volume)))
         shutil.rmtree(_member(path, job))
         fresh.save(_member(path, job))
-        folder.upload(_member(path, job), model_folder(label, job))
+        spec.folder.upload(_member(path, job), model_folder(label, job))
 
 
 def _versions(member: Path) -> str:

@@ -164,6 +164,8 @@ def members_rows(report: Mapping) -> list[tuple[str, str]]:
         value = f"{number(apart['disagreement'])} ({interval_text(apart.get('interval'))})"
         rows.append((f"two members' predictions: {name}", value))
     rows += _worst_rows(report)
+    if refit := refit_sentence(report):
+        rows.append(("fitted again on all rows", refit))
     families = report.get("families") or {}
     if finite(families.get("between")):
         rows.append(("members of each kind", ", ".join(f"{k} {v}" for k, v in (families.get("members") or {}).items())))
@@ -174,6 +176,18 @@ def members_rows(report: Mapping) -> list[tuple[str, str]]:
         rows.append(("constraints", "; ".join(map(str, constraints.get("rules") or []))))
         rows.append(("share of the rows drawn that met them", number(constraints.get("met"))))
     return rows
+
+
+def refit_sentence(report: Mapping) -> str | None:
+    """Which members leave the study, where they are others than those that were tested."""
+    refit = report.get("refit") or {}
+    if not refit:
+        return None
+    return (
+        f"what is published, sampled and logged comes from {number(refit.get('members'))} members fitted on all "
+        f"{number(refit.get('rows'))} real rows, {number(refit.get('volume'))} rows each; every figure here is of the "
+        "members that were tested"
+    )
 
 
 def _worst_rows(report: Mapping) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ FIGURES = "figures"
 PREDICTIONS = "predictions"  # of members' fits
 BASELINES = "baselines"  # predictions of the other fits
 MEMBERS = "members"
+REFIT = "refit"  # of the members that are fitted again on all rows: files as in a study's own folder
 PILOT = "pilot.json"  # what generator=auto chose, and among what
 PILOTS = "pilot"  # while a pilot is under way: its fits, and two files
 PILOT_IDENTITY = "pilot/identity.json"  # of what study the pilot is, but for its generator
