@@ -24,7 +24,7 @@ from dge_ray.report.summary import summary_lines
 from dge_ray.report.words.pilot import pilot_to_do_lines
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
 from dge_ray.results.baselines import real_learners
-from dge_ray.results.findings import findings
+from dge_ray.results.findings import FEWEST_OF_A_CLASS, findings
 from dge_ray.results.outcomes import Outcome, best_on_validation, compared_jointly, cut_warnings
 from dge_ray.results.stacking import stacking
 from dge_ray.results.weighing import safe_weights
@@ -276,12 +276,20 @@ class Study:
             enough = upper < config.tolerance
             self.progress.say(
                 f"{members} members at {pilot:,} rows: doubling them would take {gain:.2%} "
-                f"(at most {upper:.2%}) off the risk; "
+                f"(at most {upper:.2%}{self._caution()}) off the risk; "
                 + ("enough" if enough else "the limit (max_members)" if members >= config.max_members else "going on")
             )
             if enough or members >= config.max_members:
                 return members
             members = min(next_members(members, upper, config.tolerance), config.max_members)
+
+    def _caution(self) -> str:
+        """What is said beside the bound where the rarest class has too few validation rows for it."""
+        if self.prepared.task == "regression":
+            return ""
+        counts = np.bincount(self.truth["validation"])
+        few = int(counts[counts > 0].min())
+        return f"; a rough bound, of {few} rows of the rarest class" if few < FEWEST_OF_A_CLASS else ""
 
     def _charge(self, members: int) -> None:
         """Of a private study: note what so many members cost, before the first of them sees a row."""

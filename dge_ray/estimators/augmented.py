@@ -88,7 +88,7 @@ class _SafeAugmented(TableEstimator):
         members = self._each_member(partial(cross_fitted, plan, columns, folds, tuple(self.weights_)))
         metric = "squared_error" if self.schema_.task == "regression" else "log_loss"
         losses = contributions(metric, ensemble_mean(np.stack(members)), target)
-        self.choice_: SafeChoice = safe_choice(losses, alpha=self.alpha, seed=plan.seed)
+        self.choice_: SafeChoice = safe_choice(losses, alpha=self.alpha, seed=plan.seed, folds=int(folds.max()) + 1)
         self.risks_ = losses.mean(axis=1)
         self.weight_ = float(self.weights_[self.choice_.index])
         self.learners_: list[EstimatorLearner] = self._each_member(partial(refitted, plan, columns, self.weight_))
@@ -151,10 +151,10 @@ class SafeAugmentedClassifier(MemberClassifier, _SafeAugmented):
     The real rows are cut into `cv` folds. K generators are fitted on the rows outside each fold, an estimator on
     those rows and each generator's at every weight, and the fold's rows are predicted by the mean over the K: so
     each real row judges fits that never saw it, and none is held back at last. The weight is that of least log loss
-    among those *known* to beat real rows alone (paired over rows, at level `alpha` for all weights together), and 0
-    if there is none, or there are fewer than 40 real rows; then generators and estimators are fitted on all rows at
-    it. Real rows alone are K estimators with as many seeds, so what is compared is the synthetic rows and nothing
-    else.
+    among those *known* to beat real rows alone (paired over rows, at level `alpha` for all weights together, with the
+    variance of cross-fits corrected after Nadeau and Bengio 2003), and 0 if there is none, or there are fewer than 40
+    real rows; then generators and estimators are fitted on all rows at it. Real rows alone are K estimators with as
+    many seeds, so what is compared is the synthetic rows and nothing else.
 
     Rows from a generator fitted on these very rows bring no information that the rows have not; they can still help a
     learner that is too flexible for so few rows, by the generator's smoothness. Where a generator knows more (it was

@@ -21,7 +21,7 @@ from dge_ray.report.study_page import render_html
 from dge_ray.report.words.findings import findings_rows, group_cells
 from dge_ray.results import worst_case
 from dge_ray.results.assemble import choose
-from dge_ray.results.findings import findings, member_costs
+from dge_ray.results.findings import findings, member_costs, members_law
 from dge_ray.results.outcomes import Outcome
 from dge_ray.stats.volume.learning_curve import TOO_SLOW, learning_curve
 from dge_ray.stats.volume.volume_law import VolumeLaw, least_bound
@@ -208,3 +208,14 @@ def test_costs_are_those_of_the_files(tmp_path: Path) -> None:
     costs = member_costs(folder, one.arm.label, 2, one.volumes, 100)
     assert costs.tolist() == [4.0 + count + 2.0 for count in shards]
     assert member_costs(folder, one.arm.label, 2, [*one.volumes, 10**6], 100)[-1] == 0.0
+
+
+def test_few_rows_of_the_rarest_class_give_no_bound_on_the_members(tmp_path: Path) -> None:
+    """Of 42 test rows of the rarest class a bound is told; of the first 60 test rows, with fewer than 30, none is."""
+    _, one, truth = made_up("breast_cancer", ["generator=copula", "ratios=1"], tmp_path, members=4)
+    p, y = np.asarray(one.at_choice, dtype=np.float64), truth["test"]
+    enough, few = members_law(one.prepared, p, y, cost=1.0), members_law(one.prepared, p[:, :60], y[:60], cost=1.0)
+    assert enough["rows_of_the_rarest"] == 42 and enough["members_within_upper"] >= enough["members_within"]
+    assert few["rows_of_the_rarest"] < 30 and few["members_within_upper"] is None
+    said = dict(findings_rows({"klaw": few})["Enough members?"])
+    assert any("too few for a bound" in text for text in said.values())

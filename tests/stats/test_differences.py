@@ -93,3 +93,16 @@ def test_members_on_both_sides_cancel() -> None:
     joint = np.stack([ensemble_mean(members), *(ensemble_mean(members[group != g]) for g in range(4))])
     found = difference(members, Fits("grouped", joint), y, "rmse")
     assert (found.value, found.lo, found.hi) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("metric", ["recall", "accuracy"])
+def test_models_that_decide_alike_are_not_known_to_be_equal(metric: str) -> None:
+    """No row on which they differ: the interval has the width that one more row could give, and shrinks with rows."""
+    widths = []
+    for rows in (40, 4000):
+        y = (np.arange(rows) % 4 == 0).astype(int)
+        p = np.tile(np.where(y[:, None] == np.arange(2), 0.9, 0.1), (4, 1, 1))
+        found = difference(p, Fits("mean", p[:1] * 0.8 + 0.1), y, metric)
+        assert found.value == 0 and found.lo == -found.hi < 0
+        widths.append(found.hi - found.lo)
+    assert 0.02 * widths[0] > widths[1] > 0

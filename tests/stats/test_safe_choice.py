@@ -102,3 +102,17 @@ def test_units_and_rows_in_common_change_nothing(seed: int, count: int, scale: f
 def test_bad_input_is_refused(losses: np.ndarray, alpha: float, field: str) -> None:
     with pytest.raises(InputError, match=f"^{field}: got"):
         safe_choice(losses, alpha=alpha)
+
+
+def test_a_cross_fits_variance_is_corrected_as_nadeau_and_bengio_do() -> None:
+    """1 / k + 1 / (k - 1) in place of 1 / k: a gain that is just known of fixed models is not of ways of fitting."""
+    random = np.random.default_rng(8)
+    real = random.exponential(size=400)
+    losses = np.stack([real, real - 0.1 + 0.9 * random.standard_normal(400)])
+    fixed, crossed = safe_choice(losses, seed=2), safe_choice(losses, seed=2, folds=5)
+    assert crossed.errors == pytest.approx(fixed.errors * np.sqrt((1 / 5 + 1 / 4) * 5))
+    assert (crossed.bound, crossed.differences.tolist()) == (fixed.bound, fixed.differences.tolist())
+    assert (fixed.index, crossed.index) == (1, 0)
+    assert safe_choice(losses - [[0.0], [0.2]], seed=2, folds=5).index == 1, "a larger gain is known all the same"
+    with pytest.raises(InputError, match="folds"):
+        safe_choice(losses, folds=1)

@@ -130,8 +130,10 @@ def _curve_rows(law: Mapping) -> list[tuple[str, str]]:
 def _members_rows(law: Mapping) -> list[tuple[str, str]]:
     if not finite(law.get("members_within")):
         return []
-    upper = number(law.get("members_within_upper"))
-    within = f"{number(law['members_within'])} (at most {upper})"
+    bound = f"at most {number(law.get('members_within_upper'))}"
+    if not finite(law.get("members_within_upper")):
+        bound = f"{number(law.get('rows_of_the_rarest'))} test rows of the rarest class are too few for a bound"
+    within = f"{number(law['members_within'])} ({bound})"
     rows = [(f"members within {100 * law.get('within', 0):g} % of endlessly many", within)]
     if finite(law.get("members_worth_a_minute")):
         worth = (
