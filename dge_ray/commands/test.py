@@ -40,6 +40,7 @@ from dge_ray.inference.replicates import (
 from dge_ray.inference.residuals import gcm_test
 from dge_ray.options import Say, to_stderr
 from dge_ray.report.words.syntest import syntest_lines
+from dge_ray.stats.inference.guarded import guarded_rejection
 from dge_ray.stats.inference.syntest import monte_carlo_p, rate, twins
 from dge_ray.storage import Folder
 from dge_ray.table import TableCodec, TableSchema
@@ -60,6 +61,10 @@ WITHHELD = (
 UNLIKE = (
     "given the other features, the generator's rows are told from the real ones (p = {:.2g}), though not where this "
     "test's learner errs: the level is as good as these null tables are"
+)
+GUARDED = (
+    "guarded: the type I error is at most {:.3g} whatever the generator, as far as gcm holds: rejected if gcm rejects "
+    "at {:.3g}, or at {:.3g} more and the test on synthetic rows too"
 )
 ITS_OWN = "the procedure's own estimate, between its two generators: what both copied from chance is not in it"
 
@@ -82,6 +87,8 @@ def test(
     Before that the null tables' law is held against the real rows (`inference/null_law.py`); where it fails, nothing is
     tested: `rejected` is None, and `withheld` says why.
     `paper`: one generator a half of the rows; T of rows with the null enforced, judged both ways.
+    `epsilon`: the decision is held between those of gcm at `alpha` and at `alpha` + `epsilon`
+    (`stats/inference/guarded.py`); where the test is withheld, it is gcm's at `alpha`.
     `gcm`: residuals of the features and of the target given the other features; real rows alone, no generator, no Ray.
     `pretrained`: every fit starts from that saved generator. Null tables' fits do so too: what it knows of the tested
     features is no evidence, and only the real rows of `source` are tested.
@@ -111,6 +118,7 @@ def test(
         "statistic_name": label,
         "method": request.method,
         "alpha": request.alpha,
+        "epsilon": request.epsilon,
         "seed": request.seed,
         "replicates": request.replicates,
     }
@@ -121,7 +129,12 @@ def test(
     p = result["p_value"]
     ratio = None if result["volume"] is None else result["volume"] / request.fitted_rows
     notes = [*request.notes, *result.pop("notes")]
-    return {**answer, "ratio": ratio, "rejected": None if p is None else p <= request.alpha, **result, "notes": notes}
+    rejected = None if p is None else p <= request.alpha
+    if request.epsilon is not None:
+        real, synthetic = result["gcm"]["p_value"], 1.0 if p is None else p
+        rejected = bool(guarded_rejection(real, synthetic, request.alpha, request.epsilon))
+        notes.append(GUARDED.format(request.alpha + request.epsilon, request.alpha, request.epsilon))
+    return {**answer, "ratio": ratio, "rejected": rejected, **result, "notes": notes}
 
 
 def _folder(request: SynTestRequest, label: str) -> Folder:

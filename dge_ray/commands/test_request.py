@@ -45,6 +45,7 @@ class SynTestRequest:
     schema: TableSchema
     features: tuple[str, ...]
     alpha: float
+    epsilon: float | None
     method: str
     volumes: tuple[int, ...]
     replicates: int
@@ -76,6 +77,8 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
     alpha, replicates, generator, learner = keys.alpha, keys.replicates, keys.generator, keys.learner
     if (least := math.ceil(1 / alpha - 1e-9) - 1) > replicates and keys.method != "gcm":
         raise InputError("replicates", f"{replicates} with alpha={alpha:g}", f"at least {least}: fewer never reject")
+    if keys.epsilon is not None and keys.method != "refit":
+        raise InputError("epsilon", f"{keys.epsilon:g} with method={keys.method}", "method=refit")
     check_generator(generator.name, generator.settings)
     refuse_made_elsewhere(generator.name, "to each half and null table")
     refuse_secrets("source", source)
@@ -100,6 +103,7 @@ def read_request(source: str, options: Mapping[str, Any] | None = None) -> SynTe
         schema=ordered,
         features=features,
         alpha=alpha,
+        epsilon=keys.epsilon,
         method=keys.method,
         volumes=_volumes(keys, fitted),
         replicates=replicates,

@@ -91,6 +91,9 @@ class SynTestKeys(TableKeys):
         "refit", description="refit (holds its level), paper (as published) or gcm (residuals, without synthetic rows)"
     )
     alpha: Number = Field(0.05, gt=0, lt=1, description="a number above 0 and below 1 (the level)")
+    epsilon: Number | None = Field(
+        None, gt=0, lt=1, description="a number above 0 and below 1 (with refit: an error of at most alpha + epsilon)"
+    )
     replicates: Whole = Field(200, ge=1, le=1_000_000, description="a whole number from 1 (null tables, or draws)")
     generator: OneGenerator = GeneratorChoice()
     learner: OneLearner = LearnerChoice()

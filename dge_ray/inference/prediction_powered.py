@@ -3,12 +3,13 @@ long run, than the labelled rows alone. What is computed, and why it is safe: `s
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy.stats import t as student
 
 from dge_ray.errors import InputError
 from dge_ray.estimators.base import is_integer
@@ -20,6 +21,7 @@ from dge_ray.inference.estimand_models import Event, Model
 from dge_ray.inference.estimands import read_estimands
 from dge_ray.phrases import spoken_in_python
 from dge_ray.seeds import Purpose, integer, numpy_generator
+from dge_ray.stats.inference.guarded import guarded_interval
 from dge_ray.stats.inference.power_tuned import PowerTuned, influences, inverse_slope, power_tuned
 from dge_ray.table import Columns, TableCodec, TableSchema, from_pandas, infer_schema
 
@@ -37,6 +39,7 @@ def safe_estimate(
     folds: int = 5,
     draws: int = 20,
     level: float = 0.95,
+    epsilon: float | None = None,
     random_state: int = 0,
 ) -> pd.DataFrame:
     """Estimates of `labelled` rows, made better by real rows without the target.
@@ -55,6 +58,8 @@ def safe_estimate(
         folds: of the labelled rows; one generator a fold.
         draws: values of the target a row, where the generator has no exact law.
         level: of the intervals.
+        epsilon: holds each interval between those of the labelled rows alone at `level` and at `level` - `epsilon`: it
+            covers with at least `level` - `epsilon` whatever the generator, if these hold theirs.
         random_state: gives all randomness.
 
     Returns:
@@ -66,6 +71,8 @@ def safe_estimate(
     """
     real, more = (rows if isinstance(rows, pa.Table) else from_pandas(rows) for rows in (labelled, unlabelled))
     target = _target(real, more)
+    if epsilon is not None and not 0 < epsilon < level:
+        raise InputError("epsilon", repr(epsilon), f"a number above 0 and below the level, {level:g}")
     if not is_integer(folds) or not 2 <= folds <= real.num_rows:
         raise InputError("folds", repr(folds), f"a whole number from 2 to the {real.num_rows} labelled rows")
     if isinstance(generator, str) and generator not in completing():
@@ -79,8 +86,19 @@ def safe_estimate(
             raise InputError("estimands", got, f"estimands of {target!r}")
     laws = _Laws(schema, real, more, generator, dict(generator_settings or {}), folds, draws, random_state)
     results = {i: _estimated(model, laws, level) for i, model in enumerate(request.models)}
+    if epsilon is not None:
+        results = {i: _guarded(found, real.num_rows, level, epsilon) for i, found in results.items()}
     lines = [[getattr(results[i], name)[j] for name in COLUMNS] for i, j in request.picks]
     return pd.DataFrame(lines, columns=COLUMNS, index=pd.Index(request.names, name="estimand"))
+
+
+def _guarded(found: PowerTuned, rows: int, level: float, epsilon: float) -> PowerTuned:
+    def alone(level: float) -> tuple[np.ndarray, np.ndarray]:
+        half = student.ppf((1 + level) / 2, max(rows - len(found.value) - 1, 1)) * found.labelled_se
+        return found.labelled_value - half, found.labelled_value + half
+
+    low, high = guarded_interval(alone(level), alone(level - epsilon), (found.lower, found.upper))
+    return replace(found, lower=low, upper=high)
 
 
 def _target(real: pa.Table, more: pa.Table) -> str:

@@ -110,6 +110,10 @@ def test_a_test_whose_null_law_is_wrong_is_withheld(run: Run, tmp_path: Path) ->
     assert not (kept / "replicates").exists()
     code, out, _ = run(*words)
     assert code == 0 and "\nwithheld: the generator does not draw" in out and "by residuals (gcm): p =" in out
+    code, out, _ = run(*words, "epsilon=0.05", "--json")  # guarded, it is the real rows' own decision
+    assert json.loads(out)["rejected"] == (found["gcm"]["p_value"] <= 0.05)
+    code, out, err = run(*words, "epsilon=0.05", "method=paper")
+    assert code == 2 and err.splitlines()[-1] == "dge-ray: epsilon: got 0.05 with method=paper; takes method=refit"
 
 
 def test_residuals_need_no_generator(run: Run, tmp_path: Path) -> None:

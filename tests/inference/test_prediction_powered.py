@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from dge_ray import safe_estimate
 from dge_ray.errors import InputError
@@ -41,6 +42,13 @@ def test_a_mean_and_a_regression_of_few_labelled_rows() -> None:
     assert (found["weight"] > 0.5).all() and (found["se"] < 0.75 * found["labelled_se"]).all()
     again = safe_estimate(ESTIMANDS, labelled, unlabelled, generator="copula", folds=3, draws=10)
     pd.testing.assert_frame_equal(found, again)
+    guarded = safe_estimate(ESTIMANDS[0], labelled, unlabelled, generator="copula", folds=3, draws=10, epsilon=0.05)
+    wide, narrow = (mean["labelled_se"] * student.ppf((1 + level) / 2, 148) for level in (0.95, 0.9))
+    middle, (low, high) = mean["labelled_value"], guarded[["lower", "upper"]].iloc[0]
+    assert (
+        middle - wide - 1e-9 <= low <= middle - narrow + 1e-9 and middle + narrow <= high + 1e-9 <= middle + wide + 2e-9
+    )
+    assert guarded["value"].iloc[0] == mean["value"]
 
 
 @pytest.mark.parametrize("right", [True, False])

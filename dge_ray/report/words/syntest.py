@@ -26,6 +26,8 @@ def syntest_lines(answer: Mapping[str, Any]) -> list[str]:
         lines.append(f"method: {answer['method']}, {number(answer['replicates'])} replicates, {volume}")
     if answer.get("withheld"):
         lines.append(answer["withheld"])
+        if answer["rejected"] is not None:
+            lines.append(f"guarded decision: {VERDICTS[answer['rejected']]}")
     else:
         lines += _decision(answer)
     if (residual := answer.get("gcm")) is not None:
@@ -40,11 +42,11 @@ def syntest_lines(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _decision(answer: Mapping[str, Any]) -> list[str]:
-    statistic = answer["statistic"]
+    statistic, guard = answer["statistic"], answer.get("epsilon")
     shown = " and ".join(map(number, statistic)) if isinstance(statistic, list) else number(statistic)
     lines = [
-        f"p = {number(answer['p_value'])}{_monte_carlo(answer)} at level {answer['alpha']:g}: "
-        f"{VERDICTS[answer['rejected']]}",
+        f"p = {number(answer['p_value'])}{_monte_carlo(answer)} at level {answer['alpha']:g}"
+        f"{f', epsilon {guard:g}' if guard is not None else ''}: {VERDICTS[answer['rejected']]}",
         f"statistic {answer['statistic_name']}: {shown}" + _null(answer),
         f"type I error: {_share(answer, 'type_one')} ({answer['type_one_basis']})",
     ]

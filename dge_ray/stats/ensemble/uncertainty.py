@@ -156,7 +156,7 @@ def conformal_sets(calibration_p: np.ndarray, calibration_y: np.ndarray, p: np.n
     Shape: calibration_p (M, C), calibration_y (M,), p (N, C) -> (N, C) bool.
     """
     scores = 1 - calibration_p[np.arange(len(calibration_y)), calibration_y]
-    return 1 - p <= _conformal_quantile(scores, level)
+    return 1 - p <= conformal_quantile(scores, level)
 
 
 def conformal_intervals(
@@ -175,12 +175,12 @@ def conformal_intervals(
     def scale(p: np.ndarray) -> np.ndarray:
         return np.sqrt(p[..., 0].var(axis=0) + noise) if noise > 0 else np.ones(p.shape[1])
 
-    half = _conformal_quantile(residual / scale(calibration_members), level) * scale(members)
+    half = conformal_quantile(residual / scale(calibration_members), level) * scale(members)
     mean = ensemble_mean(members)[:, 0]
     return mean - half, mean + half
 
 
-def _conformal_quantile(scores: np.ndarray, level: float) -> float:
+def conformal_quantile(scores: np.ndarray, level: float) -> float:
     """The ceil((M + 1) level)-th smallest score, infinite where there are too few rows for the level."""
     if scores.ndim != 1 or len(scores) == 0:
         raise InputError("calibration rows", f"shape {scores.shape}", "at least one row")
