@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dge_ray.estimators.ensemble import DGEClassifier, DGERegressor
     from dge_ray.estimators.slm import SynSlmClassifier, SynSlmRegressor
     from dge_ray.estimators.synthesizer import Synthesizer
+    from dge_ray.inference.mixing import mix
     from dge_ray.inference.pooling import pool
     from dge_ray.inference.prediction_powered import safe_estimate
 
@@ -39,6 +40,7 @@ __all__ = [
     "check",
     "evaluate",
     "load_members",
+    "mix",
     "pool",
     "safe_estimate",
     "select",
@@ -61,6 +63,7 @@ _HOMES = {
     "check": "dge_ray.commands.check",
     "evaluate": "dge_ray.commands.evaluate",
     "load_members": "dge_ray.bundle.received",
+    "mix": "dge_ray.inference.mixing",
     "pool": "dge_ray.inference.pooling",
     "safe_estimate": "dge_ray.inference.prediction_powered",
     "select": "dge_ray.commands.select",
