@@ -82,7 +82,7 @@ def compared_jointly(outcomes: Sequence[Outcome], truth: np.ndarray) -> list[Out
 def cut_warnings(outcomes: Sequence[Outcome], folder: Folder) -> list[str]:
     """A line for each learner whose settings some of its fits had too few rows for."""
     labels = {outcome.arm.label: outcome.jobs for outcome in outcomes}
-    lines = (cut_settings(folder, label, finished(folder, label, jobs)) for label, jobs in labels.items())
+    lines = (cut_settings(folder, label, sorted(finished(folder, label, jobs))) for label, jobs in labels.items())
     return [line for line in lines if line]
 
 

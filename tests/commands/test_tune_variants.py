@@ -66,7 +66,7 @@ def test_grown_members_proposed_volumes_and_a_torch_learner_on_two_workers(tmp_p
 def test_members_of_two_generators_under_constraints_in_two_groups(tmp_path: Path) -> None:
     generators = "generator=[copula, {name: autoregressive, epochs: 4}]"
     rule = "mean radius >= 12.5"
-    words = ["breast_cancer", generators, "members=4", "ratios=1,2"]
+    words = ["breast_cancer", generators, "learner=boosting", "members=4", "ratios=1,2"]
     report, said = _tune(tmp_path, *words, f"constraints=[{rule}]", "groups=2")
     assert report["generator"] == "copula+autoregressive"
     assert f"constraint '{rule}'" in said and "of the real rows break it" in said
@@ -142,6 +142,7 @@ def test_a_torch_learner_gives_the_same_bits_at_the_same_number_of_workers(tmp_p
 @pytest.mark.timeout(900)
 def test_hopeless_volumes_are_dropped_and_marked(tmp_path: Path) -> None:
     words = ["members=12", "ratios=0.01,1,2", "search.drop_hopeless=true", "target=MedHouseVal", "generator=copula"]
+    words.append("learner=boosting")
     report, said = _tune(tmp_path, str(SHARED / "california_housing.parquet"), *words)
     assert "cannot become the best" in said
     assert report["cost"]["downstream_fits"] < 12 * 3 + 13
@@ -190,7 +191,7 @@ def _learning(study: Path) -> bool:
 @pytest.mark.timeout(1800)
 def test_killed_at_every_stage(tmp_path: Path) -> None:
     """kill -9 of the driver while members fit, shards are drawn, and learners fit; the same command each time."""
-    words = ["breast_cancer", "members=6", "ratios=1,2,4", "generator.epochs=20"]
+    words = ["breast_cancer", "learner=boosting", "members=6", "ratios=1,2,4", "generator.epochs=20"]
     _tune(tmp_path, *words, "storage=undisturbed")
     study = tmp_path / "disturbed" / "breast_cancer"
     stages: list[Callable[[Path], bool]] = [_fitting, _drawing, _learning]

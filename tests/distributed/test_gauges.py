@@ -39,7 +39,7 @@ def look():
 
 thread = threading.Thread(target=look)
 thread.start()
-words = ["generator=copula", "members=3", "ratios=1,2", "tracking=false", "storage=" + storage]
+words = ["generator=copula", "learner=boosting", "members=3", "ratios=1,2", "tracking=false", "storage=" + storage]
 report = run_study(read_config("breast_cancer", words))
 threading.Event().wait(5)  # agents report every few seconds
 over.set()

@@ -11,7 +11,7 @@ import pytest
 from helpers.fault_injector import FAULTS, FaultInjector
 from helpers.fault_study import rows
 
-WORDS = ["generator=copula", "members=3", "ratios=0.5,1,2", "workers=1"]
+WORDS = ["generator=copula", "learner=boosting", "members=3", "ratios=0.5,1,2", "workers=1"]
 ENDS_ALONE = {"actor", "worker", "trial", "server", "store", "node"}  # the others end with one line
 
 

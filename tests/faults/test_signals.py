@@ -13,7 +13,7 @@ import pytest
 from helpers.fault_processes import looks, titled
 from helpers.fault_study import PATIENCE, StudyProcess, differences, finished, half_written, settle
 
-WORDS = ["generator=copula", "members=3", "ratios=0.5,1,2", "workers=1"]
+WORDS = ["generator=copula", "learner=boosting", "members=3", "ratios=0.5,1,2", "workers=1"]
 BUSY = 90.0  # seconds
 
 

@@ -11,7 +11,7 @@ from helpers.fault_nodes import Nodes
 from helpers.fault_processes import looks
 from helpers.fault_study import PATIENCE, StudyProcess, differences, finished, half_written, undisturbed
 
-WORDS = ["generator.epochs=12", "members=4", "ratios=0.5,1,2", "tracking=false"]
+WORDS = ["generator.epochs=12", "learner=boosting", "members=4", "ratios=0.5,1,2", "tracking=false"]
 ADULT = Path(__file__).parents[2].parent / "shared" / "data" / "adult.parquet"
 STUDIES = {
     "breast_cancer": ("breast_cancer", WORDS),

@@ -294,6 +294,7 @@ def test_what_k_costs_rises_with_k_and_one_costs_as_one(where: Path) -> None:
 def test_a_study_from_end_to_end(run: Run, models: str) -> None:
     pq.write_table(table(), "t.parquet")
     words = ["t.parquet", *WORDS, *DECLARED, *SMALL, "study=s", f"privacy.models={models}", "seed=3"]
+    words.append("learner=boosting")
     code, out, err = run("tune", *words, "--json")
     assert code == 0, err
     report, folder = json.loads(out), Folder.open("studies/s")
