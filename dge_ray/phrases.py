@@ -38,6 +38,16 @@ def number(value: Any, *, signed: bool = False) -> str:
     return f"{value:{sign},.{max(0, 3 - math.floor(math.log10(size)))}f}" if size >= 1 else f"{value:{sign}.4f}"
 
 
+def about(count: float) -> str:
+    """A rough number: two significant digits.
+
+    >>> about(10_129), about(57)
+    ('about 10,000', 'about 57')
+    """
+    step = 10 ** max(math.floor(math.log10(max(count, 1))) - 1, 0)
+    return f"about {round(count / step) * step:,}"
+
+
 def ratio_text(volume: Any, n: Any) -> str:
     """`volume` as a multiple of the n real rows, as `2x`."""
     return f"{volume / n:.3g}x" if finite(volume) and finite(n) and n else NOTHING

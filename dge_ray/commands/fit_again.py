@@ -12,16 +12,16 @@ from dge_ray.study.refit import all_rows, refit_section, refit_spec
 
 
 def fit_again(
-    prepared: Prepared, folder: Folder, chosen: Outcome, demand: Demand, say: Callable[[str], None]
+    prepared: Prepared, folder: Folder, chosen: Outcome, volume: int, demand: Demand, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Have the members of the chosen arm fitted again, with its model on each; what is there stays. Gives `refit` of
-    report.json.
+    """Have the members of the chosen arm fitted again, with its model on `volume` rows of each; what is there stays. Gives
+    `refit` of report.json.
 
     Raises:
         StudyError: a fit failed.
     """
     members = len(chosen.at_choice)
-    spec, rows = refit_spec(prepared, folder, chosen.arm, chosen.choice.volume), all_rows(prepared.parts)
+    spec, rows = refit_spec(prepared, folder, chosen.arm, volume), all_rows(prepared.parts)
     run_pilot(
         {f"{k}": (spec, k) for k in range(members)},
         tables={"train": rows, "stopping": None},

@@ -12,7 +12,6 @@ from dge_ray.bundle.checksums import sha256, to_text
 from dge_ray.bundle.croissant import FILE as CROISSANT
 from dge_ray.bundle.croissant import croissant
 from dge_ray.commands.verbs import PublishKeys
-from dge_ray.errors import InputError
 from dge_ray.inference.estimands import read_estimands
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import code, one_line
@@ -41,6 +40,7 @@ from dge_ray.publishing.request import (
     describe,
     read_request,
     real_facts,
+    volume_of,
 )
 from dge_ray.publishing.rows import Cut, draw_members, part_file
 from dge_ray.report.figures.catalogue import FIGURES
@@ -90,7 +90,7 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     disclosed = ledger is None or keys.uncovered
     estimands = read_estimands(keys.debias, opened.schema) if keys.debias else None
     debiased = [] if estimands is None else list(estimands.names)
-    volume = _volume(opened, keys.volume, disclosed, say)
+    volume = volume_of(opened, keys.volume, disclosed, say)
     request.spec.check_volume(range(request.members), volume)
     cut = _cut(request, volume)
     facts = {
@@ -151,22 +151,6 @@ def lines(result: Mapping[str, Any]) -> list[str]:
 def _cut(request: BundleRequest, volume: int) -> Cut:
     rows = request.spec.shard_rows
     return Cut(request.spec, volume, PART_ROWS // rows if PART_ROWS % rows == 0 else 1)
-
-
-def _volume(study: OpenStudy, wanted: int | None, disclosed: bool, say: Say) -> int:
-    """As asked; else the reflection point's; else as many as there are real rows."""
-    if wanted is not None:
-        return wanted
-    if not disclosed:
-        takes = "a whole number from 1: the reflection point and n were read off real rows outside the privacy ledger"
-        raise InputError("volume", "nothing", f"{takes}; uncovered=true takes them")
-    point = study.report.get("reflection_point") or {}
-    if point.get("volume"):  # 0 are raw rows alone, of which there is no bundle
-        say(f"volume={point['volume']}, the study's reflection point ({point.get('status')})")
-        return int(point["volume"])
-    n = study.rows_seen
-    say(f"volume={n}, as many as the real rows that the generators were fitted on: the study has no reflection point")
-    return n
 
 
 def _check_disclosure(

@@ -28,4 +28,4 @@ def report(study: str, options: Mapping[str, Any] | None = None) -> dict[str, An
 
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The answer for people."""
-    return [*summary_lines(result), f"report: {result['page']}"]
+    return summary_lines(result)

@@ -7,7 +7,7 @@ from dge_ray.commands.verbs import SampleKeys
 from dge_ray.options import Say, to_stderr
 from dge_ray.publishing.disclosure import privacy_facts, real_table, study_ledger
 from dge_ray.publishing.leaving import leaving
-from dge_ray.publishing.request import DRAWING, claim, describe, read_request, real_facts
+from dge_ray.publishing.request import DRAWING, claim, describe, read_request, real_facts, volume_of
 from dge_ray.publishing.rows import Cut, draw_members
 from dge_ray.study.opened import OpenStudy
 
@@ -20,14 +20,15 @@ def sample(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
     `balance`: rows of their own, with as many of each category of that column.
 
     Raises:
-        InputError: an unknown or missing key, no such study, members not fitted, or a folder that is not empty.
+        InputError: an unknown or missing key, no such study, no volume of one with a privacy ledger, members not
+            fitted, or a folder that is not empty.
     """
     keys = SampleKeys.read(options)
-    volume = keys.volume
     opened = OpenStudy.find(study, keys.storage)
     request = read_request(opened, out=keys.out, members=keys.members, balance=keys.balance)
-    request.spec.check_volume(range(request.members), volume)
     ledger = study_ledger(request.folder)
+    volume = volume_of(opened, keys.volume, ledger is None, say)
+    request.spec.check_volume(range(request.members), volume)
     facts = {
         "identity": request.study.identity,
         "members": request.members,

@@ -48,7 +48,7 @@ from dge_ray.study.private import (
     refuse_overspending,
     study_plan,
 )
-from dge_ray.study.records.files import PILOT
+from dge_ray.study.records.files import PILOT, REPORT_PAGE
 from dge_ray.study.records.lock import study_lock
 from dge_ray.study.records.predictions import Job
 from dge_ray.study.records.status import StatusFile
@@ -77,7 +77,7 @@ lines = summary_lines
 
 
 def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str, Any]:
-    """Run a study, or go on with it where it was left. Returns report.json's content.
+    """Run a study, or go on with it where it was left. Returns report.json's content, and the `page`'s place.
 
     Raises:
         InputError, InputErrors: the input is at fault, the storage cannot be written to, Ray cannot start or be joined,
@@ -112,7 +112,7 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
                     log_end(tracker, folder, prepared.config, prepared.schema, report, progress.say, scratch=scratch)
     finally:
         progress.end()
-    return report
+    return {**report, "page": str(folder / REPORT_PAGE)}
 
 
 @contextmanager
@@ -214,7 +214,7 @@ class Study:
                 self.folder,
                 chosen,
                 outcomes,
-                self.truth["test"],
+                self.truth,
                 learners=learners,
                 wall_seconds=time.monotonic() - started,
                 more={
@@ -228,7 +228,9 @@ class Study:
             )
             write_report(self.folder, report, pa.concat_tables(surfaces))
             if config.refit == "all":
-                report["refit"] = fit_again(prepared, self.folder, chosen, demand_of(prepared), self.progress.say)
+                volume = report["answer"]["volume"] or chosen.choice.volume
+                demand, say = demand_of(prepared), self.progress.say
+                report["refit"] = fit_again(prepared, self.folder, chosen, volume, demand, say)
                 write_report(self.folder, report, pa.concat_tables(surfaces))
         return report
 

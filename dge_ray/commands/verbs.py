@@ -29,7 +29,7 @@ SUBJECTS = {
 }
 PLACE = "a folder or a pyarrow filesystem URI"
 TEXT = "a text, as it is typed"
-AT_REFLECTION = "the reflection point's if not given"
+AS_RECOMMENDED = "as recommended if not given"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ Kept = Annotated[Place, Also("out"), Field(description=f"{PLACE} (for finished w
 Out = Annotated[Place, Field(description=f"{PLACE} (the bundle's)")]
 Seed = Annotated[Whole, Field(ge=0, lt=2**63, description="a whole number from 0")]
 Members = Annotated[Whole | None, Field(ge=1, description="a whole number from 1 (all that are fitted if not given)")]
+Published = Annotated[
+    Whole | None, Field(ge=1, description="a whole number from 1 (as recommended, and at least 3, if not given)")
+]
 LearnerNames = Annotated[tuple[Annotated[str, Field(strict=True)], ...], BeforeValidator(listed)]
 OneGenerator = Annotated[
     GeneratorChoice, BeforeValidator(part), Field(description="a generator's name; generator.SETTING=VALUE sets it")
@@ -126,7 +129,7 @@ class UtilityKeys(Options):
         "given)",
     )
     volume: Whole | None = Field(
-        None, ge=2, description=f"a whole number from 2 (synthetic rows a member; {AT_REFLECTION})"
+        None, ge=2, description=f"a whole number from 2 (synthetic rows a member; {AS_RECOMMENDED})"
     )
     storage: Storage = "./studies"
 
@@ -134,7 +137,7 @@ class UtilityKeys(Options):
 class AttackKeys(Options):
     rows: Whole = Field(10_000, ge=1, description="a whole number from 1 (rows of train, and of test, asked about)")
     volume: Whole | None = Field(
-        None, ge=1, description=f"a whole number from 1 (released rows a member; {AT_REFLECTION})"
+        None, ge=1, description=f"a whole number from 1 (released rows a member; {AS_RECOMMENDED})"
     )
     members: Members = None
     attributes: Names | None = Field(
@@ -153,15 +156,17 @@ class EstimatesKeys(Options):
     replicates: Whole = Field(100, description="a whole number from 10 (refits on resampled real rows)")
     members: Whole | None = Field(None, description="a whole number from 2 (all that are fitted if not given)")
     volume: Whole | None = Field(
-        None, ge=2, le=100_000_000, description=f"a whole number from 2 (rows a member; {AT_REFLECTION})"
+        None, ge=2, le=100_000_000, description=f"a whole number from 2 (rows a member; {AS_RECOMMENDED})"
     )
     storage: Storage = "./studies"
 
 
 class SampleKeys(Options):
     out: Out
-    volume: Whole = Field(ge=1, description="a whole number from 1 (rows of each member)")
-    members: Members = None
+    volume: Whole | None = Field(
+        None, ge=1, description=f"a whole number from 1 (rows of each member; {AS_RECOMMENDED})"
+    )
+    members: Published = None
     balance: Text | None = Field(None, description="a column's name (as many rows of each of its categories)")
     storage: Storage = "./studies"
 
@@ -169,9 +174,9 @@ class SampleKeys(Options):
 class PublishKeys(Options):
     out: Out
     volume: Whole | None = Field(
-        None, ge=1, description=f"a whole number from 1 (rows of each member; {AT_REFLECTION})"
+        None, ge=1, description=f"a whole number from 1 (rows of each member; {AS_RECOMMENDED})"
     )
-    members: Members = None
+    members: Published = None
     licence: Text | None = Field(None, description=TEXT)
     description: Text | None = Field(None, description=TEXT)
     allow: Annotated[tuple[Literal["identifiers", "copies"], ...], BeforeValidator(listed)] = Field(

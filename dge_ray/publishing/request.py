@@ -7,11 +7,13 @@ from typing import Any
 from dge_ray.errors import InputError
 from dge_ray.generators.checks import refuse_made_elsewhere
 from dge_ray.generators.rows.balanced import check_balanced
+from dge_ray.options import Say
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.opened import OpenStudy
 
+FEWEST = 3
 DRAWING = "drawing.json"  # in `out` until all is written: whose rows they are
 
 
@@ -37,7 +39,8 @@ class BundleRequest:
 def read_request(
     study: OpenStudy, *, out: str, members: int | None = None, balance: str | None = None
 ) -> BundleRequest:
-    """The request for a bundle of a study in `out`, of all its fitted members where their number is None.
+    """The request for a bundle of a study in `out`. Where the number of members is None, it is the recommended one, and
+    at least FEWEST: who receives the tables judges by one against the others, and has intervals from three on.
 
     Raises:
         InputError: a study with canaries, members not fitted, a column that cannot be balanced, or a place that cannot
@@ -49,12 +52,31 @@ def read_request(
     place = Folder.open(out, "out", shared=True)
     place.check_readable("out")
     place.check_writable("out")
-    count = study.members(members)
+    count = study.members(members) if members is not None else study.recommended_members(FEWEST)
     if balance is not None:
         check_balanced(balance, study.schema)
         for name, _ in study.config.generators:
             refuse_made_elsewhere(name, "here: rows that are there already cannot be balanced")
     return BundleRequest(study, study.leaving(count, balance=balance), place, count)
+
+
+def volume_of(study: OpenStudy, wanted: int | None, disclosed: bool, say: Say) -> int:
+    """Rows of each member: as asked; else as recommended; else as many as there are real rows.
+
+    Raises:
+        InputError: not asked for, where nothing that was read off real rows may be told.
+    """
+    if wanted is not None:
+        return wanted
+    if not disclosed:
+        takes = "a whole number from 1: the recommended volume and n were read off real rows outside the privacy ledger"
+        raise InputError("volume", "nothing", f"{takes}; `dge-ray publish` takes them with uncovered=true")
+    if volume := study.recommended.get("volume"):  # 0 are raw rows alone, of which there is no bundle
+        say(f"volume={volume}, as the study recommends")
+        return int(volume)
+    n = study.rows_seen
+    say(f"volume={n}, as many as the real rows that the generators were fitted on: the study has no answer")
+    return n
 
 
 def describe(request: BundleRequest, volume: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from dge_ray.phrases import duration, finite, interval_text, number, ratio_text
+from dge_ray.report.words.answer import closing_lines
 from dge_ray.report.words.classes import beside_accuracy
 from dge_ray.report.words.curves import call_sentence, noise_sentence
 from dge_ray.report.words.learners import weight_sentence
@@ -21,11 +22,13 @@ from dge_ray.stats.metrics.losses import label
 
 
 def summary_lines(report: Mapping) -> list[str]:
-    """6 to 12 plain lines for the end of `tune` in a terminal."""
+    """Plain lines for the end of `tune` in a terminal: warnings first, and the answer last."""
     point, test = report.get("reflection_point") or {}, report.get("test") or {}
     metric, n, cost = str(report.get("metric", "risk")), base_rows(report), report.get("cost") or {}
     beside = beside_accuracy(report, metric)
-    lines = [
+    warnings = report.get("warnings") or []
+    lines = [f"warnings: {len(warnings)}, the first: {warnings[0]}"] if warnings else []
+    lines += [
         f"study {report.get('study')}: {report.get('generator')} generator, {report.get('learner')} learner, "
         f"{number(train_rows(report))} real training rows"
         + (f", {number(n)} raw rows" if n != train_rows(report) else "")
@@ -51,7 +54,7 @@ def summary_lines(report: Mapping) -> list[str]:
                 word = "not told apart" if word == "untold" else word
                 tail = f"; DGE is {word}, {number(difference, signed=True)} ({interval_text(interval, signed=True)})"
             lines.append(f"{names[method]}: {label(metric)} {number(value)}{tail}")
-    if point.get("advice"):
+    if point.get("advice") and not report.get("answer"):
         lines.append(f"advice: {point['advice']}")
     if refit := refit_sentence(report):
         lines.append(f"refit: {refit}")
@@ -61,7 +64,5 @@ def summary_lines(report: Mapping) -> list[str]:
     )
     if line := privacy_line(report):
         lines.append(line)
-    warnings = report.get("warnings") or []
-    if warnings:
-        lines.append(f"warnings: {len(warnings)}, the first: {warnings[0]}")
+    lines += closing_lines(report)
     return [" ".join(line.split()) for line in lines]

@@ -10,6 +10,7 @@ import pyarrow as pa
 from dge_ray.report.figures.catalogue import FIGURES, draw
 from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
+from dge_ray.results.answer import answer
 from dge_ray.results.baselines import best_real, compare, worse_than_constant
 from dge_ray.results.outcomes import Outcome, learner_table
 from dge_ray.stats.comparison.groups import group_table
@@ -66,7 +67,7 @@ def assemble_report(
     folder: Folder,
     chosen: Outcome,
     outcomes: Sequence[Outcome],
-    truth: np.ndarray,
+    truth: Mapping[str, np.ndarray],
     *,
     learners: Mapping[str, str],
     wall_seconds: float,
@@ -75,16 +76,19 @@ def assemble_report(
 ) -> dict[str, Any]:
     """report.json's content: of the chosen learner; where there are several, each one's result too.
 
-    `truth`: the test rows'. `learners`: of the baselines on real rows, by method, where there are several. `more`: what
-    `findings` found, by key. `warnings`: beside those of the input.
+    `truth`: of validation and test rows. `learners`: of the baselines on real rows, by method, where there are several.
+    `more`: what `findings` found, by key. `warnings`: beside those of the input.
     """
     at_choice, choice, label = chosen.at_choice, chosen.choice, chosen.arm.label
     members = len(at_choice)
     baselines = chosen.baselines(folder, learners)
-    compared = compare(prepared, at_choice, baselines, truth)
-    rival = best_real(prepared, baselines, prepared.truth("validation"))
+    compared = compare(prepared, at_choice, baselines, truth["test"])
+    rival = best_real(prepared, baselines, truth["validation"])
+    margins = {name: margin_of(name, compared["test"][rival["method"]][name]) for name in metric_names(prepared.task)}
     clusters = prepared.clusters.get("test")
-    risk, lo, hi = risk_interval(at_choice, truth, task=prepared.task, metric=prepared.metric, clusters=clusters)
+    risk, lo, hi = risk_interval(
+        at_choice, truth["test"], task=prepared.task, metric=prepared.metric, clusters=clusters
+    )
     config = resolved(prepared)
     report = {
         "study": prepared.name,
@@ -126,11 +130,10 @@ def assemble_report(
         **compared,
         "best_real": rival,
         **({"real_learners": dict(learners)} if learners else {}),
-        "margins": {
-            name: margin_of(name, compared["test"][rival["method"]][name]) for name in metric_names(prepared.task)
-        },
-        **({"learners": learner_table(outcomes, chosen, folder, truth)} if len(outcomes) > 1 else {}),
-        **_groups(prepared, folder, label, at_choice, truth, choice.volume),
+        "margins": margins,
+        "answer": answer(chosen, folder, baselines, rival, truth, margins[prepared.metric]),
+        **({"learners": learner_table(outcomes, chosen, folder, truth["test"])} if len(outcomes) > 1 else {}),
+        **_groups(prepared, folder, label, at_choice, truth["test"], choice.volume),
         **_members_differ(prepared, at_choice),
         **_worst(prepared, chosen),
         **_families(config, at_choice),

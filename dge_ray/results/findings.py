@@ -103,7 +103,7 @@ def findings(
 
 def member_costs(folder: Folder, label: str, members: int, volumes: Sequence[int], shard_rows: int) -> np.ndarray:
     """CPU-seconds of one member at each volume, means over members: its generator, the whole shards that hold the rows,
-    its fit. Shape: -> (volumes,); 0 where nothing was noted (a volume that was dropped).
+    its fit; at volume 0, raw rows alone, the fit. Shape: -> (volumes,); 0 where nothing was noted (a volume dropped).
     """
     fits = [member_seconds(folder, k) for k in range(members)]
     shards = [shard["cpu_seconds"] for k in range(members) for shard in drawn_shards(folder, k)]
@@ -112,7 +112,8 @@ def member_costs(folder: Folder, label: str, members: int, volumes: Sequence[int
     for volume in volumes:
         each = [job_seconds(folder, label, Job("member", k, volume)) for k in range(members)]
         learned = [seconds for seconds in each if seconds is not None]
-        out.append(fit + draw * -(-volume // shard_rows) + float(np.mean(learned)) if learned else 0.0)
+        rows = fit + draw * -(-volume // shard_rows) if volume else 0.0
+        out.append(rows + float(np.mean(learned)) if learned else 0.0)
     return np.array(out)
 
 

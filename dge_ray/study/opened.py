@@ -133,9 +133,23 @@ class OpenStudy:
         """Real rows that the members that leave were fitted on, as noted by the first: the table is not read for it."""
         return self.leaving(1).record(0)["rows"]
 
+    @property
+    def recommended(self) -> dict[str, Any]:
+        """The report's answer: `members` and `volume`; of reports without one the reflection point. Empty where there
+        is no report."""
+        return self.report.get("answer") or self.report.get("reflection_point") or {}
+
+    def recommended_members(self, least: int = 1) -> int:
+        """As many members as recommended, or `least`, or all that are fitted where those are fewer or none is, or where
+        the study has a privacy ledger, which the recommendation is outside of."""
+        fitted = self.check_fitted()
+        if self.folder.exists(LEDGER):
+            return fitted
+        return min(max(int(self.recommended.get("members") or fitted), least), fitted)
+
     def volume(self, wanted: int | None) -> int:
-        """Rows a member: as wanted; else the reflection point's; else as many as the generators were fitted on."""
-        volume = wanted or int((self.report.get("reflection_point") or {}).get("volume") or self.prepared.n)
+        """Rows a member: as wanted; else as recommended; else as many as the generators were fitted on."""
+        volume = wanted or int(self.recommended.get("volume") or self.prepared.n)
         self.spec().check_volume(range(self.fitted), volume)
         return volume
 

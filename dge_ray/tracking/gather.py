@@ -37,7 +37,8 @@ def gather(folder: Folder, schema: TableSchema, report: Mapping[str, Any], path:
     Raises:
         StudyError: a learner was not kept, or cannot be read and not be fitted again.
     """
-    jobs = [Job("member", k, report["reflection_point"]["volume"]) for k in range(report["members"])]
+    of = report.get("answer") or {"members": report["members"], "volume": report["reflection_point"]["volume"]}
+    jobs = [Job("member", k, of["volume"]) for k in range(of["members"])]
     label, home = report["learner"], model_home(folder)
     if not all(home.exists(model_folder(label, job)) for job in jobs):
         raise StudyError("its learners are too large, or need pickle")

@@ -141,15 +141,21 @@ def test_a_bundle_is_told_by_its_weights_and_volume(study: Path, bundle: Path, t
     assert one["bundle"] != whole["bundle"] and re.fullmatch(r"[0-9a-f]{16}", one["bundle"])
 
 
-def test_the_volume_is_the_reflection_point_or_n(study: Path, tmp_path: Path) -> None:
+def test_members_and_volume_are_as_recommended_or_all_and_n(study: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    point = json.loads((study / "report.json").read_text())["reflection_point"]
-    made = publish.publish(str(study), {"out": str(tmp_path / "a"), "members": 1}, said.append)
-    assert made["rows_per_member"] == point["volume"] and "reflection point" in said[0]
+    report = json.loads((study / "report.json").read_text())
+    answer = report["answer"]
+    made = publish.publish(str(study), {"out": str(tmp_path / "a")}, said.append)
+    assert made["rows_per_member"] == answer["volume"] and "as the study recommends" in said[0]
+    assert made["members"] == min(max(answer["members"], 3), report["members"])
     bare = shutil.copytree(study, tmp_path / "bare")
     (bare / "report.json").unlink()
-    made = publish.publish(str(bare), {"out": str(tmp_path / "b"), "members": 1}, said.append)
-    assert made["rows_per_member"] == made["real_rows"] and made["reflection_point"] is None
+    made = publish.publish(str(bare), {"out": str(tmp_path / "b")}, said.append)
+    assert (
+        made["members"] == report["members"]
+        and made["rows_per_member"] == made["real_rows"]
+        and made["reflection_point"] is None
+    )
     assert "no reflection point" in (tmp_path / "b" / "DATA_CARD.md").read_text()
 
 

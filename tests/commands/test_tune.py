@@ -82,6 +82,10 @@ def test_report_is_the_contract(done: Path, prepared: Prepared) -> None:
     assert rarest["recall"][0] == pytest.approx(report["test"]["dge"]["recall"])
     assert rarest["recall"][1] <= rarest["recall"][0] <= rarest["recall"][2]
     assert point["risk"] == pytest.approx(report["test"]["dge"]["log_loss"])
+    answer = report["answer"]
+    named = {"members", "volume", "price_cpu_s", "against", "difference", "verdict", "what_would_tell"}
+    assert set(answer) >= named and answer["verdict"] in {"better", "same", "worse", "not told apart"}
+    assert 1 <= answer["members"] <= 3 and answer["volume"] in prepared.volumes and answer["price_cpu_s"] > 0
     apart = report["members_differ"]
     assert 0 < apart["disagreement"] < 0.5 and apart["interval"][0] <= apart["disagreement"] <= apart["interval"][1]
     assert report["cost"]["downstream_fits"] == FITS
@@ -145,16 +149,10 @@ def test_mlflow_holds_it_all(done: Path, prepared: Prepared, monkeypatch: pytest
     test = prepared.parts["test"].drop_columns(["target"]).to_pandas()
     answer = model.predict(test)
     assert isinstance(answer, pd.DataFrame)
-    mean = np.mean(
-        [
-            read_predictions(
-                _study(done), "boosting", Job("member", k, _report(done)["reflection_point"]["volume"]), 2
-            )["test"]
-            for k in range(3)
-        ],
-        axis=0,
-        dtype=np.float64,
-    )
+    chosen = _report(done)["answer"]
+    jobs = [Job("member", k, chosen["volume"]) for k in range(chosen["members"])]
+    each = [read_predictions(_study(done), "boosting", job, 2)["test"] for job in jobs]
+    mean = np.mean(each, axis=0, dtype=np.float64)
     assert np.allclose(answer["proba_malignant"], mean[:, 1], atol=1e-7)
 
 

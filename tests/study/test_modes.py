@@ -298,7 +298,7 @@ def test_a_report_of_raw_rows_counts_in_them_and_may_advise_them_alone() -> None
     report["test_differences"]["raw"] = dict(report["test_differences"]["real"])
     assert "(4x the 100 real rows, beside them" in verdict(report) and "training on the raw rows" in verdict(report)
     lines = summary_lines(report)
-    assert "400 real training rows, 100 raw rows, synthetic rows beside the raw ones" in lines[0]
+    assert "400 real training rows, 100 raw rows, synthetic rows beside the raw ones" in lines[1]
     assert any(line.startswith("raw rows: log loss") for line in lines)
     surface = fake_study.surface(ratios=(1, 2, 4), n=100)
     none = surface.filter(pa.compute.equal(surface["volume"], 100))

@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         learner.save(Path(folder.path) / model_folder("linear", job))
     report = fake_study.report(members=MEMBERS, ratios=(0.5, 1), n=VOLUME)
     report |= {"study": "s", "learner": "linear"}
-    report["reflection_point"]["volume"] = VOLUME
+    report["answer"] |= {"members": MEMBERS, "volume": VOLUME}
     folder.write_json(REPORT, report)
     folder.write_table(SURFACE, fake_study.surface(members=MEMBERS, ratios=(0.5, 1), n=VOLUME, learner="linear"))
     return place

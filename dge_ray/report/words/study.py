@@ -6,7 +6,8 @@ from typing import Any
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
 from dge_ray.report.words.classes import beside_accuracy
 from dge_ray.stats.comparison.baselines import METHODS, REAL
-from dge_ray.stats.metrics.losses import higher_is_better, is_convex, label
+from dge_ray.stats.comparison.judged import judged
+from dge_ray.stats.metrics.losses import is_convex, label
 
 STATUS = {
     "interior": "the error turns inside the volumes tried",
@@ -77,12 +78,8 @@ def _judged(triple: Any, metric: str, margin: Any = None) -> tuple[str, tuple[fl
     if not isinstance(triple, Sequence) or len(triple) != 3 or not all(finite(value) for value in triple):
         return None
     difference, lo, hi = (float(value) for value in triple)
-    if finite(margin) and -margin <= lo and hi <= margin and lo <= 0 <= hi:
-        return "level", (difference, lo, hi)
-    if lo <= 0 <= hi:
-        return "untold", (difference, lo, hi)
-    gains = (difference > 0) == higher_is_better(metric)
-    return ("better" if gains else "worse"), (difference, lo, hi)
+    found = (difference, lo, hi)
+    return judged(found, metric, margin if finite(margin) else None), found
 
 
 JUDGEMENTS = {

@@ -115,6 +115,40 @@ def ensembles_difference(
     return Compared(float(whole.mean()), lo, hi, target)
 
 
+def sized_difference(
+    members: np.ndarray,
+    size: int,
+    risk: float,
+    baseline: Fits,
+    y: np.ndarray,
+    metric: str,
+    *,
+    level: float = 0.95,
+    clusters: np.ndarray | None = None,
+) -> Compared:
+    """What an ensemble of `size` new members, 1 to K, is expected to have, less a baseline on real rows.
+
+    Contributions and pseudo-values are taken as linear in 1/K between one member and all, as the surface's errors are.
+
+    Args:
+        members: (K, N, C) predictions on test rows, all that there are.
+        risk: the metric of that size, as the surface has it: the mean over subsets of the members.
+        baseline: "mean" or "ensemble": one that no member has a part in.
+    """
+    of, count = _Contributions(metric, y, clusters), len(members)
+    share = 0.0 if count == 1 else (1 / size - 1 / count) / (1 - 1 / count)
+    whole, single = of(ensemble_mean(members)), of(members)
+    own = share * single.mean(axis=0) + (1 - share) * whole
+    apart = own + (risk - own.mean()) - _contributions(baseline, of)
+    rows = over_rows(apart, of.classes)
+    target, others = THESE_MODELS, list[Source]()
+    if count >= FEWEST_MEMBERS:
+        pseudo = share * single + (1 - share) * pseudo_values(whole, of(leave_one_out_means(members)))
+        target, others = PROCEDURE, _sources(baseline, members, pseudo, rows, of)
+    lo, hi = interval(float(apart.mean()), rows, others, level=level)
+    return Compared(float(apart.mean()), lo, hi, target)
+
+
 @dataclass(frozen=True)
 class _Contributions:
     """Row contributions to a metric on some real rows, or cluster contributions where rows belong together."""

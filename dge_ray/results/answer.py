@@ -1,0 +1,99 @@
+"""The answer of a study: how many members and rows, at what price, against the best model on real rows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dge_ray.phrases import about
+from dge_ray.results.baselines import HOW, Baselines
+from dge_ray.results.findings import member_costs
+from dge_ray.results.outcomes import Outcome
+from dge_ray.stats.comparison.differences import Fits, sized_difference
+from dge_ray.stats.comparison.judged import judged
+from dge_ray.stats.metrics.losses import margin_of
+from dge_ray.stats.volume.recommendation import Recommendation, recommend
+from dge_ray.stats.volume.surface import estimate_surface
+from dge_ray.storage import Folder
+
+FAR = 1e9  # rows that nobody has
+VERDICTS = {"better": "better", "level": "same", "worse": "worse", "untold": "not told apart"}
+
+
+def answer(
+    outcome: Outcome,
+    folder: Folder,
+    baselines: Baselines,
+    rival: Mapping[str, Any],
+    truth: Mapping[str, np.ndarray],
+    margin: float,
+) -> dict[str, Any]:
+    """`answer` of report.json: the recommended cell of the chosen arm (chosen on validation), and its difference to the
+    best model on real rows (on test).
+
+    Args:
+        rival: `best_real` of report.json.
+        margin: on test, in the study's metric.
+    """
+    prepared, metric, method = outcome.prepared, outcome.prepared.metric, rival["method"]
+    # Where raw rows alone are the choice, no volume of synthetic rows is known to do better.
+    columns = [outcome.choice.index] if outcome.choice.volume == 0 else outcome.complete
+    volumes = [outcome.volumes[j] for j in columns]
+    members = len(outcome.at_choice)
+    prices = member_costs(folder, outcome.arm.label, members, volumes, prepared.shard_rows)
+    keys = {"task": prepared.task, "seed": prepared.config.seed}
+    cell = recommend(
+        outcome.predictions["validation"][:, columns],
+        truth["validation"],
+        volumes=volumes,
+        prices=prices,
+        margin=margin_of(metric, rival["validation"][rival["chosen"]]),
+        metric=metric,
+        clusters=prepared.clusters.get("validation"),
+        **keys,
+    )
+    at = columns[volumes.index(cell.volume)]
+    test = np.asarray(outcome.predictions["test"][:, at], dtype=np.float64)
+    surface = estimate_surface(test[:, None], truth["test"], volumes=[cell.volume], metrics=[metric], **keys)
+    risk = surface[cell.members - 1].value
+    fits = Fits(HOW[method], baselines.test[method].astype(np.float64))
+    clusters = prepared.clusters.get("test")
+    compared = sized_difference(test, cell.members, risk, fits, truth["test"], metric, clusters=clusters)
+    difference = (compared.value, compared.lo, compared.hi)
+    verdict = VERDICTS[judged(difference, metric, margin)]
+    return {
+        "members": cell.members,
+        "volume": cell.volume,
+        "price_cpu_s": cell.price,
+        "against": method,
+        "difference": list(difference),
+        "verdict": verdict,
+        "what_would_tell": _would_tell(cell, difference, verdict, margin, len(truth["test"])),
+        "target": compared.target,
+        "risk": risk,
+        "told": cell.told,
+        "margin": cell.margin,
+        "excess": list(cell.excess),
+        "best": {"members": cell.best_members, "volume": cell.best_volume, "price_cpu_s": cell.best_price},
+    }
+
+
+def _would_tell(
+    cell: Recommendation, difference: tuple[float, float, float], verdict: str, margin: float, rows: int
+) -> str | None:
+    """What would tell what is not told, roughly; None where all is."""
+    parts = []
+    if not cell.told:
+        ways = [f"{about(cell.rows_needed)} validation rows"] if cell.rows_needed else []
+        ways += [f"{about(cell.members_needed)} generators"] if cell.members_needed else []
+        if not ways and cell.both_needed:
+            rows_both, members_both = map(about, cell.both_needed)
+            ways = [f"{rows_both} validation rows and {members_both} generators together"]
+        parts.append(" or ".join(ways) or "more validation rows and more generators together")
+    if verdict == VERDICTS["untold"]:
+        value, lo, hi = difference
+        # Rows' errors fall as the root of their number; at this one the interval is clear of 0, or within the margin.
+        goal = max(abs(value), margin - abs(value))
+        needed = rows * ((hi - lo) / 2 / goal) ** 2 if goal > 0 else np.inf
+        parts.append(f"{about(max(needed, rows + 1))} test rows" if needed < FAR else "another table")
+    return "; ".join(parts) or None
