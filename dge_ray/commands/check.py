@@ -1,5 +1,6 @@
 """`dge-ray check`: what a study would be and cost. Nothing here writes or trains."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +11,16 @@ from dge_ray.commands.pilot import pilot_to_do, without_pilot
 from dge_ray.distributed.session.preflight import check_ray, joins_cluster
 from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
+from dge_ray.phrases import duration
 from dge_ray.report.words.pilot import pilot_to_do_lines
 from dge_ray.report.words.privacy import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.storage import Folder
+from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.folder import check_folder, check_storage, read_study_config, resolved, study_folder
 from dge_ray.study.given import config_of
+from dge_ray.study.pilot.price import fit_price, study_price
 from dge_ray.study.pilot.record import settled
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
@@ -25,6 +29,9 @@ from dge_ray.study.read_config import placed
 from dge_ray.study.records.files import IDENTITY, REPORT, member_file
 from dge_ray.study.records.predictions import Job, dropped_file, finished
 from dge_ray.table.schema.identities import in_words, order_in_words
+
+PRICED = ("autoregressive", "copula", "diffusion", "trees")  # of which `study_price` knows
+STARTING = 15.0  # seconds until the first fit
 
 
 def check(source: Any, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
@@ -142,11 +149,27 @@ def bill(prepared: Prepared) -> dict[str, Any]:
         "downstream_fits": all_fits,
         "downstream_rows": all_rows,
         "synthetic_rows": rows,
+        "cpu_seconds_estimated": _cpu_seconds(prepared, searched),
         "bytes_estimated": rows * (6 * len(prepared.schema.columns) + 500 * len(prepared.schema.texts)),
         "members": prepared.config.members,
         "at_most_members": members,
         "volumes": list(volumes),
     }
+
+
+def _cpu_seconds(prepared: Prepared, searched: int) -> float | None:
+    """What the study will take at most, within a factor of two or so; None with a generator of which nobody knows."""
+    choices = [GeneratorChoice(name=name, settings=settings) for name, settings in prepared.config.generators]
+    if not {choice.name for choice in choices} <= set(PRICED):
+        return None
+    members = prepared.most_members
+    baselines = [
+        (arm.learner.name, job.rows or prepared.n)
+        for arm in prepared.arms
+        for job in prepared.baselines(arm, members, arm.volumes[-1])
+    ]
+    study = study_price(prepared, choices, members, searched)
+    return study + sum(fit_price(prepared, learner, rows) for learner, rows in baselines)
 
 
 def _on_cluster(prepared: Prepared) -> dict[str, Any]:
@@ -188,6 +211,7 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
         f"at most {costs['generator_fits']} generator fits, {costs['downstream_fits']:,} downstream fits over "
         f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "
         f"(about {costs['bytes_estimated'] / 1e6:,.0f} MB on disk)",
+        _time_line(checked),
         *pilot_to_do_lines(checked.get("pilot")),
         *(f"tune would be refused here: {line}" for line in checked["refused"]),
         *_cluster_lines(checked.get("cluster")),
@@ -201,6 +225,25 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
 
 def _comments(lines: Sequence[str]) -> list[str]:
     return [f"# {text}" for line in lines for text in line.splitlines()]
+
+
+def _time_line(checked: Mapping[str, Any]) -> str:
+    seconds, cluster = checked["bill"]["cpu_seconds_estimated"], checked.get("cluster")
+    if seconds is None:
+        return "time: not known beforehand with this generator; `dge-ray status` tells it once the first fits are done"
+    cores = (
+        cluster["cpus"]
+        if cluster
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count()
+    )
+    cores = max(int(cores or 1), 1)
+    wall = STARTING + seconds / cores
+    return (
+        f"time: at most about {duration(seconds)} of CPU time, {duration(wall)} on {cores} free "
+        f"core{'s' if cores > 1 else ''}; predicted from the table's size, often within a factor of two"
+    )
 
 
 def _to_do_line(checked: Mapping[str, Any]) -> str:

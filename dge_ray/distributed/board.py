@@ -35,6 +35,9 @@ class Ledger:
         self.dropped: set[tuple[str, int]] = set()  # learner and volume
         self.ready: set[int] = set()
         self.claims: dict[Job, int] = {}
+        self.begun: dict[Job, float] = {}  # when each claimed job was, by a clock that never goes back
+        self.spent: dict[str, list[float]] = {}  # by kind: fits, rows, rows squared, seconds, rows x seconds
+        self.first: float | None = None  # when the first job was claimed
         self.sequence: list[Job] = []  # the order of cooperative fits, alike for every rank
 
     def open_jobs(self) -> list[Job]:
@@ -73,6 +76,8 @@ class Ledger:
             if not busy.isdisjoint(chosen.members):
                 chosen = max(jobs, key=lambda j: (j.rows, j))
         self.claims[chosen] = worker
+        self.begun[chosen] = time.monotonic()
+        self.first = self.first or self.begun[chosen]
         return chosen
 
     def nth(self, index: int, width: int = 1) -> Job | None:
@@ -92,10 +97,39 @@ class Ledger:
     def finish(self, job: Job) -> None:
         self.done.add(job)
         self.claims.pop(job, None)
+        if (begun := self.begun.pop(job, None)) is not None:
+            seconds, rows = time.monotonic() - begun, float(job.rows)
+            sums = self.spent.setdefault(_kind(job), [0.0] * 5)
+            self.spent[_kind(job)] = [
+                a + b for a, b in zip(sums, (1.0, rows, rows**2, seconds, rows * seconds), strict=True)
+            ]
 
     def release(self, worker: int) -> None:
         """Give back what a worker that started anew had claimed before it died."""
         self.claims = {job: owner for job, owner in self.claims.items() if owner != worker}
+
+    def work(self, wanted: set[Job]) -> dict[str, Any]:
+        """What `TimeLeft` takes: by kind the sums of finished fits and (fits, rows) left; seconds of all fits, of those
+        under way, and since the first began."""
+        now, left, rows = time.monotonic(), Counter[str](), Counter[str]()
+        for job in wanted - self.done:
+            left[_kind(job)] += 1
+            rows[_kind(job)] += job.rows
+        running = sum(now - self.begun[job] for job in self.claims)
+        return {
+            "work": {
+                kind: {"done": self.spent.get(kind, [0.0] * 5), "left": [left[kind], rows[kind]]}
+                for kind in {*left, *self.spent}
+            },
+            "running": running,
+            "busy": running + sum(sums[3] for sums in self.spent.values()),
+            "since": now - self.first if self.first is not None else 0.0,
+        }
+
+
+def _kind(job: Job) -> str:
+    """Fits that cost alike for each row."""
+    return f"{job.learner} {job.kind}"
 
 
 class Board:
@@ -282,8 +316,7 @@ class Board:
         status = {
             "fits_done": len(ledger.done & wanted),
             "fits_wanted": len(wanted),
-            "rows_done": sum(job.rows for job in ledger.done & wanted),
-            "rows_wanted": sum(job.rows for job in wanted),
+            **ledger.work(wanted),
             "rows_drawn": sum(self.rows.values()),
             "rows_waiting": sum(max(self.rows[k] - self.taken_rows[k], 0) for k in self.taken_rows),
             "members_ready": len(ledger.ready),

@@ -19,8 +19,6 @@ from dge_ray.study.terminal.log import JsonProgress
 COUNTS: dict[str, Any] = {
     "fits_done": 2,
     "fits_wanted": 8,
-    "rows_done": 10,
-    "rows_wanted": 100,
     "rows_drawn": 2_000,
     "rows_waiting": 0,
     "members_ready": 3,

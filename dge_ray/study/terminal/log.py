@@ -14,6 +14,9 @@ from dge_ray.study.terminal.progress import PLAIN_SECONDS, Progress
 FIELDS = ("member", "volume", "shard", "worker")  # of a log record's `extra`
 
 
+UNTOLD = ("epochs", "failure", "work", "running", "busy", "since")  # of the Board's counts
+
+
 class JsonProgress(Progress):
     """What `Progress` says, and each event of the study, as JSON lines: `time`, `level`, `study`, `event` and more.
 
@@ -34,7 +37,7 @@ class JsonProgress(Progress):
         now = time.monotonic()
         if now - self._last >= PLAIN_SECONDS:
             self._last = now
-            known = {key: value for key, value in counts.items() if key not in ("epochs", "failure")}
+            known = {key: value for key, value in counts.items() if key not in UNTOLD}
             self._line("info", "status", members=self.members, seconds_left=self.seconds_left(counts), **known)
 
     def event(self, event: dict[str, Any]) -> None:

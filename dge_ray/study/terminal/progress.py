@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 from dge_ray.masking import mask
 from dge_ray.phrases import duration
+from dge_ray.study.terminal.time_left import TimeLeft
 
 PLAIN_SECONDS = 10.0  # between two plain lines, where nothing else is to be said
 
@@ -19,7 +20,7 @@ class Progress:
         self.terminal = self.stream.isatty()
         self.members = 0
         self._started = time.monotonic()
-        self._fits_from: tuple[float, int] | None = None
+        self._left = TimeLeft()
         self._last = 0.0
         self._lock = threading.Lock()
 
@@ -67,17 +68,5 @@ class Progress:
         return f"[{duration(time.monotonic() - self._started)}] " + ", ".join(parts)
 
     def seconds_left(self, counts: dict[str, Any]) -> float | None:
-        """How long the stage will take, from the rate of rows learned since the first fit ended.
-
-        A fit's cost is about linear in its rows.
-        """
-        done, wanted = counts["rows_done"], counts["rows_wanted"]
-        now = time.monotonic()
-        if not done or done >= wanted:
-            return None
-        if self._fits_from is None or done < self._fits_from[1]:
-            self._fits_from = (now, done)
-        since, first = self._fits_from
-        if done == first:
-            return None
-        return (wanted - done) * (now - since) / (done - first)
+        """How long the stage will take; None until that is known."""
+        return self._left(counts, self.members, time.monotonic())
