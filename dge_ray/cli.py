@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from dge_ray.commands.gates import exit_code
 from dge_ray.commands.help import keys_of, overview, verb_help
 from dge_ray.commands.verbs import VERBS, Verb
 from dge_ray.errors import InputError, InputErrors, StudyError
@@ -95,8 +96,7 @@ def _run_verb(name: str, subject: list[str], words: list[str] | None, as_json: b
         module = import_module(f"dge_ray.commands.{name}")
         result = getattr(module, name)(*subject, options)
     _print(json.dumps(result, allow_nan=False) if as_json else "\n".join(module.lines(result)))
-    if hasattr(module, "exit_code"):
-        raise typer.Exit(module.exit_code(result))
+    raise typer.Exit(getattr(module, "exit_code", exit_code)(result))
 
 
 def _check_process() -> None:
@@ -120,7 +120,8 @@ def _print(text: str) -> None:
 
 
 def main() -> None:
-    """Run the command line; every failure is plain lines and an exit code: 1 failed, 2 bad input, 130 interrupted."""
+    """Run the command line; every failure is plain lines and an exit code: 1 failed, 2 bad input, 3 a gate
+    that is not met, 130 interrupted."""
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     logging.getLogger("dge_ray").setLevel(logging.WARNING)
     warnings.simplefilter("ignore")

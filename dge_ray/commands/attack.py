@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dge_ray.commands.gates import ending
 from dge_ray.commands.verbs import AttackKeys
 from dge_ray.distributed.session.ray_session import one_thread
 from dge_ray.errors import InputError
@@ -22,7 +23,11 @@ from dge_ray.study.members import MemberRows, MemberSpec
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.records.files import ATTACKS, ATTACKS_PAGE, REPORT, SURFACE
 
-lines = attack_lines
+
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """The answer for people."""
+    return [*attack_lines(report), *ending(report)]
+
 
 LIMITS = (
     "evidence, not a guarantee: these attacks found what they found; better ones may find more",
@@ -92,7 +97,7 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
         opened.keep(ATTACKS, report, page=(ATTACKS_PAGE, render_page(report, figure)), attacks=figure)
         if folder.exists(REPORT) and folder.exists(SURFACE):  # the study's own page states the verdict
             write_page(folder, opened.report, folder.read_table(SURFACE))
-    return report
+    return {**report, "page": str(folder / ATTACKS_PAGE)}
 
 
 def _with_density(spec: MemberSpec, members: int) -> list[Any]:

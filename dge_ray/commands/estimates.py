@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dge_ray.commands.gates import ending
 from dge_ray.commands.verbs import EstimatesKeys
 from dge_ray.distributed.refits import run_refits
 from dge_ray.distributed.session.ray_session import ray_session
@@ -118,7 +119,7 @@ def estimates(study: str, options: Mapping[str, Any] | None = None, say: Say = t
         replicates, cost = run_refits({}, lambda _: work, request.replicates, folder=kept, say=say)
         report = assemble(request, released, request.estimands(train), replicates)
         opened.keep(ESTIMATES, report)
-    return {**report, "refits": cost}
+    return {**report, "refits": cost, "file": str(opened.folder / ESTIMATES)}
 
 
 def read_request(study: str, options: Mapping[str, Any] | None, say: Say) -> EstimatesRequest:
@@ -243,4 +244,4 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     if report["replicates"] < ENOUGH:
         rough = (2 * (max(report["replicates"], 2) - 1)) ** -0.5
         lines.append(f"so few replicates know a standard error to about {rough:.0%}: replicates={ENOUGH} or more go on")
-    return lines
+    return [*lines, *ending(report)]

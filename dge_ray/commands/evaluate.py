@@ -1,14 +1,17 @@
 """`dge-ray evaluate`: how good is a model, judged by members whose generators did not make its training rows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from dge_ray.commands.gates import ending, gated
 from dge_ray.commands.judging_request import read_request
 from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.commands.verbs import EvaluateKeys
 from dge_ray.downstream.learners import check_estimator
+from dge_ray.errors import InputError, nearest
 from dge_ray.evaluation.crossfit import REAL, CrossFit, MemberPart
 from dge_ray.evaluation.judging import JudgingRequest, compared, estimates
 from dge_ray.options import Say, to_stderr
@@ -29,6 +32,7 @@ def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = t
     of these generators, fitted on this same real table (`stats/crossed.py`); with `test=`, the real rows' own variance
     is in the intervals of what they judge. Nothing covers a bias that all generators share.
 
+    `gate`: see `_met`. `file`: the folder with the finished fits.
     `folds`: cross-validation over generators beside it, see `cross_validation`.
 
     Raises:
@@ -42,6 +46,7 @@ def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = t
     refuse_on_cluster([name], keys.spelled("learner"))
     keys.check_range("folds", 2, len(request.members))
     fits = request.fits(name, settings)
+    gate = _gate(keys.gate, request.metrics)
     crossed = [] if folds is None else cross_fits(request, name, settings, folds)
     results, count = request.run([*fits, *(fit for _, fit in crossed)], say)
     judged, validated = results[: len(fits)], results[len(fits) :]
@@ -50,7 +55,39 @@ def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = t
     answer = {**request.facts(), "estimator": name, "scores": scores}
     if folds is not None:
         answer["cross_validation"] = cross_validation(request, [scheme for scheme, _ in crossed], validated)
-    return {**answer, "fits": count, "cpu_seconds": round(sum(r["cpu_seconds"] for r in results), 1)}
+    answer |= {"fits": count, "cpu_seconds": round(sum(r["cpu_seconds"] for r in results), 1)}
+    return gated({**answer, "file": str(request.folder)}, keys.gate, gate is None or _met(gate, scores))
+
+
+def _gate(text: str | None, metrics: Sequence[str]) -> tuple[str, bool, float] | None:
+    """(metric, whether it must be at least, the number) of a gate.
+
+    Raises:
+        InputError: it is none, or its metric is none of these.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([-+.\de]+)\s*", text)
+    try:
+        metric, sign, least = found.groups() if found else ("", "", "")
+        value = float(least)
+    except ValueError:
+        takes = f"METRIC >= NUMBER or METRIC <= NUMBER, such as 'gate={metrics[0]} <= 0.5'"
+        raise InputError("gate", repr(text), takes) from None
+    if metric not in metrics:
+        raise InputError("gate", repr(text), nearest(metric, list(metrics)))
+    return metric, sign == ">=", value
+
+
+def _met(gate: tuple[str, bool, float], scores: Mapping[str, Any]) -> bool:
+    """By the real rows' score where there is one, or else by that of the other members; its interval's end decides, or
+    without an interval the score itself."""
+    metric, least, value = gate
+    score = (scores[metric] or {}).get("real") or (scores[metric] or {}).get("dge")
+    if score is None:
+        return False
+    low, high = score["interval"] or (score["value"], score["value"])
+    return low >= value if least else high <= value
 
 
 def cross_fits(
@@ -119,4 +156,4 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
     for scheme, result in answer.get("cross_validation", {}).items():
         shown = [f"{label(m)} {number(v['value'])} (sd {number(v['sd'])})" for m, v in result.items() if v is not None]
         lines.append(f"cross-validation, {scheme}: " + ", ".join(shown))
-    return [*lines, *tail_lines(answer)]
+    return [*lines, *tail_lines(answer), *ending(answer)]

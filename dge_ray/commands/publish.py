@@ -11,6 +11,7 @@ from dge_ray.bundle.checksums import FILE as SUMS
 from dge_ray.bundle.checksums import sha256, to_text
 from dge_ray.bundle.croissant import FILE as CROISSANT
 from dge_ray.bundle.croissant import croissant
+from dge_ray.commands.gates import ending
 from dge_ray.commands.verbs import PublishKeys
 from dge_ray.inference.estimands import read_estimands
 from dge_ray.options import Say, to_stderr
@@ -138,14 +139,14 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         **(_read_off(request, report, say) if disclosed else {}),
     )
     _finish(cut, request, about, say)
-    return {**described, "out": str(request.out)}
+    return {**described, "out": str(request.out), "page": str(request.out / PAGE)}
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The answer for people."""
-    made = f"{result['members']} members of {result['rows_per_member']:,} rows in {result['out']}"
+    made = f"{result['members']} members of {result['rows_per_member']:,} rows in {result['out']}; {result['privacy']}"
     told = [f"tells of {code(one['column'])} ({one['kind']}): {one['tells']}" for one in result["discloses"]]
-    return [f"{made}; {result['privacy']}", *told]
+    return [made, *told, *ending(result)]
 
 
 def _cut(request: BundleRequest, volume: int) -> Cut:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dge_ray.commands.gates import ending
 from dge_ray.commands.judging_request import read_request
 from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.commands.verbs import SelectKeys
@@ -67,7 +68,8 @@ def select(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
         "stability": _stability(request, judged, metric),
         "pairs": pairs({name: e["dge"] for name, e in made[metric].items() if e is not None}),
     }
-    return {**answer, "fits": count, "cpu_seconds": round(sum(r["cpu_seconds"] for r in results), 1)}
+    cpu_seconds = round(sum(r["cpu_seconds"] for r in results), 1)
+    return {**answer, "fits": count, "cpu_seconds": cpu_seconds, "file": str(request.folder)}
 
 
 def ranking(made: Mapping[str, Mapping[str, Estimate] | None], *, higher: bool) -> dict[str, Any] | None:
@@ -171,4 +173,4 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
     lines.append(
         f"top agrees between halves of the members: {number(stable['top_agrees'])} ({stable['splits']} splits)"
     )
-    return [*lines, *tail_lines(answer)]
+    return [*lines, *tail_lines(answer), *ending(answer)]

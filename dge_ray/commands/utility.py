@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dge_ray.commands.gates import ending, gated
 from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.commands.verbs import UtilityKeys
 from dge_ray.downstream import check_learner
@@ -18,7 +19,7 @@ from dge_ray.evaluation.losses import (
 )
 from dge_ray.evaluation.utility_fits import UtilitySpec, run_fits
 from dge_ray.options import Say, to_stderr
-from dge_ray.report.utility_page import render_page, utility_figure, utility_lines
+from dge_ray.report.utility_page import render_page, utility_figure, utility_lines, verdicts
 from dge_ray.stats.clusters import by_cluster
 from dge_ray.stats.metrics.losses import METRICS, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS, attribution, misspecification
@@ -39,11 +40,16 @@ GIVEN = (
     "training seeds"
 )
 
-lines = utility_lines
+
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """The answer for people."""
+    return [*utility_lines(report), *ending(report)]
 
 
 def utility(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
     """The utility report of a study; fits what is missing and writes utility.json, utility.html and the figure.
+
+    `page`: where that is. `gate`: whether the verdict on the first learner, the study's own if none is named, is met.
 
     Raises:
         InputError: an unknown key or value, no such study, a bundle, or a table that is not the study's any more.
@@ -66,7 +72,9 @@ def utility(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         report = assemble(prepared, spec, estimators, keys.margin)
         figure = utility_figure(report)
         opened.keep(UTILITY, report, page=(UTILITY_PAGE, render_page(report, figure)), utility=figure)
-    return report
+    own = next(iter(verdicts(report).values()))["verdict"]
+    met = own == "PASS" if keys.gate == "pass" else own != "FAIL"
+    return gated({**report, "page": str(opened.folder / UTILITY_PAGE)}, keys.gate, met)
 
 
 def assemble(

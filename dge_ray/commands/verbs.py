@@ -131,6 +131,9 @@ class UtilityKeys(Options):
     volume: Whole | None = Field(
         None, ge=2, description=f"a whole number from 2 (synthetic rows a member; {AS_RECOMMENDED})"
     )
+    gate: Literal["pass", "not_fail"] | None = Field(
+        None, description="pass or not_fail (exit code 3 unless that is the verdict on the study's own learner)"
+    )
     storage: Storage = "./studies"
 
 
@@ -193,6 +196,9 @@ class PublishKeys(Options):
 
 class VerifyKeys(TableKeys):
     real: Place | None = Field(None, description="the real table, for its publisher (looks for copies of rare rows)")
+    gate: Literal["clean", "no_copies"] | None = Field(
+        None, description="clean, or no_copies, which needs real= (exit code 3 unless that is the verdict)"
+    )
 
 
 class JudgingKeys(TableKeys):  # of evaluate and select
@@ -212,6 +218,9 @@ class JudgingKeys(TableKeys):  # of evaluate and select
 class EvaluateKeys(JudgingKeys):
     learner: OneLearner = LearnerChoice()
     folds: Whole | None = Field(None, description="a whole number from 2 (folds of a cross-validation over generators)")
+    gate: Text | None = Field(
+        None, description="METRIC >= NUMBER or METRIC <= NUMBER (exit code 3 unless the whole interval is there)"
+    )
 
 
 class SelectKeys(JudgingKeys):

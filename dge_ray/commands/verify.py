@@ -14,6 +14,8 @@ from dge_ray.bundle.croissant import FILE as CROISSANT
 from dge_ray.bundle.croissant import parts_of, validate
 from dge_ray.bundle.opening import MOST_JSON, read_file, read_json
 from dge_ray.bundle.received import PartsRead, bundle_faults
+from dge_ray.commands import gates
+from dge_ray.commands.gates import ending, gated
 from dge_ray.commands.verbs import VerifyKeys
 from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
@@ -45,6 +47,8 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
     """
     keys = VerifyKeys.read(options)
     real = keys.real
+    if keys.gate == "no_copies" and real is None:
+        raise InputError("gate", "no_copies without a real table", "real=, the table that copies are looked for in")
     folder = Folder.open(bundle, "bundle")
     folder.check_readable("bundle")
     if not folder.exists("bundle.json") and not folder.exists(SUMS):
@@ -67,7 +71,8 @@ def verify(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_
     elif real is not None:
         notes.append("copies of real rows were not looked for: the faults come first")
     notes.append(UNSIGNED)
-    return {"bundle": str(folder), "clean": not faults, "faults": faults, "notes": notes}
+    result = {"bundle": str(folder), "clean": not faults, "faults": faults, "notes": notes}
+    return gated(result, keys.gate, not faults and (keys.gate != "no_copies" or real is not None))
 
 
 class _Parts(PartsRead):
@@ -159,12 +164,13 @@ class _Parts(PartsRead):
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The answer in plain lines."""
     head = f"{result['bundle']}: " + ("clean" if result["clean"] else f"{len(result['faults'])} faults")
-    return [head, *(f"fault: {line}" for line in result["faults"]), *(f"note: {line}" for line in result["notes"])]
+    faults, notes = (f"fault: {line}" for line in result["faults"]), (f"note: {line}" for line in result["notes"])
+    return [head, *faults, *notes, *ending(result)]
 
 
 def exit_code(result: Mapping[str, Any]) -> int:
-    """1 for a bundle that is not clean."""
-    return 0 if result["clean"] else 1
+    """1 for a bundle that is not clean; of a gate its own."""
+    return gates.exit_code(result) if "gate" in result else 0 if result["clean"] else 1
 
 
 def _strangers(folder: Folder) -> list[str]:
