@@ -38,6 +38,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("bundle", "downstream", "generators", "report", "privacy", "study", "distributed", "tracking"),
         *("evaluation", "results", "inference", "publishing"),
     },
+    "api": {
+        *BASE,
+        *("bundle", "downstream", "generators", "report", "privacy", "study", "distributed", "tracking"),
+        *("evaluation", "estimators", "results", "inference", "publishing", "commands"),
+    },
     "cli": {"ground", "commands", "report", "study"},
 }
 # Sub-rooms, and modules at a room's root where they count as the room's own ground (`.`).
@@ -289,7 +294,7 @@ def test_a_folder_can_be_overlooked() -> None:
     count = Counter(path.rpartition("/")[0] for path in sources() if not path.endswith("__init__.py"))
     assert {folder: n for folder, n in count.items() if n > 20 and folder != "commands"} == {}
     assert (
-        len(list(PACKAGE.glob("*.py"))) <= 10 and len({path.split("/")[0] for path in sources() if "/" in path}) <= 16
+        len(list(PACKAGE.glob("*.py"))) <= 10 and len({path.split("/")[0] for path in sources() if "/" in path}) <= 17
     )
 
 

@@ -1,5 +1,6 @@
 """The ensemble as one scikit-learn estimator: K generators, an estimator on the rows of each, predictions averaged."""
 
+import os
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -15,7 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 from dge_ray.downstream.catalogue import warn_of_auto_stopping
 from dge_ray.errors import InputError
 from dge_ray.estimators.base import FEWEST_ROWS, MemberClassifier, MemberRegressor, TableEstimator, is_integer
+from dge_ray.estimators.from_study import parameters_of
 from dge_ray.estimators.member import Member, MemberPlan, fit_member
+from dge_ray.study.opened import OpenStudy
 from dge_ray.table.arrow.frame import to_pandas
 
 
@@ -38,6 +41,18 @@ class _Ensemble(TableEstimator):
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self._keep(locals())
+
+    @classmethod
+    def from_study(cls, study: str | os.PathLike[str], *, storage: str = "./studies") -> Self:
+        """An ensemble, not fitted, of what a study found: its generator and learner, the recommended members and rows.
+
+        `study`: its folder or URI, or its name under the storage.
+
+        Raises:
+            InputError: no such study, or one of another task, without a report, or of several generators.
+        """
+        regression = issubclass(cls, MemberRegressor)
+        return cls(**parameters_of(OpenStudy.find(os.fspath(study), storage), regression=regression))
 
     @property
     def generators_(self) -> list[Any]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Self
 
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from dge_ray.errors import InputError
@@ -16,7 +17,7 @@ from dge_ray.study.identity import first_difference
 from dge_ray.study.members import MemberSpec, fitted_members
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.records.files import IDENTITY, REPORT, figure_file
+from dge_ray.study.records.files import IDENTITY, REPORT, SURFACE, figure_file
 from dge_ray.study.records.lock import study_lock
 from dge_ray.study.refit import leaving_members
 from dge_ray.table.schema.table_schema import TableSchema
@@ -83,6 +84,17 @@ class OpenStudy:
     def report(self) -> dict[str, Any]:
         """report.json's content; empty where there is none yet."""
         return self.folder.read_json(REPORT) if self.folder.exists(REPORT) else {}
+
+    @cached_property
+    def surface(self) -> pa.Table:
+        """surface.parquet.
+
+        Raises:
+            InputError: the study is not finished.
+        """
+        if not self.folder.exists(SURFACE):
+            raise InputError("study", f"{self.folder} without a report", "a finished study")
+        return self.folder.read_table(SURFACE)
 
     @cached_property
     def prepared(self) -> Prepared:
