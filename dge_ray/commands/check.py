@@ -12,6 +12,7 @@ from dge_ray.distributed.session.preflight import check_ray, joins_cluster
 from dge_ray.errors import InputError
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import duration
+from dge_ray.report.words.answer import parts_sentence
 from dge_ray.report.words.pilot import pilot_to_do_lines
 from dge_ray.report.words.privacy import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
@@ -202,11 +203,11 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
     costs, rows = checked["bill"], checked["rows"]
     members = costs["members"]
     at_most = "" if members != "auto" else f" at most {costs['at_most_members']}"
-    kinds, all_rows = Counter(column["kind"] for column in checked["columns"]), sum(rows.values())
+    kinds = Counter(column["kind"] for column in checked["columns"])
     about = [
         f"target: {checked['target']} ({checked['task']}); "
         + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())),
-        "rows: " + ", ".join(f"{part} {count:,} ({count / all_rows:.0%})" for part, count in rows.items()),
+        parts_sentence(rows),
         f"members: {members}{at_most}; volumes: " + ", ".join(f"{m:,}" for m in costs["volumes"]),
         f"at most {costs['generator_fits']} generator fits, {costs['downstream_fits']:,} downstream fits over "
         f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "

@@ -21,6 +21,7 @@ from dge_ray.distributed.engine import Engine
 from dge_ray.distributed.placement import MemberDemand
 from dge_ray.distributed.session.preflight import check_ray
 from dge_ray.report.summary import summary_lines
+from dge_ray.report.words.answer import parts_sentence
 from dge_ray.report.words.pilot import pilot_to_do_lines
 from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
 from dge_ray.results.baselines import real_learners
@@ -66,11 +67,16 @@ def tune(source: Any, options: Mapping[str, Any] | None = None) -> dict[str, Any
     kept in the storage, below `sources`, for the verbs that read the real rows again.
     """
     with config_of(source, options, keep=True) as config:
-        if config.log != "json":
-            return run_study(config)
-        progress = JsonProgress(str(config.study))
-        with progress.logged():
-            return run_study(config, progress)
+        return run_config(config)
+
+
+def run_config(config: StudyConfig) -> dict[str, Any]:
+    """`run_study`, with progress in the form that the configuration says."""
+    if config.log != "json":
+        return run_study(config)
+    progress = JsonProgress(str(config.study))
+    with progress.logged():
+        return run_study(config, progress)
 
 
 lines = summary_lines
@@ -167,11 +173,7 @@ class Study:
 
     def run(self, started: float) -> dict[str, Any]:
         prepared, config = self.prepared, self.prepared.config
-        self.progress.say(
-            f"study {prepared.name}: {prepared.n:,} rows to learn from, "
-            + (f"{prepared.base:,} raw, " if "raw" in prepared.parts else "")
-            + f"{prepared.rows['validation']:,} to choose on, {prepared.rows['test']:,} to report on"
-        )
+        self.progress.say(f"study {prepared.name}: {parts_sentence(prepared.rows)}")
         if self.tracker is not None:
             columns = prepared.parts["train"].num_columns
             settled = resolved(prepared)

@@ -20,6 +20,7 @@ from dge_ray.evaluation.losses import (
 from dge_ray.evaluation.utility_fits import UtilitySpec, run_fits
 from dge_ray.options import Say, to_stderr
 from dge_ray.report.utility_page import render_page, utility_figure, utility_lines, verdicts
+from dge_ray.results.assemble import write_page
 from dge_ray.stats.clusters import by_cluster
 from dge_ray.stats.metrics.losses import METRICS, loss_names
 from dge_ray.stats.utility.attribution import VARIANTS, attribution, misspecification
@@ -30,7 +31,7 @@ from dge_ray.storage import Folder
 from dge_ray.study.lineage import generations
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.records.files import UTILITY, UTILITY_PAGE, overlap_file
+from dge_ray.study.records.files import SURFACE, UTILITY, UTILITY_PAGE, overlap_file
 
 DEFAULTS = ("linear", "tree", "boosting")  # beside the study's own learner
 FLEXIBLE = Estimator("boosting")  # what a class is measured against, and the responses with
@@ -72,6 +73,8 @@ def utility(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         report = assemble(prepared, spec, estimators, keys.margin)
         figure = utility_figure(report)
         opened.keep(UTILITY, report, page=(UTILITY_PAGE, render_page(report, figure)), utility=figure)
+        if opened.folder.exists(SURFACE):  # the study's own page states it
+            write_page(opened.folder, opened.report, opened.surface)
     own = next(iter(verdicts(report).values()))["verdict"]
     met = own == "PASS" if keys.gate == "pass" else own != "FAIL"
     return gated({**report, "page": str(opened.folder / UTILITY_PAGE)}, keys.gate, met)

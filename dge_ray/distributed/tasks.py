@@ -52,8 +52,14 @@ class Task:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+TOLD_FROM = 0.25  # of what a call has to do
+
+
 class Pace:
     """Says how much of a whole is done, how fast, and how long the rest will take: every few seconds, and at the end.
+
+    The rate is that since the first was done, for what comes before it (Ray's start, the first of several at once) is
+    paid once; the rest is told once a quarter of this call's work has been done since.
 
     Args:
         total, before: how much there is, and how much of it was done in an earlier call.
@@ -65,18 +71,23 @@ class Pace:
         self._now = 0  # done in this call
         self._started = time.monotonic()
         self._last_line = 0.0
+        self._first: tuple[float, int] | None = None  # when the first of this call was done, and how much that was
 
     def add(self, count: int) -> None:
         """So much more is done."""
         self._now += count
         done, now = self.before + self._now, time.monotonic()
+        self._first = self._first or (now, self._now)
         if now - self._last_line < SAY_SECONDS and done < self.total:
             return
         self._last_line = now
         rate = self._now / max(now - self._started, 1e-9)
-        text = f"{done:,} of {self.total:,} {self.noun}, {rate:,.{0 if rate >= 10 else 1}f} a second"
-        if done < self.total:
-            text += f", about {duration((self.total - done) / rate)} left"
+        text = f"{done:,} of {self.total:,} {self.noun}"
+        if rate >= 0.1:
+            text += f", {rate:,.{0 if rate >= 10 else 1}f} a second"
+        since, first = self._first
+        if done < self.total and self._now - first >= TOLD_FROM * (self.total - self.before):
+            text += f", about {duration((self.total - done) * (now - since) / (self._now - first))} left"
         self.say(text)
 
 

@@ -5,8 +5,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dge_ray.phrases import NOTHING, interval_text, number, ratio_text
+from dge_ray.report.answer_parts import answer_parts
 from dge_ray.report.figures.catalogue import pictures
-from dge_ray.report.shell.page import Cards, Folded, Glossary, Heading, Items, Pairs, Paragraph, Part, Table, render
+from dge_ray.report.shell.page import (
+    Cards,
+    Fold,
+    Folded,
+    Glossary,
+    Heading,
+    Items,
+    Pairs,
+    Paragraph,
+    Part,
+    Table,
+    render,
+)
 from dge_ray.report.study_tables import (
     cost_rows,
     data_rows,
@@ -24,16 +37,37 @@ from dge_ray.report.words.study import GLOSSARY, base_rows, meaning, members_row
 from dge_ray.stats.metrics.losses import direction, label
 
 
-def render_html(report: Mapping, figures: Mapping[str, bytes], attacks: Mapping | None = None) -> str:
-    """The page. `report` follows the contract of report.json; parts that are missing are left out of the page.
+def render_html(
+    report: Mapping, figures: Mapping[str, bytes], attacks: Mapping | None = None, utility: Mapping | None = None
+) -> str:
+    """The page: the answer, and the details folded behind it. `report` follows the contract of report.json; parts that
+    are missing are left out of the page, and of a report without an answer nothing is folded.
 
-    `attacks`: attacks.json's content, where there is one.
+    `attacks`, `utility`: what attacks.json and utility.json hold, where they are there.
     """
+    first = answer_parts(report, attacks, utility)
+    details = _details(report, {name: png for name, png in figures.items() if not first or name != "answer"}, attacks)
+    parts = [*first, Heading("Details"), *_folds(details)] if first else [_cards(report), *details]
+    return render("dge_ray study", f"{report.get('study', 'study')}", "" if first else verdict(report), parts)
+
+
+def _folds(parts: Sequence[Part]) -> list[Part]:
+    """Each heading with what is under it, folded."""
+    folds: list[tuple[str, list[Part]]] = []
+    for part in parts:
+        if isinstance(part, Heading):
+            folds.append((part.text, []))
+        else:
+            folds[-1][1].append(part)
+    return [Fold(title, inner) for title, inner in folds]
+
+
+def _details(report: Mapping, figures: Mapping[str, bytes], attacks: Mapping | None) -> list[Part]:
+    """Everything that a study says, section by section, each after its heading."""
     warnings = [str(text) for text in report.get("warnings") or []]
     versions = (report.get("versions") or {}).items()
     parts: list[Part] = [
-        _cards(report),
-        *([Items(warnings, warning=True)] if warnings else []),
+        *([Heading("Warnings"), Items(warnings, warning=True)] if warnings else []),
         Heading("Figures"),
         *pictures(figures),
         Heading("Test metrics"),
@@ -68,7 +102,7 @@ def render_html(report: Mapping, figures: Mapping[str, bytes], attacks: Mapping 
         Heading("Words"),
         Glossary(GLOSSARY),
     ]
-    return render("dge_ray study", f"{report.get('study', 'study')}", verdict(report), parts)
+    return parts
 
 
 def _attacks(attacks: Mapping | None) -> list[Part]:

@@ -9,7 +9,7 @@ from dge_ray.phrases import about
 from dge_ray.results.baselines import HOW, Baselines
 from dge_ray.results.findings import member_costs
 from dge_ray.results.outcomes import Outcome
-from dge_ray.stats.comparison.differences import Fits, sized_difference
+from dge_ray.stats.comparison.differences import Compared, Fits, sized_difference
 from dge_ray.stats.comparison.judged import judged
 from dge_ray.stats.metrics.losses import margin_of
 from dge_ray.stats.volume.recommendation import Recommendation, recommend
@@ -30,6 +30,8 @@ def answer(
 ) -> dict[str, Any]:
     """`answer` of report.json: the recommended cell of the chosen arm (chosen on validation), and its difference to the
     best model on real rows (on test).
+
+    `curves`: that difference at every volume, for the number of members that is recommended and for one.
 
     Args:
         rival: `best_real` of report.json.
@@ -52,14 +54,25 @@ def answer(
         clusters=prepared.clusters.get("validation"),
         **keys,
     )
-    at = columns[volumes.index(cell.volume)]
-    test = np.asarray(outcome.predictions["test"][:, at], dtype=np.float64)
-    surface = estimate_surface(test[:, None], truth["test"], volumes=[cell.volume], metrics=[metric], **keys)
-    risk = surface[cell.members - 1].value
     fits = Fits(HOW[method], baselines.test[method].astype(np.float64))
-    clusters = prepared.clusters.get("test")
-    compared = sized_difference(test, cell.members, risk, fits, truth["test"], metric, clusters=clusters)
+    test = np.asarray(outcome.predictions["test"][:, columns], dtype=np.float64)
+    surface = estimate_surface(test, truth["test"], volumes=volumes, metrics=[metric], **keys)
+    risks = np.array([one.value for one in surface]).reshape(len(volumes), members)
+    at, clusters = volumes.index(cell.volume), prepared.clusters.get("test")
+
+    def against(size: int, place: int) -> Compared:
+        risk = float(risks[place, size - 1])
+        return sized_difference(test[:, place], size, risk, fits, truth["test"], metric, clusters=clusters)
+
+    compared = against(cell.members, at)
     difference = (compared.value, compared.lo, compared.hi)
+    curves = [
+        {
+            "members": size,
+            "differences": [[c.value, c.lo, c.hi] for c in (against(size, j) for j in range(len(volumes)))],
+        }
+        for size in dict.fromkeys((cell.members, 1))
+    ]
     verdict = VERDICTS[judged(difference, metric, margin)]
     return {
         "members": cell.members,
@@ -70,10 +83,11 @@ def answer(
         "verdict": verdict,
         "what_would_tell": _would_tell(cell, difference, verdict, margin, len(truth["test"])),
         "target": compared.target,
-        "risk": risk,
+        "risk": float(risks[at, cell.members - 1]),
         "told": cell.told,
         "margin": cell.margin,
         "excess": list(cell.excess),
+        "curves": {"volumes": volumes, "of": curves},
         "best": {"members": cell.best_members, "volume": cell.best_volume, "price_cpu_s": cell.best_price},
     }
 

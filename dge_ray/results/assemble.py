@@ -11,7 +11,7 @@ from dge_ray.report.figures.catalogue import FIGURES, draw
 from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
 from dge_ray.results.answer import answer
-from dge_ray.results.baselines import best_real, compare, worse_than_constant
+from dge_ray.results.baselines import base_rate, best_real, compare, worse_than_constant
 from dge_ray.results.outcomes import Outcome, learner_table
 from dge_ray.stats.comparison.groups import group_table
 from dge_ray.stats.ensemble.disagreement import disagreement
@@ -26,7 +26,7 @@ from dge_ray.study.folder import resolved, versions
 from dge_ray.study.pilot.record import pilot_seconds
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.costs import drawn_shards, job_seconds, member_seconds
-from dge_ray.study.records.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, figure_file
+from dge_ray.study.records.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, UTILITY, figure_file
 from dge_ray.study.records.predictions import Job, finished, read_predictions
 from dge_ray.table.arrow.arrow_types import pc
 
@@ -98,6 +98,7 @@ def assemble_report(
             "rows": prepared.rows,
             "target": prepared.schema.target,
             "task": prepared.schema.task,
+            "base": base_rate(prepared),
             "sha256": prepared.digest,
             "columns": {column.name: column.kind.value for column in prepared.schema.columns},
         },
@@ -265,7 +266,7 @@ def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -
 
 
 def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
-    """The study's figures and its page, which says what attacks found, if there were some.
+    """The study's figures and its page, which says what attacks and `utility` found, where they were asked.
 
     A figure of an earlier run, with other learners or rows, that is not drawn now is deleted; other verbs' stay.
     """
@@ -275,5 +276,5 @@ def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> 
     for figure in FIGURES:
         if figure.name not in figures:
             folder.delete(figure_file(figure.name))
-    attacks = folder.read_json(ATTACKS) if folder.exists(ATTACKS) else None
-    folder.write_bytes(REPORT_PAGE, render_html(report, figures, attacks).encode())
+    attacks, utility = (folder.read_json(file) if folder.exists(file) else None for file in (ATTACKS, UTILITY))
+    folder.write_bytes(REPORT_PAGE, render_html(report, figures, attacks, utility).encode())

@@ -99,6 +99,15 @@ def constant_prediction(prepared: Prepared) -> np.ndarray:
     return np.bincount(y.astype(np.int64), minlength=prepared.width) / len(y)
 
 
+def base_rate(prepared: Prepared) -> dict[str, float]:
+    """Each class's share of train, or its mean and standard deviation."""
+    y = prepared.truth("train")
+    if prepared.task == "regression":
+        return {"mean": float(np.mean(y)), "sd": float(np.std(y))}
+    shares = np.bincount(y.astype(np.int64), minlength=prepared.width) / len(y)
+    return {str(name): float(share) for name, share in zip(prepared.schema.classes, shares, strict=True)}
+
+
 def compare(prepared: Prepared, members: np.ndarray, baselines: Baselines, truth: np.ndarray) -> dict[str, Any]:
     """`test`, `test_differences` and `difference_target` of report.json.
 

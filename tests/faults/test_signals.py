@@ -23,7 +23,7 @@ def _preparing(running: StudyProcess) -> bool:
 
 
 def _ray_starts(running: StudyProcess) -> bool:
-    return "rows to learn from" in running.said
+    return "to fit generators" in running.said
 
 
 def _members_fit(running: StudyProcess) -> bool:

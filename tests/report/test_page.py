@@ -8,7 +8,10 @@ from helpers.pages import parse
 from dge_ray.report.figures.catalogue import FIGURES, pictures
 from dge_ray.report.shell import page as pages
 from dge_ray.report.shell.page import (
+    Answers,
     Cards,
+    Drawing,
+    Fold,
     Folded,
     Glossary,
     Heading,
@@ -30,6 +33,9 @@ EVERY_PART: list[Part] = [
     Items([HOSTILE], warning=True),
     Cards([(HOSTILE, HOSTILE, HOSTILE)]),
     Picture(b"png", alt=HOSTILE, title=HOSTILE, caption=HOSTILE),
+    Drawing("<svg></svg>", alt=HOSTILE, title=HOSTILE, caption=HOSTILE),
+    Answers([(HOSTILE, HOSTILE)]),
+    Fold(HOSTILE, [Paragraph(HOSTILE)]),
     Table([HOSTILE, HOSTILE], [[HOSTILE, TableCell(HOSTILE, HOSTILE, HOSTILE)], [HOSTILE, HOSTILE]], HOSTILE, shown=1),
     Table([HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]], HOSTILE, numbers=True, strong=HOSTILE),
     Pairs([(HOSTILE, HOSTILE), (HOSTILE, None)]),
@@ -73,7 +79,7 @@ def test_the_look_refers_to_nothing_outside() -> None:
     folder = Path(pages.__file__).parent
     look, template = (folder / "style.css").read_text(), (folder / "page.html.j2").read_text()
     assert "url(" not in look and "@import" not in look and "http" not in look + template
-    assert template.count("safe }}") == 1, "Markdown alone gives HTML"
+    assert template.count("safe }}") == 2, "Markdown and drawings alone give HTML"
 
 
 def test_figures_have_one_list_and_names_of_their_own() -> None:

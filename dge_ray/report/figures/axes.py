@@ -4,14 +4,17 @@ Matplotlib's object-oriented interface only: no pyplot, no global state.
 """
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
@@ -65,6 +68,19 @@ def png_bytes(figure: Figure) -> bytes:
     FigureCanvasAgg(figure)  # a figure made without pyplot has no canvas of its own
     figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def svg_text(figure: Figure) -> str:
+    """The figure as an `<svg>` element for a page: black is the page's ink, whatever that is, and the ground is the
+    page's. The same figure gives the same text."""
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "dge_ray"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = text.replace("stroke: #e6e6e6", "stroke: currentColor; stroke-opacity: .15")
+    return re.sub(r"(stroke|fill): (#000000|#222222)", r"\1: currentColor", text)
 
 
 def volume_axis(ax: Axes, volumes: np.ndarray, n: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
+from dge_ray.report.figures.answer import ANSWER_FIGURES
 from dge_ray.report.figures.axes import StudyFigure, png_bytes
 from dge_ray.report.figures.errors import ERROR_FIGURES
 from dge_ray.report.figures.laws import LAW_FIGURES
@@ -18,6 +19,7 @@ from dge_ray.report.shell.page import Picture
 
 # in the page's order
 FIGURES: tuple[StudyFigure, ...] = (
+    *ANSWER_FIGURES,
     *ERROR_FIGURES,
     *LEARNER_FIGURES,
     *SURFACE_FIGURES,

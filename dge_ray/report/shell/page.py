@@ -63,6 +63,34 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """An SVG of this package, whose colours follow the page's; `alt`: what it shows, for those who do not see it."""
+
+    kind: ClassVar = "drawing"
+    svg: str
+    alt: str
+    title: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Questions with their answers, the first thing on a page."""
+
+    kind: ClassVar = "answers"
+    pairs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Parts behind their title."""
+
+    kind: ClassVar = "fold"
+    title: str
+    parts: Sequence[Any]
+
+
+@dataclass(frozen=True)
 class TableCell:
     """A cell with a second, smaller line; `mark` is the class of the first one: better, worse, level or
     untold."""
@@ -123,11 +151,26 @@ class Markdown:
         return _markdown().render(self.text)
 
 
-Part = Heading | Paragraph | Items | Cards | Picture | Table | Pairs | Glossary | Folded | Markdown
+Part = (
+    Heading
+    | Paragraph
+    | Items
+    | Cards
+    | Picture
+    | Drawing
+    | Answers
+    | Table
+    | Pairs
+    | Glossary
+    | Folded
+    | Fold
+    | Markdown
+)
 
 
 def render(maker: str, title: str, verdict: str, parts: Iterable[Part]) -> str:
-    """The page as HTML. `maker`: what made it, above the title; `verdict`: the sentence to read if only one is read."""
+    """The page as HTML. `maker`: what made it, above the title; `verdict`: the sentence to read if only one is read;
+    empty where the parts begin with the answer."""
     template = _templates().get_template("page.html.j2")
     return template.render(maker=maker, title=title, verdict=verdict, parts=list(parts), nothing=NOTHING)
 

@@ -9,6 +9,13 @@ from dge_ray.phrases import advice, duration, finite, number, ratio_text, shell_
 from dge_ray.report.words.study import base_rows, method_names
 from dge_ray.stats.metrics.losses import label
 
+USES = {
+    "train": "to fit generators",
+    "raw": "raw, beside the synthetic ones",
+    "stopping": "to stop them",
+    "validation": "to choose on",
+    "test": "to report on",
+}
 QUESTIONS = ("How many generators?", "How many rows?", "Can I trust it?")
 
 
@@ -35,6 +42,35 @@ def headline(report: Mapping) -> str:
     members = answer["members"]
     what = f"{number(members)} generator{'s' if members > 1 else ''} with {number(answer['volume'])} rows each"
     return f"Use {what}{known}: {_verdict(report)}"
+
+
+def parts_sentence(rows: Mapping[str, int]) -> str:
+    """What each part of a table's rows is for.
+
+    >>> parts_sentence({"train": 60, "stopping": 10, "validation": 10, "test": 20})
+    '100 rows: 60 (60 %) to fit generators, 10 (10 %) to stop them, 10 (10 %) to choose on, 20 (20 %) to report on'
+    """
+    every = sum(rows.values())
+    said = [
+        f"{number(rows[part])} ({rows[part] / every:.0%}) {use}".replace("%)", " %)")
+        for part, use in USES.items()
+        if rows.get(part)
+    ]
+    return f"{number(every)} rows: {', '.join(said)}" if every else "no rows"
+
+
+def about_line(report: Mapping) -> str:
+    """The table, its rows and its target with its base rate."""
+    data = report.get("data") or {}
+    base, task, target = data.get("base") or {}, str(data.get("task")), data.get("target")
+    rate = ""
+    if base and task == "regression":
+        rate = f"; mean {rounded(base.get('mean'))}, standard deviation {rounded(base.get('sd'))}"
+    elif base:
+        shares = sorted(base.items(), key=lambda one: -one[1])
+        rate = "; " + ", ".join(f"{name} {share:.1%}".replace("%", " %") for name, share in shares[:4])
+        rate += f" and {len(shares) - 4} more" if len(shares) > 4 else ""
+    return f"Target {target} ({task}{rate}). {parts_sentence(data.get('rows') or {})}."
 
 
 def _generators(report: Mapping) -> str:

@@ -1,0 +1,84 @@
+"""A study's page begins with its answer: in this order, in few words, and what follows is folded. Its SVG follows the
+page's colours, refers to nothing outside, and is the same for the same report."""
+
+import re
+
+import pytest
+from helpers import fake_study
+from helpers.pages import parse
+
+from dge_ray.report.answer_parts import answer_parts
+from dge_ray.report.figures.answer import answer_figure
+from dge_ray.report.figures.axes import svg_text
+from dge_ray.report.study_page import render_html
+
+FOLD = "<details class='fold'>"
+ORDER = (
+    "Target income",
+    "How many generators?",
+    "Can I trust it?",
+    "usefulness",
+    "fidelity",
+    "privacy",
+    "looks like an identifier",
+    "<svg",
+    "Against what else could be done",
+    "What could not be told",
+    "Use it",
+)
+
+
+@pytest.fixture
+def report() -> dict:
+    report = fake_study.report()
+    volumes = report["volumes"]
+    curve = [[0.01 - 0.001 * at, 0.0, 0.02] for at in range(len(volumes))]
+    report["answer"]["curves"] = {"volumes": volumes, "of": [{"members": k, "differences": curve} for k in (4, 1)]}
+    report["answer"] |= {"told": False, "verdict": "not told apart", "what_would_tell": "100 rows; 200 test rows"}
+    report["margins"], report["data"]["base"] = {"log_loss": 0.006}, {"no": 0.76, "yes": 0.24}
+    return report
+
+
+def test_the_answer_comes_first_and_the_rest_is_folded(report: dict) -> None:
+    first, _, rest = render_html(report, {"error_by_volume": b"png"}).partition(FOLD)
+    places = [first.find(words) for words in ORDER]
+    assert -1 not in places and places == sorted(places)
+    words = re.sub(r"<style>.*?</style>|<[^>]+>", " ", first, flags=re.DOTALL).split()
+    assert len(words) <= 900
+    assert "no 76.0 %, yes 24.0 %" in first and "100 rows would tell" in first and "200 test rows would tell" in first
+    assert "image/png" not in first and "image/png" in rest and "Reflection point" in rest and "Versions" in rest
+    assert not re.search(r"\d[eE][-+]\d", " ".join(words)), "no number with an exponent"
+    parse(first + "</body></html>")
+
+
+def test_an_older_report_has_its_verdict_and_nothing_folded(report: dict) -> None:
+    del report["answer"]
+    page = render_html(report, {})
+    assert FOLD not in page and "<p class='verdict'>Use 8 members" in page and answer_parts(report, None, None) == []
+
+
+def test_tiles_tell_what_other_verbs_found(report: dict) -> None:
+    utility = {"ingredients": {"overlap": {"mean": {"c2st": 0.612}}}}
+    page = render_html(report, {}, None, utility)
+    assert "<b>0.61</b>" in page and "not measured" not in page
+    report["privacy"] = {"epsilon": 3.0, "delta": 1e-5, "models": "each", "spent": 1.0, "mechanisms": 2}
+    report["privacy"] |= {"planned_members": 4, "noise_multiplier": 1.0, "marginals_multiplier": 1.0, "uncovered": []}
+    assert "ε 3" in render_html(report, {})
+
+
+def test_the_drawing_follows_the_page(report: dict) -> None:
+    figure = answer_figure(report)
+    assert figure is not None
+    svg = svg_text(figure)
+    again = answer_figure(report)
+    assert again is not None and svg == svg_text(again)
+    assert svg.startswith("<svg") and "currentColor" in svg and "#000000" not in svg and "<metadata" not in svg
+    assert "4 generators" in svg and "one generator" in svg and "http" not in re.sub(r'xmlns(:\w+)?="[^"]+"', "", svg)
+    report["answer"]["volume"] = 0
+    assert answer_figure(report) is None
+
+
+def test_a_hostile_name_is_text(report: dict) -> None:
+    report["data"]["target"] = report["study"] = "<script>alert(1)</script>"
+    page = render_html(report, {})
+    assert "<script" not in page and "&lt;script&gt;" in page
