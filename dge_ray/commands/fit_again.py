@@ -14,8 +14,8 @@ from dge_ray.study.refit import all_rows, refit_section, refit_spec
 def fit_again(
     prepared: Prepared, folder: Folder, chosen: Outcome, volume: int, demand: Demand, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Have the members of the chosen arm fitted again, with its model on `volume` rows of each; what is there stays. Gives
-    `refit` of report.json.
+    """Have the members of the chosen arm fitted again, with its model on `volume` rows of each; what is there stays.
+    Gives `refit` of report.json.
 
     Raises:
         StudyError: a fit failed.

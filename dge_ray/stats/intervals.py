@@ -21,6 +21,7 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import t as student
 
+from dge_ray.errors import InputError
 from dge_ray.stats.twoway import two_way
 
 FEWEST_MEMBERS = 3  # two members have one degree of freedom between them: no interval over members is made of them
@@ -114,3 +115,11 @@ def _hall(quantile: float, skew: float) -> float:
     if abs(skew) < 1e-9:
         return quantile
     return float(3 / skew * (np.cbrt(1 + skew * (quantile - skew / 6)) - 1))
+
+
+def conformal_quantile(scores: np.ndarray, level: float) -> float:
+    """The ceil((M + 1) level)-th smallest score, infinite where there are too few rows for the level."""
+    if scores.ndim != 1 or len(scores) == 0:
+        raise InputError("calibration rows", f"shape {scores.shape}", "at least one row")
+    place = int(np.ceil((len(scores) + 1) * level - 1e-9))
+    return float(np.sort(scores)[place - 1]) if place <= len(scores) else float("inf")

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta
 
-from dge_ray.errors import InputError
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.ensemble.combine import ensemble_mean
+from dge_ray.stats.intervals import conformal_quantile
 from dge_ray.stats.metrics.by_row import CLIP
 
 DRAWS = 1000
@@ -178,14 +178,6 @@ def conformal_intervals(
     half = conformal_quantile(residual / scale(calibration_members), level) * scale(members)
     mean = ensemble_mean(members)[:, 0]
     return mean - half, mean + half
-
-
-def conformal_quantile(scores: np.ndarray, level: float) -> float:
-    """The ceil((M + 1) level)-th smallest score, infinite where there are too few rows for the level."""
-    if scores.ndim != 1 or len(scores) == 0:
-        raise InputError("calibration rows", f"shape {scores.shape}", "at least one row")
-    place = int(np.ceil((len(scores) + 1) * level - 1e-9))
-    return float(np.sort(scores)[place - 1]) if place <= len(scores) else float("inf")
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:

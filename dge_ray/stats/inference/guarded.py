@@ -11,7 +11,7 @@ is so at every more generous one. In the spirit of GESPI (arXiv 2509.20345).
 
 import numpy as np
 
-from dge_ray.stats.ensemble.uncertainty import conformal_quantile
+from dge_ray.stats.intervals import conformal_quantile
 
 
 def guarded_rejection(real_p: np.ndarray, synthetic_p: np.ndarray, alpha: float, epsilon: float) -> np.ndarray:
