@@ -1,8 +1,10 @@
 """Keys of a study that do not go together, and what does not fit its table: its size, saved generators."""
 
+import numpy as np
+
 from dge_ray.errors import InputError
 from dge_ray.generators.checkpoint import read_pretrained
-from dge_ray.phrases import advice
+from dge_ray.phrases import advice, number
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.predictions import learner_label
@@ -13,6 +15,7 @@ ROLES = {  # keys that name a column, and what it holds
     "time_column": "when it was",
     "synthetic_column": "whether it is synthetic",
 }
+ROUGH = 0.01  # of the standard deviation: its rounding then adds less than a hundred-thousandth to the squared error
 
 
 def check_keys(config: StudyConfig) -> None:
@@ -85,6 +88,21 @@ def _check_learners(config: StudyConfig) -> None:
     for label in labels:
         if labels.count(label) > 1:
             raise InputError("learner", f"{label!r} twice", "each learner once, or with other settings")
+
+
+def precision_note(target: str, values: np.ndarray) -> tuple[str, ...]:
+    """A line where a regression target varies too little, next to its size, for predictions in single precision."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return ()
+    step, spread = float(np.spacing(np.float32(np.abs(finite).max()))), float(finite.std())
+    if not spread or step <= ROUGH * spread:
+        return ()
+    return (
+        f"target '{target}': predictions are kept in single precision, which steps by {step:g} at values like "
+        f"{number(float(finite.mean()))}, beside a standard deviation of {number(spread)}: risks and the members' "
+        "variance are rounded with them; take a constant off the target",
+    )
 
 
 def check_prepared(prepared: Prepared) -> None:

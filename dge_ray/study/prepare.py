@@ -17,7 +17,7 @@ from dge_ray.privacy.key import keyed_digest, new_key, read_key
 from dge_ray.stats.metrics.losses import check_metric
 from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
-from dge_ray.study.checks import check_keys, check_prepared
+from dge_ray.study.checks import check_keys, check_prepared, precision_note
 from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import read_schema
@@ -31,11 +31,13 @@ from dge_ray.study.records.files import IDENTITY, PLAN
 from dge_ray.study.refit import check_refit
 from dge_ray.table import (
     Split,
+    TableCodec,
     TableSchema,
     data_digest,
     infer_schema,
     split_table,
     take_split_column,
+    target_vector,
 )
 from dge_ray.table.kept import with_identities
 from dge_ray.table.public import conform
@@ -119,6 +121,9 @@ def prepare(
         notes += told
         if units is None:
             notes += tuple(repeats_warning(find_repeats(parts["train"], schema), target))
+        if task == "regression":
+            encoded = TableCodec(schema).encode(parts["train"], [target])
+            notes += precision_note(target, target_vector(encoded, schema))
         notes += broken_by_real_rows(read_constraints(config.constraints, schema), parts["train"])
     lineage = None if origin is None else lineage_of(origin, dict(split.parts()))
     notes += () if lineage is None else tuple(lineage.notes())

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from helpers.small_study import small_table
 from hypothesis import given
@@ -184,3 +186,14 @@ def test_a_studys_own_configuration_keeps_its_paths(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("source: t.csv\nstorage: ./studies\n")
     config = read_config(str(tmp_path / "config.yaml"))
     assert (config.source, config.storage) == ("t.csv", "./studies")
+
+
+def test_a_target_that_single_precision_rounds_away_is_told(tmp_path: Path) -> None:
+    """Near 1e8 a float32 steps by 8; the same target around 0 is well told, and so is a wide one."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=300)
+    for offset, scale, told in ((1e8, 1.0, True), (0.0, 1.0, False), (1e8, 1e5, False)):
+        frame = pd.DataFrame({"x": x, "y": offset + scale * (x + random.normal(size=300))})
+        frame.to_parquet(tmp_path / "t.parquet")
+        notes = prepare(read_config(str(tmp_path / "t.parquet"), ["target=y", "generator=copula"])).warnings
+        assert any("kept in single precision, which steps by 8" in note for note in notes) is told
