@@ -140,7 +140,8 @@ class Study:
         return kind(**parameters_of(self.opened, regression=kind is DGERegressor))
 
     def sample(self, n: int, member: int | None = None) -> pd.DataFrame:
-        """Synthetic rows. Rows that the study lacks are drawn, and kept in it.
+        """Synthetic rows, of the members that leave the study (with refit=all those fitted on all rows). Rows that it
+        lacks are drawn, and kept in it.
 
         Args:
             n: how many, 1 or more.
@@ -148,7 +149,7 @@ class Study:
                 each of the recommended members alike. Models are to be fitted member by member.
 
         Raises:
-            InputError: no such member.
+            InputError: no such member, or one that is to be fitted again on all rows and is not.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError("n", repr(n), "a whole number from 1")
@@ -158,7 +159,7 @@ class Study:
         count = self.opened.recommended_members()
         whose = [member] if member is not None else list(range(min(count, n)))
         shares = [n // len(whose) + (at < n % len(whose)) for at in range(len(whose))]
-        spec = self.opened.spec()
+        spec = self.opened.leaving(max(whose) + 1)
         with self.opened.locked(_hushed):
             tables = [spec.rows(k, rows) for k, rows in zip(whose, shares, strict=True)]
         return pd.concat([to_pandas(table) for table in tables], ignore_index=True)

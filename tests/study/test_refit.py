@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from helpers.small_study import small_prepared, small_study, small_table
 
+import dge_ray
 from dge_ray.commands.check import bill
 from dge_ray.distributed.pilot import is_done, pilot_member
 from dge_ray.errors import InputError, StudyError
@@ -22,6 +23,7 @@ from dge_ray.study.read_config import read_config
 from dge_ray.study.records.files import REPORT
 from dge_ray.study.records.predictions import Job, model_folder
 from dge_ray.study.refit import all_rows, check_refit, refit_section, refit_spec, refitted
+from dge_ray.table.arrow.frame import to_pandas
 from dge_ray.tracking.gather import gather
 
 VOLUME = 60
@@ -84,6 +86,8 @@ def test_a_bundle_is_of_them_and_says_so(made: tuple[Prepared, Folder, Any], tmp
     about = About(facts, prepared.schema, [("copula", {})], "rows", "2026-01-01", disclosed=True, copies="")
     said = _provenance(about)
     assert f"on {every} real rows" in said and "of the members that were tested" in said
+    sampled = dge_ray.open_study(str(folder.path)).sample(VOLUME, member=1)
+    assert sampled.equals(to_pandas(spec.members.first_rows(1, VOLUME)))
     study.config = study.config.model_copy(update={"refit": "none"})
     plain = read_request(study, out=str(tmp_path / "plain"), members=2)
     assert "refitted" not in describe(plain, VOLUME) and plain.spec.folder.path == folder.path

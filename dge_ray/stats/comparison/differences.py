@@ -140,7 +140,7 @@ def sized_difference(
     whole, single = of(ensemble_mean(members)), of(members)
     own = share * single.mean(axis=0) + (1 - share) * whole
     apart = own + (risk - own.mean()) - _contributions(baseline, of)
-    rows = over_rows(apart, of.classes)
+    rows = of.over_rows(apart)
     target, others = THESE_MODELS, list[Source]()
     if count >= FEWEST_MEMBERS:
         pseudo = share * single + (1 - share) * pseudo_values(whole, of(leave_one_out_means(members)))
