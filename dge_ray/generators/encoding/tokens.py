@@ -3,7 +3,8 @@
 A coded column's tokens are its codes (of very many: hashed.py). A measured column with few values has a token a value.
 Other measured columns have a token an atom (a value that many rows share, such as a gain of 0) and quantile bins for
 the rest; within a bin, values follow the finer quantiles of the training rows, so that wide outer bins do not flatten
-heavy tails. Missing is the last token of a column that has missing values.
+heavy tails, and values on which rows heap up (1/3, round sums) keep their rows. Missing is the last token of a column
+that has missing values.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ ATOM_ROWS = 10  # ... if at least this many rows have it
 ROWS_PER_VALUE = 4  # fewer rows a value than this, and the values themselves would be memorised: bins instead
 ROWS_PER_CELL = 8  # the finer quantiles within a bin stop here
 CELLS_PER_BIN = 8
+HEAPED = 0.5  # of the rows of such a cell: a value that has more, and ATOM_ROWS at least, keeps them to itself
 GUIDES = 32  # parts of a bin of which is kept in which of its cells they begin
 
 
@@ -65,7 +67,8 @@ class Bins:
     A lattice column (whole numbers, or a fixed number of decimals) has values step * k; a value's cell is [k, k + 1).
     In a continuous column (step 0) the value is its own coordinate. `edges` (c + 1,) are coordinates in increasing
     order and `knots` (c + 1,) the places of these edges on the axis of bins, where bin b is [b, b + 1); between edges
-    both are linear, which makes the density within a bin the constant slope of a cell.
+    both are linear, which makes the density within a bin the constant slope of a cell. A value of a continuous column on
+    which rows heap up is an edge twice, with its rows' mass in between: a cell without width.
     """
 
     atoms: np.ndarray
@@ -107,6 +110,20 @@ class Bins:
     def _coordinates(self, values: np.ndarray) -> np.ndarray:
         return np.rint(values / self.step) + 0.5 if self.step else values
 
+    @cached_property
+    def _heaped(self) -> np.ndarray:
+        """Which cells (c,) are of one value alone, on which rows heap up."""
+        return np.diff(self.edges) == 0
+
+    def _cell(self, values: np.ndarray) -> np.ndarray:
+        """The cell (n,) of each value: its own where rows heap up on it."""
+        coordinates = self._coordinates(values)
+        cell = np.searchsorted(self.edges, coordinates, side="right") - 1
+        if self._heaped.any():
+            before = np.maximum(cell - 1, 0)
+            cell = np.where(self._heaped[before] & (self.edges[np.maximum(cell, 0)] == coordinates), before, cell)
+        return np.clip(cell, 0, len(self.edges) - 2)
+
     def _is_atom(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not len(self.atoms):
             return np.zeros(len(values), dtype=bool), np.zeros(len(values), dtype=np.int64)
@@ -115,9 +132,7 @@ class Bins:
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Tokens (n,) int32; values beyond the ends belong to the outer bins."""
-        cell = np.searchsorted(self.edges, self._coordinates(values), side="right") - 1
-        cell = np.clip(cell, 0, len(self.edges) - 2)
-        bins = np.minimum(self.knots[cell].astype(np.int64), self.bins - 1)
+        bins = np.minimum(self.knots[self._cell(values)].astype(np.int64), self.bins - 1)
         is_atom, at = self._is_atom(values)
         return _with_missing(self, np.where(is_atom, at, len(self.atoms) + bins), values)
 
@@ -139,6 +154,10 @@ class Bins:
         """Where in its bin's mass each value (n,) lies, in [0, 1); ties, atoms and missing fall by `dither` (n,)."""
         coordinates = np.rint(values / self.step) + dither if self.step else values
         along = np.interp(coordinates, self.edges, self.knots)
+        if self._heaped.any():
+            cell = self._cell(values)
+            heaped = self._heaped[cell] & (self.edges[cell] == values)
+            along[heaped] = (self.knots[cell] + dither * (self.knots[cell + 1] - self.knots[cell]))[heaped]
         is_atom, _ = self._is_atom(values)
         loose = is_atom | np.isnan(values)
         # A value at a bin's upper end belongs to it, as `encode` has it.
@@ -147,11 +166,11 @@ class Bins:
 
     def log_density(self, values: np.ndarray) -> np.ndarray:
         """log p(value | its token), (n,): a probability on a lattice and for atoms, a density elsewhere."""
-        coordinates = self._coordinates(values)
-        cell = np.clip(np.searchsorted(self.edges, coordinates, side="right") - 1, 0, len(self.edges) - 2)
+        coordinates, cell = self._coordinates(values), self._cell(values)
         with np.errstate(divide="ignore"):
             # The ratio itself is beyond any float where two values differ by less than 1e-308.
-            slope = (np.log(np.diff(self.knots)) - np.log(np.diff(self.edges)))[cell]
+            width = np.where(self._heaped, 1.0, np.diff(self.edges))
+            slope = (np.log(np.diff(self.knots)) - np.log(width))[cell]
         inside = (coordinates >= self.edges[0]) & (coordinates <= self.edges[-1])
         is_atom, _ = self._is_atom(values)
         known = is_atom | (np.isnan(values) & self.missing)
@@ -205,16 +224,29 @@ def _fit_bins(
         return np.unique(levels[np.minimum(first, len(levels) - (1 if step else 2))])
 
     coarse = np.append(starts(bins), end)
-    fine = [starts(cells), coarse]
-    if step and len(atoms):  # cells of atoms hold no other row, so that a bin never draws an atom's value again
+    is_heaped = weights >= max(ATOM_ROWS, HEAPED * rows / cells)
+    heaped = levels[is_heaped]
+    fine = [starts(cells), coarse, heaped]
+    taken = np.empty(0)  # edges of a lattice whose cells have rows of their own, or none
+    if step:
         at = np.rint(atoms / step)
         at = at[(at > levels[0]) & (at < levels[-1])]
-        fine += [at, at + 1]
+        # Cells of atoms hold no other row, so that a bin never draws an atom's value again.
+        fine += [heaped + 1, at, at + 1]
+        taken = np.concatenate([coarse, at])
     edges = np.unique(np.concatenate(fine))
     # Rows below an edge, among the rows that are no atoms. The last edge has all of them below.
     mass = np.concatenate([[0], below])[np.searchsorted(levels, edges[:-1])].astype(np.float64)
     mass = np.append(mass, rows)
     coarse_mass = mass[np.searchsorted(edges, coarse)]
+    if not step:  # cells without width
+        at = np.searchsorted(edges, heaped)
+        through, own = below[is_heaped], weights[is_heaped]
+        edges, mass = np.insert(edges, at, heaped), np.insert(mass, at, through - own)
+        mass[np.searchsorted(edges, heaped) + 1] = through
+    # The values behind a heap get half a row of it, so that no part of a bin is impossible.
+    behind = np.searchsorted(edges, heaped) + 1
+    mass[behind[(behind < len(edges) - 1) & ~np.isin(edges[behind], taken)]] -= 0.5
     knots = np.interp(mass, coarse_mass, np.arange(len(coarse), dtype=np.float64))
     return Bins(atoms, edges, knots, step, missing)
 
