@@ -286,14 +286,14 @@ def test_check_tells_the_pilot(run: Run, tmp_path: Path) -> None:
     code, out, err = run("check", *words)
     assert code == 0, err
     (line,) = (line for line in out.splitlines() if line.startswith("# pilot, before"))
-    assert "2 members each of autoregressive, trees-boosted, mixed-boosted, trees, mixed, diffusion at " in line
-    assert "8 generator and 8 downstream fits; the 2 of the chosen one are the study's own" in line
-    assert "The others are 30% of the 20 fits that the study plans at least, and about " in line
+    assert "2 members each of autoregressive, trees-boosted, mixed-boosted, trees, mixed at " in line
+    assert "6 generator and 6 downstream fits; the 2 of the chosen one are the study's own" in line
+    assert "The others are 20% of the 20 fits that the study plans at least, and about " in line
     assert "CPU-seconds, as predicted from the table's size (at most 30% of each)" in line
     assert "name: auto" in out
-    assert "# pilot without diffusion: with it" in run("check", *words, "members=3")[1]
+    assert "# pilot without diffusion: classes to predict" in out
     checked = json.loads(run("check", *words, "--json")[1])
-    assert checked["pilot"]["fits"] == 8 and checked["config"]["generator"] == {"name": "auto", "settings": {}}
+    assert checked["pilot"]["fits"] == 6 and checked["config"]["generator"] == {"name": "auto", "settings": {}}
     assert not (tmp_path / "studies").exists()
     named = json.loads(run("check", *words, "generator=trees", "--json")[1])
     assert "pilot" not in named

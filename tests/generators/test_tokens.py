@@ -76,8 +76,8 @@ def test_continuous_density_integrates_to_one_in_every_bin(bins: int) -> None:
 
 @pytest.mark.parametrize("last", [False, True])
 def test_values_on_which_rows_heap_up_keep_their_share(last: bool) -> None:
-    """Ratios of small numbers among continuous values, each too rare for a symbol. A share of 60,000 draws has a standard
-    error of at most .0004; 4 of them, and half a row of each heap for what lies behind it."""
+    """Ratios of small numbers among continuous values, each too rare for a symbol. A share of 60,000 draws has a
+    standard error of at most .0004; 4 of them, and half a row of each heap for what lies behind it."""
     rng = np.random.default_rng(3)
     heaps = 1 / np.arange(1, 60) if not last else np.append(1 / np.arange(2, 60), 1e4)
     x = np.concatenate([np.exp(rng.normal(size=6_000)), np.repeat(heaps, rng.integers(20, 30, len(heaps)))])

@@ -1,8 +1,11 @@
 """Which candidate of a pilot is chosen: by hand on made-up predictions; and which generators a pilot tries."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.small_study import small_prepared, small_table
 from hypothesis import given
@@ -84,8 +87,12 @@ def test_the_chosen_stands_no_later_than_the_best_and_within_its_error(rows: lis
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """A regression, of which all candidates are tried."""
     place = tmp_path_factory.mktemp("pilot")
-    small_table(place)
+    table = pq.read_table(small_table(place))
+    x = table["a"].to_numpy()
+    noise = np.random.default_rng(1).normal(size=len(x))
+    pq.write_table(table.set_column(2, "y", pa.array(x + noise)), place / "t.parquet")
     return small_prepared(place, "ratios=0.5,1,2,4,8", "members=4")
 
 
@@ -183,12 +190,15 @@ def test_the_list_of_two_needs_both_and_two_members(prepared: Prepared) -> None:
 
 
 @pytest.mark.usefixtures("free")
-def test_diffusion_is_for_small_tables(prepared: Prepared) -> None:
+def test_diffusion_is_for_small_regressions(prepared: Prepared, tmp_path: Path) -> None:
     train = prepared.parts["train"]
     many = replace(prepared, parts={**prepared.parts, "train": train.take([0] * 2000)})
     plan = plan_pilot(many, 16)
     assert "diffusion" in _names(prepared, 16) and "diffusion" not in [one.name for one in plan.candidates]
-    assert plan.left_out == ("diffusion: 2,000 rows to learn from, and it is for under 2,000",)
+    assert plan.left_out == ("diffusion: 2,000 rows to learn from, and it is for regressions on under 2,000",)
+    small_table(tmp_path)
+    classes = plan_pilot(small_prepared(tmp_path, "ratios=0.5,1,2,4,8", "members=4"), 16)
+    assert classes.left_out == ("diffusion: classes to predict, and it is for regressions on under 2,000",)
 
 
 def test_a_list_of_two_is_made_of_fits_that_others_have() -> None:

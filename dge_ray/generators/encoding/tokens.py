@@ -67,8 +67,8 @@ class Bins:
     A lattice column (whole numbers, or a fixed number of decimals) has values step * k; a value's cell is [k, k + 1).
     In a continuous column (step 0) the value is its own coordinate. `edges` (c + 1,) are coordinates in increasing
     order and `knots` (c + 1,) the places of these edges on the axis of bins, where bin b is [b, b + 1); between edges
-    both are linear, which makes the density within a bin the constant slope of a cell. A value of a continuous column on
-    which rows heap up is an edge twice, with its rows' mass in between: a cell without width.
+    both are linear, which makes the density within a bin the constant slope of a cell. A value of a continuous column
+    on which rows heap up is an edge twice, with its rows' mass in between: a cell without width.
     """
 
     atoms: np.ndarray

@@ -11,7 +11,7 @@ from dge_ray.study.prepared import Prepared
 
 MEMBERS = 2  # of each candidate
 MOST_SHARE = 0.3  # of the study's planned fits, and of its predicted price
-FEW_ROWS = 2_000  # below, diffusion is tried too: it takes long, and wins on small tables if anywhere
+FEW_ROWS = 2_000  # regressions below try diffusion too: it takes long, and wins on small smooth ones if anywhere
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,9 @@ def plan_pilot(prepared: Prepared, members: int) -> PilotPlan:
     plan = _priced(PilotPlan(CANDIDATES[:1], prepared.pilot_volume, members * searched, ()), prepared, searched)
     for candidate in CANDIDATES[1:]:
         wider = _priced(replace(plan, candidates=(*plan.candidates, candidate)), prepared, searched)
-        if candidate.name == "diffusion" and prepared.n >= FEW_ROWS:
-            left_out.append(f"{candidate.name}: {prepared.n:,} rows to learn from, and it is for under {FEW_ROWS:,}")
+        if candidate.name == "diffusion" and (prepared.n >= FEW_ROWS or prepared.task != "regression"):
+            table = f"{prepared.n:,} rows to learn from" if prepared.n >= FEW_ROWS else "classes to predict"
+            left_out.append(f"{candidate.name}: {table}, and it is for regressions on under {FEW_ROWS:,}")
         elif _is_mixed(candidate) and (members < MEMBERS or not set(_fits(wider)) <= set(_fits(plan))):
             left_out.append(f"{candidate.name}: not both of its generators are tried, or the study has one member")
         elif len(wider.unkept) > MOST_SHARE * plan.planned:
