@@ -52,7 +52,7 @@ def test_the_last_five_lines_of_a_terminal_are_the_answer() -> None:
     report = fake_study.report() | {"page": "/studies/a b/report.html"}
     lines = summary_lines(report)
     assert lines[0].startswith("warnings: 1") and lines[-5:] == closing_lines(report)
-    assert [line.partition("?")[0] for line in lines[-5:-2]] == [
+    assert [line.partition(":")[0] for line in lines[-5:-2]] == [
         "How many generators",
         "How many rows",
         "Can I trust it",

@@ -167,7 +167,7 @@ def closing_lines(report: Mapping) -> list[str]:
     """The last lines on a terminal: the three sentences, where the page is, what comes next."""
     if not answered(report):
         return []
-    lines = [f"{question} {text}" for question, text in answer_sentences(report)]
+    lines = [f"{question.rstrip('?')}: {text}" for question, text in answer_sentences(report)]
     if page := report.get("page"):
         lines.append(f"Report: {link(page)}")
     return [*lines, "Next: " + "; ".join(next_commands(report))]
