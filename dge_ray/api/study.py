@@ -48,10 +48,10 @@ def tune(source: Any, options: Mapping[str, Any] | None = None, **keys: Any) -> 
     It works in a script and in a notebook, and leaves the process's environment, signal handlers, standard output and
     random states as it found them. A Ray that runs is joined; another is started and ended.
 
-    Example:
-        >>> study = dge_ray.tune("breast_cancer", generator="copula", members=4, ratios=[1, 2])  # doctest: +SKIP
-        >>> study.answer["members"], study.answer["volume"], study.answer["verdict"]  # doctest: +SKIP
-        (4, 696, 'not told apart')
+    Example::
+
+        study = dge_ray.tune("breast_cancer", generator="copula", members=4, ratios=[1, 2])
+        study.answer["members"], study.answer["volume"], study.answer["verdict"]
     """
     given = {**(options or {}), **keys}
     with as_it_was(), config_of(source, given, keep=True) as config:
@@ -65,8 +65,9 @@ def open_study(study: str | os.PathLike[str], *, storage: str = "./studies") -> 
     Raises:
         InputError: there is none, or it cannot be read.
 
-    Example:
-        >>> dge_ray.open_study("studies/breast_cancer").surface.query("metric == 'auc'")  # doctest: +SKIP
+    Example::
+
+        dge_ray.open_study("studies/breast_cancer").surface.query("metric == 'auc'")
     """
     return Study(OpenStudy.find(os.fspath(study), storage))
 

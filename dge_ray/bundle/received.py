@@ -96,6 +96,22 @@ class Members:
         """Member k's rows as a pandas frame."""
         return to_pandas(self.table(k))
 
+    @property
+    def estimates(self) -> dict[str, dict[str, Any]]:
+        """The publisher's own estimates by name (`mean(age)`), with `estimate`, `se` and `interval` from refits on
+        resampled real rows; empty where the bundle has none, or has them of other members or of another volume.
+
+        Raises:
+            InputError: estimates.json is damaged.
+        """
+        told = self.more("estimates.json")
+        if not isinstance(told, dict) or not isinstance(told.get("estimands"), list):
+            return {}
+        if (told.get("members", len(self)), told.get("volume", self.volume)) != (len(self), self.volume):
+            return {}
+        named = [one for one in told["estimands"] if isinstance(one, dict) and isinstance(one.get("name"), str)]
+        return {one["name"]: one for one in named}
+
     def more(self, name: str) -> Any:
         """The content of a JSON file that a publisher may add to a bundle (estimates.json); None where it is not there.
 

@@ -26,6 +26,7 @@ from dge_ray.inference.replicates import Recipe, Saved
 from dge_ray.inference.resampling import DRAWS, FITS, Resampled, plain
 from dge_ray.options import Say, to_stderr
 from dge_ray.phrases import interval_text, number
+from dge_ray.publishing.request import FEWEST
 from dge_ray.spelling import plain_yaml
 from dge_ray.stats.inference.pipeline_bootstrap import LEAST, pipeline_bootstrap
 from dge_ray.stats.inference.pooled import combine
@@ -136,7 +137,8 @@ def read_request(study: str, options: Mapping[str, Any] | None, say: Say) -> Est
         raise InputError("study", "members of several generators", "a study whose members are of one generator")
     for name, _ in config.generators:
         refuse_made_elsewhere(name, "anew to resampled rows")
-    members = opened.members(keys.members, least=2, why="members vary")
+    fitted = opened.members(keys.members, least=2, why="members vary")
+    members = fitted if keys.members is not None else opened.recommended_members(FEWEST)  # as publish takes
     keys.check_range("replicates", LEAST, 1_000_000)
     return EstimatesRequest(
         study=opened,

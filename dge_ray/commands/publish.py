@@ -15,7 +15,7 @@ from dge_ray.commands.gates import ending
 from dge_ray.commands.verbs import PublishKeys
 from dge_ray.inference.estimands import read_estimands
 from dge_ray.options import Say, to_stderr
-from dge_ray.phrases import code, one_line
+from dge_ray.phrases import code, one_line, shell_word
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.publishing.card import FILE as CARD
 from dge_ray.publishing.card import About, card
@@ -111,6 +111,13 @@ def publish(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     if dropped := len(leaves.schema.orders) - len(schema.orders):
         say(f"{dropped} orders between columns are not promised of the bundle: debiased columns may break them")
     told = [*([] if UNSEEN in allowed else [LOOK]), TOLD] if ledger is not None and keys.uncovered else []
+    if keys.licence is None:
+        say("warning: no licence is given: nobody else may use the rows; licence=CC-BY-4.0, say, gives one")
+    if disclosed and not request.folder.exists(ESTIMATES):
+        say(
+            "warning: no estimates: who receives the rows has no honest standard errors; "
+            f"`dge-ray estimates {shell_word(request.config.study or '')} estimands='[mean(COLUMN)]'` makes some"
+        )
     claim(request.out, facts)
     mark = {"bundle": facts["bundle"], **mark_of(request.folder, told=disclosed)}
     draw_members(cut, request.out, members=request.members, say=say, mark=mark)
@@ -204,9 +211,11 @@ def _read_off(request: BundleRequest, report: dict[str, Any], say: Say) -> dict[
     results = {name: folder.read_json(file) for name, file in files.items() if folder.exists(file)}
     for name, result in list(results.items()):
         counted = result.get("members") or (result.get("against") or {}).get("members")
-        if members and counted and counted != members:
+        ours = request.members if name == "estimates" else members
+        if ours and counted and counted != ours:
             del results[name]
-            say(f"warning: {files[name]} is of {counted} members, the study has {members}: left out, make it again")
+            whose = "bundle" if name == "estimates" else "study"
+            say(f"warning: {files[name]} is of {counted} members, the {whose} has {ours}: left out, make it again")
     places = [request.config.source, request.config.storage, folder.path, str(folder)]
     return scrubbed({"report": report, **results}, [place for place in places if set(place) & set("/\\")])
 

@@ -157,7 +157,9 @@ class EstimatesKeys(Options):
         "logistic(COLUMN = VALUE ~ TERM + ...)[TERM], as [a,b], or a YAML file with a list of them"
     )
     replicates: Whole = Field(100, description="a whole number from 10 (refits on resampled real rows)")
-    members: Whole | None = Field(None, description="a whole number from 2 (all that are fitted if not given)")
+    members: Whole | None = Field(
+        None, description="a whole number from 2 (as recommended, and at least 3, if not given)"
+    )
     volume: Whole | None = Field(
         None, ge=2, le=100_000_000, description=f"a whole number from 2 (rows a member; {AS_RECOMMENDED})"
     )

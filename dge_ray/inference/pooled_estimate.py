@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class Published:
+    """The publisher's own estimate of a parameter, from refits on resampled real rows: estimates.json of the bundle."""
+
+    name: str
+    estimate: float
+    se: float
+    lower: float
+    upper: float
+
+
 @dataclass(frozen=True, repr=False)
 class PooledEstimate:
     """p parameters, estimated on each member of a bundle and combined.
@@ -23,6 +34,8 @@ class PooledEstimate:
         members: K.
         k, n: rows of a member; real rows that each generator was fitted on, None where the rule does without.
         notes: what must be known before the numbers are used, a line each.
+        published: the publisher's own estimates of these parameters, where the bundle has them; where there is no valid
+            rule, theirs are the standard errors to take.
     """
 
     names: tuple[str, ...]
@@ -34,6 +47,7 @@ class PooledEstimate:
     k: int
     n: int | None
     notes: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
 
     @property
     def estimate(self) -> np.ndarray:
@@ -84,9 +98,19 @@ class PooledEstimate:
             f"{self.rule}: {RULES[self.rule].split(':')[0]} ({self.why})",
             "",
             *self._lines(),
+            *(
+                f"publisher's {one.name}: {one.estimate:.4g}, standard error {one.se:.4g} "
+                f"({one.lower:.4g} to {one.upper:.4g})"
+                for one in self.published
+            ),
             *(["", *(f"note: {note}" for note in self.notes)] if self.notes else []),
         ]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from markupsafe import escape
+
+        return f"<div>{self.table.to_html()}<pre>{escape(repr(self))}</pre></div>"
 
     def _lines(self) -> list[str]:
         """The table as text: names left, numbers right, degrees of freedom of the normal as 'normal'."""

@@ -29,7 +29,8 @@ from dge_ray.bundle.received import Members, load_members
 from dge_ray.errors import InputError, nearest
 from dge_ray.inference.estimands import read_estimands
 from dge_ray.inference.fit_results import FitResult, read_result
-from dge_ray.inference.pooled_estimate import PooledEstimate
+from dge_ray.inference.pooled_estimate import PooledEstimate, Published
+from dge_ray.phrases import NOTHING, finite, interval_text
 from dge_ray.stats.inference.pooled import RULES, WITH_BETWEEN, WITHOUT_SIZES, combine
 
 if TYPE_CHECKING:
@@ -93,8 +94,11 @@ def pool(
     notes = _notes(members, results[0].names, chosen, combined.variance)
     if not _parametric(members) and not _debiased(members, results[0].names):
         warnings.warn(notes[0], NoValidRule, stacklevel=2)
+    published = _published(members, results[0].names)
     sizes = {"members": len(members), "k": members.volume, "n": real}
-    return PooledEstimate(results[0].names, combined, chosen, why, level, notes=tuple(notes), **sizes)
+    return PooledEstimate(
+        results[0].names, combined, chosen, why, level, notes=tuple(notes), published=published, **sizes
+    )
 
 
 def _analyse(members: Members, fit: "Fit | str | Sequence[str]", target: str | None) -> list[FitResult]:
@@ -211,8 +215,14 @@ def _debiased(members: Members, names: Sequence[str]) -> bool:
 
 def _bootstrapped(members: Members, names: Sequence[str]) -> list[str]:
     """Those of the names for which the bundle holds the publisher's own standard errors."""
-    try:
-        known = {one["name"] for one in members.more("estimates.json")["estimands"]}
-    except (KeyError, TypeError):  # not there, or of another shape
-        return []
-    return [name for name in names if name in known]
+    return [name for name in names if finite(members.estimates.get(name, {}).get("se"))]
+
+
+def _published(members: Members, names: Sequence[str]) -> tuple[Published, ...]:
+    """The publisher's own estimates of these names."""
+    own = members.estimates
+    return tuple(
+        Published(name, own[name]["estimate"], own[name]["se"], *own[name]["interval"])
+        for name in _bootstrapped(members, names)
+        if finite(own[name].get("estimate")) and interval_text(own[name].get("interval")) != NOTHING
+    )

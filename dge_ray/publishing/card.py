@@ -295,8 +295,9 @@ def _estimates(about: About) -> str:
         f"with standard error {number(one.get('se'))}, naively {number(one.get('se_naive'))}"
         for one in rows
     ]
-    head = "From refits on resampled real rows (`estimates.json`), less the bias that these show:\n\n"
-    return head + "\n".join(lines)
+    head = "From refits on resampled real rows (`estimates.json`)"
+    off = ", less the bias that these show" if any("debiased" in one for one in rows) else "; no bias is taken off"
+    return f"{head}{off}:\n\n" + "\n".join(lines)
 
 
 def _checking(about: About) -> str:

@@ -13,6 +13,7 @@ from helpers.bundles import members_of, write_frames
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 
 import dge_ray
+from dge_ray import load_members
 from dge_ray.errors import InputError
 from dge_ray.inference.pooling import NoValidRule
 from dge_ray.stats.inference.pooled import combine
@@ -133,6 +134,22 @@ def test_the_publishers_own_standard_errors_are_pointed_to(tmp_path: Path) -> No
         dge_ray.pool(path, "mean(x)")
     with pytest.warns(NoValidRule, match="ask the publisher"):
         dge_ray.pool(path, "mean(z)")
+
+
+def test_the_publishers_estimates_are_read_without_being_told(tmp_path: Path) -> None:
+    path = bundle(tmp_path, generator="gan")
+    row = {"name": "mean(x)", "estimate": 1.25, "se": 0.125, "interval": [1.0, 1.5]}
+    (path / "estimates.json").write_text(json.dumps({"members": 5, "volume": 200, "estimands": [row]}))
+    assert load_members(path).estimates == {"mean(x)": row}
+    with pytest.warns(NoValidRule):
+        found = dge_ray.pool(path, ["mean(x)", "mean(z)"])
+    assert [(one.name, one.se) for one in found.published] == [("mean(x)", 0.125)]
+    assert "publisher's mean(x): 1.25, standard error 0.125 (1 to 1.5)" in repr(found)
+    assert "<table" in found._repr_html_() and "publisher&#39;s mean(x)" in found._repr_html_()
+    for other in ({"members": 4}, {"volume": 100}, {"estimands": [3]}, {"estimands": None}):
+        told = {"members": 5, "volume": 200, "estimands": [row]} | other
+        (path / "estimates.json").write_text(json.dumps(told))
+        assert load_members(path).estimates == {}
 
 
 @pytest.mark.parametrize(("count", "rule"), [(1, "T_s"), (4, "T_s"), (5, "T_p")])
