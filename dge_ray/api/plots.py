@@ -115,7 +115,7 @@ def _two(ax: Axes, values: Mapping[str, Any], coded: bool) -> None:
         import pandas as pd
 
         numbers = {name: pd.to_datetime(one).to_numpy() for name, one in numbers.items()}
-    edges = np.histogram_bin_edges(numbers["real"].astype(np.float64), bins=24) if len(numbers["real"]) else 10
+    edges = np.histogram_bin_edges(numbers["real"].astype(np.float64), bins=24).tolist()
     for name, one in numbers.items():
         shown = one.astype(np.float64)
         weights = np.full(len(shown), 1 / max(len(shown), 1))

@@ -203,6 +203,7 @@ class _Surface:
             members_alone.append(members / (goal - rows) if goal > rows else np.inf)
             factor = max(factor, (rows + members) / goal if goal > 0 else np.inf)
         most = [max(rows_alone) * spread.n_rows, max(members_alone) * spread.n_members]
-        both = [factor * spread.n_rows, factor * spread.n_members]
         alone = [int(np.ceil(one)) if np.isfinite(one) else None for one in most]
-        return alone[0], alone[1], tuple(int(np.ceil(one)) for one in both) if np.isfinite(factor) else None
+        if not np.isfinite(factor):
+            return alone[0], alone[1], None
+        return alone[0], alone[1], (int(np.ceil(factor * spread.n_rows)), int(np.ceil(factor * spread.n_members)))
