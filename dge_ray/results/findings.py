@@ -6,9 +6,11 @@ on validation, where K and m are chosen; uncertainty and groups are read on test
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from dge_ray.results.classes import class_findings
 from dge_ray.results.outcomes import Outcome
@@ -34,8 +36,9 @@ from dge_ray.storage import Folder
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.costs import drawn_shards, job_seconds, member_seconds
 from dge_ray.study.records.predictions import Job, read_predictions
+from dge_ray.table.arrow.arrow_types import arrow_type, value_type
 from dge_ray.table.codec import TableCodec
-from dge_ray.table.schema.table_schema import Kind
+from dge_ray.table.schema.table_schema import Column, Kind
 
 EPSILON = 0.02  # the joint law's: share of the best cell's Brier score or mean squared error
 CONFORMAL_LEVEL = 0.9
@@ -181,6 +184,13 @@ def _covered(hits: np.ndarray) -> dict[str, Any]:
     return {"covered": float(hits.mean()), "covered_interval": [float(low), float(high)]}
 
 
+def written_date(column: Column, value: float) -> str:
+    """A count of a datetime column's unit as people write it."""
+    dtype = value_type(arrow_type(column.type))
+    counts = pa.array([round(value)], pa.int32() if dtype.bit_width == 32 else pa.int64())
+    return str(counts.cast(dtype)[0].as_py())
+
+
 def _subgroups(
     prepared: Prepared, folder: Folder, members: np.ndarray, others: Mapping[str, np.ndarray], y: np.ndarray
 ) -> list[dict[str, Any]]:
@@ -189,6 +199,7 @@ def _subgroups(
     features = [column.name for column in schema.features if column.kind is not Kind.TEXT]
     train, test = (codec.encode(prepared.parts[part], features) for part in ("train", "test"))
     names = {c.name: [str(v) for v in c.categories] for c in schema.features if c.categories}
-    groups, kinds = find_groups(train, test, names), prepared.config.generators
+    dates = {c.name: partial(written_date, c) for c in schema.features if c.kind is Kind.DATETIME}
+    groups, kinds = find_groups(train, test, names, written=dates), prepared.config.generators
     rare = least_likely(folder, [kinds[k % len(kinds)][0] for k in range(len(members))], schema, prepared.parts["test"])
     return subgroup_risks([*groups, rare] if rare else groups, members, others, y)

@@ -21,7 +21,7 @@ from dge_ray.report.study_page import render_html
 from dge_ray.report.words.findings import findings_rows, group_cells
 from dge_ray.results import worst_case
 from dge_ray.results.assemble import choose
-from dge_ray.results.findings import findings, member_costs, members_law
+from dge_ray.results.findings import findings, member_costs, members_law, written_date
 from dge_ray.results.outcomes import Outcome
 from dge_ray.stats.volume.learning_curve import TOO_SLOW, learning_curve
 from dge_ray.stats.volume.volume_law import VolumeLaw, least_bound
@@ -29,6 +29,7 @@ from dge_ray.storage import Folder
 from dge_ray.study.prepare import prepare
 from dge_ray.study.read_config import read_config
 from dge_ray.study.records.predictions import Job, tensor, write_predictions
+from dge_ray.table.schema.table_schema import Column, Kind
 
 
 def made_up(source: str, words: list[str], tmp_path: Path, members: int) -> tuple[Folder, Outcome, dict[str, Any]]:
@@ -200,6 +201,18 @@ def test_the_worst_case_law_needs_rows_that_can_be_told_apart(tmp_path: Path, mo
     monkeypatch.setattr(worst_case, "density_ratio", lambda *_, **__: (None, blind))
     found = law()
     assert found is not None and (found.volume, found.distance, found.accuracy) == (None, None, 0.52)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "shown"),
+    [
+        ("date32[day]", 18120.2, "2019-08-12"),
+        ("timestamp[s]", 1_500_000_000.0, "2017-07-14 02:40:00"),
+        ("timestamp[us]", 1.5e15, "2017-07-14 02:40:00"),
+    ],
+)
+def test_a_date_is_written_as_one(kind: str, count: float, shown: str) -> None:
+    assert written_date(Column("seen", Kind.DATETIME, kind), count) == shown
 
 
 def test_costs_are_those_of_the_files(tmp_path: Path) -> None:

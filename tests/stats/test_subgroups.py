@@ -27,6 +27,12 @@ def test_missing_values_are_in_no_group() -> None:
     assert not any(group.rows[:100].any() for group in found)
 
 
+def test_numbers_that_stand_for_something_are_written_as_it() -> None:
+    days = {"day": np.arange(100.0), "few": np.repeat([1.0, 2.0], [90, 10])}
+    found = find_groups(days, days, {}, written=dict.fromkeys(days, lambda value: f"<{value:.1f}>"))
+    assert {group.name for group in found} == {"day <= <9.9>", "day >= <89.1>", "few = <2.0>"}
+
+
 def test_intervals_admit_small_groups() -> None:
     """Brier risk and difference to a fixed model in a group of 40 rows, 6 members; 300 replicates of fresh members and
     rows, those with ten rows of either class. Nominal .95; .92 is 2.4 standard errors of 300 replicates below it."""

@@ -11,7 +11,7 @@ that few rows have, a mean loss over the others says nothing (such intervals hel
 difference is not 0 with all groups looked at together (Bonferroni); single intervals hold one by one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,17 +35,23 @@ class Group:
 
 
 def find_groups(
-    train: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], names: Mapping[str, list[str]]
+    train: Mapping[str, np.ndarray],
+    test: Mapping[str, np.ndarray],
+    names: Mapping[str, list[str]],
+    *,
+    written: Mapping[str, Callable[[float], str]] | None = None,
 ) -> list[Group]:
     """The groups, the smallest first.
 
     Args:
         train, test: a column's values by name: codes (integers, below 0 for missing) or numbers (NaN for missing).
         names: the categories of a coded column by code; a column that is not here is one of numbers.
+        written: of columns whose numbers stand for something else, dates say, how one of them is written.
     """
     groups = []
     for column, values in train.items():
         known = values >= 0 if column in names else np.isfinite(values)
+        write = (written or {}).get(column)
         present, counts = np.unique(values[known], return_counts=True)
         if len(present) < 2:
             continue
@@ -55,16 +61,20 @@ def find_groups(
             if len(enough) == 0:
                 continue
             rarest = enough[np.argmin(shares[enough])]
-            word = names[column][int(present[rarest])] if column in names else f"{present[rarest]:g}"
+            word = names[column][int(present[rarest])] if column in names else _text(present[rarest], write, "g")
             groups.append(Group(f"{column} = {word}", float(shares[rarest]), test[column] == present[rarest]))
             continue
         low, high = np.quantile(values[known], [TAIL, 1 - TAIL])
         for word, of_train, of_test in (
-            (f"{column} <= {low:.4g}", values <= low, test[column] <= low),
-            (f"{column} >= {high:.4g}", values >= high, test[column] >= high),
+            (f"{column} <= {_text(low, write)}", values <= low, test[column] <= low),
+            (f"{column} >= {_text(high, write)}", values >= high, test[column] >= high),
         ):
             groups.append(Group(word, float(of_train.mean()), of_test))
     return sorted((g for g in groups if g.share <= LARGEST_SHARE), key=lambda g: (g.share, g.name))
+
+
+def _text(value: float, write: Callable[[float], str] | None, form: str = ".4g") -> str:
+    return f"{value:{form}}" if write is None else write(float(value))
 
 
 def subgroup_risks(
