@@ -10,6 +10,7 @@ import pyarrow as pa
 from dge_ray.report.figures.catalogue import FIGURES, draw
 from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
+from dge_ray.report.words.answer import headline
 from dge_ray.results.answer import answer
 from dge_ray.results.baselines import base_rate, best_real, compare, worse_than_constant
 from dge_ray.results.outcomes import Outcome, learner_table
@@ -145,6 +146,7 @@ def assemble_report(
         "warnings": [*prepared.warnings, *warnings],
         "config": config.model_dump(mode="json"),
     }
+    report["answer"]["sentence"] = headline(report)
     report["warnings"] = [*worse_than_constant(report, prepared.metric), *report["warnings"]]
     return plain_json(report)
 

@@ -69,8 +69,11 @@ def fit_points(member: int, history: Iterable[Mapping[str, Any]]) -> Iterator[Po
                 yield Point(None, f"fit/{member:03d}/{curve}", float(record[curve]), int(record["epoch"]))
 
 
+ANSWERED = ("answer/difference", "answer/difference_lo", "answer/difference_hi")
+
+
 def report_points(report: Mapping) -> Iterator[Point]:
-    """The parent run's numbers from report.json: reflection, test, differences and cost."""
+    """The parent run's numbers from report.json: reflection, answer, test, differences and cost."""
     point = report.get("reflection_point") or {}
     members = point.get("members", report.get("members"))
     step = int(members) if finite(members) else 0
@@ -84,6 +87,9 @@ def report_points(report: Mapping) -> Iterator[Point]:
         "reflection/risk_hi": risk_hi,
         "reflection/members": members,
     }
+    answer = report.get("answer") or {}
+    numbers |= {f"answer/{name}": answer.get(name) for name in ("members", "volume", "price_cpu_s", "risk")}
+    numbers |= dict(zip(ANSWERED, answer.get("difference") or (), strict=False))
     for method in METHODS:
         for metric, value in ((report.get("test") or {}).get(method) or {}).items():
             numbers[f"test/{method}/{metric}"] = value

@@ -148,11 +148,14 @@ class Tracker:
         self._points(fit_points(member, history))
 
     def log_report(self, report: Mapping) -> None:
-        """The parent's `reflection/...`, `test/METHOD/METRIC`, `difference/...` and `cost/...`, and the status tag."""
+        """The parent's `reflection/...`, `test/METHOD/METRIC`, `difference/...`, `answer/...` and `cost/...`, the
+        status tag, and the answer as the run's description."""
         self._points(report_points(report))
         point, tags = report.get("reflection_point") or {}, {}
         tags["reflection.status"] = str(point.get("status"))
         tags |= {f"version.{name}": str(text) for name, text in (report.get("versions") or {}).items()}
+        if said := (report.get("answer") or {}).get("sentence"):
+            tags |= {"mlflow.note.content": str(said), "answer.verdict": str(report["answer"]["verdict"])}
         self.set_tags(tags)
 
     def log_artifacts(self, folder: Path, names: Sequence[str] | None = None) -> None:

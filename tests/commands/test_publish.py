@@ -98,7 +98,10 @@ def test_findings_of_another_number_of_members_are_left_out(
     (copied / file).parent.mkdir(exist_ok=True)
     (copied / file).write_text(json.dumps(content))
     publish.publish(str(copied), {"out": str(tmp_path / "out"), "volume": VOLUME}, lines.append)
-    assert f"warning: {file} is of 8 members, the study has 3: left out, make it again" in lines
+    whose = "bundle" if file == "estimates.json" else "study"
+    assert f"warning: {file} is of 8 members, the {whose} has 3: left out, make it again" in lines
+    assert any(line.startswith("warning: no licence is given") for line in lines)
+    assert any(line.startswith("warning: no estimates") for line in lines) == (file != "estimates.json")
     assert not (tmp_path / "out" / file).exists()
 
 

@@ -98,6 +98,7 @@ def report(
             "difference": differences["real"][metric],
             "verdict": "worse",
             "what_would_tell": None,
+            "sentence": f"Use {max(members // 2, 1)} generator with {volume:,} rows each",
             "risk": test["dge"][metric],
             "told": True,
             "margin": 0.02 * test["real"][metric],

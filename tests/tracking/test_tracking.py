@@ -106,6 +106,8 @@ def test_resuming_finds_the_runs_and_logs_nothing_twice(database: str):
     assert history(database, found["adult"], "fit/002/train") == [(1, 3.0), (2, 2.5)]
     assert history(database, found["adult"], "fit/002/heldout") == [(2, 2.0)]
     assert history(database, found["adult"], "reflection/volume") == [(3, 52096.0)]
+    assert history(database, found["adult"], "answer/price_cpu_s") == [(3, 212.0)]
+    assert found["adult"].data.tags["mlflow.note.content"].startswith("Use 1 generator with ")
     assert found["adult"].info.status == "FINISHED"
 
 
