@@ -104,14 +104,14 @@ def _table(report: Mapping) -> Table:
             continue
         judged = comparison(report, method, metric)
         if judged is None:
-            rows.append([name, rounded(value), "", ""])
+            rows.append([name, number(value), "", ""])
             continue
         word, (difference, *ends) = judged
         shown = f"{rounded(ends[0], ends, signed=True)} to {rounded(ends[1], ends, signed=True)}"
         rows.append(
             [
                 name,
-                rounded(value, ends),
+                number(value),
                 TableCell(rounded(difference, ends, signed=True), shown),
                 TableCell(SAID[word], mark=word),
             ]
