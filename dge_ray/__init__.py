@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dge_ray.api.study import Study, open_study, tune
     from dge_ray.bundle.received import load_members
+    from dge_ray.commands.api.study import Study, open_study, tune
     from dge_ray.commands.check import check
     from dge_ray.commands.evaluate import evaluate
     from dge_ray.commands.select import select
@@ -58,7 +58,7 @@ _HOMES = {
     "InputErrors": "dge_ray.errors",
     "SafeAugmentedClassifier": "dge_ray.estimators.augmented",
     "SafeAugmentedRegressor": "dge_ray.estimators.augmented",
-    "Study": "dge_ray.api.study",
+    "Study": "dge_ray.commands.api.study",
     "StudyError": "dge_ray.errors",
     "SynSlmClassifier": "dge_ray.estimators.slm",
     "SynSlmRegressor": "dge_ray.estimators.slm",
@@ -67,12 +67,12 @@ _HOMES = {
     "evaluate": "dge_ray.commands.evaluate",
     "load_members": "dge_ray.bundle.received",
     "mix": "dge_ray.inference.mixing",
-    "open_study": "dge_ray.api.study",
+    "open_study": "dge_ray.commands.api.study",
     "pool": "dge_ray.inference.pooling",
     "safe_estimate": "dge_ray.inference.prediction_powered",
     "select": "dge_ray.commands.select",
     "test": "dge_ray.commands.test",
-    "tune": "dge_ray.api.study",
+    "tune": "dge_ray.commands.api.study",
     "verify": "dge_ray.commands.verify",
 }
 

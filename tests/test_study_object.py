@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 import dge_ray
 from dge_ray import DGEClassifier, DGERegressor, InputError, Study
-from dge_ray.api.guest import as_it_was
+from dge_ray.commands.api.guest import as_it_was
 from dge_ray.study.opened import OpenStudy
 
 MEMBERS = 3

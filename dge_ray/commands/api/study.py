@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dge_ray.api.guest import as_it_was
+from dge_ray.commands.api.guest import as_it_was
 from dge_ray.commands.publish import publish
 from dge_ray.commands.tune import run_config
 from dge_ray.errors import InputError, nearest
@@ -29,7 +29,7 @@ from dge_ray.tracking.gather import gather
 from dge_ray.tracking.scoring import FittedEnsemble
 
 if TYPE_CHECKING:
-    from dge_ray.api.plots import Plots
+    from dge_ray.commands.api.plots import Plots
 
 
 def tune(source: Any, options: Mapping[str, Any] | None = None, **keys: Any) -> "Study":
@@ -172,7 +172,7 @@ class Study:
     @cached_property
     def plot(self) -> "Plots":
         """`volume`, `members`, `surface` and `fidelity`, which draw; matplotlib is imported on first use."""
-        from dge_ray.api.plots import Plots
+        from dge_ray.commands.api.plots import Plots
 
         return Plots(self)
 
