@@ -57,6 +57,11 @@ class EstimatorLearner:
         """Whether the estimator's own `fit` takes a weight for each row."""
         return has_fit_parameter(self.estimator, "sample_weight")
 
+    @property
+    def stops_on_its_rows(self) -> bool:
+        """Whether a fit is ended by rows held out of its own, which can be weighted."""
+        return holds_out(self.estimator) and self.takes_weights
+
     def fit(self, columns: Columns, weights: np.ndarray | None = None) -> Self:
         """Fit on the rows in their order. `weights` (n,): only where `takes_weights`; the encoding ignores them."""
         self.model, self.reduced = cast(Any, clone(self._unfitted)), ()
