@@ -23,7 +23,7 @@ def parameters_of(study: OpenStudy, *, regression: bool) -> dict[str, Any]:
     if len(config.generators) > 1 or report.get("rows") == "augmented":
         takes = "one of a single generator, whose models learn from its rows alone"
         raise InputError("study", f"{study.folder}, which is of more", takes)
-    generator, settings = config.generators[0]
+    generator, settings = next(iter(config.generators))
     alike = [one for one in config.learners if str(report["learner"]).startswith(one.name)]
     learner = max(alike or config.learners[:1], key=lambda one: len(one.name))
     return {

@@ -87,7 +87,7 @@ def safe_estimate(
     laws = _Laws(schema, real, more, generator, dict(generator_settings or {}), folds, draws, random_state)
     results = {i: _estimated(model, laws, level) for i, model in enumerate(request.models)}
     if epsilon is not None:
-        results = {i: _guarded(found, real.num_rows, level, epsilon) for i, found in results.items()}
+        results = {i: _guarded(found, len(laws.folds), level, epsilon) for i, found in results.items()}
     lines = [[getattr(results[i], name)[j] for name in COLUMNS] for i, j in request.picks]
     return pd.DataFrame(lines, columns=COLUMNS, index=pd.Index(request.names, name="estimand"))
 

@@ -61,7 +61,7 @@ def find_groups(
             if len(enough) == 0:
                 continue
             rarest = enough[np.argmin(shares[enough])]
-            word = names[column][int(present[rarest])] if column in names else _text(present[rarest], write, "g")
+            word = names[column][int(present[rarest])] if column in names else _text(float(present[rarest]), write, "g")
             groups.append(Group(f"{column} = {word}", float(shares[rarest]), test[column] == present[rarest]))
             continue
         low, high = np.quantile(values[known], [TAIL, 1 - TAIL])

@@ -10,11 +10,12 @@ is so at every more generous one. In the spirit of GESPI (arXiv 2509.20345).
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from dge_ray.stats.intervals import conformal_quantile
 
 
-def guarded_rejection(real_p: np.ndarray, synthetic_p: np.ndarray, alpha: float, epsilon: float) -> np.ndarray:
+def guarded_rejection(real_p: ArrayLike, synthetic_p: ArrayLike, alpha: float, epsilon: float) -> np.ndarray:
     """Reject where the real rows' p-value is at most alpha; where it is at most alpha + epsilon, if the synthetic one
     is at most alpha too. P(rejected) <= alpha + epsilon under the null hypothesis. Shape: (...), (...) -> (...) bool.
 
