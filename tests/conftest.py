@@ -49,6 +49,14 @@ def every_advice_can_be_pasted() -> Iterator[None]:
     assert advice.faults() == []
 
 
+@pytest.fixture(scope="session", autouse=True)
+def small_tables_have_no_folds() -> Iterator[None]:
+    """Five folds are five times the fits: tests of other things have a plain split where `folds` is left open."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dge_ray.study.folds.FEW_ROWS", 0)
+        yield
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Call the command line in an empty folder; gives exit code, standard output and standard error."""

@@ -14,7 +14,7 @@ from dge_ray.storage import Folder
 from dge_ray.study.arms import Arm
 from dge_ray.study.config import Search
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.records.predictions import Job, dropped_file, tensor
+from dge_ray.study.records.predictions import dropped_file, tensor
 from dge_ray.study.terminal.progress import Progress
 from dge_ray.tracking.tracker import Tracker
 
@@ -24,9 +24,11 @@ FIRST_MEMBERS = 4  # a variance from fewer has too few degrees of freedom to dec
 def arm_predictions(
     prepared: Prepared, folder: Folder, arm: Arm, members: int, volumes: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """P per split: (members, volumes, rows, classes)."""
-    sizes = {"width": prepared.width, "rows": prepared.rows}
-    return tensor(folder, arm.label, members=members, volumes=volumes, **sizes)
+    """P per split: (members, volumes, rows, classes). Of a cross-fitted study validation is all rows that are not test,
+    and test stands there once a fold, or is validation again (`study.folds`)."""
+    sizes = {"width": prepared.width, "rows": prepared.rows, "held": prepared.held}
+    values = tensor(folder, arm.label, members=members, volumes=volumes, **sizes)
+    return values | {"test": values["validation"]} if prepared.is_nested else values
 
 
 class ArmSearch:
@@ -56,6 +58,7 @@ class ArmSearch:
             width=prepared.width,
             metric=prepared.metric,
             lower_is_better=prepared.lower_is_better,
+            held=prepared.held,
         )
 
         def on_report(volume: int, count: int, risk: float) -> None:
@@ -87,7 +90,7 @@ class ArmSearch:
 
     def _check_complete(self, volumes: list[int]) -> None:
         kept = [m for m in volumes if m not in self.dropped]
-        wanted = [Job("member", k, m, learner=self.arm.label) for m in kept for k in range(self.members)]
+        wanted = [job for m in kept for k in range(self.members) for job in self.prepared.cell(self.arm, k, m)]
         if missing := self.engine.missing(wanted):
             raise StudyError(f"the search ended with {len(missing)} fits missing, first {missing[0].address}")
 

@@ -58,6 +58,7 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
     keys = AttackKeys.read(options)
     opened = OpenStudy.find(study, keys.storage, writes=True)
     folder, prepared = opened.folder, opened.prepared
+    prepared.check_test()
     schema, config, parts = prepared.schema, prepared.config, prepared.parts
     if schema.texts:
         raise InputError("study", f"one with the text column '{schema.texts[0].name}'", "a study without text")

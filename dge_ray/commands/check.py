@@ -28,7 +28,8 @@ from dge_ray.study.prepared import Prepared
 from dge_ray.study.private import refuse_overspending, study_plan, what_members_cost
 from dge_ray.study.read_config import placed
 from dge_ray.study.records.files import IDENTITY, REPORT, member_file
-from dge_ray.study.records.predictions import Job, dropped_file, finished
+from dge_ray.study.records.jobs import FOLD
+from dge_ray.study.records.predictions import Job, dropped_file, finished, in_folds
 from dge_ray.table.schema.identities import in_words, order_in_words
 
 PRICED = ("autoregressive", "copula", "diffusion", "trees")  # of which `study_price` knows
@@ -107,7 +108,8 @@ def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
     stopped = folder.exists(REPORT) and read_study_config(folder).members == "auto"
     if config.members == "auto" and stopped:
         count = int(folder.read_json(REPORT)["members"])
-    fitted = sum(folder.exists(member_file(k)) for k in range(count))
+    folds = range(prepared.fold_count)
+    fitted = sum(all(folder.exists(member_file(k + fold * FOLD)) for fold in folds) for k in range(count))
     to_do: dict[str, Any] = {"exists": True, "members_to_fit": count - fitted, "cells": None, "cells_to_fit": None}
     if config.search.name == "grid":
         there = left = 0
@@ -115,7 +117,8 @@ def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
             note, dropped = dropped_file(arm.label, prepared.metric, count), set()
             if config.search.drop_hopeless and folder.exists(note):
                 dropped = set(folder.read_json(note))
-            cells = [Job("member", k, m) for k in range(count) for m in arm.volumes if m not in dropped]
+            grid = ((k, m) for k in range(count) for m in arm.volumes if m not in dropped)
+            cells = [job for k, m in grid for job in in_folds(Job("member", k, m), prepared.held)]
             there, left = there + len(cells), left + len(cells) - len(finished(folder, arm.label, cells))
         to_do |= {"cells": there, "cells_to_fit": left}
     return to_do
@@ -123,35 +126,37 @@ def _to_do(prepared: Prepared, folder: Folder) -> dict[str, Any]:
 
 def bill(prepared: Prepared) -> dict[str, Any]:
     """What the study will cost at most, as `check` prints it."""
-    members, volumes = prepared.most_members, prepared.volumes
-    rows = members * volumes[-1]
+    members, volumes, folds = prepared.most_members, prepared.volumes, prepared.fold_count
+    rows = folds * members * volumes[-1]
     searched = {
         "grid": len(volumes),
         "refine": most_volumes(len(volumes)),
         "optuna": prepared.config.search.trials,
     }[prepared.config.search.name]
     train = prepared.n
-    every = sum(prepared.rows[part] for part in ("train", "stopping", "validation"))
+    every = prepared.rows["train"] + prepared.rows["stopping"]
+    every += prepared.rows["validation"] if prepared.folds is None else 0  # a fold's baselines have the others' rows
     real = {"real": train, "real_ensemble": train, "simple": train, "real_all": every, "raw": prepared.base}
     others = prepared.base if prepared.augmented else 0  # real rows of a fit on synthetic ones
     all_fits = all_rows = 0
     for place, arm in enumerate(prepared.arms):
-        fits = members * (searched if arm.synthetic else 1)
+        fits = folds * members * (searched if arm.synthetic else 1)
         # one arm will be chosen, and have all of its own; which one does not change the price
         jobs = prepared.first_baselines if place else prepared.baselines
-        baselines = jobs(arm, members, arm.volumes[-1])
+        baselines = jobs(arm, members, [arm.volumes[-1]] * folds)
         on_real = fits * others + sum(real.get(job.kind, others) for job in baselines)
         all_fits += fits + len(baselines)
         all_rows += fits * sum(arm.volumes) // len(arm.volumes) + sum(job.rows for job in baselines) + on_real
     again = members if prepared.config.refit == "all" else 0  # members fitted again on all rows, a model each
     all_fits, all_rows, rows = all_fits + again, all_rows + again * volumes[-1], rows + again * volumes[-1]
     return {
-        "generator_fits": members + again,
+        "generator_fits": folds * members + again,
         "downstream_fits": all_fits,
         "downstream_rows": all_rows,
         "synthetic_rows": rows,
         "cpu_seconds_estimated": _cpu_seconds(prepared, searched),
         "bytes_estimated": rows * (6 * len(prepared.schema.columns) + 500 * len(prepared.schema.texts)),
+        "folds": folds,
         "members": prepared.config.members,
         "at_most_members": members,
         "volumes": list(volumes),
@@ -163,13 +168,13 @@ def _cpu_seconds(prepared: Prepared, searched: int) -> float | None:
     choices = [GeneratorChoice(name=name, settings=settings) for name, settings in prepared.config.generators]
     if not {choice.name for choice in choices} <= set(PRICED):
         return None
-    members = prepared.most_members
+    members, folds = prepared.most_members, prepared.fold_count
     baselines = [
         (arm.learner.name, job.rows or prepared.n)
         for arm in prepared.arms
-        for job in prepared.baselines(arm, members, arm.volumes[-1])
+        for job in prepared.baselines(arm, members, [arm.volumes[-1]] * folds)
     ]
-    study = study_price(prepared, choices, members, searched)
+    study = study_price(prepared, choices, folds * members, searched)
     return study + sum(fit_price(prepared, learner, rows) for learner, rows in baselines)
 
 
@@ -189,7 +194,7 @@ def _on_cluster(prepared: Prepared) -> dict[str, Any]:
             "cpus": resources.cpus,
             "gpus": resources.gpus,
             "members_at_once": at_once,
-            "waves": -(-prepared.most_members // at_once),
+            "waves": -(-prepared.most_members * prepared.fold_count // at_once),
             "gpus_per_member": share.member.gpus,
             "workers": share.workers,
             "cpus_per_worker": share.cpus_per_worker,
@@ -207,7 +212,7 @@ def lines(checked: Mapping[str, Any]) -> list[str]:
     about = [
         f"target: {checked['target']} ({checked['task']}); "
         + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())),
-        parts_sentence(rows),
+        parts_sentence(rows, costs["folds"]),
         f"members: {members}{at_most}; volumes: " + ", ".join(f"{m:,}" for m in costs["volumes"]),
         f"at most {costs['generator_fits']} generator fits, {costs['downstream_fits']:,} downstream fits over "
         f"{costs['downstream_rows']:,} rows, {costs['synthetic_rows']:,} synthetic rows "

@@ -1,6 +1,7 @@
 """Where a study is, for other shells: a small file that its driver renews, and what is read from it and the rest."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,8 +11,10 @@ from dge_ray.phrases import duration, number
 from dge_ray.report.words.pilot import pilot_under_way_lines
 from dge_ray.storage import Folder
 from dge_ray.study.folder import find_study, has_pilot
+from dge_ray.study.folds import begun_folds
 from dge_ray.study.members import fitted_members
 from dge_ray.study.records.files import BASELINES, LOCK, PREDICTIONS, REPORT, STATUS
+from dge_ray.study.records.jobs import member_of
 from dge_ray.study.records.lock import BEAT_SECONDS
 
 STATES = {
@@ -39,7 +42,7 @@ def status(
         "study": folder.path.rpartition("/")[2],
         "state": state,
         "members": noted.get("members"),
-        "members_fitted": len(fitted_members(folder)),
+        "members_fitted": _whole_members(folder),
         "fits_on_disk": len(folder.list(PREDICTIONS)) + len(folder.list(BASELINES)),
         "rows_drawn": noted.get("rows_drawn"),
         "fits_done": noted.get("fits_done") if state == "running" else None,
@@ -48,6 +51,12 @@ def status(
         "seconds_ago": time.time() - noted["at"] if "at" in noted else None,
         **({"pilot": pilot_under_way(folder)} if has_pilot(folder) else {}),
     }
+
+
+def _whole_members(folder: Folder) -> int:
+    """Members whose generators, one a fold, are all fitted."""
+    fitted = Counter(member_of(number) for number in fitted_members(folder))
+    return sum(count == begun_folds(folder).get("folds", 1) for count in fitted.values())
 
 
 def _state(folder: Folder, sleep: Callable[[float], None]) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from dge_ray.commands.verbs import StudyKeys
 from dge_ray.errors import StudyError
 from dge_ray.options import Say, to_stderr
-from dge_ray.study.identity import tracking_id
 from dge_ray.study.opened import OpenStudy
+from dge_ray.study.records.identity import tracking_id
 from dge_ray.tracking.study import close, log_end, log_fits, log_left_over, log_start
 from dge_ray.tracking.tracker import Tracker
 

@@ -23,7 +23,7 @@ from dge_ray.distributed.session.preflight import check_ray
 from dge_ray.report.summary import summary_lines
 from dge_ray.report.words.answer import parts_sentence
 from dge_ray.report.words.pilot import pilot_to_do_lines
-from dge_ray.results.assemble import assemble_report, choose, surface_table, write_report
+from dge_ray.results.assemble import assemble_report, choose, nested_places, surface_table, write_report
 from dge_ray.results.baselines import real_learners
 from dge_ray.results.findings import FEWEST_OF_A_CLASS, findings
 from dge_ray.results.outcomes import Outcome, best_on_validation, compared_jointly, cut_warnings
@@ -38,7 +38,6 @@ from dge_ray.study.config import StudyConfig
 from dge_ray.study.downstream_spec import downstream_of
 from dge_ray.study.folder import check_folder, check_storage, claim_folder, resolved, study_folder
 from dge_ray.study.given import config_of
-from dge_ray.study.identity import tracking_id
 from dge_ray.study.pilot.record import pilot_section, settled
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
@@ -50,6 +49,7 @@ from dge_ray.study.private import (
     study_plan,
 )
 from dge_ray.study.records.files import PILOT, REPORT_PAGE
+from dge_ray.study.records.identity import tracking_id
 from dge_ray.study.records.lock import study_lock
 from dge_ray.study.records.predictions import Job
 from dge_ray.study.records.status import StatusFile
@@ -154,7 +154,7 @@ def demand_of(prepared: Prepared) -> Demand:
         resources=config.resources_per_member,
         placement=config.placement,
     )
-    fits = prepared.most_members * sum(len(arm.volumes) for arm in prepared.arms)
+    fits = prepared.fold_count * prepared.most_members * sum(len(arm.volumes) for arm in prepared.arms)
     return Demand(config.workers, config.gpus_per_member, member, config.members_per_actor, fits)
 
 
@@ -169,11 +169,11 @@ class Study:
             self.ledger = open_ledger(config, folder, plan, progress.say)
         self.downstream = downstream_of(prepared, folder, prepared.arms, prepared.volumes[-1], private=plan)
         self.status_file = StatusFile(folder)
-        self.truth = {part: prepared.truth(part) for part in ("validation", "test")}
+        self.truth = {split: prepared.judged_truth(split) for split in ("validation", "test")}
 
     def run(self, started: float) -> dict[str, Any]:
         prepared, config = self.prepared, self.prepared.config
-        self.progress.say(f"study {prepared.name}: {parts_sentence(prepared.rows)}")
+        self.progress.say(f"study {prepared.name}: {parts_sentence(prepared.rows, prepared.fold_count)}")
         if self.tracker is not None:
             columns = prepared.parts["train"].num_columns
             settled = resolved(prepared)
@@ -187,6 +187,7 @@ class Study:
                 on_status=self._on_status,
                 on_news=self.progress.event,
                 study=prepared.name,
+                others=[(prepared.tables[fold], prepared.encoded(fold)) for fold in range(1, prepared.fold_count)],
             ) as engine,
             insistent(),
         ):
@@ -196,12 +197,12 @@ class Study:
             outcomes, waiting = [], []
             for arm in prepared.arms:
                 outcomes.append(self.outcome(engine, arm, members))
-                first = prepared.first_baselines(arm, members, outcomes[-1].choice.volume)
+                first = prepared.first_baselines(arm, members, outcomes[-1].by_fold)
                 waiting += engine.want(first, members=members)
             outcomes = compared_jointly(outcomes, self.truth["validation"])
             candidates, weights = safe_weights(outcomes, self.truth["validation"])
             chosen = best_on_validation(candidates)
-            theirs = prepared.baselines(chosen.arm, members, chosen.choice.volume)
+            theirs = prepared.baselines(chosen.arm, members, chosen.by_fold)
             waiting += engine.want([job for job in theirs if job not in waiting], members=members)
             surfaces = [surface_table(outcome, self.truth) for outcome in outcomes]  # meanwhile
             engine.wait(waiting)
@@ -237,13 +238,13 @@ class Study:
         return report
 
     def _grid(self, members: int) -> list[Job]:
-        arms = self.prepared.arms
-        return [Job("member", k, m, learner=arm.label) for arm in arms for m in arm.volumes for k in range(members)]
+        cells = ((arm, k, m) for arm in self.prepared.arms for m in arm.volumes for k in range(members))
+        return [job for arm, k, m in cells for job in self.prepared.cell(arm, k, m)]
 
     def outcome(self, engine: Engine, arm: Arm, members: int) -> Outcome:
         """One arm's search and the choice of its volume."""
         prepared, truth = self.prepared, self.truth["validation"]
-        self.progress.members = members
+        self._tell(members)
         search = ArmSearch(prepared, arm, members, engine=engine, folder=self.folder, truth=truth)
         volumes = search.run(self.progress, self.tracker)
         predictions = arm_predictions(prepared, self.folder, arm, members, volumes)
@@ -251,7 +252,11 @@ class Study:
         ratio = choice.volume / prepared.base
         whose = "" if len(prepared.arms) == 1 else f" of {arm.label}"
         self.progress.say(f"chosen on validation{whose}: {choice.volume:,} rows a member ({ratio:g}x)")
-        return Outcome(prepared, arm, volumes, predictions, choice)
+        places = nested_places(prepared, predictions, truth, volumes)
+        return Outcome(prepared, arm, volumes, predictions, choice, nested=places)
+
+    def _tell(self, members: int) -> None:
+        self.progress.members, self.progress.folds = members, self.prepared.fold_count
 
     def _on_status(self, counts: dict[str, Any]) -> None:
         self.progress.status(counts)
@@ -267,14 +272,14 @@ class Study:
         config, pilot = self.prepared.config, self.prepared.pilot_volume
         if config.members != "auto":
             self._charge(config.members)
-            self.progress.members = config.members
+            self._tell(config.members)
             return config.members
         members = least_members(config)
         arms = [arm for arm in self.prepared.arms if arm.synthetic]
         while True:
             self._charge(members)
-            self.progress.members = members
-            jobs = [Job("member", k, pilot, learner=arm.label) for arm in arms for k in range(members)]
+            self._tell(members)
+            jobs = [job for arm in arms for k in range(members) for job in self.prepared.cell(arm, k, pilot)]
             engine.wait(engine.want(jobs, members=members))
             upper, gain = max(self._gain(arm, members) for arm in arms)
             enough = upper < config.tolerance

@@ -59,6 +59,7 @@ def utility(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
     keys = UtilityKeys.read(options)
     opened = OpenStudy.find(study, keys.storage, say, writes=True)
     prepared = opened.prepared
+    prepared.check_test()
     estimators = _estimators(keys.learner, prepared)
     spec = UtilitySpec(
         members=opened.spec(),

@@ -265,10 +265,15 @@ class Board:
         self._record_event("fit done", learner=job.learner, kind=job.kind, member=job.member, volume=job.volume)
         self._wake()
 
-    async def leading(self, learner: str, volumes: list[int]) -> int:
-        """How many members, from the first without a gap, are done at every one of these volumes."""
+    async def leading(self, learner: str, volumes: list[int], folds: int = 1) -> int:
+        """How many members, from the first without a gap, are done at every one of these volumes, in every fold."""
         done = self.ledger.done
-        return next(k for k in count() if any(Job("member", k, m, learner=learner) not in done for m in volumes))
+
+        def lacks(k: int) -> bool:
+            cells = (Job("member", k, m, learner=learner) for m in volumes)
+            return any(job.in_fold(fold) not in done for job in cells for fold in range(folds))
+
+        return next(k for k in count() if lacks(k))
 
     async def drop(self, learner: str, volume: int) -> None:
         """No more fits of this learner at this volume are worth it."""

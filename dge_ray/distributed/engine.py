@@ -35,6 +35,7 @@ from dge_ray.errors import InputError, StudyError
 from dge_ray.study.downstream_spec import DownstreamSpec
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.records.files import PREDICTIONS
+from dge_ray.study.records.jobs import member_of
 from dge_ray.study.records.predictions import Job, finished
 
 POLL_SECONDS = 1.0
@@ -48,6 +49,7 @@ class Engine:
         spec: what the downstream workers need; its `members.run` is set here.
         tables: the generators' `train` and `stopping` rows.
         real: encoded `train`, `validation`, `test` rows for the learners.
+        others: the same two of folds 1, 2, ... of a cross-fitted study; those above are fold 0's.
         on_status: called about once a second with the Board's status.
         on_news: called for each event on the Board, soon after it.
         study: the study's name, for metrics.
@@ -63,10 +65,12 @@ class Engine:
         on_status: Callable[[dict[str, Any]], None],
         on_news: Callable[[dict[str, Any]], None],
         study: str,
+        others: Sequence[tuple[dict[str, pa.Table], dict[str, dict[str, np.ndarray]]]] = (),
     ) -> None:
         run = uuid.uuid4().hex[:12]
         self.spec = replace(spec, members=replace(spec.members, run=run))
-        self.tables, self.real = tables, real
+        self.tables = [tables, *(other for other, _ in others)]
+        self.real = [real, *(other for _, other in others)]
         self.demand, self.on_status, self.on_news, self.study = demand, on_status, on_news, study
         self.resources: Resources | None = None
         self.board: Any = None
@@ -111,8 +115,7 @@ class Engine:
         self._add_workers(share.workers, share.cpus_per_worker)
         self.pool = MemberPool(
             self.members,
-            self.tables["train"],
-            self.tables["stopping"],
+            [(tables["train"], tables["stopping"]) for tables in self.tables],
             self.board,
             share.member,
             members_per_actor=self.demand.members_per_actor,
@@ -217,7 +220,7 @@ class Engine:
         A grid whose fits are all on disk needs no Ray.
         """
         kept = [m for m in volumes if m not in dropped]
-        jobs = [Job("member", k, m, learner=search.label) for m in kept for k in range(search.members)]
+        jobs = [job for m in kept for k in range(search.members) for job in search.cell(k, m)]
         if searcher == "grid" and not self.missing(jobs):
             return sorted(volumes)
         self._start()
@@ -247,13 +250,13 @@ class Engine:
         for name in self.members.folder.list(PREDICTIONS):
             if name.startswith(prefix) and name.endswith(".parquet"):
                 member, volume, index = name[len(prefix) : -len(".parquet")].split("-")
-                if int(member) < search.members:
+                if member_of(int(member)) < search.members:
                     jobs.append(Job("member", int(member), int(volume), int(index), search.label))
         return jobs
 
     def leading(self, learner: str, volumes: Sequence[int]) -> int:
-        """How many members, from the first without a gap, are done at every one of these volumes."""
-        return ask(self.board.leading.remote(learner, list(volumes)))
+        """How many members, from the first without a gap, are done at every one of these volumes, in every fold."""
+        return ask(self.board.leading.remote(learner, list(volumes), len(self.tables)))
 
     def drop(self, learner: str, volume: int) -> None:
         ask(self.board.drop.remote(learner, volume))

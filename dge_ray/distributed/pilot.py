@@ -86,7 +86,7 @@ def pilot_member(
     if not members.is_fitted(member):
         generator = fit_member(members, member, train, stopping, device=device, progress=lambda record: None)
     _draw(spec, member, generator)
-    fits = Fits(spec, real)
+    fits = Fits(spec, [real])
     for job in _jobs(spec, member):
         if not finished(members.folder, job.learner, [job]):
             fits.fit(job)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ from dge_ray.distributed.placement import MemberDemand, node_places
 from dge_ray.distributed.session.ray_session import first_line
 from dge_ray.errors import InputError
 from dge_ray.study.members import MemberSpec
+from dge_ray.study.records.jobs import called, fold_of, generator_numbers
 
 LOOK_SECONDS = 1.0  # between two listings of the shards
 UNREACHABLE_SECONDS = 10.0  # Ray takes seconds to see that a node is gone, and then starts its actors elsewhere
@@ -45,13 +46,15 @@ class MemberPool:
     all are drawn.
 
     How many actors there are at once follows the cluster: nodes that join or leave meanwhile count.
+
+    `rows`: of each fold of a cross-fitted study its train and stopping rows; of another study one pair. Members go by
+    the numbers of their generators, one a fold.
     """
 
     def __init__(
         self,
         spec: MemberSpec,
-        train: pa.Table,
-        stopping: pa.Table,
+        rows: Sequence[tuple[pa.Table, pa.Table]],
         board: Any,
         demand: MemberDemand,
         *,
@@ -63,7 +66,7 @@ class MemberPool:
         self.demand = demand
         self._places = node_places(demand)
         self._nodes: dict[str, str | None] = {}  # where each actor was put, by its name
-        self._train, self._stopping = ray.put(train), ray.put(stopping)
+        self._rows = [(ray.put(train), ray.put(stopping)) for train, stopping in rows]  # by fold
         self._waiting: list[int] = []
         self._requested = self._announced = 0
         self._started = 0
@@ -77,9 +80,9 @@ class MemberPool:
         self._thread.start()
 
     def grow(self, count: int) -> None:
-        """Ask for members 0..count-1; the Board learns of each one that is ready."""
+        """Ask for members 0..count-1, in every fold; the Board learns of each generator that is ready."""
         with self._lock:
-            self._waiting.extend(range(self._requested, count))
+            self._waiting.extend(generator_numbers(range(self._requested, count), len(self._rows)))
             self._requested = max(self._requested, count)
 
     def stop(self) -> None:
@@ -138,10 +141,10 @@ class MemberPool:
             if fitted:
                 self._ready(member)
             elif len(members) == 1:
-                call = partial(actor.fit.remote, member, self._train, self._stopping)
+                call = partial(actor.fit.remote, member, *self._rows[fold_of(member)])
                 self._submit(_Task(members, call, self._ready))
             else:
-                call = partial(actor.fit_together.remote, members, self._train, self._stopping)
+                call = partial(actor.fit_together.remote, members, *self._rows[fold_of(member)])
                 self._submit(_Task(members, call, self._ready))
 
     def _crew(self) -> list[int]:
@@ -151,7 +154,7 @@ class MemberPool:
             return [first]
         choice = self.spec.generator(first)
         alike = [k for k in self._waiting if self.spec.generator(k) == choice and not self.spec.is_fitted(k)]
-        return alike[: self.at_once]
+        return [k for k in alike if fold_of(k) == fold_of(first)][: self.at_once]
 
     def _is_full(self) -> bool:
         # A cluster of less than a core, or whose nodes are all away now, still has one place to wait for.
@@ -183,7 +186,7 @@ class MemberPool:
                     continue
                 cause = getattr(error, "cause", None) or error
                 message = str(cause) if isinstance(cause, InputError) else first_line(cause)
-                which = " and ".join(map(str, task.members))
+                which = " and ".join(map(called, task.members))
                 ray.get(self.board.fail.remote(f"member {which} could not be fitted: {message}"))
                 continue
             for member in task.members:

@@ -44,11 +44,12 @@ def fits_together(spec: DownstreamSpec) -> bool:
 
 
 class Fits:
-    """Downstream fits of one process, alone: each fit's predictions are written when it ends."""
+    """Downstream fits of one process, alone: each fit's predictions are written when it ends. `real`: of each fold the
+    real rows; of a study that is not cross-fitted those of the study alone."""
 
     _real_of: tuple[Job, Columns | None] | None = None  # the last job, and its real rows
 
-    def __init__(self, spec: DownstreamSpec, real: dict[str, Columns]) -> None:
+    def __init__(self, spec: DownstreamSpec, real: Sequence[dict[str, Columns]]) -> None:
         self.rank, self.world, self.together = 0, 1, False
         self.spec, self.real = spec, real
         self.schema = spec.members.schema
@@ -95,14 +96,16 @@ class Fits:
     def _keep(self, job: Job, learner: Learner, cost: dict[str, float]) -> None:
         """Predictions last: their file says that the fit is finished."""
         folder = self.spec.members.folder
+        real = self.real[job.fold]
         with _named(job, alone=True):
-            values = {split: learner.predict(self.real[split]) for split in ("validation", "test")}
+            values = {split: learner.predict(real[split]) for split in ("validation", "test") if split in real}
         if job.kind == "member":
             _keep_model(folder, job, learner)
         folder.write_json(cost_file(job.learner, job), cost)
         if cut := getattr(learner, "reduced", ()):
             folder.write_json(cut_file(job.learner, job), {"settings": cut, "rows": self._rows(job)})
-        write_predictions(folder, job.learner, job, values, self.schema.classes)
+        held = self.spec.held[job.fold] if self.spec.held else None
+        write_predictions(folder, job.learner, job, values, self.schema.classes, held)
 
     def _learner(self, job: Job) -> tuple[str, dict[str, Any]]:
         """The learner of a job, by name, and its settings."""
@@ -117,16 +120,17 @@ class Fits:
         return self._real_of[1]
 
     def _make_real_rows(self, job: Job) -> Columns | None:
+        own, real = bool(self.spec.held), self.real[job.fold]
         if job.kind in ("real", "simple"):
-            return self.real["train"]
-        if job.kind == "real_all":
-            parts = [self.real[part] for part in ("train", "stopping", "validation")]
+            return real["train"]
+        if job.kind == "real_all":  # all that the synthetic side has used: of a fold the rows of the others
+            parts = [real[part] for part in ("train", "stopping", "validation")[: 2 if own else 3]]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if job.kind == "real_ensemble":
-            train = self.real["train"]
+            train = real["train"]
             rows = bootstrapped_rows(self.spec.members.seed, job, _length(train))
             return {name: values[rows] for name, values in train.items()}
-        return self.real["raw"] if job.kind == "raw" or self.spec.augmented else None
+        return real["raw"] if job.kind == "raw" or self.spec.augmented else None
 
     def _mixture(self, job: Job) -> Mixture | None:
         """Which of a job's rows are real and how much the others count, where they do not count as real ones do."""
@@ -156,7 +160,7 @@ class Fits:
 class Worker(Fits):
     """One Train worker: it takes jobs from the Board, one after another; several may do every fit together."""
 
-    def __init__(self, spec: DownstreamSpec, real: dict[str, Columns], board: Any, first: int) -> None:
+    def __init__(self, spec: DownstreamSpec, real: Sequence[dict[str, Columns]], board: Any, first: int) -> None:
         super().__init__(spec, real)
         context = ray.train.get_context()
         self.rank, self.world = first + context.get_world_rank(), context.get_world_size()

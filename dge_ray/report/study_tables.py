@@ -6,6 +6,7 @@ from typing import Any
 from dge_ray.phrases import NOTHING, duration, finite, interval_text, number, ratio_text
 from dge_ray.report.shell.page import Heading, Paragraph, Part, Table, TableCell
 from dge_ray.report.words.classes import beside_accuracy
+from dge_ray.report.words.folds import folds_sentence, read_on
 from dge_ray.report.words.study import base_rows, comparison, lineage_rows, meaning, method_names
 from dge_ray.stats.comparison.baselines import METHODS
 from dge_ray.stats.metrics.losses import direction, label
@@ -21,7 +22,7 @@ def metrics_table(report: Mapping) -> Table | Paragraph:
     return Table(
         ["method", *(_column(report, metric) for metric in metrics)],
         rows,
-        "On real rows that nothing was fitted or chosen on. ↑ higher is better, ↓ lower is better.",
+        f"{_caption(report)} ↑ higher is better, ↓ lower is better.",
         numbers=True,
         strong=names.get("dge"),
     )
@@ -30,6 +31,12 @@ def metrics_table(report: Mapping) -> Table | Paragraph:
 def _column(report: Mapping, metric: str) -> str:
     beside = beside_accuracy(report, metric)
     return f"{label(metric)} {'↑' if 'higher' in direction(metric) else '↓'}" + (f" ({beside})" if beside else "")
+
+
+def _caption(report: Mapping) -> str:
+    if read_on(report) == "on test":
+        return "On real rows that nothing was fitted or chosen on."
+    return "Each real row by fits that have not seen it, at the volume that does best on the rows of the other folds."
 
 
 def difference_table(report: Mapping) -> Table | Paragraph:
@@ -43,7 +50,7 @@ def difference_table(report: Mapping) -> Table | Paragraph:
         return Paragraph("No paired differences.", soft=True)
     target = report.get("difference_target") or "new rows, these fitted models"
     caption = (
-        f"DGE minus the method on the same test rows, with its paired 95 % interval, over {target}. ▲ DGE is better, "
+        f"DGE minus the method on the same rows, with its paired 95 % interval, over {target}. ▲ DGE is better, "
         "▼ DGE is worse, = level within the margin, ? not told apart. Of twenty marks, one is expected by chance: each "
         "interval holds alone. Beating naive single in a convex loss proves nothing: averaging never loses there."
     )
@@ -92,8 +99,10 @@ def reflection_rows(report: Mapping) -> list[tuple[str, str]]:
         ("interval", interval_text(point.get("interval"))),
         ("status", f"{point.get('status')}: {meaning(report)}"),
         ("members", number(point.get("members", report.get("members")))),
-        ("risk on test", f"{number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})"),
+        (f"risk {read_on(report)}", f"{number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})"),
     ]
+    if sentence := folds_sentence(report):
+        rows.append(("folds", sentence))
     if finite(point.get("smallest_within_one_se")):
         smallest = point["smallest_within_one_se"]
         rows.append(

@@ -6,6 +6,7 @@ from dge_ray.phrases import duration, finite, interval_text, number, ratio_text
 from dge_ray.report.words.answer import closing_lines
 from dge_ray.report.words.classes import beside_accuracy
 from dge_ray.report.words.curves import call_sentence, noise_sentence
+from dge_ray.report.words.folds import folds_sentence, read_on
 from dge_ray.report.words.learners import weight_sentence
 from dge_ray.report.words.privacy import privacy_line
 from dge_ray.report.words.study import (
@@ -37,9 +38,11 @@ def summary_lines(report: Mapping) -> list[str]:
         f"interval {interval_text(point.get('interval'))}, {point.get('status')}",
         "; ".join(filter(None, [f"meaning: {meaning(report)}", call_sentence(report)])),
         noise_sentence(report) or f"members: {number(point.get('members', report.get('members')))}",
-        f"risk on test: {label(metric)} {number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})"
-        + (f"; {beside}" if beside else ""),
+        f"risk {read_on(report)}: {label(metric)} {number(point.get('risk'))} "
+        f"({interval_text(point.get('risk_interval'))})" + (f"; {beside}" if beside else ""),
     ]
+    if sentence := folds_sentence(report):
+        lines.append(sentence)
     if report.get("learners"):
         lines.append(learner_line(report))
     if weights := weight_sentence(report):

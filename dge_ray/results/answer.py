@@ -42,23 +42,23 @@ def answer(
     columns = [outcome.choice.index] if outcome.choice.volume == 0 else outcome.complete
     volumes = [outcome.volumes[j] for j in columns]
     members = len(outcome.at_choice)
-    prices = member_costs(folder, outcome.arm.label, members, volumes, prepared.shard_rows)
+    costs = member_costs(folder, outcome.arm.label, members, volumes, prepared.shard_rows, folds=prepared.fold_count)
     keys = {"task": prepared.task, "seed": prepared.config.seed}
     cell = recommend(
         outcome.predictions["validation"][:, columns],
         truth["validation"],
         volumes=volumes,
-        prices=prices,
+        prices=costs,
         margin=margin_of(metric, rival["validation"][rival["chosen"]]),
         metric=metric,
-        clusters=prepared.clusters.get("validation"),
+        clusters=prepared.judged_clusters("validation"),
         **keys,
     )
     fits = Fits(HOW[method], baselines.test[method].astype(np.float64))
     test = np.asarray(outcome.predictions["test"][:, columns], dtype=np.float64)
     surface = estimate_surface(test, truth["test"], volumes=volumes, metrics=[metric], **keys)
     risks = np.array([one.value for one in surface]).reshape(len(volumes), members)
-    at, clusters = volumes.index(cell.volume), prepared.clusters.get("test")
+    at, clusters = volumes.index(cell.volume), prepared.judged_clusters("test")
 
     def against(size: int, place: int) -> Compared:
         risk = float(risks[place, size - 1])
@@ -81,7 +81,7 @@ def answer(
         "against": method,
         "difference": list(difference),
         "verdict": verdict,
-        "what_would_tell": _would_tell(cell, difference, verdict, margin, len(truth["test"])),
+        "what_would_tell": _would_tell(cell, difference, verdict, margin, prepared.once),
         "target": compared.target,
         "risk": float(risks[at, cell.members - 1]),
         "told": cell.told,

@@ -19,6 +19,7 @@ from dge_ray.stats.ensemble.disagreement import disagreement
 from dge_ray.stats.ensemble.families import MIN_MEMBERS, between_share
 from dge_ray.stats.ensemble.worst_member import worst_member
 from dge_ray.stats.metrics.losses import margin_of, metric_names
+from dge_ray.stats.volume.nested import nested_choice
 from dge_ray.stats.volume.reflection import ReflectionPoint, reflection_point, risk_interval
 from dge_ray.stats.volume.surface import estimate_surface
 from dge_ray.storage import Folder
@@ -55,12 +56,25 @@ def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volume
         task=prepared.task,
         volumes=volumes,
         grid=prepared.volumes,
-        clusters=prepared.clusters.get("validation"),
+        clusters=prepared.judged_clusters("validation"),
         metric=prepared.metric,
         tolerance=config.tolerance,
         seed=config.seed,
         looks=sum(arm.synthetic for arm in prepared.arms) or 1,
     )
+
+
+def nested_places(
+    prepared: Prepared, predictions: Mapping[str, np.ndarray], truth: np.ndarray, volumes: Sequence[int]
+) -> tuple[int, ...]:
+    """Of a cross-fitted study without test rows the place of each fold's volume, chosen on the others; else nothing.
+
+    Arguments as of `choose`; predictions by split.
+    """
+    if not prepared.is_nested:
+        return ()
+    keys = {"task": prepared.task, "volumes": volumes, "metric": prepared.metric}
+    return nested_choice(predictions["validation"], truth, prepared.held, **keys)
 
 
 def assemble_report(
@@ -86,7 +100,7 @@ def assemble_report(
     compared = compare(prepared, at_choice, baselines, truth["test"])
     rival = best_real(prepared, baselines, truth["validation"])
     margins = {name: margin_of(name, compared["test"][rival["method"]][name]) for name in metric_names(prepared.task)}
-    clusters = prepared.clusters.get("test")
+    clusters = prepared.judged_clusters("test")
     risk, lo, hi = risk_interval(
         at_choice, truth["test"], task=prepared.task, metric=prepared.metric, clusters=clusters
     )
@@ -103,6 +117,7 @@ def assemble_report(
             "sha256": prepared.digest,
             "columns": {column.name: column.kind.value for column in prepared.schema.columns},
         },
+        **_crossfit(prepared, chosen),
         "generator": config.generator_name,
         "learner": label,
         "rows": config.rows,
@@ -136,10 +151,10 @@ def assemble_report(
         "answer": answer(chosen, folder, baselines, rival, truth, margins[prepared.metric]),
         **({"learners": learner_table(outcomes, chosen, folder, truth["test"])} if len(outcomes) > 1 else {}),
         **_groups(prepared, folder, label, at_choice, truth["test"], choice.volume),
-        **_members_differ(prepared, at_choice),
+        **_members_differ(prepared, chosen.once),
         **_worst(prepared, chosen),
-        **_families(config, at_choice),
-        **_constraints(config, folder, members),
+        **_families(config, chosen.once),
+        **_constraints(config, folder, prepared.generators(members)),
         **more,
         "cost": _cost(outcomes, folder, members, wall_seconds),
         **({} if prepared.lineage is None else {"synthetic_input": prepared.lineage.as_json()}),
@@ -151,25 +166,40 @@ def assemble_report(
     return plain_json(report)
 
 
+def _crossfit(prepared: Prepared, chosen: Outcome) -> dict[str, Any]:
+    """Of a cross-fitted study its folds, what is read, the rows a fold's fits have seen of those that are not test, and
+    each fold's volume."""
+    if prepared.folds is None:
+        return {}
+    count = prepared.fold_count
+    report = "crossfit" if prepared.is_nested else "test"
+    seen = prepared.rows["train"] + prepared.rows["stopping"]
+    return {"folds": {"folds": count, "report": report, "n": prepared.n, "seen": seen, "volumes": list(chosen.by_fold)}}
+
+
 def surface_table(outcome: Outcome, truth: Mapping[str, np.ndarray]) -> pa.Table:
-    """The surface R(K, m) of one arm, every metric on both splits, as surface.parquet holds it."""
+    """The surface R(K, m) of one arm, every metric on both splits, as surface.parquet holds it; without test rows on
+    validation alone."""
     prepared, rows = outcome.prepared, list[dict[str, Any]]()
     for split, tensor in outcome.predictions.items():
         keys = {"task": prepared.task, "volumes": outcome.volumes, "seed": prepared.config.seed}
-        cells = estimate_surface(tensor, truth[split], clusters=prepared.clusters.get(split), **keys)
+        if split == "test" and prepared.is_nested:
+            continue  # validation again
+        cells = estimate_surface(tensor, truth[split], clusters=prepared.judged_clusters(split), **keys)
         rows += [{"learner": outcome.arm.label, "split": split, **asdict(cell)} for cell in cells]
     return pa.Table.from_pylist(rows, schema=SURFACE_SCHEMA)
 
 
 def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_seconds: float) -> dict[str, Any]:
     done = [job for outcome in outcomes for job in finished(folder, outcome.arm.label, outcome.jobs)]
+    generators = outcomes[0].prepared.generators(members)
     learned = sum(job_seconds(folder, job.learner, job) or 0.0 for job in done)
     return {
-        "rows_generated": sum(max((j.volume for j in done if j.members == [k]), default=0) for k in range(members)),
+        "rows_generated": sum(max((j.volume for j in done if j.members == [k]), default=0) for k in generators),
         "downstream_fits": len(done),
         "cpu_seconds": {
-            "generators": sum(member_seconds(folder, k) for k in range(members)),
-            "sampling": sum(shard["cpu_seconds"] for shard in _drawn(folder, members)),
+            "generators": sum(member_seconds(folder, k) for k in generators),
+            "sampling": sum(shard["cpu_seconds"] for shard in _drawn(folder, generators)),
             "downstream": learned,
             **pilot_seconds(folder),
         },
@@ -177,9 +207,9 @@ def _cost(outcomes: Sequence[Outcome], folder: Folder, members: int, wall_second
     }
 
 
-def _drawn(folder: Folder, members: int) -> list[dict[str, float]]:
-    """What each shard of the members cost, and the share of the rows drawn for it that met the constraints."""
-    return [shard for k in range(members) for shard in drawn_shards(folder, k)]
+def _drawn(folder: Folder, generators: Sequence[int]) -> list[dict[str, float]]:
+    """What each shard of the generators cost, and the share of the rows drawn for it that met the constraints."""
+    return [shard for k in generators for shard in drawn_shards(folder, k)]
 
 
 def _members_differ(prepared: Prepared, at_choice: np.ndarray) -> dict[str, Any]:
@@ -193,7 +223,7 @@ def _members_differ(prepared: Prepared, at_choice: np.ndarray) -> dict[str, Any]
 def _worst(prepared: Prepared, chosen: Outcome) -> dict[str, Any]:
     """The member whose own model does worst on validation, where there are enough to say."""
     on_validation = chosen.predictions["validation"][:, chosen.choice.index]
-    worst = worst_member(on_validation, prepared.truth("validation"), prepared.metric)
+    worst = worst_member(on_validation, prepared.judged_truth("validation"), prepared.metric)
     return {} if worst is None else {"worst_member": asdict(worst)}
 
 
@@ -236,11 +266,11 @@ def _families(config: StudyConfig, at_choice: np.ndarray) -> dict[str, Any]:
     return {"families": {"members": {k: names.count(k) for k in kinds}, "between": share, "interval": [lower, upper]}}
 
 
-def _constraints(config: StudyConfig, folder: Folder, members: int) -> dict[str, Any]:
+def _constraints(config: StudyConfig, folder: Folder, generators: Sequence[int]) -> dict[str, Any]:
     """The constraints, and the share of the rows drawn that met them."""
     if not config.constraints:
         return {}
-    met = [shard["met"] for shard in _drawn(folder, members)]
+    met = [shard["met"] for shard in _drawn(folder, generators)]
     return {"constraints": {"rules": list(config.constraints), "met": float(np.mean(met)) if met else None}}
 
 

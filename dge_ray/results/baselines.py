@@ -9,7 +9,7 @@ of several learners each of the last three is of the learner that does best ther
 has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,8 @@ from dge_ray.stats.intervals import FEWEST_MEMBERS
 from dge_ray.stats.metrics.losses import higher_is_better, metric_names, metric_value
 from dge_ray.storage import Folder
 from dge_ray.study.prepared import Prepared
-from dge_ray.study.records.predictions import read_predictions
+from dge_ray.study.records.predictions import SPLITS, in_folds
+from dge_ray.table import TableCodec, target_vector
 
 HOW = {
     "naive_ensemble": "first_member",
@@ -51,23 +52,25 @@ def read_baselines(
     folder: Folder,
     label: str,
     members: dict[str, np.ndarray],
-    volume: int,
+    volumes: Sequence[int],
     learners: Mapping[str, str],
 ) -> Baselines:
     """An arm's baselines. `learners`: labels of those that are of another learner, by method (see `real_learners`).
+    In a cross-fitted study each is fitted in every fold, and read as the members are.
 
-    Shape: `members[split]` (K, rows, classes), at the volume.
+    Shape: `members[split]` (K, rows, classes). `volumes`: at which, of each fold.
     """
     fits: dict[str, dict[str, list[np.ndarray]]] = {split: {} for split in ("validation", "test")}
     for split, own in members.items():
         fits[split]["naive_ensemble"] = [own[0]]
-    for job in prepared.own_baselines(len(members["test"]), volume):
-        values = read_predictions(folder, learners.get(job.kind, label), job, prepared.width)
+    own_jobs = [prepared.own_baselines(len(members["test"]), volume) for volume in volumes]
+    for jobs in zip(*own_jobs, strict=True):
+        in_fold, kind = [job.in_fold(fold) for fold, job in enumerate(jobs)], jobs[0].kind
+        values = prepared.read_fit(folder, learners.get(kind, label), in_fold)
         for split, by_method in fits.items():
-            by_method.setdefault(KINDS.get(job.kind, job.kind), []).append(values[split])
-    constant = constant_prediction(prepared)
-    for split, by_method in fits.items():
-        by_method["constant"] = [np.tile(constant, (prepared.parts[split].num_rows, 1))]
+            by_method.setdefault(KINDS.get(kind, kind), []).append(values[split])
+    for split, values in constant_predictions(prepared).items():
+        fits[split]["constant"] = [values]
     return Baselines(
         *({method: np.stack(fits[split][method]) for method in HOW if method in fits[split]} for split in fits)
     )
@@ -80,20 +83,33 @@ def real_learners(prepared: Prepared, folder: Folder, members: int) -> dict[str,
     if len(labels) == 1:
         return {}
     sign = -1.0 if higher_is_better(prepared.metric) else 1.0
-    truth, best = prepared.truth("validation"), dict[str, str]()
+    truth, best = prepared.judged_truth("validation"), dict[str, str]()
     for method in ("real", "real_ensemble"):
-        jobs = [job for job in prepared.own_baselines(members, 0) if job.kind == method]
+        jobs = [in_folds(job, prepared.held) for job in prepared.own_baselines(members, 0) if job.kind == method]
         risks = {}
         for label in labels:
-            fits = [read_predictions(folder, label, job, prepared.width)["validation"] for job in jobs]
+            fits = [prepared.read_fit(folder, label, each)["validation"] for each in jobs]
             risks[label] = sign * _risk(method, np.stack(fits), truth, prepared.metric)
         best[method] = min(risks, key=risks.__getitem__)
     return {**best, "real_all": best["real"]}
 
 
-def constant_prediction(prepared: Prepared) -> np.ndarray:
-    """The class shares of train, or its mean. Shape: -> (classes,)."""
-    y = prepared.truth("train")
+def constant_predictions(prepared: Prepared) -> dict[str, np.ndarray]:
+    """What knows the target's law in train alone, by split; in a cross-fitted study each fold's. Shape: (rows, classes)
+    each."""
+    tables, codec = prepared.tables, TableCodec(prepared.schema)
+    values = [
+        constant_prediction(prepared, target_vector(codec.encode(parts["train"]), prepared.schema)) for parts in tables
+    ]
+    each = [
+        {split: np.tile(value, (parts[split].num_rows if split in parts else 0, 1)) for split in SPLITS}
+        for value, parts in zip(values, tables, strict=True)
+    ]
+    return prepared.put_together(each)
+
+
+def constant_prediction(prepared: Prepared, y: np.ndarray) -> np.ndarray:
+    """The class shares of a target, or its mean. Shape: (rows,) -> (classes,)."""
     if prepared.task == "regression":
         return np.array([float(np.mean(y))])
     return np.bincount(y.astype(np.int64), minlength=prepared.width) / len(y)
@@ -119,7 +135,7 @@ def compare(prepared: Prepared, members: np.ndarray, baselines: Baselines, truth
         "dge": metrics_of(ensemble_mean(members), truth, task=task),
         "naive_single": naive_single(members, truth, task=task),
     }
-    clusters = prepared.clusters.get("test")
+    clusters = prepared.judged_clusters("test")
     single = {m: naive_single_difference(members, truth, m, task=task, clusters=clusters) for m in names}
     differences = {"naive_single": {metric: list(triple) for metric, triple in single.items()}}
     ensembles = {metric: Ensemble(members, truth, metric, clusters=clusters) for metric in names}

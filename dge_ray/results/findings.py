@@ -35,7 +35,8 @@ from dge_ray.stats.volume.learning_curve import learning_curve
 from dge_ray.storage import Folder
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.costs import drawn_shards, job_seconds, member_seconds
-from dge_ray.study.records.predictions import Job, read_predictions
+from dge_ray.study.records.jobs import FOLD, generator_numbers
+from dge_ray.study.records.predictions import Job, in_folds
 from dge_ray.table.arrow.arrow_types import arrow_type, value_type
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema.table_schema import Column, Kind
@@ -49,17 +50,24 @@ def findings(
     outcome: Outcome, folder: Folder, truth: Mapping[str, np.ndarray], *, real_learner: str | None = None
 ) -> dict[str, Any]:
     """The parts by key, of one arm: klaw, joint_law, learning_curve, curve, volume_law, uncertainty, classes,
-    subgroups. `real_learner`: whose model on real rows the groups are compared with; None: the arm's own."""
+    subgroups. `real_learner`: whose model on real rows the groups are compared with; None: the arm's own.
+
+    In a cross-fitted study what is read on test takes each test row once, by the members of the first fold.
+    """
     prepared, predictions, choice, volumes = outcome.prepared, outcome.predictions, outcome.choice, outcome.volumes
-    label, width = outcome.arm.label, prepared.width
-    test = np.asarray(predictions["test"][:, choice.index], dtype=np.float64)
-    costs = member_costs(folder, label, len(test), volumes, prepared.shard_rows)
-    real = read_predictions(folder, label, Job("real"), width)
-    seeds = [Job("ensemble", 0, choice.volume, k) for k in range(1, len(test))]  # the first is member 0's own fit
-    others = [read_predictions(folder, label, job, width)["test"] for job in seeds]
+    label = outcome.arm.label
+    once = prepared.once
+    test, y = np.asarray(outcome.once, dtype=np.float64), truth["test"][:once]
+    costs = member_costs(folder, label, len(test), volumes, prepared.shard_rows, folds=prepared.fold_count)
+    real = prepared.read_fit(folder, label, in_folds(Job("real"), prepared.held))
+    others = [  # the first is member 0's own fit
+        prepared.read_fit(folder, label, [Job("ensemble", f * FOLD, m, k) for f, m in enumerate(outcome.by_fold)])
+        for k in range(1, len(test))
+    ]
+    others = [values["test"][:once] for values in others]
     naive = ensemble_mean(np.stack([test[0], *others]))
-    theirs = real if real_learner in (None, label) else read_predictions(folder, real_learner, Job("real"), width)
-    rivals = {"naive_ensemble": naive, "real": theirs["test"]}
+    theirs = prepared.read_fit(folder, real_learner or label, in_folds(Job("real"), prepared.held))
+    rivals = {"naive_ensemble": naive, "real": theirs["test"][:once]}
     keys = {"task": prepared.task, "seed": prepared.config.seed}
     parts: dict[str, Any] = {}
     drawn = np.flatnonzero(np.array(volumes))  # raw rows alone, volume 0, are on no curve over log m
@@ -91,33 +99,38 @@ def findings(
             predictions["validation"], truth["validation"], volumes=volumes, costs=costs, epsilon=EPSILON, **keys
         )
         parts["joint_law"] = asdict(law)
-    parts |= {"uncertainty": uncertainty(test, truth["test"], seed=prepared.config.seed)}
+    parts |= {"uncertainty": uncertainty(test, y, seed=prepared.config.seed)}
     if prepared.task != "regression":
-        clusters = prepared.clusters.get("test")
+        clusters = prepared.judged_clusters("test")
+        clusters = None if clusters is None else clusters[:once]
         parts["classes"] = class_findings(
-            test, truth["test"], prepared.schema.classes, seed=prepared.config.seed, clusters=clusters
+            test, y, prepared.schema.classes, seed=prepared.config.seed, clusters=clusters
         )
-    parts |= {"subgroups": _subgroups(prepared, folder, test, rivals, truth["test"])}
+    parts |= {"subgroups": _subgroups(prepared, folder, test, rivals, y)}
     if len(test) >= 4:
         at = float(costs[list(volumes).index(choice.volume)])
-        parts["klaw"] = members_law(prepared, test, truth["test"], cost=at)
+        parts["klaw"] = members_law(prepared, test, y, cost=at)
     return parts
 
 
-def member_costs(folder: Folder, label: str, members: int, volumes: Sequence[int], shard_rows: int) -> np.ndarray:
-    """CPU-seconds of one member at each volume, means over members: its generator, the whole shards that hold the rows,
-    its fit; at volume 0, raw rows alone, the fit. Shape: -> (volumes,); 0 where nothing was noted (a volume dropped).
+def member_costs(
+    folder: Folder, label: str, members: int, volumes: Sequence[int], shard_rows: int, *, folds: int = 1
+) -> np.ndarray:
+    """CPU-seconds of one member at each volume, means over members: its generators, one a fold, the whole shards that
+    hold the rows, its fits; at volume 0, raw rows alone, the fits. Shape: -> (volumes,); 0 where nothing was noted (a
+    volume dropped).
     """
-    fits = [member_seconds(folder, k) for k in range(members)]
-    shards = [shard["cpu_seconds"] for k in range(members) for shard in drawn_shards(folder, k)]
+    numbers = generator_numbers(range(members), folds)
+    fits = [member_seconds(folder, k) for k in numbers]
+    shards = [shard["cpu_seconds"] for k in numbers for shard in drawn_shards(folder, k)]
     fit, draw = float(np.mean(fits)), float(np.mean(shards)) if shards else 0.0
     out = []
     for volume in volumes:
-        each = [job_seconds(folder, label, Job("member", k, volume)) for k in range(members)]
+        each = [job_seconds(folder, label, Job("member", k, volume)) for k in numbers]
         learned = [seconds for seconds in each if seconds is not None]
         rows = fit + draw * -(-volume // shard_rows) if volume else 0.0
         out.append(rows + float(np.mean(learned)) if learned else 0.0)
-    return np.array(out)
+    return folds * np.array(out)
 
 
 def members_law(prepared: Prepared, members: np.ndarray, y: np.ndarray, *, cost: float) -> dict[str, Any]:
@@ -197,9 +210,11 @@ def _subgroups(
     schema = prepared.schema
     codec = TableCodec(schema)
     features = [column.name for column in schema.features if column.kind is not Kind.TEXT]
-    train, test = (codec.encode(prepared.parts[part], features) for part in ("train", "test"))
+    train, test = (codec.encode(rows, features) for rows in (prepared.parts["train"], prepared.judged_table))
     names = {c.name: [str(v) for v in c.categories] for c in schema.features if c.categories}
     dates = {c.name: partial(written_date, c) for c in schema.features if c.kind is Kind.DATETIME}
     groups, kinds = find_groups(train, test, names, written=dates), prepared.config.generators
-    rare = least_likely(folder, [kinds[k % len(kinds)][0] for k in range(len(members))], schema, prepared.parts["test"])
+    of_members = [kinds[k % len(kinds)][0] for k in range(len(members))]
+    # without test rows there are none that the first fold's generators have not seen
+    rare = None if prepared.is_nested else least_likely(folder, of_members, schema, prepared.judged_table)
     return subgroup_risks([*groups, rare] if rare else groups, members, others, y)

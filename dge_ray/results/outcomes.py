@@ -10,20 +10,22 @@ from dge_ray.results.baselines import Baselines, read_baselines
 from dge_ray.stats.comparison.baselines import metrics_of
 from dge_ray.stats.comparison.differences import ensembles_difference
 from dge_ray.stats.ensemble.combine import ensemble_mean
+from dge_ray.stats.volume.nested import nested_cell
 from dge_ray.stats.volume.pairs import best_pairs
 from dge_ray.stats.volume.reflection import ReflectionPoint, risk_interval
 from dge_ray.storage import Folder
 from dge_ray.study.arms import Arm
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.costs import cut_settings
-from dge_ray.study.records.predictions import Job, finished, read_predictions
+from dge_ray.study.records.predictions import Job, finished, in_folds
 
 
 @dataclass(frozen=True)
 class Outcome:
     """One arm of a study: its predictions at the volumes that were looked at, and the choice among these.
 
-    Shape: `predictions[split]` (members, volumes, rows, classes), NaN for what was dropped.
+    Shape: `predictions[split]` (members, volumes, rows, classes), NaN for what was dropped. `nested`: of a cross-fitted
+    study without test rows the place of each fold's volume, chosen on the other folds.
     """
 
     prepared: Prepared
@@ -32,16 +34,34 @@ class Outcome:
     predictions: Mapping[str, np.ndarray]
     choice: ReflectionPoint
     candidates: tuple[int, ...] | None = None  # volumes that may be best of all learners'; None: of one learner alone
+    nested: tuple[int, ...] = ()
 
     @property
     def at_choice(self) -> np.ndarray:
         """The members' test predictions at the chosen volume. Shape: (members, rows, classes)."""
-        return self.predictions["test"][:, self.choice.index]
+        return self._at_choice("test")
+
+    @property
+    def once(self) -> np.ndarray:
+        """`at_choice` with each row once: of the readings of a test row, one a fold, the first fold's."""
+        return self.at_choice[:, : self.prepared.once]
+
+    @property
+    def by_fold(self) -> tuple[int, ...]:
+        """The volume of each fold, at which its baselines are fitted; one volume in a study without folds."""
+        if self.nested:
+            return tuple(self.volumes[place] for place in self.nested)
+        return (self.choice.volume,) * self.prepared.fold_count
+
+    def _at_choice(self, split: str) -> np.ndarray:
+        if self.nested:
+            return nested_cell(self.predictions[split], self.prepared.held, self.nested)
+        return self.predictions[split][:, self.choice.index]
 
     def baselines(self, folder: Folder, learners: Mapping[str, str]) -> Baselines:
         """The fits that its ensemble is compared with. `learners`: those of real rows, where they may be others."""
-        members = {split: values[:, self.choice.index] for split, values in self.predictions.items()}
-        return read_baselines(self.prepared, folder, self.arm.label, members, self.choice.volume, learners)
+        members = {split: self._at_choice(split) for split in self.predictions}
+        return read_baselines(self.prepared, folder, self.arm.label, members, self.by_fold, learners)
 
     @property
     def complete(self) -> list[int]:
@@ -52,8 +72,8 @@ class Outcome:
     def jobs(self) -> list[Job]:
         """Every fit of the arm: its grid's and its baselines'."""
         members = len(self.at_choice)
-        grid = [Job("member", k, m, learner=self.arm.label) for k in range(members) for m in self.volumes]
-        return grid + self.prepared.baselines(self.arm, members, self.choice.volume)
+        grid = [job for k in range(members) for m in self.volumes for job in self.prepared.cell(self.arm, k, m)]
+        return grid + self.prepared.baselines(self.arm, members, self.by_fold)
 
 
 def compared_jointly(outcomes: Sequence[Outcome], truth: np.ndarray) -> list[Outcome]:
@@ -68,7 +88,7 @@ def compared_jointly(outcomes: Sequence[Outcome], truth: np.ndarray) -> list[Out
         truth,
         metric=prepared.metric,
         seed=prepared.config.seed,
-        clusters=prepared.clusters.get("validation"),
+        clusters=prepared.judged_clusters("validation"),
     )
     joined = []
     for outcome, mask in zip(outcomes, held, strict=True):
@@ -106,9 +126,9 @@ def learner_table(
     for outcome in outcomes:
         label, choice = outcome.arm.label, outcome.choice
         ensemble = ensemble_mean(outcome.at_choice)
-        clusters = prepared.clusters.get("test")
+        clusters = prepared.judged_clusters("test")
         risk, lo, hi = risk_interval(outcome.at_choice, truth, task=task, metric=metric, clusters=clusters)
-        real = read_predictions(folder, label, Job("real"), prepared.width)["test"]
+        real = prepared.read_fit(folder, label, in_folds(Job("real"), prepared.held))["test"]
         row = {
             "learner": label,
             "chosen": outcome is chosen,

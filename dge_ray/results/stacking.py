@@ -27,13 +27,14 @@ def stacking(outcome: Outcome, truth: dict[str, np.ndarray]) -> dict[str, Any]:
     names = family_names(config, len(outcome.at_choice))
     if config.families == "equal" or len(set(names)) < 2:
         return {}
-    fitted_on, judged = outcome.predictions["validation"][:, outcome.choice.index], outcome.at_choice
+    fitted_on, judged = outcome.predictions["validation"][:, outcome.choice.index], outcome.once
     kinds, means, shares = family_means(fitted_on, names)
     weights = stacked_weights(means, truth["validation"], shares, task=task)
     order = numpy_generator(config.seed, Purpose.WEIGHT, index=1).permutation(len(truth["validation"]))
     ensemble = combined(family_means(judged, names)[1], weights)
-    difference = paired_difference(ensemble, ensemble_mean(judged), truth["test"], outcome.prepared.metric, task=task)
-    truths = truth["validation"], truth["test"]
+    y = truth["test"][: outcome.prepared.once]
+    difference = paired_difference(ensemble, ensemble_mean(judged), y, outcome.prepared.metric, task=task)
+    truths = truth["validation"], y
     return {
         "stacking": {
             "loss": "squared_error" if task == "regression" else "log_loss",
@@ -43,7 +44,7 @@ def stacking(outcome: Outcome, truth: dict[str, np.ndarray]) -> dict[str, Any]:
             ],
             "validation": _told(crossfit_gain(fitted_on, names, truths[0], task=task, order=order)),
             "test": _told(gain_elsewhere(fitted_on, judged, names, truths, task=task)),
-            "metrics": metrics_of(ensemble, truth["test"], task=task),
+            "metrics": metrics_of(ensemble, y, task=task),
             "difference": list(difference),
         }
     }

@@ -74,8 +74,9 @@ def _separation(prepared: Prepared, folder: Folder, volume: int) -> tuple[float,
         return None
     shards = [folder.read_table(file) for file in files]
     seed = integer(prepared.config.seed, Purpose.UTILITY, member=0, index=INDEX)
-    parts = prepared.parts
-    _, overlap = density_ratio(
-        rows(parts["validation"]), rows(parts["test"]), rows(pa.concat_tables(shards)), schema, seed=seed
-    )
+    unseen, other = prepared.parts["validation"], prepared.parts.get("test")
+    if other is None:  # a cross-fitted study without test rows: halves of the first fold
+        half = unseen.num_rows // 2
+        unseen, other = unseen.slice(half), unseen.slice(0, half)
+    _, overlap = density_ratio(rows(unseen), rows(other), rows(pa.concat_tables(shards)), schema, seed=seed)
     return overlap.c2st, overlap.c2st_interval

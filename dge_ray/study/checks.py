@@ -116,9 +116,10 @@ def check_prepared(prepared: Prepared) -> None:
 
 
 def _check_size(prepared: Prepared) -> None:
-    rows = prepared.most_members * prepared.volumes[-1]
+    rows = prepared.fold_count * prepared.most_members * prepared.volumes[-1]
     if rows > prepared.config.max_rows:
-        got = f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,})"
+        each = f" in {prepared.fold_count} folds" if prepared.folds is not None else ""
+        got = f"a study of {rows:,} synthetic rows ({prepared.most_members} members of {prepared.volumes[-1]:,}{each})"
         more = f"raise it with {advice('max_rows', str(rows))}, or take fewer members or ratios"
         raise InputError("max_rows", got, f"at most {prepared.config.max_rows:,}; {more}")
 

@@ -177,6 +177,16 @@ class StudyConfig(Frozen):
     test_fraction: float = Field(0.2, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     validation_fraction: float = Field(0.15, gt=0, lt=0.9, description="a share above 0 and below 0.9")
     stopping_fraction: float = Field(0.1, gt=0, lt=0.9, description="a share above 0 and below 0.9")
+    folds: Literal["auto"] | Annotated[int, BeforeValidator(not_truth), Field(ge=1, le=20)] = Field(
+        "auto",
+        description="auto, or a whole number from 1 to 20 (a member is a generator a fold, each row is predicted by "
+        "one that has not seen it; auto: 5 where validation would have fewer than 1,000 rows, otherwise 1, no folds)",
+    )
+    report: Literal["test", "crossfit"] = Field(
+        "test",
+        description="test or crossfit (with folds: no row is test, each fold is read at the volume that does best on "
+        "the others)",
+    )
     canaries: Annotated[int, BeforeValidator(not_truth)] = Field(
         0,
         ge=0,

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.storage import Folder
 from dge_ray.study.members import MemberSpec
@@ -24,6 +26,7 @@ class DownstreamSpec:
     volume: int  # the largest: a member's shards are drawn up to it
     augmented: bool = False
     weights: dict[str, float] = field(default_factory=dict)
+    held: tuple[np.ndarray, ...] = ()  # of a cross-fitted study, which validation rows are each fold's own
 
 
 def simple_learner(schema: TableSchema) -> str:
@@ -53,4 +56,5 @@ def downstream_of(
         volume=volume,
         augmented=prepared.augmented,
         weights={arm.label: arm.weight for arm in arms if arm.weight is not None},
+        held=prepared.held,
     )

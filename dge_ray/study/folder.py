@@ -14,7 +14,6 @@ from dge_ray.spelling import plain_yaml
 from dge_ray.storage import Folder
 from dge_ray.study.choices import STUDY_NAME
 from dge_ray.study.config import StudyConfig, as_yaml
-from dge_ray.study.identity import BEFORE, first_difference
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config
 from dge_ray.study.records.files import (
@@ -27,6 +26,7 @@ from dge_ray.study.records.files import (
     SCHEMA,
     generator_folder,
 )
+from dge_ray.study.records.identity import BEFORE, first_difference
 from dge_ray.table.schema.table_schema import TableSchema
 
 BUNDLE = "bundle.json"  # a bundle's facts: a folder with them and without an identity is no study

@@ -2,6 +2,9 @@
 
 A member's rows are drawn in whole shards, each by its own random stream, so that a shard is the same whoever draws it
 and whenever. Torch's number of threads is the caller's: the same bits come from one thread alone.
+
+A `member` is here the number of a generator: of a cross-fitted study there are some a member (`records/jobs.py`), which
+take turns, and start from saved ones, as members do.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +24,15 @@ from dge_ray.privacy.key import FILE as KEY
 from dge_ray.privacy.key import read_key
 from dge_ray.privacy.plan import PrivacyPlan
 from dge_ray.storage import Folder
-from dge_ray.study.records.files import MEMBERS, generator_folder, member_file, shard_file, shard_folder
+from dge_ray.study.records.files import (
+    MEMBERS,
+    generator_folder,
+    member_file,
+    number_in,
+    shard_file,
+    shard_folder,
+)
+from dge_ray.study.records.jobs import member_of
 from dge_ray.table.schema.table_schema import TableSchema
 
 if TYPE_CHECKING:  # it imports torch, and most processes of a study need none
@@ -49,7 +60,7 @@ class MemberSpec:
 
     def generator(self, member: int) -> GeneratorChoice:
         """The name and settings of a member's generator."""
-        return member_settings(self.generators, member)
+        return member_settings(self.generators, member_of(member))
 
     def fits_together(self, member: int) -> bool:
         """Whether a member's generator can be fitted with others' of the same settings as one program."""
@@ -88,7 +99,7 @@ class MemberSpec:
         if not self.pretrained:
             yield None
             return
-        with Folder.open(self.pretrained[member % len(self.pretrained)], "pretrained").downloaded() as path:
+        with Folder.open(self.pretrained[member_of(member) % len(self.pretrained)], "pretrained").downloaded() as path:
             yield path
 
     def draw(self, generator: Generator, member: int, shard: int) -> tuple[pa.Table, float]:
@@ -163,8 +174,8 @@ class MemberSpec:
 
 
 def fitted_members(folder: Folder) -> list[int]:
-    """The members of a study that are fitted; while it runs there may be gaps."""
-    return [int(name) for name in folder.list(MEMBERS) if folder.exists(member_file(int(name)))]
+    """The members of a study that are fitted, by the numbers of their generators; while it runs there may be gaps."""
+    return [number_in(name) for name in folder.list(MEMBERS) if folder.exists(member_file(number_in(name)))]
 
 
 class MemberRows(Sequence[pa.Table]):

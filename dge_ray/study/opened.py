@@ -13,11 +13,11 @@ from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import find_study, read_schema, read_study_config
-from dge_ray.study.identity import first_difference
 from dge_ray.study.members import MemberSpec, fitted_members
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.files import IDENTITY, REPORT, SURFACE, figure_file
+from dge_ray.study.records.identity import first_difference
 from dge_ray.study.records.lock import study_lock
 from dge_ray.study.refit import leaving_members
 from dge_ray.table.schema.table_schema import TableSchema

@@ -1,7 +1,7 @@
 """From a configuration to checked tables: whatever can be wrong with the input is found here, before any work."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from dge_ray.study.checks import check_keys, check_prepared, precision_note
 from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import read_schema
+from dge_ray.study.folds import Folds, as_begun, check_folds, cut_folds, fold_count, folds_of
 from dge_ray.study.lineage import lineage_of, read_origin
 from dge_ray.study.made_tables import check_made, holds_rows, settle_made
 from dge_ray.study.parent import check_parent
@@ -68,8 +69,10 @@ def prepare(
         check_generator(name, settings)
     if config.private:
         config = private_config(config)
+    config = as_begun(config)
     check_keys(config)
     check_refit(config)
+    check_folds(config)
     check_made(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -113,25 +116,28 @@ def prepare(
     if config.private:
         split = with_stopping(split)
     notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
-    parts = split.tables(table)
+    folds, splits = _folds(config, table, schema, split, labels, units)
+    split = splits[0]
+    parts = split.tables(table) if folds is None else dict(folds.parts[0])
     if units is not None:
-        notes += (units_note(config, units, split),)
+        notes += (units_note(config, units, splits),)
     if not config.private:  # read off real rows
-        schema, told = _with_identities(config, schema, parts["train"], begun or _begun(config))
+        seen = parts["train"] if folds is None else folds.pool  # each of them is learned from in some fold
+        schema, told = _with_identities(config, schema, seen, begun or _begun(config))
         notes += told
         if units is None:
-            notes += tuple(repeats_warning(find_repeats(parts["train"], schema), target))
+            notes += tuple(repeats_warning(find_repeats(seen, schema), target))
         if task == "regression":
-            encoded = TableCodec(schema).encode(parts["train"], [target])
+            encoded = TableCodec(schema).encode(seen, [target])
             notes += precision_note(target, target_vector(encoded, schema))
-        notes += broken_by_real_rows(read_constraints(config.constraints, schema), parts["train"])
+        notes += broken_by_real_rows(read_constraints(config.constraints, schema), seen)
     lineage = None if origin is None else lineage_of(origin, dict(split.parts()))
     notes += () if lineage is None else tuple(lineage.notes())
     canaries = _canaries(config, schema, parts)
     if canaries is not None:
         parts["train"] = plant(parts["train"], canaries[0])
         notes += (f"{config.canaries} canaries are planted in train: this study is for attacks, not for publishing",)
-    base = parts["raw" if "raw" in parts else "train"].num_rows
+    base = parts["raw" if "raw" in parts else "train"].num_rows if folds is None else folds.n
     made: tuple[tuple[str, ...], ...] = ()
     if holds_rows(config):
         config, made, more = settle_made(config, schema, base)
@@ -146,7 +152,7 @@ def prepare(
         if config.privacy.parent is not None and not folder.exists(PLAN):  # later the plan has what it counted
             check_parent(config, digest, key, parts["train"].num_rows)
         digest = keyed_digest(key, digest)
-    config = config.model_copy(update={"target": target})
+    config = config.model_copy(update={"target": target, "folds": len(splits)})
     prepared = Prepared(
         config=config,
         schema=schema,
@@ -163,6 +169,7 @@ def prepare(
         canaries=canaries,
         made=made,
         clusters=_clusters(config, units, split),
+        folds=folds,
     )
     check_prepared(prepared)
     return prepared
@@ -187,21 +194,40 @@ def _begun(config: StudyConfig) -> TableSchema | None:
         return None
 
 
+def _folds(
+    config: StudyConfig,
+    table: pa.Table,
+    schema: TableSchema,
+    split: Split,
+    labels: np.ndarray | None,
+    units: Units | None,
+) -> tuple[Folds | None, list[Split]]:
+    """The folds of a cross-fitted study, and each as a split; otherwise none, and the split as it is."""
+    count = fold_count(config, split, labels, units)
+    if count == 1:
+        return None, [split]
+    splits = cut_folds(table, schema, split, count, config, units)
+    return folds_of(table, splits, nested=config.report == "crossfit", units=units), splits
+
+
 def _clusters(config: StudyConfig, units: Units | None, split: Split) -> dict[str, np.ndarray]:
     """The groups of the rows that results are read on, where whole groups are parted."""
     if config.group_column is None or units is None:
         return {}
-    return {part: units.unit[rows] for part, rows in split.parts() if part in ("validation", "test")}
+    return {part: units.unit[rows] for part, rows in split.parts() if part in ("validation", "test") and len(rows)}
 
 
-def units_note(config: StudyConfig, units: Units, split: Split) -> str:
-    """How whole groups and times were parted."""
+def units_note(config: StudyConfig, units: Units, splits: Sequence[Split]) -> str:
+    """How whole groups and times were parted, perhaps into folds."""
+    split = splits[0]
     if config.group_column is None:
         return f"parts are in the order of '{config.time_column}': the latest rows are test"
-    parts = ", ".join(f"{name} {len(np.unique(units.unit[rows])):,}" for name, rows in split.parts())
+    parts = ", ".join(f"{name} {len(np.unique(units.unit[rows])):,}" for name, rows in split.parts() if len(rows))
     order = "" if config.time_column is None else f", in the order of '{config.time_column}'"
     feature = "it stays a feature" if config.keep_group_column else "it is no feature, and synthetic rows have none"
-    return f"groups of '{config.group_column}' stay in one part{order}: {parts} groups; {feature}"
+    one = "part" if len(splits) == 1 else "fold"
+    of = "" if len(splits) == 1 else f" in the first of {len(splits)} folds"
+    return f"groups of '{config.group_column}' stay in one {one}{order}: {parts} groups{of}; {feature}"
 
 
 def _canaries(config: StudyConfig, schema: TableSchema, parts: dict[str, pa.Table]) -> tuple[pa.Table, pa.Table] | None:

@@ -1,20 +1,23 @@
 """A study's input as every step of it takes it: checked tables, and what is to be done with them."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from dge_ray.errors import ColumnWarning
+from dge_ray.errors import ColumnWarning, InputError
 from dge_ray.generators.checkpoint import read_pretrained
 from dge_ray.stats.metrics.losses import higher_is_better
+from dge_ray.storage import Folder
 from dge_ray.study.arms import Arm
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.folds import Folds, folds_identity
 from dge_ray.study.lineage import Lineage
-from dge_ray.study.records.jobs import OF_ANY_LEARNER
-from dge_ray.study.records.predictions import Job, baseline_jobs
+from dge_ray.study.records.jobs import OF_ANY_LEARNER, generator_numbers
+from dge_ray.study.records.predictions import Job, baseline_jobs, in_folds, joined, read_predictions
 from dge_ray.table import Columns, TableCodec, TableSchema, target_vector
 
 MADE = "tables"  # what stands for the path of such tables in a study's identity: their digests
@@ -22,7 +25,11 @@ MADE = "tables"  # what stands for the path of such tables in a study's identity
 
 @dataclass(frozen=True)
 class Prepared:
-    """A study's input, checked: the configuration with nothing left open, the schema, the real rows, and its arms."""
+    """A study's input, checked: the configuration with nothing left open, the schema, the real rows, and its arms.
+
+    Of a cross-fitted study `parts` and `clusters` are those of fold 0, which is a study without folds by itself; what
+    its predictions are of, all folds', is `judged_truth`, `judged_clusters` and `rows`.
+    """
 
     config: StudyConfig
     schema: TableSchema
@@ -39,11 +46,12 @@ class Prepared:
     canaries: tuple[pa.Table, pa.Table] | None = None  # those planted, the last rows of train, and their twins
     clusters: dict[str, np.ndarray] = field(default_factory=dict)  # by part, codes of rows that belong together
     made: tuple[tuple[str, ...], ...] = ()  # by generator, digests of tables that were made elsewhere
+    folds: Folds | None = None  # of a cross-fitted study
 
     @property
     def n(self) -> int:
-        """Rows the generators are fitted on."""
-        return self.parts["train"].num_rows
+        """Rows the generators are fitted on; with folds the mean over them."""
+        return self.parts["train"].num_rows if self.folds is None else self.folds.n
 
     @property
     def raw_part(self) -> str:
@@ -53,7 +61,7 @@ class Prepared:
     @property
     def base(self) -> int:
         """The raw rows, which ratios are multiples of."""
-        return self.parts[self.raw_part].num_rows
+        return self.parts["raw"].num_rows if "raw" in self.parts else self.n
 
     @property
     def augmented(self) -> bool:
@@ -89,23 +97,97 @@ class Prepared:
 
     @property
     def rows(self) -> dict[str, int]:
-        return {name: table.num_rows for name, table in self.parts.items()}
+        """Rows by part. With folds: train and stopping of one fold, validation all that are not test."""
+        rows = {name: table.num_rows for name, table in self.parts.items()}
+        return rows if self.folds is None else rows | {"train": self.n, "validation": self.folds.pool.num_rows}
 
-    def encoded(self) -> dict[str, Columns]:
+    @property
+    def fold_count(self) -> int:
+        return 1 if self.folds is None else self.folds.count
+
+    @property
+    def held(self) -> tuple[np.ndarray, ...]:
+        """Of each fold which of the validation rows are its own; empty without folds."""
+        return () if self.folds is None else self.folds.held
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether there are no test rows, and results are read where others have chosen."""
+        return self.folds is not None and self.folds.nested
+
+    def generators(self, members: int) -> list[int]:
+        """The numbers of the generators of so many members."""
+        return generator_numbers(range(members), self.fold_count)
+
+    def cell(self, arm: Arm, member: int, volume: int) -> list[Job]:
+        """The fits of a member at a volume, one a fold."""
+        return in_folds(Job("member", member, volume, learner=arm.label), self.held)
+
+    def read_fit(self, folder: Folder, label: str, jobs: Sequence[Job]) -> dict[str, np.ndarray]:
+        """What a fit predicts per split, put together of its `jobs`, one a fold. Shape: (rows, classes) each."""
+        return self.put_together([read_predictions(folder, label, job, self.width) for job in jobs])
+
+    def put_together(self, parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """What the folds predict per split as one, rows as those of `judged_truth`. Shape: (rows, ...) each."""
+        values = joined(parts, self.held)
+        return values | {"test": values["validation"]} if self.is_nested else values
+
+    @property
+    def tables(self) -> tuple[dict[str, pa.Table], ...]:
+        """The parts of each fold; of a study without folds its own."""
+        return (self.parts,) if self.folds is None else self.folds.parts
+
+    def check_test(self) -> None:
+        """Raises InputError where no row is test."""
+        if self.is_nested:
+            raise InputError("study", f"{self.name!r}, which has no test rows", "a study of report=test")
+
+    @property
+    def once(self) -> int:
+        """How many rows results are read on, each counted once: the first so many are one fold's reading of test."""
+        return self.judged_table.num_rows
+
+    @property
+    def judged_table(self) -> pa.Table:
+        """The rows that results are read on, each once: test, or all where there is no test."""
+        return self.folds.pool if self.folds is not None and self.folds.nested else self.parts["test"]
+
+    def judged_truth(self, split: str) -> np.ndarray:
+        """The target of the rows that predictions are of. With folds validation is all that are not test, and test
+        stands there once a fold; without test rows it is validation again."""
+        if self.folds is None:
+            return self.truth(split)
+        if split == "validation" or self.folds.nested:
+            return target_vector(TableCodec(self.schema).encode(self.folds.pool), self.schema)
+        return np.tile(self.truth("test"), self.folds.count)
+
+    def judged_clusters(self, split: str) -> np.ndarray | None:
+        """Codes of the rows of `judged_truth` that belong together; None where each row is its own."""
+        if self.folds is None:
+            return self.clusters.get(split)
+        if split == "validation" or self.folds.nested:
+            return self.folds.clusters
+        own = self.clusters.get("test")
+        return np.tile(np.arange(self.parts["test"].num_rows) if own is None else own, self.folds.count)
+
+    def encoded(self, fold: int = 0) -> dict[str, Columns]:
         """The learners' rows: train (what the generators saw), stopping, validation, test, and raw."""
-        codec = TableCodec(self.schema)
-        encoded = {part: codec.encode(self.parts[part]) for part in ("train", "stopping", "validation", "test")}
-        return encoded | {"raw": codec.encode(self.parts["raw"]) if "raw" in self.parts else encoded["train"]}
+        codec, parts = TableCodec(self.schema), self.tables[fold]
+        encoded = {p: codec.encode(parts[p]) for p in ("train", "stopping", "validation", "test") if p in parts}
+        return encoded | {"raw": codec.encode(parts["raw"]) if "raw" in parts else encoded["train"]}
 
-    def baselines(self, arm: Arm, members: int, volume: int) -> list[Job]:
-        """The fits of an arm's baselines at a volume."""
-        jobs = baseline_jobs(members, volume, self.config.groups, raw="raw" in self.parts)
-        return [replace(job, learner=arm.label) for job in jobs]
+    def baselines(self, arm: Arm, members: int, volumes: Sequence[int]) -> list[Job]:
+        """The fits of an arm's baselines, in each fold at its volume."""
+        return [
+            replace(job.in_fold(fold), learner=arm.label)
+            for fold, volume in enumerate(volumes)
+            for job in baseline_jobs(members, volume, self.config.groups, raw="raw" in self.parts)
+        ]
 
-    def first_baselines(self, arm: Arm, members: int, volume: int) -> list[Job]:
+    def first_baselines(self, arm: Arm, members: int, volumes: Sequence[int]) -> list[Job]:
         """Those of `baselines` that are fitted before it is known which arm is chosen: of several learners the ones on
         real rows, of which the best is chosen too. The others are of the chosen arm alone, unless there are weights."""
-        jobs = self.baselines(arm, members, volume)
+        jobs = self.baselines(arm, members, volumes)
         if len(self.arms) == 1 or self.config.weights:
             return jobs
         return [job for job in jobs if job.kind in OF_ANY_LEARNER]
@@ -133,6 +215,7 @@ class Prepared:
                 config.stopping_fraction,
                 *self._units_identity(),
                 *self._canaries_identity(),
+                *folds_identity(self.fold_count, self.config.report),
             ],
             "seed": config.seed,
             "generator": self._generator_identity(),

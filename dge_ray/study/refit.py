@@ -51,7 +51,7 @@ def check_refit(config: StudyConfig) -> None:
 
 def all_rows(parts: Mapping[str, pa.Table]) -> pa.Table:
     """What the members that leave are fitted on."""
-    return pa.concat_tables([parts[part] for part in PARTS])
+    return pa.concat_tables([parts[part] for part in PARTS if part in parts])
 
 
 def refitted(spec: MemberSpec) -> MemberSpec:

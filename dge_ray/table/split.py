@@ -105,7 +105,7 @@ def split_table(
     for name, fraction in fractions.items():
         if not 0.0 < fraction < 1.0:
             raise InputError(f"{name}_fraction", repr(fraction), "a number between 0 and 1, such as 0.15")
-    strata = _strata(table, schema) if stratified else np.zeros(table.num_rows, dtype=np.int64)
+    strata = strata_of(table, schema) if stratified else np.zeros(table.num_rows, dtype=np.int64)
     if labels is not None and (len(labels) != table.num_rows or not np.isin(labels, _LABELS).all()):
         raise ValueError("labels are not those of this table's split column")
     given = _given(labels)
@@ -131,7 +131,7 @@ def split_table(
         if units is not None:
             parts[name] = units.carve(left, strata[left], fractions[name], reserve, rng)
         else:
-            parts[name] = _carve(left, strata[left], fractions[name], reserve if classification else 0, rng)
+            parts[name] = carve(left, strata[left], fractions[name], reserve if classification else 0, rng)
         left = np.setdiff1d(left, parts[name], assume_unique=True)
     if "raw" in given:
         parts["raw"] = given["raw"]
@@ -142,7 +142,7 @@ def split_table(
     return split
 
 
-def _strata(table: pa.Table, schema: TableSchema) -> np.ndarray:
+def strata_of(table: pa.Table, schema: TableSchema) -> np.ndarray:
     """The group of each row, shape (rows,): its class, its target decile, or one group without a target."""
     if schema.target is None:
         return np.zeros(table.num_rows, dtype=np.int64)
@@ -153,7 +153,7 @@ def _strata(table: pa.Table, schema: TableSchema) -> np.ndarray:
     return ranks * STRATA // max(len(target), 1)
 
 
-def _carve(rows: np.ndarray, strata: np.ndarray, fraction: float, reserve: int, rng: np.random.Generator) -> np.ndarray:
+def carve(rows: np.ndarray, strata: np.ndarray, fraction: float, reserve: int, rng: np.random.Generator) -> np.ndarray:
     """About `fraction` of the rows, in proportion from each stratum (largest remainders).
 
     `reserve`: rows that must stay of each stratum for the parts still to come; if any, each stratum gives at least one.
@@ -191,7 +191,7 @@ def class_pools(n: int, labels: np.ndarray | None) -> list[Pool]:
 
 def rare_classes(table: pa.Table, schema: TableSchema, labels: np.ndarray | None) -> list[int]:
     """The codes of the classes with too few rows for a part of the split."""
-    strata = _strata(table, schema)
+    strata = strata_of(table, schema)
     short = [_counts(strata, schema, pool) < pool.needed for pool in class_pools(table.num_rows, labels)]
     return np.flatnonzero(np.logical_or.reduce(short)).tolist()
 

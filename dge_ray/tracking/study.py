@@ -19,6 +19,7 @@ from dge_ray.study.records.files import (
     UNTRACKED,
     member_file,
 )
+from dge_ray.study.records.jobs import fold_of
 from dge_ray.table import TableSchema
 from dge_ray.tracking.gather import gather
 from dge_ray.tracking.tracker import Tracker
@@ -102,8 +103,8 @@ def not_logged(config: StudyConfig, report: Mapping[str, Any]) -> str | None:
 
 
 def log_fits(tracker: Tracker, folder: Folder) -> None:
-    """The loss curves of the members that are fitted."""
-    for member in fitted_members(folder):
+    """The loss curves of the members that are fitted; of a cross-fitted study those of fold 0."""
+    for member in filter(lambda number: not fold_of(number), fitted_members(folder)):
         tracker.log_fit(member, folder.read_json(member_file(member))["loss"])
 
 

@@ -13,10 +13,10 @@ from dge_ray.commands.tune import _tracked, tune
 from dge_ray.distributed.session import preflight
 from dge_ray.errors import StudyError
 from dge_ray.study.folder import study_folder
-from dge_ray.study.identity import tracking_id
 from dge_ray.study.prepare import prepare
 from dge_ray.study.read_config import read_config
 from dge_ray.study.records import lock
+from dge_ray.study.records.identity import tracking_id
 from dge_ray.study.records.lock import study_lock
 from dge_ray.study.terminal.progress import Progress
 from dge_ray.tracking.tracker import Tracker

@@ -44,7 +44,7 @@ def call(folder: Path, ray: Path, *words: str) -> tuple[int, str]:
 
 
 def test_a_study_of_a_query(server: postgres.Server, tmp_path: Path, ray_folder: Path) -> None:
-    words = ["query=select a, b, y from visits order by id", "target=y", "study=visits", "generator=copula"]
+    words = ["query=select a, b, y from visits order by id", "target=y", "study=visits", "generator=copula", "folds=1"]
     code, said = call(tmp_path, ray_folder, "tune", server.url, *words, "members=2", "ratios=1", "learner=logistic")
     assert code == 0, said
     sampled, more = call(tmp_path, ray_folder, "sample", "visits", "out=bundle", "volume=50")

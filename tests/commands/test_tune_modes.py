@@ -29,7 +29,7 @@ SEVERAL = "learner=[linear, tree, boosting_stopped]"
 
 def _start(folder: Path, *words: str) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
-    command = [sys.executable, "-m", "dge_ray.cli", "tune", *WORDS, *words, "workers=2", "--json"]
+    command = [sys.executable, "-m", "dge_ray.cli", "tune", *WORDS, *words, "folds=1", "workers=2", "--json"]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
@@ -84,7 +84,7 @@ def _check_bits(study: Path, storage: str) -> int:
         if name == "torch_mlp":  # its bits are promised for the same number of threads alone
             continue
         grid = [Job("member", k, m) for k in range(2) for m in arm.volumes]
-        others = [job for m in arm.volumes for job in prepared.baselines(arm, 2, m)]
+        others = [job for m in arm.volumes for job in prepared.baselines(arm, 2, [m])]
         for job in finished(folder, arm.label, [*grid, *others]):
             learner = make_learner(name, settings, prepared.schema, seed=learner_seed(config.seed, job))
             rows = _rows(prepared, folder, job)

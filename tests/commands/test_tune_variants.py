@@ -30,7 +30,7 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 def _start(folder: Path, *words: str) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
-    command = [sys.executable, "-m", "dge_ray.cli", "tune", *words, "tracking=false", "--json"]
+    command = [sys.executable, "-m", "dge_ray.cli", "tune", *words, "folds=1", "tracking=false", "--json"]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True

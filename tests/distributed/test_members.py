@@ -35,7 +35,7 @@ def start_pool(
     spec = MemberSpec(Folder.open(folder), prepared.schema, choices, 0, SHARD, f"run-{folder.name}")
     board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
     parts = prepared.parts["train"], prepared.parts["stopping"]
-    pool = MemberPool(spec, *parts, board, MemberDemand(), members_per_actor=members_per_actor, volume=volume)
+    pool = MemberPool(spec, [parts], board, MemberDemand(), members_per_actor=members_per_actor, volume=volume)
     return prepared, spec, board, pool
 
 

@@ -169,7 +169,7 @@ settings = {"epochs": 40, "hidden": 32}
 spec = MemberSpec(Folder.open(sys.argv[1]), prepared.schema, (("autoregressive", settings),), 0, 256, "growing")
 board = ray.remote(Board).options(name=spec.board_name, namespace=NAMESPACE, num_cpus=TINY).remote()
 train, stopping = prepared.parts["train"], prepared.parts["stopping"]
-pool = MemberPool(spec, train, stopping, board, MemberDemand(), members_per_actor=1, volume=256)
+pool = MemberPool(spec, [(train, stopping)], board, MemberDemand(), members_per_actor=1, volume=256)
 pool.grow(5)
 time.sleep(1)
 before = len(pool._nodes)

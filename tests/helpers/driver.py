@@ -16,7 +16,10 @@ def start_tune(
     stdout: IO[str] | int = subprocess.PIPE,
     stderr: IO[str] | int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
-    """`dge-ray tune` in `folder`, begun in a process group of its own; `more` is added to its environment."""
+    """`dge-ray tune` in `folder`, begun in a process group of its own; `more` is added to its environment. Without
+    folds, unless the words say how many."""
+    if not any(word.startswith("folds=") for word in words):
+        words = [*words, "folds=1"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_"))}
     return subprocess.Popen(
         [sys.executable, "-m", "dge_ray.cli", "tune", *words],

@@ -31,7 +31,7 @@ class StudyProcess:
         self.out = Path(self.place) / "stdout.txt"
         with self.errors.open("w") as errors, self.out.open("w") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dge_ray.cli", "tune", table, *words, "--json"],
+                [sys.executable, "-m", "dge_ray.cli", "tune", table, "folds=1", *words, "--json"],
                 cwd=folder,
                 env=kept | {"RAY_TMPDIR": self.place} | dict(environment or {}),
                 stdout=out,

@@ -143,7 +143,7 @@ def renew() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_table(Path(folder))
         for name in STUDIES:
-            command = [sys.executable, "-m", "dge_ray.cli", "tune", *words(name), "tracking=false"]
+            command = [sys.executable, "-m", "dge_ray.cli", "tune", *words(name), "folds=1", "tracking=false"]
             subprocess.run(command, cwd=folder, env=environment, check=True)
             record(name, Path(folder) / "studies" / name)
 

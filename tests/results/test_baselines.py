@@ -13,7 +13,7 @@ from dge_ray.results.baselines import (
     Baselines,
     best_real,
     compare,
-    constant_prediction,
+    constant_predictions,
     read_baselines,
     real_learners,
     worse_than_constant,
@@ -53,7 +53,7 @@ def test_the_best_on_validation_is_the_headlines(prepared: Prepared, best: str) 
 
 def test_the_constant_is_the_class_shares(prepared: Prepared) -> None:
     y = prepared.truth("train")
-    assert constant_prediction(prepared) == pytest.approx([np.mean(y == 0), np.mean(y == 1)])
+    assert constant_predictions(prepared)["test"][0] == pytest.approx([np.mean(y == 0), np.mean(y == 1)])
 
 
 def test_every_method_is_read_compared_and_told_if_it_is_worse_than_nothing(prepared: Prepared, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_every_method_is_read_compared_and_told_if_it_is_worse_than_nothing(prep
     for job in jobs:
         values = {part: guess(y, 0.9)[0] for part, y in truth.items()}
         write_predictions(folder, arm.label, job, values, prepared.schema.classes)
-    baselines = read_baselines(prepared, folder, arm.label, members, VOLUME, {})
+    baselines = read_baselines(prepared, folder, arm.label, members, [VOLUME], {})
     shapes = {name: len(fits) for name, fits in baselines.test.items()}
     assert shapes == {
         "naive_ensemble": 4,
@@ -79,7 +79,7 @@ def test_every_method_is_read_compared_and_told_if_it_is_worse_than_nothing(prep
     report = compare(prepared, members["test"], baselines, truth["test"])
     assert report["difference_target"] == "new members, fits and rows"
     assert report["test"]["real"]["log_loss"] == pytest.approx(-np.log(0.9))
-    constant = np.tile(constant_prediction(prepared), (len(truth["test"]), 1))
+    constant = constant_predictions(prepared)["test"]
     assert report["test"]["constant"]["log_loss"] == pytest.approx(log_loss(truth["test"], constant))
     value, low, high = report["test_differences"]["real"]["log_loss"]
     assert value == pytest.approx(report["test"]["dge"]["log_loss"] - report["test"]["real"]["log_loss"])
@@ -114,7 +114,7 @@ def test_models_on_real_rows_are_of_the_learner_that_does_best_there_on_validati
     found = real_learners(two, folder, 3)
     assert found == {"real": "tree", "real_all": "tree", "real_ensemble": "linear"}
     members = {part: guess(y, 0.5, 3) for part, y in truth.items()}
-    read = read_baselines(two, folder, "linear", members, VOLUME, found)
+    read = read_baselines(two, folder, "linear", members, [VOLUME], found)
     y = truth["test"]
     assert [float(read.test[method][0][0, y[0]]) for method in found] == pytest.approx(
         [0.8, 0.7, 0.55]

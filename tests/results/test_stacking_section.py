@@ -28,8 +28,9 @@ def _outcome(place: Path, *words: str) -> tuple[Any, dict[str, np.ndarray]]:
         share = np.clip(share + 0.05 * rng.normal(size=share.shape), 0.05, 0.95)
         predictions[part] = np.stack([1 - share, share], axis=-1)[:, None]
     choice = SimpleNamespace(index=0)
+    at_choice = predictions["test"][:, 0]
     return SimpleNamespace(
-        prepared=prepared, predictions=predictions, choice=choice, at_choice=predictions["test"][:, 0]
+        prepared=prepared, predictions=predictions, choice=choice, at_choice=at_choice, once=at_choice
     ), truth
 
 

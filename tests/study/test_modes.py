@@ -91,7 +91,7 @@ def test_without_a_raw_part_the_raw_rows_are_the_generators_own() -> None:
     encoded = prepared.encoded()
     assert encoded["raw"] is encoded["train"]
     (arm,) = prepared.arms
-    assert "raw" not in [job.kind for job in prepared.baselines(arm, 3, 10)]
+    assert "raw" not in [job.kind for job in prepared.baselines(arm, 3, [10])]
 
 
 def test_the_rows_that_learners_see_are_not_part_of_a_studys_identity(table: str) -> None:
@@ -124,7 +124,7 @@ def test_a_fits_rows_are_the_real_ones_then_its_members(job: Job, augmented: boo
     members = {k: {"x": 100.0 * (k + 1) + np.arange(20.0)} for k in range(3)}
     real = {"train": {"x": np.arange(4.0)}, "raw": {"x": 10 + np.arange(3.0)}}
     worker = object.__new__(Worker)
-    worker.real, worker.spec = real, SimpleNamespace(augmented=augmented)  # type: ignore[assignment]
+    worker.real, worker.spec = [real], SimpleNamespace(augmented=augmented, held=())  # type: ignore[assignment]
     worker.reader = SimpleNamespace(  # type: ignore[assignment]
         prefix=lambda member, volume, ahead: {"x": members[member]["x"][:volume]},
         rows=lambda member, volume, ranges, ahead: slices({"x": members[member]["x"][:volume]}, ranges),
@@ -165,7 +165,8 @@ def test_each_weight_is_a_learner_of_its_own_and_0_is_the_raw_rows_alone(table: 
 def test_a_fits_mixture_is_its_learners_weight(table: str) -> None:
     worker, prepared = object.__new__(Worker), _prepared(table, *WEIGHTED)
     weights = {arm.label: arm.weight for arm in prepared.arms}
-    worker.real, worker.spec = prepared.encoded(), SimpleNamespace(augmented=True, weights=weights)  # type: ignore
+    worker.real = [prepared.encoded()]
+    worker.spec = SimpleNamespace(augmented=True, weights=weights, held=())  # type: ignore
     label = "linear-augmented-weight=0.3"
     for job, rows in ((Job("member", 1, 30), 30), (Job("concatenated", 0, 30, 2), 60)):
         mixture = worker._mixture(replace(job, learner=label))

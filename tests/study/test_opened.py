@@ -14,9 +14,9 @@ from dge_ray.storage import Folder
 from dge_ray.study import opened as module
 from dge_ray.study import real_table
 from dge_ray.study.folder import check_folder
-from dge_ray.study.identity import BEFORE, first_difference, tracking_id
 from dge_ray.study.opened import ChangedStudyError, OpenStudy
 from dge_ray.study.records.files import IDENTITY, REPORT, member_file
+from dge_ray.study.records.identity import BEFORE, first_difference, tracking_id
 
 Run = Callable[..., tuple[int, str, str]]
 MEMBERS = 3

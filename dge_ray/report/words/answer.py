@@ -44,19 +44,21 @@ def headline(report: Mapping) -> str:
     return f"Use {what}{known}: {_verdict(report)}"
 
 
-def parts_sentence(rows: Mapping[str, int]) -> str:
-    """What each part of a table's rows is for.
+def parts_sentence(rows: Mapping[str, int], folds: int = 1) -> str:
+    """What each part of a table's rows is for. With folds, train and stopping are of one of them, and rows to choose on
+    are those of all.
 
     >>> parts_sentence({"train": 60, "stopping": 10, "validation": 10, "test": 20})
     '100 rows: 60 (60 %) to fit generators, 10 (10 %) to stop them, 10 (10 %) to choose on, 20 (20 %) to report on'
     """
-    every = sum(rows.values())
+    every = sum(rows.values()) if folds == 1 else rows["validation"] + rows.get("test", 0)
     said = [
         f"{number(rows[part])} ({rows[part] / every:.0%}) {use}".replace("%)", " %)")
         for part, use in USES.items()
         if rows.get(part)
     ]
-    return f"{number(every)} rows: {', '.join(said)}" if every else "no rows"
+    of = "" if folds == 1 else f"; in each of {folds} folds those to fit and stop are of the others"
+    return f"{number(every)} rows: {', '.join(said)}{of}" if every else "no rows"
 
 
 def about_line(report: Mapping) -> str:
@@ -70,7 +72,8 @@ def about_line(report: Mapping) -> str:
         shares = sorted(base.items(), key=lambda one: -one[1])
         rate = "; " + ", ".join(f"{name} {share:.1%}".replace("%", " %") for name, share in shares[:4])
         rate += f" and {len(shares) - 4} more" if len(shares) > 4 else ""
-    return f"Target {target} ({task}{rate}). {parts_sentence(data.get('rows') or {})}."
+    folds = int((report.get("folds") or {}).get("folds", 1))
+    return f"Target {target} ({task}{rate}). {parts_sentence(data.get('rows') or {}, folds)}."
 
 
 def _generators(report: Mapping) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from dge_ray.phrases import NOTHING, finite, interval_text, number, ratio_text
 from dge_ray.report.words.classes import beside_accuracy
+from dge_ray.report.words.folds import read_words
 from dge_ray.stats.comparison.baselines import METHODS, REAL
 from dge_ray.stats.comparison.judged import judged
 from dge_ray.stats.metrics.losses import is_convex, label
@@ -26,7 +27,9 @@ GLOSSARY = {
     "reflection point (m-hat)": "the volume at which the error is smallest, with its interval; interior, plateau, "
     "not_reached or undecided",
     "generational effect": "how the error changes with volume: it falls, then flattens or rises",
-    "validation": "real rows on which K and m are chosen",
+    "validation": "real rows on which K and m are chosen; with folds all that are not test, each predicted by fits "
+    "that have not seen it",
+    "folds": "of a cross-fitted study: a member is one generator a fold, fitted without the fold's rows",
     "test": "real rows that are read once, for this report",
     "DGE": "deep generative ensemble: one downstream model on each member's rows, predictions averaged",
     "naive single": "the mean over the models trained on one member alone",
@@ -143,7 +146,7 @@ def verdict(report: Mapping) -> str:
     if volume == 0:
         where = f"Use the {number(n)} raw rows alone: "
         where += NO_WEIGHT if report.get("weights") else "no volume of synthetic rows beside them did better"
-    risk = f"on untouched test rows the {label(metric)} is {number(point.get('risk'))}"
+    risk = f"{read_words(report)} the {label(metric)} is {number(point.get('risk'))}"
     if interval_text(point.get("risk_interval")) != NOTHING:
         risk += f" ({interval_text(point['risk_interval'])})"
     if beside := beside_accuracy(report, metric):

@@ -9,10 +9,10 @@ from dge_ray.study.checks import check_families
 from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import read_study_config
-from dge_ray.study.identity import first_difference
 from dge_ray.study.pilot.candidates import CANDIDATES, MEMBERS, Candidate, is_auto
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.files import CONFIG, IDENTITY, PILOT, PILOT_IDENTITY, PILOTS, pilot_folder
+from dge_ray.study.records.identity import first_difference
 
 OF_MEMBERS = ("members/", "shards/")  # files of a member itself, and not of what learned from its rows
 

@@ -1,7 +1,10 @@
 """The names of a study's files, below its folder: they are spelled out here alone.
 
 The files of a downstream fit are named by its address, in predictions.py, a private study's ledger and key in privacy/.
+A `member` is here the number of a generator: of a cross-fitted study there are some a member (see jobs.py).
 """
+
+from dge_ray.study.records.jobs import FOLD, fold_of, member_of
 
 IDENTITY = "identity.json"  # whose folder it is
 CONFIG = "config.yaml"  # the configuration, nothing left open
@@ -37,28 +40,43 @@ def pilot_folder(choice: str, member: int) -> str:
     return f"{PILOTS}/{choice}-{member}"
 
 
+def numbered(member: int) -> str:
+    """How a generator is called in names of files: by its member, and by its fold where that is not the first.
+
+    >>> numbered(7), numbered(100_007)
+    ('007', '007-1')
+    """
+    return f"{member_of(member):03d}" + (f"-{fold_of(member)}" if fold_of(member) else "")
+
+
+def number_in(name: str) -> int:
+    """The number that `numbered` made a name of."""
+    member, _, fold = name.partition("-")
+    return int(member) + int(fold or 0) * FOLD
+
+
 def member_file(member: int) -> str:
     """What was noted of a fitted member; written last."""
-    return f"{MEMBERS}/{member:03d}/member.json"
+    return f"{MEMBERS}/{numbered(member)}/member.json"
 
 
 def generator_folder(member: int) -> str:
     """A member's saved generator."""
-    return f"{MEMBERS}/{member:03d}/generator"
+    return f"{MEMBERS}/{numbered(member)}/generator"
 
 
 def fit_state_file(member: int) -> str:
     """Where a fit stands that is under way."""
-    return f"{MEMBERS}/{member:03d}/fit.safetensors"
+    return f"{MEMBERS}/{numbered(member)}/fit.safetensors"
 
 
 def sampling_file(member: int) -> str:
     """What drawing a member's shards cost, by shard."""
-    return f"{MEMBERS}/{member:03d}/sampling.json"
+    return f"{MEMBERS}/{numbered(member)}/sampling.json"
 
 
 def shard_folder(member: int) -> str:
-    return f"shards/member={member:03d}"
+    return f"shards/member={numbered(member)}"
 
 
 def shard_file(member: int, shard: int) -> str:

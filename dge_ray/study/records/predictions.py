@@ -16,8 +16,8 @@ import pyarrow as pa
 from dge_ray.errors import InputError
 from dge_ray.seeds import NO_MEMBER, Purpose, integer, numpy_generator
 from dge_ray.storage import Folder
-from dge_ray.study.records.files import BASELINES, PREDICTIONS
-from dge_ray.study.records.jobs import MEMBER_GROUPS, Job
+from dge_ray.study.records.files import BASELINES, PREDICTIONS, numbered
+from dge_ray.study.records.jobs import FOLD, MEMBER_GROUPS, Job, member_of
 from dge_ray.table.arrow.arrow_types import pc
 
 SPLITS = ("validation", "test")
@@ -61,9 +61,10 @@ def learner_seed(seed: int, job: Job) -> int:
     """The learner's seed: naive single is in naive ensemble (same member, index 0); the others have their own."""
     if job.kind in ("member", "ensemble"):
         return integer(seed, Purpose.LEARNER, member=job.member, index=job.index, bits=31)
+    at = 2 * (job.index + job.fold * FOLD)
     if job.kind in _OTHER_KINDS:
-        return integer(seed, Purpose.BASELINE, member=_OTHER_KINDS.index(job.kind), index=2 * job.index, bits=31)
-    index = 2 * job.member + 1 if job.kind == "concatenated" else 2 * job.index
+        return integer(seed, Purpose.BASELINE, member=_OTHER_KINDS.index(job.kind), index=at, bits=31)
+    index = 2 * job.member + 1 if job.kind == "concatenated" else at
     return integer(seed, Purpose.LEARNER, member=NO_MEMBER, index=index, bits=31)
 
 
@@ -72,7 +73,8 @@ _OTHER_KINDS = ("real_all", "real_ensemble", "simple", "without")  # their numbe
 
 def bootstrapped_rows(seed: int, job: Job, rows: int) -> np.ndarray:
     """The rows of a `real_ensemble` fit: as many as there are, drawn with replacement. Shape: -> (rows,)."""
-    random = numpy_generator(seed, Purpose.BASELINE, member=_OTHER_KINDS.index(job.kind), index=2 * job.index + 1)
+    index = 2 * (job.index + job.fold * FOLD) + 1
+    random = numpy_generator(seed, Purpose.BASELINE, member=_OTHER_KINDS.index(job.kind), index=index)
     return random.integers(rows, size=rows)
 
 
@@ -98,30 +100,37 @@ def dropped_file(label: str, metric: str, members: int) -> str:
 
 def model_folder(label: str, job: Job) -> str:
     """Where a member's fitted learner lies, below the study's folder."""
-    return f"models/{label}/volume={job.volume}/member={job.member:03d}"
+    return f"models/{label}/volume={job.volume}/member={numbered(job.member)}"
 
 
 def write_predictions(
-    folder: Folder, label: str, job: Job, values: Mapping[str, np.ndarray], classes: Sequence[Any]
+    folder: Folder,
+    label: str,
+    job: Job,
+    values: Mapping[str, np.ndarray],
+    classes: Sequence[Any],
+    held: np.ndarray | None = None,
 ) -> None:
     """Write one fit's predictions, atomically.
 
-    Shape: `values[split]` is (rows, classes), (rows, 1) in regression, float32.
+    Shape: `values[split]` is (rows, classes), (rows, 1) in regression, float32. `held`: which of the study's validation
+    rows these are, where a fold's fit predicts its own alone.
     """
     names = [str(c) for c in classes] or [None]
     parts = []
-    for split in SPLITS:
+    for split in (split for split in SPLITS if split in values):
         matrix = np.asarray(values[split], np.float32)
         n, width = matrix.shape
+        rows = np.arange(n) if held is None or split == "test" else held
         class_codes = pa.array(np.tile(np.arange(width, dtype=np.int32), n), pa.int32())
         parts.append(
             pa.table(
                 {
-                    "member": pa.array(np.full(n * width, job.member, np.int32)),
+                    "member": pa.array(np.full(n * width, member_of(job.member), np.int32)),
                     "volume": pa.array(np.full(n * width, job.volume, np.int64)),
                     "learner": pa.array([label]).take(pa.array(np.zeros(n * width, np.int32))),
                     "split": pa.array([split]).take(pa.array(np.zeros(n * width, np.int32))),
-                    "row": pa.array(np.repeat(np.arange(n, dtype=np.int32), width)),
+                    "row": pa.array(np.repeat(rows.astype(np.int32), width)),
                     "class": pa.array(names, pa.string()).take(class_codes),
                     "value": pa.array(matrix.ravel()),
                 }
@@ -131,7 +140,7 @@ def write_predictions(
 
 
 def read_predictions(folder: Folder, label: str, job: Job, width: int) -> dict[str, np.ndarray]:
-    """One fit's predictions per split, (rows, width) float32.
+    """One fit's predictions per split, (rows, width) float32; of a split that it does not predict no rows.
 
     Raises:
         InputError: the file is damaged or holds something else.
@@ -154,20 +163,55 @@ def finished(folder: Folder, label: str, jobs: Sequence[Job]) -> set[Job]:
     return {job for job in jobs if prediction_file(label, job) in names}
 
 
+def in_folds(job: Job, held: Sequence[np.ndarray]) -> list[Job]:
+    """The fits that a fit of a cross-fitted study is, one a fold; of another study itself."""
+    return [job.in_fold(fold) for fold in range(max(len(held), 1))]
+
+
+def joined(parts: Sequence[Mapping[str, np.ndarray]], held: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """What the fits of all folds predict: each validation row by the fit that has not seen it, and all test rows by
+    each of the fits, one fold after another. `held`: the validation rows of each fold; empty without folds.
+
+    >>> parts = [{"validation": np.full((1, 1), f), "test": np.full((2, 1), f)} for f in (0.0, 1.0)]
+    >>> {split: values[:, 0].tolist() for split, values in joined(parts, [np.array([1]), np.array([0])]).items()}
+    {'validation': [1.0, 0.0], 'test': [0.0, 0.0, 1.0, 1.0]}
+    """
+    if not held:
+        (whole,) = parts
+        return dict(whole)
+    validation = np.empty((sum(map(len, held)), parts[0]["validation"].shape[1]), parts[0]["validation"].dtype)
+    for rows, part in zip(held, parts, strict=True):
+        validation[rows] = part["validation"]
+    return {"validation": validation, "test": np.concatenate([part["test"] for part in parts])}
+
+
 def tensor(
-    folder: Folder, label: str, *, members: int, volumes: Sequence[int], width: int, rows: Mapping[str, int]
+    folder: Folder,
+    label: str,
+    *,
+    members: int,
+    volumes: Sequence[int],
+    width: int,
+    rows: Mapping[str, int],
+    held: Sequence[np.ndarray] = (),
 ) -> dict[str, np.ndarray]:
-    """P per split: (members, volumes, rows, width) float32; a fit that was dropped is NaN."""
-    jobs = {(k, i): Job("member", k, m) for k in range(members) for i, m in enumerate(volumes)}
-    done = finished(folder, label, list(jobs.values()))
-    out = {split: np.full((members, len(volumes), rows[split], width), np.nan, np.float32) for split in SPLITS}
-    for (k, i), job in jobs.items():
-        if job in done:
-            for split, values in read_predictions(folder, label, job, width).items():
-                if values.shape[0] != rows[split]:
-                    name = prediction_file(label, job)
-                    raise InputError(
-                        str(folder / name), f"{values.shape[0]} rows of {split}", f"{rows[split]}; delete it"
-                    )
+    """P per split: (members, volumes, rows, width) float32; a fit that was dropped is NaN. `held`: as in `joined`;
+    `rows`: the study's, of test those that one fold's fit predicts."""
+    jobs = {(k, i): in_folds(Job("member", k, m), held) for k in range(members) for i, m in enumerate(volumes)}
+    done = finished(folder, label, [job for cell in jobs.values() for job in cell])
+    folds = max(len(held), 1)
+    sizes = {"validation": rows["validation"], "test": folds * rows.get("test", 0)}
+    out = {split: np.full((members, len(volumes), sizes[split], width), np.nan, np.float32) for split in SPLITS}
+    for (k, i), cell in jobs.items():
+        if done.issuperset(cell):
+            parts = [read_predictions(folder, label, job, width) for job in cell]
+            for fold, (job, part) in enumerate(zip(cell, parts, strict=True)):
+                wanted = {"validation": len(held[fold]) if held else rows["validation"], "test": rows.get("test", 0)}
+                for split, values in part.items():
+                    if values.shape[0] != wanted[split]:
+                        name = prediction_file(label, job)
+                        got = f"{values.shape[0]} rows of {split}"
+                        raise InputError(str(folder / name), got, f"{wanted[split]}; delete it")
+            for split, values in joined(parts, held).items():
                 out[split][k, i] = values
     return out

@@ -18,7 +18,7 @@ class Progress:
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream if stream is not None else sys.stderr
         self.terminal = self.stream.isatty()
-        self.members = 0
+        self.members, self.folds = 0, 1  # of each member a generator a fold
         self._started = time.monotonic()
         self._left = TimeLeft()
         self._last = 0.0
@@ -55,11 +55,13 @@ class Progress:
             return  # nobody reads any more: the study goes on
 
     def _text(self, counts: dict[str, Any]) -> str:
-        fitting = {k: r for k, r in counts["epochs"].items() if counts["members_ready"] < self.members}
-        parts = [f"{counts['members_ready']}/{self.members} members fitted"]
+        wanted = self.members * self.folds
+        fitting = {k: r for k, r in counts["epochs"].items() if counts["members_ready"] < wanted}
+        parts = [f"{counts['members_ready']}/{wanted} {'members' if self.folds == 1 else 'generators'} fitted"]
         if fitting:
             latest = max(fitting)
-            parts[0] += f" (member {latest}: epoch {fitting[latest].get('epoch', '?')})"
+            who = f"member {latest}: " if self.folds == 1 else ""
+            parts[0] += f" ({who}epoch {fitting[latest].get('epoch', '?')})"
         parts.append(f"{counts['rows_drawn']:,} rows drawn")
         parts.append(f"{counts['fits_done']}/{counts['fits_wanted']} fits")
         left = self.seconds_left(counts)
