@@ -81,11 +81,19 @@ def test_several_faults_are_a_line_each() -> None:
     assert [error.field for error in caught.value.errors] == ["many", "share", "what"]
     with pytest.raises(InputError, match=r"^volumes: got an unknown key"):  # which is what is missing, misspelt
         SampleKeys.read({"out": "b", "volumes": 10})
+
+
+class Needed(Options):
+    first: Whole = Field(description="a whole number")
+    second: Text = Field(description="a text")
+
+
+def test_what_is_missing_is_a_line_each() -> None:
     with pytest.raises(InputErrors) as caught:
-        SampleKeys.read({})
+        Needed.read({})
     assert [str(error).partition(";")[0] for error in caught.value.errors] == [
-        "out: got nothing",
-        "volume: got nothing",
+        "first: got nothing",
+        "second: got nothing",
     ]
 
 

@@ -17,10 +17,10 @@ from dge_ray.report.words.pilot import pilot_to_do_lines
 from dge_ray.report.words.privacy import plan_lines
 from dge_ray.stats.volume.refine import most_volumes
 from dge_ray.storage import Folder
-from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig, as_yaml
 from dge_ray.study.folder import check_folder, check_storage, read_study_config, resolved, study_folder
 from dge_ray.study.given import config_of
+from dge_ray.study.keys.choices import GeneratorChoice
 from dge_ray.study.pilot.price import fit_price, study_price
 from dge_ray.study.pilot.record import settled
 from dge_ray.study.prepare import prepare

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from dge_ray.options import Also, Flag, Names, Number, Options, Place, Text, Whole, listed, part, yaml_list
 from dge_ray.study.config import GeneratorChoice, LearnerChoice, StudyConfig
-from dge_ray.study.table_keys import CsvKeys, Query, Sheet, TableName, reading_of
+from dge_ray.study.keys.table_keys import CsvKeys, Query, Sheet, TableName, reading_of
 
 if TYPE_CHECKING:
     from dge_ray.table.reading.options import Reading

@@ -78,10 +78,13 @@ class Fits:
                 )
         elif job.kind == "real_ensemble" and isinstance(learner, EstimatorLearner) and learner.stops_on_its_rows:
             # A row drawn twice must not be fitted on and stopped on: it is one row that counts twice.
-            drawn = bootstrapped_rows(self.spec.members.seed, job, _length(self.real["train"]))
+            train = self.real[job.fold]["train"]
+            drawn = bootstrapped_rows(self.spec.members.seed, job, _length(train))
             rows, times = np.unique(drawn, return_counts=True)
             with _named(job, alone=True):
-                learner.fit({n: values[rows] for n, values in self.real["train"].items()}, times.astype(np.float64))
+                learner.fit(
+                    {n: values[rows] for n, values in self.real[job.fold]["train"].items()}, times.astype(np.float64)
+                )
         else:
             columns = self._columns(job, ahead)
             with _named(job, alone=True):

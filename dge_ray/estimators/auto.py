@@ -12,7 +12,7 @@ import pyarrow as pa
 from dge_ray.errors import InputError
 from dge_ray.generators.registry import make_generator
 from dge_ray.seeds import Purpose, integer, numpy_generator
-from dge_ray.study.choices import NAMED, GeneratorChoice
+from dge_ray.study.keys.choices import NAMED, GeneratorChoice
 from dge_ray.table.schema.table_schema import TableSchema
 
 CHEAPEST_FIRST = (

@@ -22,8 +22,8 @@ from dge_ray.generators.rows.conditions import Held
 from dge_ray.generators.rows.constraints import complete_within, read_constraints
 from dge_ray.generators.rows.shards import default_shard_rows, draw_rows
 from dge_ray.seeds import Purpose, integer
-from dge_ray.study.choices import AUTO, NAMED
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.keys.choices import AUTO, NAMED
 from dge_ray.study.read_config import make_config
 from dge_ray.table.arrow.frame import to_pandas
 from dge_ray.table.reading.python_objects import is_table

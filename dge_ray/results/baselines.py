@@ -65,7 +65,7 @@ def read_baselines(
         fits[split]["naive_ensemble"] = [own[0]]
     own_jobs = [prepared.own_baselines(len(members["test"]), volume) for volume in volumes]
     for jobs in zip(*own_jobs, strict=True):
-        in_fold, kind = [job.in_fold(fold) for fold, job in enumerate(jobs)], jobs[0].kind
+        in_fold, kind = [job.in_fold(fold) for fold, job in enumerate(jobs)], str(jobs[0].kind)
         values = prepared.read_fit(folder, learners.get(kind, label), in_fold)
         for split, by_method in fits.items():
             by_method.setdefault(KINDS.get(kind, kind), []).append(values[split])

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from dge_ray.options import listed, part, yaml_list
 from dge_ray.spelling import dumped, plain_yaml
-from dge_ray.study.choices import (
+from dge_ray.study.keys.choices import (
     AUTO,
     Frozen,
     GeneratorChoice,
@@ -21,7 +21,7 @@ from dge_ray.study.choices import (
     portfolio,
     study_name,
 )
-from dge_ray.study.table_keys import (
+from dge_ray.study.keys.table_keys import (
     CsvKeys,
     GroupColumn,
     Identities,

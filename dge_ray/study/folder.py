@@ -12,8 +12,8 @@ from dge_ray.masking import mask
 from dge_ray.privacy.key import read_key, write_key
 from dge_ray.spelling import plain_yaml
 from dge_ray.storage import Folder
-from dge_ray.study.choices import STUDY_NAME
 from dge_ray.study.config import StudyConfig, as_yaml
+from dge_ray.study.keys.choices import STUDY_NAME
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.read_config import make_config
 from dge_ray.study.records.files import (

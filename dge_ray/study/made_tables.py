@@ -12,9 +12,9 @@ from dge_ray.generators.tables.reading import FIELD, MadeTables, checked_path
 from dge_ray.phrases import advice
 from dge_ray.storage import Folder
 from dge_ray.study.checks import ROLES
-from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import study_folder
+from dge_ray.study.keys.choices import GeneratorChoice
 from dge_ray.study.members import fitted_members
 from dge_ray.study.prepared import MADE
 from dge_ray.study.records.files import IDENTITY, generator_folder

@@ -18,10 +18,10 @@ from dge_ray.stats.metrics.losses import check_metric
 from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
 from dge_ray.study.checks import check_keys, check_prepared, precision_note
-from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import read_schema
 from dge_ray.study.folds import Folds, as_begun, check_folds, cut_folds, fold_count, folds_of
+from dge_ray.study.keys.choices import GeneratorChoice
 from dge_ray.study.lineage import lineage_of, read_origin
 from dge_ray.study.made_tables import check_made, holds_rows, settle_made
 from dge_ray.study.parent import check_parent

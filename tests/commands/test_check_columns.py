@@ -59,7 +59,9 @@ def test_warnings_first_then_the_columns_then_the_study(run: Run, source: str, t
     row = next(line for line in lines if line.startswith("# dose"))
     assert row.split()[2:5] == ["numeric", "6", "94"] and "read as numbers" in row
     assert "@mail" not in "\n".join(lines)
-    shares = re.search(r"# rows: train (\d+) \((\d+)%\), stopping (\d+) \((\d+)%\), validation .*test 20 \(20%\)", out)
+    shares = re.search(
+        r"# 100 rows: (\d+) \((\d+) %\) to fit .*, (\d+) \((\d+) %\) to stop .*20 \(20 %\) to report", out
+    )
     assert shares and shares[1] == shares[2] and shares[3] == shares[4]  # of 100 rows
     assert yaml.safe_load(out)["target"] == "y"
     (tmp_path / "again.yaml").write_text(out)

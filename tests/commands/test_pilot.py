@@ -21,10 +21,10 @@ from dge_ray.distributed.demand import Demand
 from dge_ray.errors import InputError
 from dge_ray.report.study_page import render_html
 from dge_ray.storage import Folder
-from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.downstream_spec import DownstreamSpec, downstream_of
 from dge_ray.study.folder import claim_folder, study_folder
+from dge_ray.study.keys.choices import GeneratorChoice
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.pilot import candidates, record
 from dge_ray.study.pilot.candidates import Candidate

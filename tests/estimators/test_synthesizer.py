@@ -21,7 +21,7 @@ from dge_ray.estimators import auto, synthesizer
 from dge_ray.generators.registry import abilities, installed, make_generator
 from dge_ray.generators.rows.shards import draw_rows
 from dge_ray.seeds import Purpose, integer
-from dge_ray.study.choices import GeneratorChoice
+from dge_ray.study.keys.choices import GeneratorChoice
 from dge_ray.table import check_table, from_pandas, infer_schema
 
 INPUTS = Path(__file__).parents[3] / "shared" / "reports" / "inputs"

@@ -13,7 +13,7 @@ from scipy import stats
 from dge_ray.commands import pilot
 from dge_ray.evaluation.crossfit import row_folds
 from dge_ray.generators.copula.generator import Copula
-from dge_ray.study.choices import GeneratorChoice
+from dge_ray.study.keys.choices import GeneratorChoice
 from dge_ray.study.pilot import candidates as tried
 from dge_ray.study.pilot import record
 from dge_ray.study.pilot.candidates import Candidate

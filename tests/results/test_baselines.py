@@ -121,6 +121,6 @@ def test_models_on_real_rows_are_of_the_learner_that_does_best_there_on_validati
     )  # real, the ensemble, all
     one = small_prepared(tmp_path, "members=3")
     assert real_learners(one, folder, 3) == {}
-    kinds = {job.kind for job in two.first_baselines(two.arms[0], 3, VOLUME)}
+    kinds = {job.kind for job in two.first_baselines(two.arms[0], 3, [VOLUME])}
     assert kinds == {"real", "real_all", "real_ensemble"}, "the naive ones are of the learner that is chosen"
-    assert one.first_baselines(one.arms[0], 3, VOLUME) == one.baselines(one.arms[0], 3, VOLUME)
+    assert one.first_baselines(one.arms[0], 3, [VOLUME]) == one.baselines(one.arms[0], 3, [VOLUME])

@@ -174,7 +174,7 @@ def test_the_report_says_what_its_numbers_are_of(study: tuple[Folder, Outcome, d
         "usually err a little less",
     ):
         assert told in text and told in page
-    assert ("risk by cross-fitting" in text) == prepared.is_nested == ("at the others&#39; choice" in page)
+    assert ("risk by cross-fitting" in text) == prepared.is_nested == ("by cross-fitting" in page)
 
 
 def test_the_others_choice_is_theirs_alone() -> None:

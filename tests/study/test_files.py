@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "dge_ray"
 # Rooms with files of their own: a bundle's, a private study's, a saved generator's, a logged model's.
 OWN = {
-    "bundle": {"schema.json"},
+    "bundle": {"schema.json", "estimates.json"},
     "commands/verify.py": {"schema.json"},  # a bundle's
     "commands/sample.py": {"schema.json"},
     "commands/publish.py": {"schema.json"},

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from dge_ray.errors import InputError
 from dge_ray.stats.volume.refine import most_volumes
-from dge_ray.study.choices import AUTO, GeneratorChoice
 from dge_ray.study.config import StudyConfig
+from dge_ray.study.keys.choices import AUTO, GeneratorChoice
 from dge_ray.study.pilot.price import fit_price, member_price, study_price
 from dge_ray.study.prepared import Prepared
 

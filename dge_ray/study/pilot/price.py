@@ -7,7 +7,7 @@ machine. The constants were read off fits of this package, and are meant to be r
 from collections.abc import Sequence
 
 from dge_ray.generators.fitting.schedule import batch_size_for, epochs_for
-from dge_ray.study.choices import GeneratorChoice
+from dge_ray.study.keys.choices import GeneratorChoice
 from dge_ray.study.prepared import Prepared
 
 RAY = 20.0  # what every study pays for Ray's processes, at least

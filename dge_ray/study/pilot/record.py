@@ -6,9 +6,9 @@ from typing import Any
 from dge_ray.errors import InputError
 from dge_ray.storage import Folder
 from dge_ray.study.checks import check_families
-from dge_ray.study.choices import GeneratorChoice
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import read_study_config
+from dge_ray.study.keys.choices import GeneratorChoice
 from dge_ray.study.pilot.candidates import CANDIDATES, MEMBERS, Candidate, is_auto
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.files import CONFIG, IDENTITY, PILOT, PILOT_IDENTITY, PILOTS, pilot_folder

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from dge_ray.study.table_keys import name_text
+from dge_ray.study.keys.table_keys import name_text
 
 AUTO = "auto"  # in place of a generator's name: what a pilot chooses (the package `pilot`)
 NAMED = "autoregressive"  # the generator where settings stand without a name, and where no pilot may choose one
