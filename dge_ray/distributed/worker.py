@@ -82,9 +82,7 @@ class Fits:
             drawn = bootstrapped_rows(self.spec.members.seed, job, _length(train))
             rows, times = np.unique(drawn, return_counts=True)
             with _named(job, alone=True):
-                learner.fit(
-                    {n: values[rows] for n, values in self.real[job.fold]["train"].items()}, times.astype(np.float64)
-                )
+                learner.fit({n: values[rows] for n, values in train.items()}, times.astype(np.float64))
         else:
             columns = self._columns(job, ahead)
             with _named(job, alone=True):
