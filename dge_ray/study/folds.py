@@ -92,12 +92,15 @@ def _without_folds(config: StudyConfig) -> str | None:
     return None
 
 
-def as_begun(config: StudyConfig) -> StudyConfig:
+def as_begun(config: StudyConfig, folder: Folder | None = None) -> StudyConfig:
     """The configuration with the folds, and what they report on, of the study that is there, where the keys are not
-    given: a study goes on as it was begun."""
-    folder = Folder.open(config.storage) / str(config.study)
-    folder.check_readable()
+    given: a study goes on as it was begun. `folder`: where it is now; None: below its storage."""
     given = config.model_fields_set
+    if given.issuperset(("folds", "report")):
+        return config
+    if folder is None:
+        folder = Folder.open(config.storage) / str(config.study)
+        folder.check_readable()
     return config.model_copy(update={key: value for key, value in begun_folds(folder).items() if key not in given})
 
 

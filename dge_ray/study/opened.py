@@ -13,6 +13,7 @@ from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import find_study, read_schema, read_study_config
+from dge_ray.study.folds import as_begun
 from dge_ray.study.members import MemberSpec, fitted_members
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
@@ -104,7 +105,7 @@ class OpenStudy:
             ChangedStudyError: the table or the settings are others than the study was made of.
             InputError: the table cannot be read, or is at fault.
         """
-        prepared = prepare(self.config, self._say, begun=self.schema)
+        prepared = prepare(as_begun(self.config, self.folder), self._say, begun=self.schema)
         if first_difference(self.identity, prepared.identity()) is not None:
             got = f"{self.folder}, whose table or settings have changed"
             raise ChangedStudyError("study", got, "the table that it was made from")

@@ -17,7 +17,7 @@ def test_a_row_drawn_twice_is_one_row_that_counts_twice(tmp_path: Path) -> None:
     prepared = small_prepared(tmp_path, "learner=boosting_early", "learner.max_iter=15", "members=2")
     spec, real = downstream_of(prepared, Folder.open(str(tmp_path / "s")), prepared.arms, 10), prepared.encoded()
     job, label = Job("real_ensemble", index=1, learner=prepared.arms[0].label), prepared.arms[0].label
-    Fits(spec, real).fit(job)
+    Fits(spec, [real]).fit(job)
     rows, times = np.unique(bootstrapped_rows(0, job, prepared.n), return_counts=True)
     assert len(rows) < prepared.n and times.max() > 1
     learner = make_learner("boosting_early", {"max_iter": 15}, prepared.schema, seed=learner_seed(0, job))
