@@ -213,7 +213,8 @@ generator.fit(table, schema, seed=1, keeper=keeper, progress=say).save(folder / 
 """
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 2])
 def test_killed_in_the_middle_a_fit_goes_on_to_the_same_weights(kills: int, tmp_path: Path) -> None:
     """kill -9 after the 3rd epoch of one process, or also of the next, then to the end; against one in here."""
     pq.write_table(mixed_table(1_000).drop_columns(["key"]), tmp_path / "table.parquet")

@@ -15,6 +15,7 @@ def true_risk(k: np.ndarray, m: np.ndarray, *, gain: float, exponent: float) -> 
     return 1.05 + gain * u**-exponent + (0.06 + 0.1 * u**-exponent) / k
 
 
+@pytest.mark.slow
 def test_parts_and_named_cells_are_those_of_the_law() -> None:
     """30 surfaces, 8 members: .95 intervals less 2.5 binomial standard errors (.1); the named cells' true excess."""
     generator, held, inside, price = np.random.default_rng(0), [], [], []
