@@ -44,8 +44,12 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 def _sites() -> list[str]:
+    """Where packages are installed: as this interpreter says, and where scikit-learn lies, which runs in any case: in
+    an environment that is laid over another one that is the other's folder."""
     paths = sysconfig.get_paths()
-    return [paths["purelib"], paths["platlib"], site.getusersitepackages(), *site.getsitepackages()]
+    own = find_spec("sklearn")
+    beside = [str(Path(own.origin).parents[1])] if own is not None and own.origin is not None else []
+    return [paths["purelib"], paths["platlib"], site.getusersitepackages(), *site.getsitepackages(), *beside]
 
 
 def _editable(top: str) -> list[str]:

@@ -88,6 +88,26 @@ def test_what_lies_among_the_installed_packages_is_not_looked_for_elsewhere(monk
     is_installed.cache_clear()
 
 
+def test_an_environment_laid_over_another_has_the_packages_of_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a .pth file or PYTHONPATH: no folder that the interpreter names is the one that they lie in."""
+    own = str(tmp_path / "site-packages")
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"purelib": own, "platlib": own})
+    monkeypatch.setattr("site.getsitepackages", lambda: [own])
+    monkeypatch.setattr("site.getusersitepackages", lambda: own)
+    monkeypatch.setattr("dge_ray.downstream.installed._editable", lambda top: [])
+    is_installed.cache_clear()
+    try:
+        assert is_installed("sklearn") and is_installed("scipy")
+        check_learner("boosting", {}, "binary")
+        (tmp_path / "mine.py").write_text("")
+        monkeypatch.syspath_prepend(tmp_path)
+        assert not is_installed("mine")
+    finally:
+        is_installed.cache_clear()
+
+
 @pytest.mark.parametrize("where", ["tool.py", "tool/__init__.py", "tool/part.py"])
 @pytest.mark.parametrize("case", RUNS)
 def test_a_module_that_runs_when_imported_is_not_imported(
