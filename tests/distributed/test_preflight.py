@@ -14,7 +14,8 @@ import pytest
 from dge_ray.distributed.session import preflight
 from dge_ray.distributed.session.preflight import check_ray, cluster_address, joins_cluster
 from dge_ray.distributed.session.private_temp import SOCKET, check_temporary_folder, private_folder, temporary_folder
-from dge_ray.errors import InputError
+from dge_ray.distributed.session.ray_session import check_shared
+from dge_ray.errors import InputError, StudyError
 
 
 @pytest.fixture(autouse=True)
@@ -167,3 +168,23 @@ def test_a_cluster_that_runs_is_joined_and_left_running() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (0, "2.0 True\n"), done.stderr
     assert ray.is_initialized() and ray.nodes()[0]["Alive"]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_shared_folder_is_asked_for_on_the_nodes_that_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node may be lost between being listed and being asked."""
+    import ray
+
+    nodes = ray.nodes()
+    lost = {**nodes[0], "NodeID": "0f" * 28}
+    listed = iter([[*nodes, lost], nodes])
+    monkeypatch.setattr(ray, "nodes", lambda: next(listed))
+    check_shared(str(tmp_path))
+    monkeypatch.setattr(ray, "nodes", lambda: [*nodes, lost])  # it is said to be there and does not answer
+    with pytest.raises(StudyError, match="Ray lost what the study asked"):
+        check_shared(str(tmp_path))
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    with pytest.raises(InputError, match=r"which node .* does not see"):
+        check_shared(str(tmp_path / "absent"))

@@ -227,9 +227,21 @@ def check_shared(place: str) -> None:
     for node in ray.nodes():
         if node["Alive"] and node["Resources"].get("CPU", 0) > 0:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            if not ask(seen.options(scheduling_strategy=there).remote(place)):
+            try:
+                is_there = ask(seen.options(scheduling_strategy=there).remote(place))
+            except StudyError:
+                if _is_alive(node["NodeID"]):
+                    raise
+                continue  # a node that was lost meanwhile writes nowhere
+            if not is_there:
                 host = node["NodeManagerHostname"]
                 raise InputError("storage", f"{place}, which node {host} does not see", "a shared folder or a URI")
+
+
+def _is_alive(node: str) -> bool:
+    import ray
+
+    return any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
 
 
 def one_thread() -> None:
