@@ -18,7 +18,7 @@ from dge_ray.downstream.mixture import no_weights
 from dge_ray.downstream.preparing import refuse_text, takes_text
 from dge_ray.downstream.store import DESCRIPTION, MODEL, TRUSTED, describe, other_versions
 from dge_ray.errors import InputError, StudyError
-from dge_ray.lean_imports import skops_io
+from dge_ray.skops_files import skops_io
 from dge_ray.table.schema.table_schema import Column, TableSchema
 
 

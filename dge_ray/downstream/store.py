@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dge_ray.errors import StudyError
-from dge_ray.lean_imports import skops_io
+from dge_ray.skops_files import skops_bytes, skops_io
 from dge_ray.table.schema.table_schema import TableSchema
 
 DESCRIPTION, MODEL = "learner.json", "model.skops"
@@ -78,7 +78,7 @@ def save_estimator(model: Any, present: np.ndarray, schema: TableSchema, folder:
 
     name = type(model[-1] if hasattr(model, "steps") else model).__name__
     try:
-        data = skops.dumps(model)
+        data = skops_bytes(model)
     except UnsupportedTypeException as error:
         raise StudyError(f"a fitted {name} cannot be saved safely: {error}") from None
     unknown = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))

@@ -2,6 +2,7 @@
 
 import warnings
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -183,6 +184,15 @@ def test_numbers_are_not_copied_and_atoms_are_kept() -> None:
     drawn = rows["x"].to_numpy()
     assert not np.isin(drawn[drawn != 0], x).any()
     assert abs((drawn == 0).mean() - (x == 0).mean()) < 0.03  # standard error .0072 of the draws: 4 of them
+
+
+def test_a_boosted_target_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
+    """Of two fits: a member that is fitted again after a crash must be the one that was lost."""
+    table = mixed_table(200)
+    for name in ("one", "again"):
+        Trees(target="boosted", trees=1).fit(table, infer_schema(table, target="label"), seed=1).save(tmp_path / name)
+    one, again = (tmp_path / name / "weights.safetensors" for name in ("one", "again"))
+    assert one.read_bytes() == again.read_bytes()
 
 
 @pytest.mark.slow

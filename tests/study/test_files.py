@@ -14,6 +14,7 @@ OWN = {
     "commands/publish.py": {"schema.json"},
     "estimators/synthesizer_files.py": {"schema.json"},  # a saved synthesizer's
     "inference/pooling.py": {"estimates.json"},
+    "skops_files.py": {"schema.json"},  # of a skops archive
     "tracking/scoring.py": {"schema.json"},
 }
 NAMES = (

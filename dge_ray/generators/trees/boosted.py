@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from dge_ray.errors import InputError
 from dge_ray.generators.trees.leaves import SIZES, Law
 from dge_ray.generators.trees.rows import Scale
-from dge_ray.lean_imports import skops_io
+from dge_ray.skops_files import skops_bytes, skops_io
 
 FOLDS = 4
 MOST_CLASSES = 50
@@ -166,7 +166,7 @@ def fit_boosted(
             model.fit(x[train], y[train], X_val=x[held], y_val=y[held])
             out_of_fold[held] = model.predict(x[held])
         models.append(model)
-    files = [skops_io().dumps(model) for model in models]
+    files = [skops_bytes(model) for model in models]
     if rank is None:
         return Boosted(models, files, scale, [model.classes_.astype(np.int64) for model in models], None, None)
     edges, law = _law_of_predictions(out_of_fold, symbols, scale)

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from dge_ray.lean_imports import skops_io
+from dge_ray.skops_files import skops_io
 
 NAMES = """
 import sys
-from dge_ray.lean_imports import skops_io
+from dge_ray.skops_files import skops_io
 skops_io()
 assert "torch" not in sys.modules
 from skops.io._trusted_types import SKLEARN_ESTIMATOR_TYPE_NAMES
