@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dge_ray.stats.clusters import by_cluster
+from dge_ray.stats.intervals import over_rows
 from dge_ray.stats.volume.reflection import risk_interval
 
 RNG = np.random.default_rng(8)
@@ -17,6 +18,28 @@ def test_the_mean_is_the_rows_mean(codes: list[int], seed: int) -> None:
     assert by_cluster(values, np.array(codes)).mean(axis=1) == pytest.approx(values.mean(axis=1))
     assert by_cluster(values, np.arange(len(codes))) == pytest.approx(values)  # each row its own cluster
     assert by_cluster(values, None) is values
+
+
+def test_the_variance_is_the_sandwich_over_clusters() -> None:
+    """Oracle: (sum over clusters of the summed residuals squared) / N^2, and its correction for few clusters."""
+    clusters = np.repeat(np.arange(6), [1, 2, 3, 4, 8, 12])
+    values = RNG.normal(size=30) + 5.0
+    sandwich = sum((values[clusters == c] - values.mean()).sum() ** 2 for c in range(6)) / 30**2
+    effective = 30**2 / (np.bincount(clusters) ** 2).sum()
+    assert over_rows(by_cluster(values, clusters)).variance == pytest.approx(sandwich * effective / (effective - 1))
+    shifted = by_cluster(values + 100.0, clusters)  # how many rows a cluster has is no error
+    assert over_rows(shifted).variance == pytest.approx(sandwich * effective / (effective - 1))
+
+
+def test_a_rare_class_in_few_clusters_has_no_interval() -> None:
+    y, clusters = (np.arange(200) % 20 == 0).astype(int), np.arange(200) // 10
+    p = np.clip(0.3 * y + RNG.uniform(0.1, 0.6, (4, 200)), 0, 1)
+    members = np.stack([1 - p, p], axis=-1)
+    keys = {"task": "classification", "metric": "auc"}
+    _, lo, hi = risk_interval(members, y, clusters=clusters, **keys)
+    assert lo < hi  # ten clusters hold it
+    _, lo, hi = risk_interval(members[:, :180], y[:180], clusters=clusters[:180], **keys)
+    assert np.isnan(lo) and np.isnan(hi)
 
 
 def test_risks_of_clustered_rows_are_held() -> None:

@@ -193,7 +193,7 @@ def risk_interval(
     metric = check_metric(metric, task)
     full, pseudo = ensemble_contributions(cells[:, 0], y, metric, clusters)
     others = [] if pseudo is None else [over_fits(pseudo, over_rows(full))]
-    return float(full.mean()), *metric_interval(metric, full, None if clusters is not None else y, others, level=level)
+    return float(full.mean()), *metric_interval(metric, full, y, others, level=level, clusters=clusters)
 
 
 def ensemble_contributions(
