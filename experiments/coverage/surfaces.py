@@ -35,6 +35,8 @@ def _length(name: str, ratios: np.ndarray) -> np.ndarray:
         "plateau": 0.20 * 2.0 ** (-(step + 2) / 2) + 0.01 * np.maximum(step - 2, 0),
         "edge": np.sqrt(0.03 * (6.0 - step)),
         "flat": 0.0 * step,
+        "early": 0.12 * (step - np.log2(5)),
+        "late": 0.12 * (step - np.log2(14)),
     }[name]
 
 
@@ -50,7 +52,8 @@ def _follow(ratios: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Surface:
-    """One of the four shapes, or `flat` (no bias at all: members' variance alone), at some ratios."""
+    """One of the four shapes at some ratios, `flat` (no bias at all: members' variance alone), or `early` and `late`:
+    least bias at ratios 5 and 14, which no grid of powers of two has."""
 
     name: str
     ratios: tuple[float, ...] = tuple(RATIOS)
