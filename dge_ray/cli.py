@@ -76,7 +76,10 @@ def _command(name: str, verb: Verb) -> Callable[..., None]:
         words: Annotated[list[str] | None, rest] = None,
         as_json: Annotated[bool, json_flag] = False,
     ) -> None:
-        _run_verb(name, [subject], words, as_json)
+        if not verb.needs_subject and subject.partition("=")[0] in verb.keys.model_fields and "=" in subject:
+            _run_verb(name, [], [subject, *(words or [])], as_json)
+        else:
+            _run_verb(name, [subject], words, as_json)
 
     def of_none(words: Annotated[list[str] | None, rest] = None, as_json: Annotated[bool, json_flag] = False) -> None:
         _run_verb(name, [], words, as_json)
@@ -94,7 +97,7 @@ def _run_verb(name: str, subject: list[str], words: list[str] | None, as_json: b
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
         options = parse_words(words or [], VERBS[name].keys)
         module = import_module(f"dge_ray.commands.{name}")
-        result = getattr(module, name)(*subject, options)
+        result = getattr(module, name)(*subject, options=options)
     _print(json.dumps(result, allow_nan=False) if as_json else "\n".join(module.lines(result)))
     raise typer.Exit(getattr(module, "exit_code", exit_code)(result))
 

@@ -124,7 +124,8 @@ def line_faults(words: list[str], sources: set[str]) -> list[str]:
             known = (*builtin_names(), *sources, "reviews.parquet", "t.parquet")
             fine = config.source in known or "://" in config.source or config.source.startswith("openml:")
             return [] if fine or (ROOT / rest[0]).exists() else [f"{config.source}: no such table"]
-        words = parse_words(rest[1:] if VERBS[verb].subject else rest, VERBS[verb].keys)
+        alone = not VERBS[verb].needs_subject and "=" in rest[0]
+        words = parse_words(rest[1:] if VERBS[verb].subject and not alone else rest, VERBS[verb].keys)
         VERBS[verb].keys.read(words)
     except (InputError, InputErrors) as error:
         return [str(error)]

@@ -1,52 +1,92 @@
-"""`dge-ray evaluate`: how good is a model, judged by members whose generators did not make its training rows."""
+"""`dge-ray evaluate`: how good is a model, judged by members whose generators did not make its training rows; or how
+good are tables that some tool made, judged by real rows."""
 
-import re
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dge_ray.commands.gates import ending, gated
+from dge_ray.commands import foreign_tables
+from dge_ray.commands.gates import ending, gated, read_threshold
 from dge_ray.commands.judging_request import read_request
 from dge_ray.commands.own_modules import refuse_on_cluster
 from dge_ray.commands.verbs import EvaluateKeys
 from dge_ray.downstream.learners import check_estimator
-from dge_ray.errors import InputError, nearest
+from dge_ray.errors import InputError
 from dge_ray.evaluation.crossfit import REAL, CrossFit, MemberPart
 from dge_ray.evaluation.judging import JudgingRequest, compared, estimates
-from dge_ray.options import Say, to_stderr
+from dge_ray.options import Say, nest, to_stderr
 from dge_ray.phrases import NOTHING, interval_text, number
 from dge_ray.report.words.evaluation import head_lines, score_text, tail_lines
+from dge_ray.report.words.foreign import foreign_lines
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.metrics.losses import label
 
 SCHEMES = ("dge", "naive", "concatenated")
 
 
-def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
-    """Train f_i on member i, judge it on the other members (`dge`) and on its own held-out fifth (`naive`).
+def evaluate(
+    bundle: str | os.PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    say: Say = to_stderr,
+    **given: Any,
+) -> dict[str, Any]:
+    """Judge a model by the members of a bundle alone; or tables of any tool by real ones, with `real` and `synthetic`.
 
-    Every f_i is trained on four fifths of its member's rows, so that both judge the same models. `dge` is one metric on
-    the pooled rows of K - 1 other members, whole, in turn (`others=first`: always the first, as published code has).
-    Means and standard deviations (ddof 1) are over all f_i. Intervals are 95 % and about fresh members, rows and fits
-    of these generators, fitted on this same real table (`stats/crossed.py`); with `test=`, the real rows' own variance
-    is in the intervals of what they judge. Nothing covers a bias that all generators share.
+    Args:
+        bundle: a folder or URI; with `real` it stands for `synthetic`.
+        options: keys by name, as on the command line.
+        given: keys too: `real="people.csv"`, `synthetic="made/"` (a file, a folder with a table a file, or a bundle),
+            `test="unused.csv"`, `target="y"`, `learner="tree"`, ... With `real` all three may be tables of Python's
+            (frames), of `synthetic` a list of them.
 
-    `gate`: see `_met`. `file`: the folder with the finished fits.
-    `folds`: cross-validation over generators beside it, see `cross_validation`.
+    Returns:
+        With `real`: `fidelity`, `usefulness` and `nearest`, each beside what real rows have; `page`: where
+        evaluation.html is, which says it in sentences. See `evaluation/foreign.py`.
+
+        Of a bundle: `scores`, of f_i trained on member i and judged on the other members (`dge`) and on its own
+        held-out fifth (`naive`). Every f_i is trained on four fifths of its member's rows, so that both judge the
+        same models. `dge` is one metric on the pooled rows of K - 1 other members, whole, in turn (`others=first`:
+        always the first, as published code has). Means and standard deviations (ddof 1) are over all f_i. Intervals
+        are 95 % and about fresh members, rows and fits of these generators, fitted on this same real table
+        (`stats/crossed.py`); with `test=`, the real rows' own variance is in the intervals of what they judge. Nothing
+        covers a bias that all generators share. `folds`: cross-validation over generators beside it, see
+        `cross_validation`. `file`: the folder with the finished fits.
 
     Raises:
-        InputError: a bad key or value, or a bundle that is none.
+        InputError: a bad key or value, a table that cannot be read, or a bundle that is none.
         StudyError: the estimator fails on some rows.
+
+    Example::
+
+        dge_ray.evaluate(real=people, synthetic=[made, other], target="income")["nearest"]["copies"]
     """
-    keys = EvaluateKeys.read(options)
+    named = {**nest(options or {}), **given}
+    if named.keys() & {"real", "synthetic"}:
+        if bundle is not None and "synthetic" in named:
+            raise InputError("synthetic", f"{named['synthetic']!r} beside {str(bundle)!r}", "one of the two")
+        named = named if bundle is None else {**named, "synthetic": os.fspath(bundle)}
+        if named.get("real") is None:
+            raise InputError(
+                "real", "nothing beside synthetic=", "the real table that the synthetic ones were made from"
+            )
+        with foreign_tables.places_of(named) as places:
+            return foreign_tables.judge(EvaluateKeys.read(places), named, say)
+    if bundle is None:
+        raise InputError("bundle", "nothing", "a bundle, or real= and synthetic=")
+    return _by_members(os.fspath(bundle), EvaluateKeys.read(named), say)
+
+
+def _by_members(bundle: str, keys: EvaluateKeys, say: Say) -> dict[str, Any]:
+    """The bundle's members judge each other."""
     request = read_request(bundle, keys)
     name, settings, folds = keys.learner.name, keys.learner.settings, keys.folds
     check_estimator(name, settings, request.schema, keys.spelled("learner"))
     refuse_on_cluster([name], keys.spelled("learner"))
     keys.check_range("folds", 2, len(request.members))
     fits = request.fits(name, settings)
-    gate = _gate(keys.gate, request.metrics)
+    gate = read_threshold(keys.gate, request.metrics)
     crossed = [] if folds is None else cross_fits(request, name, settings, folds)
     results, count = request.run([*fits, *(fit for _, fit in crossed)], say)
     judged, validated = results[: len(fits)], results[len(fits) :]
@@ -56,38 +96,13 @@ def evaluate(bundle: str, options: Mapping[str, Any] | None = None, say: Say = t
     if folds is not None:
         answer["cross_validation"] = cross_validation(request, [scheme for scheme, _ in crossed], validated)
     answer |= {"fits": count, "cpu_seconds": round(sum(r["cpu_seconds"] for r in results), 1)}
-    return gated({**answer, "file": str(request.folder)}, keys.gate, gate is None or _met(gate, scores))
+    met = gate is None or gate.met(decisive(scores[gate.name]))
+    return gated({**answer, "file": str(request.folder)}, keys.gate, met)
 
 
-def _gate(text: str | None, metrics: Sequence[str]) -> tuple[str, bool, float] | None:
-    """(metric, whether it must be at least, the number) of a gate.
-
-    Raises:
-        InputError: it is none, or its metric is none of these.
-    """
-    if text is None:
-        return None
-    found = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([-+.\de]+)\s*", text)
-    try:
-        metric, sign, least = found.groups() if found else ("", "", "")
-        value = float(least)
-    except ValueError:
-        takes = f"METRIC >= NUMBER or METRIC <= NUMBER, such as 'gate={metrics[0]} <= 0.5'"
-        raise InputError("gate", repr(text), takes) from None
-    if metric not in metrics:
-        raise InputError("gate", repr(text), nearest(metric, list(metrics)))
-    return metric, sign == ">=", value
-
-
-def _met(gate: tuple[str, bool, float], scores: Mapping[str, Any]) -> bool:
-    """By the real rows' score where there is one, or else by that of the other members; its interval's end decides, or
-    without an interval the score itself."""
-    metric, least, value = gate
-    score = (scores[metric] or {}).get("real") or (scores[metric] or {}).get("dge")
-    if score is None:
-        return False
-    low, high = score["interval"] or (score["value"], score["value"])
-    return low >= value if least else high <= value
+def decisive(scores: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The score that a gate is about: the real rows' where there is one, or else that of the other members."""
+    return (scores or {}).get("real") or (scores or {}).get("dge")
 
 
 def cross_fits(
@@ -137,6 +152,8 @@ def _over_folds(scores: Sequence[Mapping[str, Any]], metric: str) -> dict[str, A
 
 def lines(answer: Mapping[str, Any]) -> list[str]:
     """The answer for people."""
+    if "fidelity" in answer:
+        return [*foreign_lines(answer), *ending(answer)]
     lines = [
         *head_lines(answer),
         f"estimator {answer['estimator']}; value (95 % interval over members; sd over models)",

@@ -34,7 +34,8 @@ AS_RECOMMENDED = "as recommended if not given"
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb as help shows it. `more`: lines under `what`; `common`: keys of the first screen, where not all are."""
+    """A verb as help shows it. `more`: lines under `what`; `common`: keys of the first screen, where not all are.
+    `needs_subject`: False for a verb that keys alone may do for."""
 
     subject: str
     what: str
@@ -42,6 +43,7 @@ class Verb:
     examples: tuple[str, ...]
     more: tuple[str, ...] = ()
     common: tuple[str, ...] = ()
+    needs_subject: bool = True
 
 
 def _different(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -218,10 +220,16 @@ class JudgingKeys(TableKeys):  # of evaluate and select
 
 
 class EvaluateKeys(JudgingKeys):
+    real: Place | None = Field(None, description="the real table that synthetic ones, of any tool, are judged against")
+    synthetic: Place | None = Field(
+        None, description="with real=: a table's file, or a folder with a table a file (the bundle if not given)"
+    )
     learner: OneLearner = LearnerChoice()
     folds: Whole | None = Field(None, description="a whole number from 2 (folds of a cross-validation over generators)")
     gate: Text | None = Field(
-        None, description="METRIC >= NUMBER or METRIC <= NUMBER (exit code 3 unless the whole interval is there)"
+        None,
+        description="METRIC >= NUMBER or METRIC <= NUMBER (exit code 3 unless the whole interval is there); with real= "
+        "also of two_sample_auc, shape_error, trend_error, closer and copies",
     )
 
 
@@ -308,10 +316,11 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb(
         "BUNDLE",
-        "How good is a model, by synthetic tables alone?",
+        "How good is a model, by a bundle? Or a table, by real rows?",
         EvaluateKeys,
-        ("evaluate bundle learner=boosting folds=5", "evaluate bundle target=income learner.max_iter=50"),
-        common=(*JUDGED, "learner", "folds"),
+        ("evaluate bundle learner=boosting folds=5", "evaluate real=t.csv synthetic=made/ target=y"),
+        common=("real", "synthetic", "target", "test", "learner", "members", "storage"),
+        needs_subject=False,
     ),
     "select": Verb(
         "BUNDLE",

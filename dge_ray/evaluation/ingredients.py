@@ -5,6 +5,7 @@ learned, how well the downstream model is specified. All learners here are cross
 randomness is addressed. No Ray.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -87,6 +88,16 @@ class Stack:
         return align(p, self._present, len(self.schema.classes)).astype(np.float64)
 
 
+def domain_schema(schema: TableSchema, columns: Sequence[Column]) -> tuple[TableSchema, str]:
+    """The schema of telling real rows (1) from synthetic ones (0) by some columns, and its target's name."""
+    target = "real"
+    while target in schema.names:
+        target += "_"
+    return TableSchema(
+        (*columns, Column(target, Kind.CATEGORICAL, "int64", categories=(0, 1))), target, "binary"
+    ), target
+
+
 def density_ratio(
     real: Columns, held_out: Columns, synthetic: Columns, schema: TableSchema, *, seed: int
 ) -> tuple[np.ndarray, Overlap]:
@@ -95,12 +106,8 @@ def density_ratio(
     The classifier sees features only, as many real as synthetic rows. A synthetic row's weight comes from folds that
     did not hold it; the overlap is measured on `held_out` real rows, which neither generator nor classifier saw.
     """
-    target = "real"
-    while target in schema.names:
-        target += "_"
+    domain, target = domain_schema(schema, schema.features)
     features = [column.name for column in schema.features]
-    columns = (*schema.features, Column(target, Kind.CATEGORICAL, "int64", categories=(0, 1)))
-    domain = TableSchema(columns, target, "binary")
     m, n = rows_of(synthetic), rows_of(real)
     size = min(m, n, MOST_ROWS)
     chosen = numpy_generator(seed, Purpose.SUBSAMPLE)

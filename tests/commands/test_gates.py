@@ -7,7 +7,7 @@ import pytest
 from helpers.bundles import members_of, write_frames
 
 from dge_ray.commands import gates, verify
-from dge_ray.commands.evaluate import _gate, _met
+from dge_ray.commands.evaluate import decisive
 from dge_ray.errors import InputError
 
 Run = Callable[..., tuple[int, str, str]]
@@ -26,17 +26,20 @@ def test_a_gate_is_in_the_result_the_exit_code_and_the_last_lines() -> None:
     [("auc >= 0.75", True), ("auc>=0.76", False), ("auc <= 0.85", True), ("auc <= 0.8", False), ("auc >= -1e3", True)],
 )
 def test_the_whole_interval_must_be_there(text: str, met: bool) -> None:
-    gate = _gate(text, ["auc"])
-    assert gate is not None and _met(gate, {"auc": {"dge": SCORE}}) is met
-    real = {"auc": {"dge": {"value": 0, "interval": [0, 0]}, "real": SCORE}}
-    assert _met(gate, real) is met, "real rows decide where there are some"
-    assert not _met(gate, {"auc": None})
+    gate = gates.read_threshold(text, ["auc"])
+    assert gate is not None and gate.met(SCORE) is met and not gate.met(None)
+    assert gate.met({"value": gate.number, "interval": None}), "without an interval the score itself"
+
+
+def test_real_rows_decide_where_there_are_some() -> None:
+    own = {"value": 0, "interval": [0, 0]}
+    assert decisive({"dge": own, "real": SCORE}) is SCORE and decisive({"dge": own}) is own and decisive(None) is None
 
 
 @pytest.mark.parametrize("text", ["auc", "auc > 1", "auc >= x", "acu >= 0.5", "auc >= 1e"])
 def test_what_is_no_gate_is_one_line(text: str) -> None:
     with pytest.raises(InputError, match=r"^gate: got "):
-        _gate(text, ["auc"])
+        gates.read_threshold(text, ["auc"])
 
 
 def test_a_bundle_with_faults_fails_the_gate(tmp_path: Path, run: Run) -> None:

@@ -13,6 +13,7 @@ from dge_ray.generators.tables.spelled import as_numbers, recoded, row_numbers, 
 from dge_ray.storage import Folder
 from dge_ray.table.arrow.arrow_types import arrow_type, is_string, is_temporal, pc, plain, value_type
 from dge_ray.table.codec import Columns, TableCodec
+from dge_ray.table.filling import rounded
 from dge_ray.table.reading.load import ENDINGS, read_table, typed_table
 from dge_ray.table.reading.options import ReadTable
 from dge_ray.table.schema.table_schema import CODED, Column, Kind, TableSchema
@@ -21,7 +22,8 @@ from dge_ray.table.types import RepairWarning
 
 FIELD = "generator.path"
 BUNDLE, MEMBER = "bundle.json", "member="  # what a bundle has, and its members' folders begin with
-TAKES = "a folder with a .parquet or .csv file, or a folder of them, for each member; or a bundle"
+TAKES = "a folder with a .parquet or .csv file, or a folder of them, for each member; one such file; or a bundle"
+TABLE_ENDINGS = (*ENDINGS, ".parquet", ".xlsx")
 
 
 @dataclass(frozen=True)
@@ -32,21 +34,34 @@ class MadeTable:
     moved: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class FoundTable:
+    """One table as it was found: encoded, and by column how many values no real row could have: those of no known
+    category and missing ones where no real one is missing (both encoded as missing), and those beyond the bounds."""
+
+    columns: Columns
+    strange: dict[str, int]
+
+
 class MadeTables:
-    """The tables of a folder, by their sorted names.
+    """The tables of a folder, by their sorted names; or the one of a file.
 
     Raises:
-        InputError: no folder, or no table in it.
+        InputError: no folder or file, or no table in it.
     """
 
     def __init__(self, path: str | None) -> None:
-        self.folder = Folder.open(checked_path(path), FIELD)
+        place = checked_path(path)
+        if (one := _as_file(place)) is not None:
+            self.folder, self._files = one[0], {one[1]: [one[1]]}
+            return
+        self.folder = Folder.open(place, FIELD)
         self.folder.check_readable(FIELD)
         bundle, files = self.folder.exists(BUNDLE), {}
         for file in self.folder.files():
             name, _, rest = file.partition("/")
             hidden = any(step.startswith(".") for step in file.split("/"))
-            if hidden or "/" in rest or not file.lower().endswith((*ENDINGS, ".parquet", ".xlsx")):
+            if hidden or "/" in rest or not file.lower().endswith(TABLE_ENDINGS):
                 continue
             if not bundle or (rest and name.startswith(MEMBER)):
                 files.setdefault(name, []).append(file)
@@ -72,17 +87,58 @@ class MadeTables:
         if not 0 <= index < len(self._files):
             got = f"member {index}, and {self.folder} has {len(self._files)} tables"
             raise InputError("members", got, f"at most {len(self._files)} members")
-        name = self.names[index]
-        parts = [_read_one(str(self.folder / file), file, schema, spare) for file in self._files[name]]
-        columns = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
-        moved = {}
-        for column in schema.varying:
-            if column.kind in CODED:
-                continue
-            low, high = _bounds(column)
-            if count := int(((columns[column.name] < low) | (columns[column.name] > high)).sum()):
-                moved[column.name] = count
+        columns, _ = self._columns(index, schema, spare)
+        moved = beyond_bounds(columns, schema)
         return MadeTable(TableCodec(schema).decode(columns, seed=seed, as_they_are=True), moved)
+
+    def find(self, index: int, schema: TableSchema) -> FoundTable:
+        """Table `index` as it is, to be judged: what no real row could have is counted, and neither refused nor moved.
+        Numbers and times are rounded to the real table's precision.
+
+        Raises:
+            InputError: as `read`, but for single values that are unknown or missing.
+        """
+        columns, strange = self._columns(index, schema, (), refuse=False)
+        for column in schema.varying:
+            if column.kind not in CODED:
+                columns[column.name] = rounded(column, columns[column.name])
+        counts = Counter(strange) + Counter(beyond_bounds(columns, schema))
+        return FoundTable(columns, {name: count for name, count in counts.items() if count})
+
+    def _columns(
+        self, index: int, schema: TableSchema, spare: Collection[str] | None, *, refuse: bool = True
+    ) -> tuple[Columns, Counter[str]]:
+        """A table's modelled columns, and how many values of each are unknown or missing against the schema; with
+        `refuse` none may be."""
+        strange = Counter[str]()
+        noted = None if refuse else strange
+        name = self.names[index]
+        parts = [_read_one(str(self.folder / file), file, schema, spare, noted) for file in self._files[name]]
+        return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}, strange
+
+
+def beyond_bounds(columns: Columns, schema: TableSchema) -> dict[str, int]:
+    """How many values of each measured column lie beyond the real table's bounds, where some do."""
+    beyond = {}
+    for column in schema.varying:
+        if column.kind in CODED:
+            continue
+        low, high = _bounds(column)
+        if count := int(((columns[column.name] < low) | (columns[column.name] > high)).sum()):
+            beyond[column.name] = count
+    return beyond
+
+
+def _as_file(place: str) -> tuple[Folder, str] | None:
+    """The folder and the name of a file of a table; None for what is none."""
+    path, question, query = place.partition("?") if "://" in place else (place, "", "")
+    if not path.lower().endswith(TABLE_ENDINGS):
+        return None
+    above, _, name = path.rpartition("/")
+    folder = Folder.open((above or ("/" if path.startswith("/") else ".")) + question + query, FIELD)
+    folder.check_readable(FIELD)
+    info = folder.filesystem.get_file_info(folder.place(name))
+    return (folder, name) if info.is_file else None
 
 
 def checked_path(path: str | None) -> str:
@@ -99,8 +155,10 @@ def _bounds(column: Column) -> tuple[float, float]:
     )
 
 
-def _read_one(place: str, name: str, schema: TableSchema, spare: Collection[str] | None) -> Columns:
-    """The modelled columns of one file, encoded."""
+def _read_one(
+    place: str, name: str, schema: TableSchema, spare: Collection[str] | None, noted: Counter[str] | None
+) -> Columns:
+    """The modelled columns of one file, encoded. `noted`: see `_encoded`."""
     try:
         read = read_table(place)
     except InputError as error:
@@ -120,11 +178,13 @@ def _read_one(place: str, name: str, schema: TableSchema, spare: Collection[str]
     absent = [column.name for column in schema.varying if column.name not in table.column_names]
     if absent:
         raise _fault(name, f"without a column '{absent[0]}'", f"the real table's columns: {_listed(known)}")
-    return {column.name: _encoded(name, read, column) for column in schema.varying}
+    return {column.name: _encoded(name, read, column, noted) for column in schema.varying}
 
 
-def _encoded(name: str, read: ReadTable, column: Column) -> np.ndarray:
-    """A column's values as `TableCodec` encodes them, checked."""
+def _encoded(name: str, read: ReadTable, column: Column, noted: Counter[str] | None) -> np.ndarray:
+    """A column's values as `TableCodec` encodes them, checked. `noted`: counts those that are unknown, or missing where
+    no real one is; None: they are refused."""
+    strange = 0
     raw = read.table.column(column.name)
     if column.kind in CODED:
         direct, other = _direct_codes(name, read, column)
@@ -132,7 +192,7 @@ def _encoded(name: str, read: ReadTable, column: Column) -> np.ndarray:
         nulls = int((encoded < 0).sum()) - strange
         if strange and other is not None and encoded.max() < 0:
             raise other
-        if strange:
+        if strange and noted is None:
             takes = f"the real table's {len(column.categories)} categories of it"
             raise _fault(name, f"with {strange:,} values in '{column.name}' that no real row has", takes)
     else:
@@ -140,8 +200,11 @@ def _encoded(name: str, read: ReadTable, column: Column) -> np.ndarray:
         encoded, nulls = _direct(name, values, column), plain_nulls(values)
     if column.kind not in CODED and (count := int(np.isinf(encoded).sum())):
         raise _fault(name, f"with {count:,} infinite values in '{column.name}'", "finite values")
-    if nulls and not column.missing:
+    nulls = 0 if column.missing else nulls
+    if nulls and noted is None:
         raise _fault(name, f"with {nulls:,} missing values in '{column.name}'", "none there: no real one is missing")
+    if noted is not None:
+        noted[column.name] += strange + nulls
     return encoded
 
 
