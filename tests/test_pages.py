@@ -27,6 +27,7 @@ from dge_ray.table.reading.builtin import builtin_names
 Run = Callable[..., tuple[int, str, str]]
 
 LIGHT = {"check", "ls"}
+WRITES = set(VERBS) - {*LIGHT, "verify", "status", "track"}  # verbs that end by naming what they wrote
 TAKES_A_BUNDLE = {"dge_ray/inference/README.md"}  # that another page has published
 NEEDS_A_STUDY = {*TAKES_A_BUNDLE, "dge_ray/evaluation/README.md", "dge_ray/tracking/README.md"}  # for its Python
 COMMANDS = "dge_ray/commands/README.md"
@@ -229,6 +230,8 @@ def run_command(block: Block, words: list[str], run: Run) -> None:
     if words[0] == "dge-ray":
         code, out, err = run(*words[1:])
         assert code == 0, f"{block.address}: {shlex.join(words)}: {err}"
+        if words[1] in WRITES and not {"--json", "method=gcm"} & set(words):  # gcm keeps nothing
+            assert re.search(r"^(Report|Written): ", "\n".join(out.splitlines()[-2:]), re.M), shlex.join(words)
         if file is not None:
             Path(file).write_text(out)
         return

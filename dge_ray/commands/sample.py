@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dge_ray.commands.gates import ending
 from dge_ray.commands.verbs import SampleKeys
 from dge_ray.options import Say, to_stderr
 from dge_ray.publishing.disclosure import privacy_facts, real_table, study_ledger
@@ -56,4 +57,5 @@ def sample(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
 
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The answer for people."""
-    return [f"{result['members']} members of {result['rows_per_member']:,} rows in {result['out']}"]
+    made = f"{result['members']} members of {result['rows_per_member']:,} rows"
+    return [made, *ending({"file": result["out"]})]

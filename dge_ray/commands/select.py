@@ -153,7 +153,12 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
     lines = [*head_lines(answer), f"{label(metric)}, {direction(metric)}; value (95 % interval; sd over models)"]
     result, n = answer["rankings"][metric], len(answer["estimators"])
     if result is None:
-        return [*lines, f"no ranking: {label(metric)} is not defined for some judge's rows", *tail_lines(answer)]
+        return [
+            *lines,
+            f"no ranking: {label(metric)} is not defined for some judge's rows",
+            *tail_lines(answer),
+            *ending(answer),
+        ]
     for name in sorted(answer["estimators"], key=lambda name: result["ranks"]["dge"][name]):
         scores = answer["scores"][metric][name]
         shown = [f"{j} {score_text(scores[j])}, rank {result['ranks'][j][name]:g}" for j in result["ranks"]]

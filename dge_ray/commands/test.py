@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import norm
 
+from dge_ray.commands.gates import ending
 from dge_ray.commands.test_request import SynTestRequest, read_request
 from dge_ray.downstream import load_learner
 from dge_ray.errors import InputError
@@ -68,7 +69,10 @@ GUARDED = (
 )
 ITS_OWN = "the procedure's own estimate, between its two generators: what both copied from chance is not in it"
 
-lines = syntest_lines
+
+def lines(answer: Mapping[str, Any]) -> list[str]:
+    """The answer for people."""
+    return [*syntest_lines(answer), *ending(answer)]
 
 
 def test(
@@ -122,10 +126,13 @@ def test(
         "seed": request.seed,
         "replicates": request.replicates,
     }
+    written = {}
     if request.method == "gcm":
         result = _gcm(request)
     else:
-        result = (_refit if request.method == "refit" else _paper)(request, judge, _folder(request, label), say)
+        folder = _folder(request, label)
+        result = (_refit if request.method == "refit" else _paper)(request, judge, folder, say)
+        written = {"file": str(folder)} if folder.exists() else {}
     p = result["p_value"]
     ratio = None if result["volume"] is None else result["volume"] / request.fitted_rows
     notes = [*request.notes, *result.pop("notes")]
@@ -134,7 +141,7 @@ def test(
         real, synthetic = result["gcm"]["p_value"], 1.0 if p is None else p
         rejected = bool(guarded_rejection(real, synthetic, request.alpha, request.epsilon))
         notes.append(GUARDED.format(request.alpha + request.epsilon, request.alpha, request.epsilon))
-    return {**answer, "ratio": ratio, "rejected": rejected, **result, "notes": notes}
+    return {**answer, "ratio": ratio, "rejected": rejected, **result, "notes": notes, **written}
 
 
 def _folder(request: SynTestRequest, label: str) -> Folder:

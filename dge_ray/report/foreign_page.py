@@ -170,7 +170,7 @@ def columns_figure(fidelity: Mapping[str, Any]) -> Figure:
     ax.set_ylim(len(shown) - 0.5, -0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel("shape error")
-    ax.legend(frameon=False, loc="lower right")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False)
     return figure
 
 

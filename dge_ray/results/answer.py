@@ -15,8 +15,11 @@ from dge_ray.stats.metrics.losses import margin_of
 from dge_ray.stats.volume.recommendation import Recommendation, recommend
 from dge_ray.stats.volume.surface import estimate_surface
 from dge_ray.storage import Folder
+from dge_ray.study.folds import AUTO_FOLDS, may_have_folds
+from dge_ray.study.prepared import Prepared
 
 FAR = 1e9  # rows that nobody has
+NOT_TEST = ("train", "stopping", "validation")
 VERDICTS = {"better": "better", "level": "same", "worse": "worse", "untold": "not told apart"}
 
 
@@ -81,7 +84,7 @@ def answer(
         "against": method,
         "difference": list(difference),
         "verdict": verdict,
-        "what_would_tell": _would_tell(cell, difference, verdict, margin, prepared.once),
+        "what_would_tell": _would_tell(cell, difference, verdict, margin, prepared),
         "target": compared.target,
         "risk": float(risks[at, cell.members - 1]),
         "told": cell.told,
@@ -93,12 +96,18 @@ def answer(
 
 
 def _would_tell(
-    cell: Recommendation, difference: tuple[float, float, float], verdict: str, margin: float, rows: int
+    cell: Recommendation, difference: tuple[float, float, float], verdict: str, margin: float, prepared: Prepared
 ) -> str | None:
-    """What would tell what is not told, roughly; None where all is."""
-    parts = []
+    """What would tell what is not told, roughly; None where all is. Folds are named first where they give rows enough:
+    they cost fits, and no new row."""
+    parts, rows, folded = [], prepared.once, prepared.fold_count > 1
+    chosen = prepared.rows["validation"] if folded else sum(prepared.rows.get(part, 0) for part in NOT_TEST)
+    possible = may_have_folds(prepared.config)
     if not cell.told:
-        ways = [f"{about(cell.rows_needed)} validation rows"] if cell.rows_needed else []
+        ways = []
+        if possible and not folded and (cell.rows_needed or FAR) <= chosen:
+            ways.append(f"folds={AUTO_FOLDS} (a choice on all {chosen:,} rows that are not test)")
+        ways += [f"{about(cell.rows_needed)} validation rows"] if cell.rows_needed else []
         ways += [f"{about(cell.members_needed)} generators"] if cell.members_needed else []
         if not ways and cell.both_needed:
             rows_both, members_both = map(about, cell.both_needed)
@@ -109,5 +118,10 @@ def _would_tell(
         # Rows' errors fall as the root of their number; at this one the interval is clear of 0, or within the margin.
         goal = max(abs(value), margin - abs(value))
         needed = rows * ((hi - lo) / 2 / goal) ** 2 if goal > 0 else np.inf
-        parts.append(f"{about(max(needed, rows + 1))} test rows" if needed < FAR else "another table")
+        every = chosen + rows
+        ways = [f"{about(max(needed, rows + 1))} test rows" if needed < FAR else "another table"]
+        if possible and prepared.config.report == "test" and needed <= every:
+            key = "report=crossfit" if folded else f"folds={AUTO_FOLDS} report=crossfit"
+            ways.insert(0, f"{key} (a report on all {every:,} rows)")
+        parts.append(" or ".join(ways))
     return "; ".join(parts) or None

@@ -77,6 +77,11 @@ def check_folds(config: StudyConfig) -> None:
         raise InputError(key, f"{getattr(config, key)} with {why}", "folds=1" if key == "folds" else "report=test")
 
 
+def may_have_folds(config: StudyConfig) -> bool:
+    """Whether nothing of a configuration stands against folds; where a column says which rows are which, that may."""
+    return config.split_column is None and _without_folds(config) is None
+
+
 def _without_folds(config: StudyConfig) -> str | None:
     """What of a configuration leaves no folds: the key, in words."""
     if config.private:
