@@ -6,7 +6,7 @@ from typing import Any
 from dge_ray.commands.verbs import StudyKeys
 from dge_ray.errors import InputError
 from dge_ray.report.summary import summary_lines
-from dge_ray.results.assemble import write_page
+from dge_ray.results.assemble import tracked, write_page
 from dge_ray.study.folder import find_study
 from dge_ray.study.records.files import REPORT, REPORT_PAGE, SURFACE
 
@@ -23,7 +23,7 @@ def report(study: str, options: Mapping[str, Any] | None = None) -> dict[str, An
         raise InputError("study", f"{folder} without a report", "a finished study; `dge-ray tune` finishes it")
     content = folder.read_json(REPORT)
     write_page(folder, content, folder.read_table(SURFACE))
-    return {**content, "page": str(folder / REPORT_PAGE)}
+    return {**content, **tracked(folder), "page": str(folder / REPORT_PAGE)}
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:

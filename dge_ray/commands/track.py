@@ -8,6 +8,7 @@ from typing import Any
 from dge_ray.commands.verbs import StudyKeys
 from dge_ray.errors import StudyError
 from dge_ray.options import Say, to_stderr
+from dge_ray.results.assemble import tell_model
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.records.identity import tracking_id
 from dge_ray.tracking.study import close, log_end, log_fits, log_left_over, log_start
@@ -27,7 +28,7 @@ def track(study: str, options: Mapping[str, Any] | None = None, say: Say = to_st
     folder, config, schema, identity = opened.folder, opened.config, opened.schema, opened.identity
     with opened.locked(say), tempfile.TemporaryDirectory(prefix="dge-ray-") as scratch:
         report = opened.report or None
-        tracker = Tracker.open(opened.name, tracking_id(identity, opened.name))
+        tracker = Tracker.open(opened.name, tracking_id(identity, opened.name), metric=config.metric)
         try:
             if report is None:
                 tracker.log_config(config.model_dump(mode="json"))
@@ -36,7 +37,16 @@ def track(study: str, options: Mapping[str, Any] | None = None, say: Say = to_st
             else:
                 rows, columns = report["data"]["rows"], len(schema.columns)
                 log_start(tracker, folder, config, digest=identity["data"], rows=rows, columns=columns)
-                log_end(tracker, folder, config, schema, report, say, scratch=Path(scratch))
+                log_end(
+                    tracker,
+                    folder,
+                    config,
+                    schema,
+                    report,
+                    say,
+                    scratch=Path(scratch),
+                    told=lambda: tell_model(folder, report),
+                )
         finally:
             left = close(tracker, folder, "KILLED" if report is None else "FINISHED")
     if left:

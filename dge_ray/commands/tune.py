@@ -23,7 +23,15 @@ from dge_ray.distributed.session.preflight import check_ray
 from dge_ray.report.summary import summary_lines
 from dge_ray.report.words.answer import parts_sentence
 from dge_ray.report.words.pilot import pilot_to_do_lines
-from dge_ray.results.assemble import assemble_report, choose, nested_places, surface_table, write_report
+from dge_ray.results.assemble import (
+    assemble_report,
+    choose,
+    nested_places,
+    surface_table,
+    tell_model,
+    tracked,
+    write_report,
+)
 from dge_ray.results.baselines import real_learners
 from dge_ray.results.findings import FEWEST_OF_A_CLASS, findings
 from dge_ray.results.outcomes import Outcome, best_on_validation, compared_jointly, cut_warnings
@@ -115,10 +123,19 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
                 keep_chosen(prepared, folder)
                 report = Study(prepared, folder, progress, tracker).run(started)
                 if tracker is not None:
-                    log_end(tracker, folder, prepared.config, prepared.schema, report, progress.say, scratch=scratch)
+                    log_end(
+                        tracker,
+                        folder,
+                        prepared.config,
+                        prepared.schema,
+                        report,
+                        progress.say,
+                        scratch=scratch,
+                        told=lambda: tell_model(folder, report),
+                    )
     finally:
         progress.end()
-    return {**report, "page": str(folder / REPORT_PAGE)}
+    return {**report, **(tracked(folder) if config.tracking else {}), "page": str(folder / REPORT_PAGE)}
 
 
 @contextmanager
@@ -130,7 +147,8 @@ def _tracked(
     if not prepared.config.tracking:
         yield None, Path()
         return
-    tracker = Tracker.open(prepared.name, tracking_id(prepared.identity(), prepared.name))
+    identity = tracking_id(prepared.identity(), prepared.name)
+    tracker = Tracker.open(prepared.name, identity, metric=prepared.metric)
     status: Status = "FAILED"
     with tempfile.TemporaryDirectory(prefix="dge-ray-") as scratch:
         try:

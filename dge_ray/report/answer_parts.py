@@ -146,4 +146,12 @@ def _use(report: Mapping) -> str:
     return (
         f"```\n{utility}\n{publish}\n```\n\nor in Python:\n\n```\nimport dge_ray\n"
         f'study = dge_ray.open_study("{study}")\nstudy.model().predict(frame)\nstudy.sample(1000)\n```'
+        + _of_mlflow(report)
     )
+
+
+def _of_mlflow(report: Mapping) -> str:
+    """How MLflow loads the model, where it has it."""
+    model = str(report.get("model") or "").replace("`", "")
+    load = f'import mlflow\nmlflow.pyfunc.load_model("{model}").predict(frame)'
+    return f"\n\nor from MLflow:\n\n```\n{load}\n```" if model else ""

@@ -28,7 +28,7 @@ from dge_ray.study.folder import resolved, versions
 from dge_ray.study.pilot.record import pilot_seconds
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.costs import drawn_shards, job_seconds, member_seconds
-from dge_ray.study.records.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, UTILITY, figure_file
+from dge_ray.study.records.files import ATTACKS, REPORT, REPORT_PAGE, SURFACE, TRACKED, UTILITY, figure_file
 from dge_ray.study.records.predictions import Job, finished, read_predictions
 from dge_ray.table.arrow.arrow_types import pc
 
@@ -298,7 +298,7 @@ def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -
 
 
 def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
-    """The study's figures and its page, which says what attacks and `utility` found, where they were asked.
+    """The study's figures and its page.
 
     A figure of an earlier run, with other learners or rows, that is not drawn now is deleted; other verbs' stay.
     """
@@ -308,5 +308,22 @@ def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> 
     for figure in FIGURES:
         if figure.name not in figures:
             folder.delete(figure_file(figure.name))
+    _write_html(folder, report, figures)
+
+
+def tell_model(folder: Folder, report: Mapping[str, Any]) -> None:
+    """The page anew, with the figures that are there: MLflow has the model since it was written."""
+    names = [figure.name for figure in FIGURES if folder.exists(figure_file(figure.name))]
+    _write_html(folder, report, {name: folder.read_bytes(figure_file(name)) for name in names})
+
+
+def _write_html(folder: Folder, report: Mapping[str, Any], figures: Mapping[str, bytes]) -> None:
+    """The page, which says what attacks and `utility` found, where they were asked, and how MLflow calls the model."""
     attacks, utility = (folder.read_json(file) if folder.exists(file) else None for file in (ATTACKS, UTILITY))
-    folder.write_bytes(REPORT_PAGE, render_html(report, figures, attacks, utility).encode())
+    folder.write_bytes(REPORT_PAGE, render_html({**report, **tracked(folder)}, figures, attacks, utility).encode())
+
+
+def tracked(folder: Folder) -> dict[str, str]:
+    """`model`: how MLflow calls the study's model; nothing where it has none."""
+    model = folder.read_json(TRACKED)["model"] if folder.exists(TRACKED) else None
+    return {} if model is None else {"model": model}

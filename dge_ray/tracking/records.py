@@ -3,6 +3,7 @@
 A point is (volume, key, value, step): volume names the child run, None the parent run; the step is the member count K.
 """
 
+import getpass
 import hashlib
 import importlib.metadata
 import json
@@ -69,11 +70,44 @@ def fit_points(member: int, history: Iterable[Mapping[str, Any]]) -> Iterator[Po
                 yield Point(None, f"fit/{member:03d}/{curve}", float(record[curve]), int(record["epoch"]))
 
 
+def curve_points(surface: pa.Table, report: Mapping) -> Iterator[Point]:
+    """The study's metric on test as two curves: `over_rows/METRIC` of all members with the rows of each as the step,
+    `over_members/METRIC` of the recommended volume with the number of members as the step."""
+    metric, answer = report.get("metric"), report.get("answer") or {}
+    most, volume = report.get("members"), answer.get("volume")
+    for row in surface.select(["learner", "members", "volume", "split", "metric", "value"]).to_pylist():
+        told = row["learner"], row["split"], row["metric"]
+        if told != (report.get("learner"), "test", metric) or not finite(row["value"]):
+            continue
+        if row["members"] == most:
+            yield Point(None, legal(f"over_rows/{metric}"), float(row["value"]), row["volume"], latest=True)
+        if row["volume"] == volume:
+            yield Point(None, legal(f"over_members/{metric}"), float(row["value"]), row["members"], latest=True)
+
+
 ANSWERED = ("answer/difference", "answer/difference_lo", "answer/difference_hi")
+SUMMARY = 0  # the step of what a run is read by at a glance: the answer, which has no curve
+
+
+def answer_points(report: Mapping) -> Iterator[Point]:
+    """The answer, in a dozen numbers, at step 0."""
+    answer = report.get("answer") or {}
+    numbers = {f"answer/{name}": answer.get(name) for name in ("members", "volume", "price_cpu_s", "risk", "margin")}
+    numbers |= dict(zip(ANSWERED, answer.get("difference") or (), strict=False))
+    best, difference = answer.get("best") or {}, answer.get("difference") or (None,)
+    numbers |= {f"answer/best_{name}": best.get(name) for name in ("members", "volume", "price_cpu_s")}
+    if finite(answer.get("risk")) and finite(difference[0]):
+        numbers["answer/real_rows_risk"] = answer["risk"] - difference[0]
+    if answer:
+        numbers["answer/known_to_be_enough"] = float(bool(answer.get("told")))
+    for key, value in numbers.items():
+        if finite(value):
+            yield Point(None, key, float(value), SUMMARY, latest=True)
 
 
 def report_points(report: Mapping) -> Iterator[Point]:
-    """The parent run's numbers from report.json: reflection, answer, test, differences and cost."""
+    """The parent run's numbers from report.json: answer, reflection, test, differences and cost."""
+    yield from answer_points(report)
     point = report.get("reflection_point") or {}
     members = point.get("members", report.get("members"))
     step = int(members) if finite(members) else 0
@@ -87,9 +121,6 @@ def report_points(report: Mapping) -> Iterator[Point]:
         "reflection/risk_hi": risk_hi,
         "reflection/members": members,
     }
-    answer = report.get("answer") or {}
-    numbers |= {f"answer/{name}": answer.get(name) for name in ("members", "volume", "price_cpu_s", "risk")}
-    numbers |= dict(zip(ANSWERED, answer.get("difference") or (), strict=False))
     for method in METHODS:
         for metric, value in ((report.get("test") or {}).get(method) or {}).items():
             numbers[f"test/{method}/{metric}"] = value
@@ -109,6 +140,15 @@ def report_points(report: Mapping) -> Iterator[Point]:
     for key, value in numbers.items():
         if finite(value):
             yield Point(None, legal(key), float(value), step, latest=True)
+
+
+def asked_by() -> dict[str, str]:
+    """The tags of MLflow's columns Source and User, as its own runs have them."""
+    tags = {"mlflow.source.name": "dge-ray tune", "mlflow.source.type": "LOCAL"}
+    try:
+        return {**tags, "mlflow.user": getpass.getuser()}
+    except (KeyError, OSError):  # a process of a number without a name, as in containers
+        return tags
 
 
 def versions() -> dict[str, str]:

@@ -80,8 +80,13 @@ def connect_to(uri: str) -> Any:
         return set_up(uri, connect)
 
 
-def find_parent(client: Any, study: str, identity: str, around: Surroundings) -> tuple[str, str, bool]:
+def find_parent(
+    client: Any, study: str, identity: str, around: Surroundings, metric: str | None = None
+) -> tuple[str, str, bool]:
     """(experiment id, the study's parent run id, whether it was there already). A new run is put under that around it.
+
+    `metric`: a run whose parameter of that name is another one is not the study's: its numbers are in that other
+    metric, and MLflow never changes a parameter.
 
     Raises:
         InputError: as `experiment_of`.
@@ -89,7 +94,8 @@ def find_parent(client: Any, study: str, identity: str, around: Surroundings) ->
     experiment = experiment_of(client, around)
     own_artifacts(client.tracking_uri, experiment.artifact_location)
     query = f"tags.`{STUDY}` = '{legal(identity)}'"
-    known = client.search_runs([experiment.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
+    found = client.search_runs([experiment.experiment_id], query, order_by=["attributes.start_time ASC"])
+    known = [run for run in found if metric is None or run.data.params.get("metric", metric) == metric]
     if known:
         client.update_run(known[0].info.run_id, status="RUNNING")
         return experiment.experiment_id, known[0].info.run_id, True

@@ -6,6 +6,7 @@ from typing import Any
 
 from dge_ray.downstream import keeps_rows
 from dge_ray.errors import StudyError
+from dge_ray.phrases import finite
 from dge_ray.storage import Folder
 from dge_ray.study.arms import study_arms
 from dge_ray.study.config import StudyConfig
@@ -16,12 +17,15 @@ from dge_ray.study.records.files import (
     REPORT,
     REPORT_PAGE,
     SURFACE,
+    TRACKED,
     UNTRACKED,
     member_file,
 )
 from dge_ray.study.records.jobs import fold_of
 from dge_ray.table import TableSchema
 from dge_ray.tracking.gather import gather
+from dge_ray.tracking.model import ModelFacts
+from dge_ray.tracking.records import asked_by
 from dge_ray.tracking.tracker import Tracker
 
 KEPT = {  # of the rows that a learner was fitted on, by the catalogue
@@ -44,6 +48,7 @@ def log_start(
     """The resolved configuration, the real table's facts, and what an earlier run could not send."""
     assert config.study is not None  # resolved
     tracker.log_config(config.model_dump(mode="json"))
+    tracker.set_tags(asked_by())
     tracker.log_dataset(config.study, digest, sum(rows.values()), columns)
     log_left_over(tracker, folder)
 
@@ -63,13 +68,20 @@ def log_end(
     say: Say,
     *,
     scratch: Path,
+    told: Callable[[], None] = lambda: None,
 ) -> None:
     """The surface, the members' loss curves, the report with its pages and figures, and the ensemble as a model where
     the configuration lets it.
 
-    Files go by way of `scratch`, which must last until the tracker is closed.
+    Files go by way of `scratch`, which must last until the tracker is closed. `told` is called before the pages are
+    sent, when the study's file says where its run is, and its model: a page that is drawn anew says it too.
     """
     tracker.log_surface(folder.read_table(SURFACE), learner=report["learner"])
+    tracker.log_curves(folder.read_table(SURFACE), report)
+    model = _gathered(folder, config, schema, report, say, scratch / ENSEMBLE)
+    where = {"uri": tracker.uri, "run": tracker.run_id, "model": tracker.model_uri if model else None}
+    folder.write_json(TRACKED, where)
+    told()
     log_fits(tracker, folder)
     tracker.log_report(report)
     pages = scratch / "pages"
@@ -78,10 +90,16 @@ def log_end(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(folder.read_bytes(name))
     tracker.log_artifacts(pages)
-    if (why := not_logged(config, report)) is None:
-        _log_model(tracker, folder, schema, report, say, scratch / ENSEMBLE)
-    else:
-        say(f"the ensemble is not logged as a model: {why}")
+    if model:
+        answer, metric = report.get("answer") or {}, str(report.get("metric"))
+        params = {"members": answer.get("members"), "volume": answer.get("volume"), "metric": metric}
+        tracker.log_model(
+            scratch / ENSEMBLE,
+            about=ModelFacts(
+                {key: str(value) for key, value in params.items()},
+                {f"model/{metric}": answer["risk"]} if finite(answer.get("risk")) else {},
+            ),
+        )
     tracker.flush()
 
 
@@ -108,17 +126,21 @@ def log_fits(tracker: Tracker, folder: Folder) -> None:
         tracker.log_fit(member, folder.read_json(member_file(member))["loss"])
 
 
-def _log_model(
-    tracker: Tracker, folder: Folder, schema: TableSchema, report: Mapping[str, Any], say: Say, path: Path
-) -> None:
-    """The ensemble at the reflection point. A study is whole without it: where there is none, a line says so."""
+def _gathered(
+    folder: Folder, config: StudyConfig, schema: TableSchema, report: Mapping[str, Any], say: Say, path: Path
+) -> bool:
+    """Whether the ensemble at the reflection point is there to be logged, and in `path`. A study is whole without it:
+    where there is none, a line says so."""
+    if (why := not_logged(config, report)) is not None:
+        say(f"the ensemble is not logged as a model: {why}")
+        return False
     try:
         gather(folder, schema, report, path, say)
     except Exception as error:  # learners are other people's code, and files of other versions
         said = str(error) if isinstance(error, StudyError) else f"{type(error).__name__}: {error}"
         say(f"warning: the ensemble is not logged as a model: {' '.join(said.split())}")
-    else:
-        tracker.log_model(path)
+        return False
+    return True
 
 
 def close(tracker: Tracker, folder: Folder, status: Any) -> int:

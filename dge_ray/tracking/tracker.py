@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from dge_ray.tracking.model import send_model
+from dge_ray.tracking.model import MODEL, ModelFacts, send_model
 from dge_ray.tracking.outbox import Outbox, Stamped
 from dge_ray.tracking.records import (
     Point,
+    curve_points,
     cut,
     fit_points,
     flatten,
@@ -48,10 +49,11 @@ class Tracker:
         self._outbox = Outbox(self._send_points, lambda: client.get_experiment(experiment_id))
 
     @classmethod
-    def open(cls, study: str, identity: str, *, uri: str | None = None) -> "Tracker":
+    def open(cls, study: str, identity: str, *, metric: str | None = None, uri: str | None = None) -> "Tracker":
         """The study's tracker, its parent run found by `identity` or created. Call it before anything is trained.
 
-        `uri`: default MLFLOW_TRACKING_URI, else sqlite:///mlflow.db; experiment: `surroundings`, else dge_ray.
+        `metric`: the study's, where it is known: numbers in another one are in another run. `uri`: default
+        MLFLOW_TRACKING_URI, else sqlite:///mlflow.db; experiment: `surroundings`, else dge_ray.
 
         Raises:
             InputError: the server does not answer within about 10 seconds, or takes no runs.
@@ -60,7 +62,8 @@ class Tracker:
         around = surroundings(uri)  # here: an active run is that of a thread
         with quiet():
             seconds = 2 * ANSWER_SECONDS
-            experiment_id, run_id, resumed = within(seconds, uri, lambda: find_parent(client, study, identity, around))
+            found = within(seconds, uri, lambda: find_parent(client, study, identity, around, metric))
+            experiment_id, run_id, resumed = found
         tracker = cls(client, uri, experiment_id, run_id, resumed=resumed)
         if resumed:
             with quiet():
@@ -143,19 +146,25 @@ class Tracker:
         """The final surface: `validation/METRIC` and `test/METRIC` of every volume over K."""
         self._points(surface_points(surface, learner))
 
+    def log_curves(self, surface: pa.Table, report: Mapping) -> None:
+        """The study's error over rows and over members, on the parent run: what a page that compares studies shows."""
+        self._points(curve_points(surface, report))
+
     def log_fit(self, member: int, history: Iterable[Mapping[str, Any]]) -> None:
         """A member's loss curves, on the parent run."""
         self._points(fit_points(member, history))
 
     def log_report(self, report: Mapping) -> None:
         """The parent's `reflection/...`, `test/METHOD/METRIC`, `difference/...`, `answer/...` and `cost/...`, the
-        status tag, and the answer as the run's description."""
+        status tag, and the answer with the table's name as the run's description."""
         self._points(report_points(report))
         point, tags = report.get("reflection_point") or {}, {}
         tags["reflection.status"] = str(point.get("status"))
         tags |= {f"version.{name}": str(text) for name, text in (report.get("versions") or {}).items()}
         if said := (report.get("answer") or {}).get("sentence"):
-            tags |= {"mlflow.note.content": str(said), "answer.verdict": str(report["answer"]["verdict"])}
+            source, target = (report.get("config") or {}).get("source"), (report.get("data") or {}).get("target")
+            about = f"{said}\n\nTable `{source}`, target `{target}`." if source else str(said)
+            tags |= {"mlflow.note.content": about, "answer.verdict": str(report["answer"]["verdict"])}
         self.set_tags(tags)
 
     def log_artifacts(self, folder: Path, names: Sequence[str] | None = None) -> None:
@@ -176,12 +185,18 @@ class Tracker:
 
         self._call(f"artifacts in {folder}", act)
 
-    def log_model(self, ensemble_folder: Path, *, name: str = "model") -> None:
+    def log_model(self, ensemble_folder: Path, *, name: str = MODEL, about: ModelFacts | None = None) -> None:
         """The fitted ensemble as pyfunc model from code, without pickle: `runs:/RUN/model` for `mlflow models predict`.
 
-        `ensemble_folder`: schema.json and member=000/ ..., see `dge_ray.tracking.pyfunc`.
+        `ensemble_folder`: schema.json and member=000/ ..., see `dge_ray.tracking.pyfunc`. `about`: its parameters and
+        metrics, which name the real table.
         """
-        self._call("model", lambda run: send_model(self._client, self.experiment_id, run, ensemble_folder, name))
+        self._call("model", lambda run: send_model(self._client, self.experiment_id, run, ensemble_folder, name, about))
+
+    @property
+    def model_uri(self) -> str:
+        """How MLflow calls the model that `log_model` logs."""
+        return f"runs:/{self.run_id}/{MODEL}"
 
     def unsent_points(self) -> list[dict[str, Any]]:
         """The metric points that are held, as JSON values for `log_points`."""

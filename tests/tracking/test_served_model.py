@@ -24,7 +24,7 @@ from dge_ray.errors import InputError
 from dge_ray.table.codec import TableCodec
 from dge_ray.table.schema.table_schema import TableSchema
 from dge_ray.tracking import server as tracking_server
-from dge_ray.tracking.model import _save
+from dge_ray.tracking.model import ModelFacts, _save
 from dge_ray.tracking.scoring import FittedEnsemble
 from dge_ray.tracking.tracker import Tracker
 
@@ -219,10 +219,17 @@ def test_the_ensemble_as_a_pyfunc_model(task: str, database: str, folder: Path):
     assert np.abs(members[0] - members[1]).max() > 1e-3, "members that agree would prove nothing"
     for _ in range(2):
         tracker = Tracker.open("adult", "abc")
-        tracker.log_model(folder / "ensemble")
+        tracker.log_dataset("adult.parquet", "ab" * 32, 1000, 3)
+        tracker.log_model(folder / "ensemble", about=ModelFacts({"members": "2"}, {"model/log_loss": 0.4}))
         assert tracker.close() == 0
+    assert tracker.model_uri == f"runs:/{tracker.run_id}/model"
     reader = MlflowClient(database, registry_uri=database)
     [logged] = reader.search_logged_models([tracker.experiment_id])
+    [metric] = reader.get_logged_model(logged.model_id).metrics  # which tells of the real table, and the table of it
+    assert (metric.key, metric.value, metric.run_id) == ("model/log_loss", 0.4, tracker.run_id)
+    assert (metric.dataset_name, metric.dataset_digest) == ("adult.parquet", "ab" * 18)
+    [found] = reader.search_logged_models([tracker.experiment_id], datasets=[{"dataset_name": "adult.parquet"}])
+    assert found.model_id == logged.model_id and logged.params == {"members": "2"}
     assert logged.source_run_id == tracker.run_id and str(logged.status) == "READY"
     model = load_model(f"runs:/{tracker.run_id}/model")
     scored = model.predict(frame)

@@ -7,6 +7,8 @@ import pytest
 from helpers import fake_study
 from helpers.small_study import small_prepared, small_table
 
+from dge_ray.report.study_page import render_html
+from dge_ray.results.assemble import tracked
 from dge_ray.storage import Folder
 from dge_ray.study.records.files import SURFACE
 from dge_ray.tracking import study
@@ -18,6 +20,7 @@ class Sent:
 
     def __init__(self) -> None:
         self.calls = list[str]()
+        self.uri, self.run_id, self.model_uri = "sqlite:///mlflow.db", "1", "runs:/1/model"
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: self.calls.append(name)
@@ -42,8 +45,20 @@ def test_learners_of_real_rows_are_sent_on_request_alone(
     report = {**fake_study.report(), "rows": prepared.config.rows, "learner": prepared.arms[0].label}
     tracker, said, scratch = Sent(), list[str](), tmp_path / "scratch"
     scratch.mkdir()
-    sent = list[Path]()
-    monkeypatch.setattr(study, "_log_model", lambda *given: sent.append(given[-1]))
-    log_end(tracker, folder, prepared.config, prepared.schema, report, said.append, scratch=scratch)  # type: ignore[arg-type]
-    assert bool(sent) == logged and tracker.calls[-1] == "flush" and "log_report" in tracker.calls
+    seen = list[dict[str, Any]]()
+    monkeypatch.setattr(study, "gather", lambda *_: None)
+    log_end(
+        tracker,  # type: ignore[arg-type]
+        folder,
+        prepared.config,
+        prepared.schema,
+        report,
+        said.append,
+        scratch=scratch,
+        told=lambda: seen.append(tracked(folder)),
+    )
+    assert ("log_model" in tracker.calls) == logged and tracker.calls[-1] == "flush" and "log_report" in tracker.calls
+    assert seen == [{"model": "runs:/1/model"}] if logged else seen == [{}], "before the pages are sent"
+    page = render_html({**report, **seen[0]}, {})
+    assert ("mlflow.pyfunc.load_model(&quot;runs:/1/model&quot;)" in page) == logged
     assert (says is None and not said) or (len(said) == 1 and str(says) in said[0] and "not logged" in said[0])

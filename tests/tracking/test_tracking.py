@@ -21,7 +21,7 @@ from mlflow_server import Server
 from dge_ray.errors import InputError
 from dge_ray.masking import MASK, mask
 from dge_ray.tracking import server as tracking_server
-from dge_ray.tracking.records import flatten, legal, report_points
+from dge_ray.tracking.records import asked_by, flatten, legal, report_points
 from dge_ray.tracking.tracker import Tracker
 
 SECRET = "hunter2-do-not-tell"
@@ -106,9 +106,43 @@ def test_resuming_finds_the_runs_and_logs_nothing_twice(database: str):
     assert history(database, found["adult"], "fit/002/train") == [(1, 3.0), (2, 2.5)]
     assert history(database, found["adult"], "fit/002/heldout") == [(2, 2.0)]
     assert history(database, found["adult"], "reflection/volume") == [(3, 52096.0)]
-    assert history(database, found["adult"], "answer/price_cpu_s") == [(3, 212.0)]
+    assert history(database, found["adult"], "answer/price_cpu_s") == [(0, 212.0)], "at a glance"
     assert found["adult"].data.tags["mlflow.note.content"].startswith("Use 1 generator with ")
     assert found["adult"].info.status == "FINISHED"
+
+
+def test_the_parent_is_read_at_a_glance(database: str):
+    """A dozen numbers at step 0, two curves, the answer with the table's name, and MLflow's own columns."""
+    surface, report = fake_study.surface(members=3, ratios=(1, 2)), fake_study.report(members=3, ratios=(1, 2))
+    tracker = Tracker.open("adult", "abc")
+    tracker.set_tags(asked_by())
+    tracker.log_report({**report, "config": {"source": "adult.parquet"}})
+    tracker.log_curves(surface, report)
+    tracker.close()
+    parent, metric, answer = runs(database)["adult"], report["metric"], report["answer"]
+    summary = {key for key in parent.data.metrics if key.startswith("answer/")}
+    assert len(summary) == 13 and all([step for step, _ in history(database, parent, key)] == [0] for key in summary)
+    assert parent.data.metrics["answer/real_rows_risk"] == pytest.approx(answer["risk"] - answer["difference"][0])
+    at = {(r["members"], r["volume"]): r["value"] for r in surface.to_pylist() if _is(r, r["volume"], "test", metric)}
+    assert history(database, parent, f"over_rows/{metric}") == [(m, v) for (k, m), v in sorted(at.items()) if k == 3]
+    assert history(database, parent, f"over_members/{metric}") == [
+        (k, v) for (k, m), v in sorted(at.items()) if m == answer["volume"]
+    ]
+    tags = parent.data.tags
+    assert "Table `adult.parquet`" in tags["mlflow.note.content"] and tags["mlflow.source.name"] == "dge-ray tune"
+
+
+def test_numbers_in_another_metric_are_in_another_run(database: str):
+    """MLflow never changes a parameter: `params.metric` is that of the run's `reflection/...`, whatever comes next."""
+    of = {}
+    for metric in ("log_loss", "auc", "log_loss"):
+        tracker = Tracker.open(metric, "abc", metric=metric)
+        tracker.log_config({"metric": metric})
+        tracker.log_report(fake_study.report())
+        tracker.close()
+        assert of.setdefault(metric, tracker.run_id) == tracker.run_id
+    assert len(set(of.values())) == 2
+    assert {name: run.data.params["metric"] for name, run in runs(database).items()} == {m: m for m in of}
 
 
 def _is(row: dict, volume: int, split: str, metric: str) -> bool:

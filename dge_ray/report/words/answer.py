@@ -172,7 +172,8 @@ def closing_lines(report: Mapping) -> list[str]:
         return []
     lines = [f"{question.rstrip('?')}: {text}" for question, text in answer_sentences(report)]
     if page := report.get("page"):
-        lines.append(f"Report: {link(page)}")
+        model = f" · model in MLflow: {report['model']}" if report.get("model") else ""
+        lines.append(f"Report: {link(page)}{model}")
     return [*lines, "Next: " + "; ".join(next_commands(report))]
 
 

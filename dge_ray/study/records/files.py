@@ -16,6 +16,7 @@ REPORT_PAGE = "report.html"
 SURFACE = "surface.parquet"  # every metric of every number of members at every volume
 PLAN = "privacy/plan.json"  # the plan of a private study's noise
 CHILD = "privacy/child.json"  # the one study that counts this one's plan with its own
+TRACKED = "tracked.json"  # where the study is in MLflow, and its model
 UNTRACKED = "untracked.json"  # points that a tracking server did not take: nothing else holds them
 FIGURES = "figures"
 PREDICTIONS = "predictions"  # of members' fits
