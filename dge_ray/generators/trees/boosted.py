@@ -1,15 +1,16 @@
 """The target given the other columns by boosting in place of trees: a distillation of the model that predicts it best.
 
 Each of FOLDS models is fitted on the rows of the other folds and stopped early on its own. A class is drawn from the
-probabilities of one of them, at random, so that the law is their mean. A measured target is predicted on normal scores;
-rows with near predictions, made by models that had not seen them, then share a law: the values of their targets, spread
-as in a leaf. It has the spread and the atoms that the target has there. Two cuts of the predictions, half a part
-apart, are used in turn.
+probabilities of one of them, at random, so that the law is their mean. As drawn features are not quite those that the
+models have learnt from, the probabilities are tilted until drawn rows have the classes' shares. A measured target is
+predicted on normal scores; rows with near predictions, made by models that had not seen them, then share a law: the
+values of their targets, spread as in a leaf. It has the spread and the atoms that the target has there. Two cuts of the
+predictions, half a part apart, are used in turn.
 
 Models are kept as skops writes them, with the types that it may read back named here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ MOST_ROWS = 2**18
 CUTS = 2
 TABLE = 1e-3  # the weight of the target's law without the other columns, so that nothing is impossible
 APART = 5  # values are drawn between two of these rows that lie so many apart
+MOST_TILT = 10.0
+SETTLING = 10  # steps of the iteration for the factors
 FEWEST = 20  # rows that share a law at least; else the square root of all
 SETTINGS = {"max_iter": 400, "learning_rate": 0.1, "n_iter_no_change": 15, "early_stopping": True}
 # Types that skops does not trust by itself. None of them runs code that a file brings along: `partial` wraps a function
@@ -42,7 +45,8 @@ TRUSTED = [
 @dataclass(frozen=True)
 class Boosted:
     """Models by fold, and what their predictions say. `files`: what skops wrote of them. `classes`: for each model, the
-    symbols of its classes, of a coded target; `edges` (CUTS, parts - 1) and `law` of a measured one."""
+    symbols of its classes, of a coded target, and `tilt` (symbols,): the factors of their probabilities; `edges` (CUTS,
+    parts - 1) and `law` of a measured one."""
 
     models: list[Any]
     files: list[bytes]
@@ -50,6 +54,7 @@ class Boosted:
     classes: list[np.ndarray] | None
     edges: np.ndarray | None
     law: Law | None
+    tilt: np.ndarray | None = None
 
     def draw(self, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A symbol (n,) for each row of codes (predictors, n)."""
@@ -95,7 +100,19 @@ class Boosted:
         assert self.classes is not None
         p = np.tile(TABLE * self.scale.shares, (codes.shape[1], 1))
         p[:, self.classes[which]] += (1 - TABLE) * self.models[which].predict_proba(codes.T)
-        return p
+        return p if self.tilt is None else _tilted(p, self.tilt)
+
+    def settled(self, codes: np.ndarray) -> "Boosted":
+        """The same, tilted so that rows of these codes (predictors, n) are drawn with the shares of the table."""
+        if self.classes is None:
+            return self
+        parts = np.array_split(codes, len(self.models), axis=1)
+        p = np.concatenate([self._classes(which, part) for which, part in enumerate(parts)])
+        tilt = np.ones(p.shape[1])
+        for _ in range(SETTLING):
+            tilt *= self.scale.shares / _tilted(p, tilt).mean(0)
+            tilt = np.clip(tilt, 1 / MOST_TILT, MOST_TILT)  # a class without a row stays next to impossible
+        return replace(self, tilt=tilt)
 
     def _parts(self, which: int, codes: np.ndarray, cut: np.ndarray) -> np.ndarray:
         """The parts (n,) of each row's cut in which its predictions by one model lie."""
@@ -105,8 +122,7 @@ class Boosted:
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and JSON values of which `restored` makes the same; the law is the stage's."""
         arrays = {f"model.{i}": np.frombuffer(data, np.uint8) for i, data in enumerate(self.files)}
-        if self.edges is not None:
-            arrays["edges"] = self.edges
+        arrays |= {name: part for name in ("edges", "tilt") if (part := getattr(self, name)) is not None}
         return arrays, {"classes": None if self.classes is None else [part.tolist() for part in self.classes]}
 
     @classmethod
@@ -123,7 +139,7 @@ class Boosted:
             got = f"a boosted target that cannot be read ({type(error).__name__})"
             raise InputError("checkpoint", got, "one saved with the scikit-learn and skops that are here") from None
         classes = None if plain["classes"] is None else [np.array(part) for part in plain["classes"]]
-        return cls(models, files, scale, classes, arrays.get("edges"), law)
+        return cls(models, files, scale, classes, arrays.get("edges"), law, arrays.get("tilt"))
 
 
 def fit_boosted(
@@ -171,6 +187,12 @@ def fit_boosted(
         return Boosted(models, files, scale, [model.classes_.astype(np.int64) for model in models], None, None)
     edges, law = _law_of_predictions(out_of_fold, symbols, scale)
     return Boosted(models, files, scale, None, edges, law)
+
+
+def _tilted(p: np.ndarray, tilt: np.ndarray) -> np.ndarray:
+    """Probabilities (n, symbols) times their factors (symbols,), with sums of 1."""
+    p = p * tilt
+    return p / p.sum(1, keepdims=True)
 
 
 def _normal_scores(rank: np.ndarray) -> np.ndarray:

@@ -58,7 +58,8 @@ class Trees(BaseGenerator[TreesSettings, TreesModel]):
         columns = list(tokens.columns.values())
         boosted = s.target == "boosted" and names[-1] == schema.target
         encoded = tokens.encode(rows)
-        return TreesModel(tokens, fit_stages(columns, encoded, rng, trees=s.trees, leaf=s.leaf, boosted=boosted))
+        stages = fit_stages(columns, encoded, rng, trees=s.trees, leaf=s.leaf, boosted=boosted)
+        return TreesModel(tokens, stages).settled(encoded.shape[1], rng)
 
     def sample(self, n: int, *, seed: int, given: pa.Table | None = None) -> pa.Table:
         """`n` rows; a pure function of the fit, n, seed and `given`.

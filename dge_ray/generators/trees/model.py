@@ -1,7 +1,7 @@
 """Columns one after the other, each from trees on those before it: fitting, drawing, likelihoods."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,8 @@ BAGGED = 0.632  # the share of the rows that a tree is grown on: of different on
 MOST_BAGGED = 2**18
 MOST_ROWS = 2**20  # rows of a fit; of a larger table each member takes so many at random
 MOST_CATEGORIES = 255  # of a predictor without order, in boosting
+SETTLED_ROWS = 60_000  # are drawn for the target's shares to be settled, or SETTLED_TIMES the table's rows if fewer
+SETTLED_TIMES = 20
 UNKNOWN = -1
 
 
@@ -117,6 +119,20 @@ class TreesModel:
                 out[start : start + BLOCK_ROWS] += np.log(p)
                 inputs.put(j, symbols)
         return out
+
+    def settled(self, rows: int, rng: np.random.Generator) -> "TreesModel":
+        """The same, with the shares of a boosted target's classes as they are in the table of so many rows, in drawn
+        rows too."""
+        *features, last = self.stages
+        if not isinstance(last.given, Boosted):
+            return self
+        tokens = np.full((len(features), min(SETTLED_ROWS, SETTLED_TIMES * rows)), UNKNOWN, np.int32)
+        self.fill(tokens, rng)
+        inputs = _Inputs(self.stages, tokens.shape[1])
+        for j, stage in enumerate(features):
+            inputs.put(j, stage.axis.symbol[tokens[j]])
+        given = last.given.settled(inputs.of(last))
+        return replace(self, stages=[*features, replace(last, given=given)])
 
     def _draw(self, stage: Stage, inputs: "_Inputs", rng: np.random.Generator) -> np.ndarray:
         if stage.given is None:
