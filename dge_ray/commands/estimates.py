@@ -1,4 +1,5 @@
-"""`dge-ray estimates`: standard errors and intervals for declared estimands, from refits on resampled real rows.
+"""`dge-ray estimates`: standard errors and intervals for declared estimands, and for the study's own results
+(`repeat.py`), from refits on resampled real rows.
 
 The publisher's side: whoever has only the members cannot see how much they would change with other real rows. What
 comes of it, estimates.json, goes into the bundle. Its figures are read off the real rows.
@@ -16,6 +17,7 @@ import numpy as np
 import yaml
 
 from dge_ray.commands.gates import ending
+from dge_ray.commands.repeat import Results, read_results
 from dge_ray.commands.verbs import EstimatesKeys
 from dge_ray.distributed.refits import run_refits
 from dge_ray.distributed.session.ray_session import ray_session
@@ -33,7 +35,7 @@ from dge_ray.stats.inference.pooled import combine
 from dge_ray.storage import Folder
 from dge_ray.study.members import MemberSpec
 from dge_ray.study.opened import OpenStudy
-from dge_ray.study.records.files import ESTIMATES, replicates_folder
+from dge_ray.study.records.files import ESTIMATES, REPEATED, replicates_folder
 
 ENOUGH = 50  # replicates: a standard error from them is known to about a tenth
 LEVEL = 0.95
@@ -42,6 +44,10 @@ METHOD = (
     "`estimate` is the mean over the members, `se` its standard error over new real rows, members and draws, and "
     "`interval` a t interval by them; `bias` is the replicates' mean less `estimate`: a hint that the generator "
     "is biased, no measure of how much, and nothing is corrected by it"
+)
+RESULTS_METHOD = (
+    "the study done again on real rows resampled within each part, or fold: its own value, and a t interval by the "
+    "replicates' standard deviation; of best_volume the central range of the replicates' own"
 )
 
 
@@ -68,20 +74,17 @@ class EstimatesRequest:
 
     study: OpenStudy
     spec: MemberSpec
-    estimands: Estimands
+    estimands: Estimands | None
+    results: Results | None
+    recipe: Recipe  # how a replicate's generators are fitted: as the members were
     members: int
     volume: int
     replicates: int
 
     @property
-    def recipe(self) -> Recipe:
-        """How a replicate's generators are fitted: as the members were."""
-        (name, settings), start = self.spec.generators[0], self.study.config.pretrained
-        return Recipe(name, settings, _files(start[0]) if start else None)
-
-    @property
     def kept(self) -> Folder:
         """Where finished replicates lie: what they are a function of, and no more, is in the name."""
+        assert self.estimands is not None
         what = {
             "estimands": self.estimands.names,
             "volume": self.volume,
@@ -92,7 +95,8 @@ class EstimatesRequest:
 
 
 def estimates(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:
-    """Bootstrap the study's pipeline for the declared estimands; writes estimates.json, and gives its content.
+    """Bootstrap the study's pipeline for declared estimands and for its own results; writes estimates.json and
+    repeated.json, and gives their content.
 
     Replicates are Ray tasks, each done once: more of them, or more members, add to what is there. Other estimands or
     another volume begin anew.
@@ -103,24 +107,41 @@ def estimates(study: str, options: Mapping[str, Any] | None = None, say: Say = t
         StudyError: another driver works on the study, or a fit of a released member's rows failed.
     """
     request = read_request(study, options, say)
+    opened = request.study
+    report, costs = _facts(request), list[dict[str, Any]]()
+    with opened.locked(say), ray_session():
+        if request.estimands is not None:
+            found, cost = _declared_ones(request, request.estimands, say)
+            opened.keep(ESTIMATES, report := report | found)
+            costs.append(cost)
+        if request.results is not None:
+            rows, failures, cost = request.results.bootstrapped(opened, request.replicates, level=LEVEL, say=say)
+            again = {"results": rows, "results_method": RESULTS_METHOD, "results_failures": failures}
+            opened.keep(REPEATED, _facts(request) | again)
+            report |= again
+            costs.append(cost)
+    refits = {key: sum(cost[key] for cost in costs) for key in ("done", "read", "cpu_seconds")}
+    file = ESTIMATES if request.estimands is not None else REPEATED
+    return {**report, "refits": refits, "file": str(opened.folder / file)}
+
+
+def _declared_ones(request: EstimatesRequest, asked: Estimands, say: Say) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What estimates.json says of declared estimands, and what the refits took."""
     opened, kept = request.study, request.kept
     train, stopping = (opened.prepared.parts[part] for part in ("train", "stopping"))
     work = Resampled(
         train=train,
         stopping=stopping,
         generator=request.recipe,
-        estimands=request.estimands,
+        estimands=asked,
         volume=request.volume,
         seed=opened.config.seed,
         constraints=opened.config.constraints,
     )
-    with opened.locked(say), ray_session():
-        each = MemberEstimates(request.spec, request.volume, request.estimands)
-        released, _ = run_refits({}, lambda _: each, request.members, folder=kept / "members", say=lambda _: None)
-        replicates, cost = run_refits({}, lambda _: work, request.replicates, folder=kept, say=say)
-        report = assemble(request, released, request.estimands(train), replicates)
-        opened.keep(ESTIMATES, report)
-    return {**report, "refits": cost, "file": str(opened.folder / ESTIMATES)}
+    each = MemberEstimates(request.spec, request.volume, asked)
+    released, _ = run_refits({}, lambda _: each, request.members, folder=kept / "members", say=lambda _: None)
+    replicates, cost = run_refits({}, lambda _: work, request.replicates, folder=kept, say=say)
+    return assemble(request, asked, released, asked(train), replicates), cost
 
 
 def read_request(study: str, options: Mapping[str, Any] | None, say: Say) -> EstimatesRequest:
@@ -140,12 +161,19 @@ def read_request(study: str, options: Mapping[str, Any] | None, say: Say) -> Est
     fitted = opened.members(keys.members, least=2, why="members vary")
     members = fitted if keys.members is not None else opened.recommended_members(FEWEST)  # as publish takes
     keys.check_range("replicates", LEAST, 1_000_000)
+    declared = keys.estimands is not None or not keys.results
+    asked = read_estimands(_declared(keys.estimands), prepared.schema) if declared else None
+    spec, volume = opened.spec(), opened.volume(keys.volume)
+    name, settings = spec.generators[0]
+    recipe = Recipe(name, settings, _files(*config.pretrained) if config.pretrained else None)
     return EstimatesRequest(
         study=opened,
-        spec=opened.spec(),
-        estimands=read_estimands(_declared(keys.estimands), prepared.schema),
+        spec=spec,
+        estimands=asked,
+        results=read_results(opened, keys.results, recipe, members, volume) if keys.results else None,
+        recipe=recipe,
         members=members,
-        volume=opened.volume(keys.volume),
+        volume=volume,
         replicates=keys.replicates,
     )
 
@@ -168,10 +196,26 @@ def _files(place: str) -> Saved:
         return {file: (folder / file).read_bytes() for file in ("generator.json", "weights.safetensors")}
 
 
+def _facts(request: EstimatesRequest) -> dict[str, Any]:
+    """What both files begin with."""
+    return {
+        "study": request.study.name,
+        "level": LEVEL,
+        "members": request.members,
+        "volume": request.volume,
+        "real_rows": request.study.prepared.n,
+        "replicates": request.replicates,
+    }
+
+
 def assemble(
-    request: EstimatesRequest, released: list[dict[str, Any]], real: Estimates, replicates: list[dict[str, Any]]
+    request: EstimatesRequest,
+    asked: Estimands,
+    released: list[dict[str, Any]],
+    real: Estimates,
+    replicates: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """estimates.json's content."""
+    """What estimates.json says of declared estimands."""
     q, u = (np.array([one[key] for one in released], dtype=np.float64) for key in ("value", "variance"))
     synthetic, resampled = (np.array([one[key] for one in replicates], np.float64) for key in ("synthetic", "real"))
     boot = pipeline_bootstrap(q, synthetic, real.value, resampled)
@@ -182,7 +226,7 @@ def assemble(
         for reason, count in one["failures"].items():
             failures[reason] = failures.get(reason, 0) + count
     rows = []
-    for p, name in enumerate(request.estimands.names):
+    for p, name in enumerate(asked.names):
         reasons = {one["reasons"][p] for one in released} - {None}
         row: dict[str, Any] = {
             "name": name,
@@ -200,20 +244,8 @@ def assemble(
         )
         counted = {"replicates": int(boot.kept[p]), "failures": len(replicates) - int(boot.kept[p]), "reason": reason}
         rows.append({**finite, **counted})
-    return {
-        "study": request.study.name,
-        "method": METHOD,
-        "rule": "T_p",
-        "level": LEVEL,
-        "members": request.members,
-        "volume": request.volume,
-        "real_rows": request.study.prepared.n,
-        "replicates": len(replicates),
-        "fits": FITS,
-        "draws": DRAWS,
-        "failures": failures,
-        "estimands": rows,
-    }
+    of = {"method": METHOD, "rule": "T_p", "fits": FITS, "draws": DRAWS}
+    return {**of, "failures": failures, "estimands": rows}
 
 
 def _finite(value: Any) -> Any:
@@ -230,10 +262,10 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     """The report in plain lines."""
     lines = [
         f"study {report['study']}: {report['members']} members of {number(report['volume'])} rows, "
-        f"{report['replicates']} replicates of {report['fits']} fits ({report['refits']['done']} done now, "
+        f"{report['replicates']} replicates ({report['refits']['done']} done now, "
         f"{report['refits']['read']} read)"
     ]
-    for one in report["estimands"]:
+    for one in report.get("estimands", ()):
         if one["interval"] is None:
             lines.append(f"{one['name']}: no interval: {one['reason']}")
             continue
@@ -243,6 +275,9 @@ def lines(report: Mapping[str, Any]) -> list[str]:
             f"{number(one['se_naive'])}, by combining {number(one['se_pooled_rule'])}, inflation "
             f"{number(one['inflation'])}); interval {interval_text(one['interval'])}{lost}"
         )
+    for one in report.get("results", ()):
+        told = one.get("reason") or f"interval {interval_text(one['interval'])}"
+        lines.append(f"{one['name']} {one['target']}: {number(one['estimate'])}; {told}")
     if report["replicates"] < ENOUGH:
         rough = (2 * (max(report["replicates"], 2) - 1)) ** -0.5
         lines.append(f"so few replicates know a standard error to about {rough:.0%}: replicates={ENOUGH} or more go on")

@@ -154,10 +154,12 @@ class AttackKeys(Options):
 
 
 class EstimatesKeys(Options):
-    estimands: str | list[Any] = Field(
+    estimands: str | list[Any] | None = Field(
+        None,
         description="one or more of mean(COLUMN), proportion(COLUMN = VALUE), ols(COLUMN ~ TERM + ...), "
-        "logistic(COLUMN = VALUE ~ TERM + ...)[TERM], as [a,b], or a YAML file with a list of them"
+        "logistic(COLUMN = VALUE ~ TERM + ...)[TERM], as [a,b], or a YAML file with a list of them",
     )
+    results: Names = Field((), description="of the study itself any of risk, utility and best_volume, as [a,b]")
     replicates: Whole = Field(100, description="a whole number from 10 (refits on resampled real rows)")
     members: Whole | None = Field(
         None, description="a whole number from 2 (as recommended, and at least 3, if not given)"
@@ -291,7 +293,7 @@ VERBS: dict[str, Verb] = {
         "STUDY",
         "Standard errors of estimands, by refits on resampled rows",
         EstimatesKeys,
-        ("estimates t estimands='[mean(age)]'", "estimates t estimands=estimands.yaml replicates=200"),
+        ("estimates t estimands='[mean(age)]'", "estimates t results=[risk,utility] replicates=50"),
         ("Writes estimates.json into the study; `dge-ray publish` takes it along.",),
     ),
     "sample": Verb(

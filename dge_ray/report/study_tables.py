@@ -9,6 +9,7 @@ from dge_ray.report.words.classes import beside_accuracy
 from dge_ray.report.words.folds import folds_sentence, read_on
 from dge_ray.report.words.study import base_rows, comparison, lineage_rows, meaning, method_names
 from dge_ray.stats.comparison.baselines import METHODS
+from dge_ray.stats.intervals import FEWEST_MEMBERS
 from dge_ray.stats.metrics.losses import direction, label
 
 
@@ -94,12 +95,15 @@ def _metrics(report: Mapping) -> list[str]:
 
 def reflection_rows(report: Mapping) -> list[tuple[str, str]]:
     point, n = report.get("reflection_point") or {}, base_rows(report)
+    risk = f"{number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})"
+    few = (point.get("members") or report.get("members") or 0) < FEWEST_MEMBERS
+    of = "new rows, these members" if few else "new members and new rows"
     rows = [
         ("volume", f"{number(point.get('volume'))} rows a member ({ratio_text(point.get('volume'), n)})"),
-        ("interval", interval_text(point.get("interval"))),
+        ("interval", f"{interval_text(point.get('interval'))}, of the best volume of the grid for this real table"),
         ("status", f"{point.get('status')}: {meaning(report)}"),
         ("members", number(point.get("members", report.get("members")))),
-        (f"risk {read_on(report)}", f"{number(point.get('risk'))} ({interval_text(point.get('risk_interval'))})"),
+        (f"risk {read_on(report)}", f"{risk}, over {of}, given this real table"),
     ]
     if sentence := folds_sentence(report):
         rows.append(("folds", sentence))

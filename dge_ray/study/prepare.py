@@ -211,10 +211,10 @@ def _folds(
 
 
 def _clusters(config: StudyConfig, units: Units | None, split: Split) -> dict[str, np.ndarray]:
-    """The groups of the rows that results are read on, where whole groups are parted."""
+    """The groups of each part's rows, where whole groups are parted."""
     if config.group_column is None or units is None:
         return {}
-    return {part: units.unit[rows] for part, rows in split.parts() if part in ("validation", "test") and len(rows)}
+    return {part: units.unit[rows] for part, rows in split.parts() if len(rows)}
 
 
 def units_note(config: StudyConfig, units: Units, splits: Sequence[Split]) -> str:

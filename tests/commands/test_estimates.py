@@ -69,6 +69,26 @@ def test_the_verb(run: Run, study: Path) -> None:
     assert [one["name"] for one in json.loads(out)["estimands"]] == ["mean('mean radius')"]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_results_of_the_study_itself(run: Run, study: Path) -> None:
+    words = ["estimates", "breast_cancer", "results=[risk,utility,best_volume]", "members=2", "--json"]
+    code, out, err = run(*words, "replicates=10")
+    assert code == 0, err
+    found, report = json.loads(out), json.loads((study / "report.json").read_text())
+    kept = json.loads((study / "repeated.json").read_text())
+    assert kept == {name: value for name, value in found.items() if name not in ("refits", "file")}
+    assert not (study / "estimates.json").exists() and found["refits"]["done"] == 10
+    of = {one["name"]: one for one in found["results"]}
+    assert of["best_volume"]["estimate"] == report["reflection_point"]["volume"]
+    assert of["best_volume"]["interval"][0] in report["volumes"]
+    for name in ("risk", "utility"):
+        low, high = of[name]["interval"]
+        assert low <= of[name]["estimate"] <= high and of[name]["se"] > 0 and "new real tables" in of[name]["target"]
+    code, out, err = run(*words[:-1], "replicates=10")
+    assert code == 0 and "(0 done now, 10 read)" in out and "over new real tables of as many rows" in out, err
+
+
 def test_what_is_refused(run: Run, study: Path) -> None:
     def line(*words: str) -> str:
         code, out, err = run("estimates", "breast_cancer", *words)
@@ -84,6 +104,8 @@ def test_what_is_refused(run: Run, study: Path) -> None:
     assert "volume: got 1;" in line(asked, "volume=1")
     assert "warm: got an unknown key" in line(asked, "warm=true")
     assert "a YAML file with a list" in line("estimands=absent.yaml")
+    assert "results: got 'risks'; takes one of risk, utility, best_volume" in line("results=[risks]")
+    assert "volume: got 7; takes, with results, one of the study's" in line("results=[risk]", "volume=7")
     (study / "privacy").mkdir()
     (study / "privacy" / "ledger.json").write_text("{}")
     assert "a study with a privacy ledger" in line(asked)

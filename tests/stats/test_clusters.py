@@ -35,11 +35,10 @@ def test_a_rare_class_in_few_clusters_has_no_interval() -> None:
     y, clusters = (np.arange(200) % 20 == 0).astype(int), np.arange(200) // 10
     p = np.clip(0.3 * y + RNG.uniform(0.1, 0.6, (4, 200)), 0, 1)
     members = np.stack([1 - p, p], axis=-1)
-    keys = {"task": "classification", "metric": "auc"}
-    _, lo, hi = risk_interval(members, y, clusters=clusters, **keys)
-    assert lo < hi  # ten clusters hold it
-    _, lo, hi = risk_interval(members[:, :180], y[:180], clusters=clusters[:180], **keys)
-    assert np.isnan(lo) and np.isnan(hi)
+    for rows, told in ((200, True), (180, False)):  # ten clusters hold it, and nine
+        at = slice(rows)
+        _, lo, hi = risk_interval(members[:, at], y[at], task="classification", metric="auc", clusters=clusters[at])
+        assert (lo < hi) == told and np.isnan(lo) == (not told) and np.isnan(hi) == (not told)
 
 
 def test_risks_of_clustered_rows_are_held() -> None:

@@ -32,6 +32,7 @@ PILOT_PLAN = "pilot/plan.json"  # what it fits
 UTILITY, UTILITY_PAGE = "utility.json", "utility.html"
 ATTACKS, ATTACKS_PAGE = "attacks.json", "attacks.html"
 ESTIMATES = "estimates.json"
+REPEATED = "repeated.json"  # the study's own results, by `estimates results=...`
 UTILITY_LOSSES = "utility/losses"
 UTILITY_PREDICTIONS = "utility/predictions"
 
