@@ -71,6 +71,19 @@ class Members:
     def __repr__(self) -> str:
         return f"<{len(self)} members of {self.volume:,} rows, {self.facts['generator']}, in {self._folder}>"
 
+    def _repr_html_(self) -> str:
+        from markupsafe import escape
+
+        estimates = ", ".join(self.estimates) or "none"
+        rows = "".join(
+            f"<tr><td>{escape(one.name)}</td><td>{escape(str(one.kind))}</td></tr>" for one in self.schema.columns
+        )
+        target = f"; target {escape(self.schema.target)}" if self.schema.target else ""
+        return (
+            f"<div><p><b>{escape(repr(self)[1:-1])}</b>{target}; the publisher's estimates: {escape(estimates)}</p>"
+            f"<table><tr><th>column</th><th>kind</th></tr>{rows}</table></div>"
+        )
+
     def table(self, k: int) -> pa.Table:
         """Member k's rows, in their order.
 

@@ -102,6 +102,11 @@ class Synthesizer:
         text += f", {self.generator_.name}" if self.generator == AUTO else ""
         return f"<{text}, fitted on {self._table.rows:,} rows of {len(self._table.schema.columns)} columns>"
 
+    def _repr_html_(self) -> str:
+        from markupsafe import escape
+
+        return f"<div><p><b>{escape(repr(self)[1:-1])}</b></p></div>"
+
     @property
     def schema_(self) -> TableSchema:
         return self._fitted().schema

@@ -32,6 +32,7 @@ def test_members_come_back(folder: Folder) -> None:
     members = load_members(str(folder))
     assert len(members) == 3 and members.volume == 60 and members.schema.target == "y"
     assert members.facts["generator"] == "frames" and "3 members of 60 rows" in repr(members)
+    assert "3 members of 60 rows" in members._repr_html_() and "estimates: none" in members._repr_html_()
     for k, frame in enumerate(FRAMES):
         pd.testing.assert_frame_equal(members.frame(k), frame, check_dtype=False)
         assert members.table(k).num_rows == 60

@@ -18,6 +18,7 @@ from helpers.driver import start_tune
 from helpers.s3 import S3
 from helpers.shared_study import PLANTED, SERVERS, SharedStudy
 
+import dge_ray
 from dge_ray.storage import Folder
 
 pytestmark = pytest.mark.ray
@@ -66,6 +67,16 @@ def test_other_verbs_work_there(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlflow.db").write_bytes(empty_database)
     assert track(told.uri, {}, print)["uri"] == f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+def test_it_is_opened_in_python_by_its_uri_and_by_its_name(told: SharedStudy) -> None:
+    study, named = dge_ray.open_study(told.uri), dge_ray.open_study("breast_cancer", storage=told.storage)
+    report = Folder.open(told.uri).read_json("report.json")
+    assert study.answer == named.answer == report["answer"] and study.page.startswith("s3://")
+    assert "s3://" in repr(study) and not [secret for secret in PLANTED.values() if secret in repr(study)]
+    test = study.predictions("test")
+    assert test.shape[:3] == (report["members"], len(report["volumes"]), report["data"]["rows"]["test"])
+    assert set(study.surface["volume"]) >= set(report["volumes"])
 
 
 def test_secrets_are_in_nothing_that_is_kept_or_said(told: SharedStudy) -> None:

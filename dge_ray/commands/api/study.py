@@ -48,10 +48,15 @@ def tune(source: Any, options: Mapping[str, Any] | None = None, **keys: Any) -> 
     It works in a script and in a notebook, and leaves the process's environment, signal handlers, standard output and
     random states as it found them. A Ray that runs is joined; another is started and ended.
 
-    Example::
-
-        study = dge_ray.tune("breast_cancer", generator="copula", members=4, ratios=[1, 2])
-        study.answer["members"], study.answer["volume"], study.answer["verdict"]
+    >>> study = tune("breast_cancer", generator="copula", learner="linear", members=3, ratios=[1], tracking=False)
+    >>> sorted(study.answer)[:5]
+    ['against', 'best', 'curves', 'difference', 'excess']
+    >>> study.answer["members"] in (1, 2, 3), study.sample(5).shape
+    (True, (5, 31))
+    >>> study.predictions("test").shape[:2], study.model().predict(study.sample(5)).shape
+    ((3, 1), (5, 3))
+    >>> type(study.estimator()).__name__, study.plot.volume().get_xscale()
+    ('DGEClassifier', 'log')
     """
     given = {**(options or {}), **keys}
     with as_it_was(), config_of(source, given, keep=True) as config:
@@ -65,9 +70,9 @@ def open_study(study: str | os.PathLike[str], *, storage: str = "./studies") -> 
     Raises:
         InputError: there is none, or it cannot be read.
 
-    Example::
-
-        dge_ray.open_study("studies/breast_cancer").surface.query("metric == 'auc'")
+    >>> study = open_study("studies/breast_cancer")  # the example of `tune`
+    >>> study.answer == study.report["answer"], "auc" in set(study.surface["metric"])
+    (True, True)
     """
     return Study(OpenStudy.find(os.fspath(study), storage))
 
