@@ -91,7 +91,7 @@ def _figure(report: Mapping) -> list[Part]:
     if figure is None:
         return []
     (record,) = ANSWER_FIGURES
-    return [Drawing(svg_text(figure), record.title, record.title, record.caption)]
+    return [Drawing(svg_text(figure, record.name), record.title, record.title, record.caption)]
 
 
 def _table(report: Mapping) -> Table:

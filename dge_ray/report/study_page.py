@@ -38,15 +38,15 @@ from dge_ray.stats.metrics.losses import direction, label
 
 
 def render_html(
-    report: Mapping, figures: Mapping[str, bytes], attacks: Mapping | None = None, utility: Mapping | None = None
+    report: Mapping, figures: Mapping[str, bytes | str], attacks: Mapping | None = None, utility: Mapping | None = None
 ) -> str:
     """The page: the answer, and the details folded behind it. `report` follows the contract of report.json; parts that
     are missing are left out of the page, and of a report without an answer nothing is folded.
 
-    `attacks`, `utility`: what attacks.json and utility.json hold, where they are there.
+    `figures`: PNG or SVG by name. `attacks`, `utility`: what attacks.json and utility.json hold, where they are there.
     """
     first = answer_parts(report, attacks, utility)
-    details = _details(report, {name: png for name, png in figures.items() if not first or name != "answer"}, attacks)
+    details = _details(report, {name: one for name, one in figures.items() if not first or name != "answer"}, attacks)
     parts = [*first, Heading("Details"), *_folds(details)] if first else [_cards(report), *details]
     return render("dge_ray study", f"{report.get('study', 'study')}", "" if first else verdict(report), parts)
 
@@ -62,7 +62,7 @@ def _folds(parts: Sequence[Part]) -> list[Part]:
     return [Fold(title, inner) for title, inner in folds]
 
 
-def _details(report: Mapping, figures: Mapping[str, bytes], attacks: Mapping | None) -> list[Part]:
+def _details(report: Mapping, figures: Mapping[str, bytes | str], attacks: Mapping | None) -> list[Part]:
     """Everything that a study says, section by section, each after its heading."""
     warnings = [str(text) for text in report.get("warnings") or []]
     versions = (report.get("versions") or {}).items()

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from matplotlib.figure import Figure
 
-from dge_ray.report.figures.catalogue import FIGURES, draw
+from dge_ray.report.figures.axes import png_bytes
+from dge_ray.report.figures.catalogue import FIGURES, drawings, drawn
 from dge_ray.report.json_values import plain_json
 from dge_ray.report.study_page import render_html
 from dge_ray.report.words.answer import headline
@@ -303,9 +305,9 @@ def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> 
 
     A figure of an earlier run, with other learners or rows, that is not drawn now is deleted; other verbs' stay.
     """
-    figures = draw(report, surface)
-    for name, png in figures.items():
-        folder.write_bytes(figure_file(name), png)
+    figures = drawn(report, surface)
+    for name, figure in figures.items():
+        folder.write_bytes(figure_file(name), png_bytes(figure))
     for figure in FIGURES:
         if figure.name not in figures:
             folder.delete(figure_file(figure.name))
@@ -313,15 +315,15 @@ def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> 
 
 
 def tell_model(folder: Folder, report: Mapping[str, Any]) -> None:
-    """The page anew, with the figures that are there: MLflow has the model since it was written."""
-    names = [figure.name for figure in FIGURES if folder.exists(figure_file(figure.name))]
-    _write_html(folder, report, {name: folder.read_bytes(figure_file(name)) for name in names})
+    """The page anew: MLflow has the model since it was written."""
+    _write_html(folder, report, drawn(report, folder.read_table(SURFACE)))
 
 
-def _write_html(folder: Folder, report: Mapping[str, Any], figures: Mapping[str, bytes]) -> None:
+def _write_html(folder: Folder, report: Mapping[str, Any], figures: Mapping[str, Figure]) -> None:
     """The page, which says what attacks and `utility` found, where they were asked, and how MLflow calls the model."""
     attacks, utility = (folder.read_json(file) if folder.exists(file) else None for file in (ATTACKS, UTILITY))
-    folder.write_bytes(REPORT_PAGE, render_html({**report, **tracked(folder)}, figures, attacks, utility).encode())
+    page = render_html({**report, **tracked(folder)}, drawings(figures), attacks, utility)
+    folder.write_bytes(REPORT_PAGE, page.encode())
 
 
 def tracked(folder: Folder) -> dict[str, str]:

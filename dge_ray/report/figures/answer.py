@@ -37,9 +37,7 @@ def draw_answer(ax: Axes, report: Mapping) -> None:
             at = int(np.flatnonzero(volumes == answer["volume"])[0])
             ax.plot(volumes[at], value[at], "o", color=POINT, ms=9, mfc="none", mew=2)
         name = "one generator" if curve["members"] == 1 else f"{curve['members']} generators"
-        ax.annotate(
-            name, (volumes[-1], value[-1]), xytext=(6, 0), textcoords="offset points", color=colour, va="center"
-        )
+        ax.annotate(name, (volumes[-1], value[-1]), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
     rival = method_names(report).get(answer["against"], answer["against"])
     better = "above 0 is better" if higher_is_better(metric) else "below 0 is better"
     ax.set_ylabel(f"{label(metric)} less that of\n{rival}\n({better})")
@@ -49,7 +47,7 @@ def answer_figure(report: Mapping) -> Figure | None:
     """None where the report has no answer, or no volume to draw it over."""
     if not (answered(report).get("curves") or {}).get("volumes") or not answered(report)["volume"]:
         return None
-    figure = Figure(figsize=(8.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(6.0, 3.9), layout="constrained")
     draw_answer(figure.subplots(), report)
     return figure
 

@@ -23,6 +23,7 @@ from dge_ray.phrases import finite, one_line, ratio_text
 DPI = 110
 MOST_TICKS = 11
 NORMAL_95 = 1.96
+SCALE = 1.33  # of a drawing on a page that has room
 INK, GREY, REAL, POINT = "#222222", "#8a8a8a", "#000000", "#d55e00"  # Okabe-Ito vermillion marks m-hat
 METHOD_COLOURS = {
     "dge": "#0072b2",
@@ -70,15 +71,22 @@ def png_bytes(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def svg_text(figure: Figure) -> str:
+def svg_text(figure: Figure, name: str = "") -> str:
     """The figure as an `<svg>` element for a page: black is the page's ink, whatever that is, and the ground is the
-    page's. The same figure gives the same text."""
+    page's. A window narrower than its texts need scrolls it. The same figure gives the same text.
+
+    `name`: what tells its inner references from those of the page's other figures.
+    """
     buffer = io.StringIO()
     FigureCanvasSVG(figure)
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "dge_ray"}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": f"dge_ray {name}"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
+    wide, high = (72 * inches for inches in figure.get_size_inches())
+    size = f'<svg viewBox="0 0 {wide:g} {high:g}" width="{SCALE * wide:g}" style="min-width: {wide:g}px" '
+    text = re.sub(r"^<svg [^>]*?(?=version)", size, text)  # an element of a page is in no namespace of its own
+    text = re.sub(r'(<g) id="[^"]*"', r"\1", text)  # the same ones in every figure
     text = text.replace("stroke: #e6e6e6", "stroke: currentColor; stroke-opacity: .15")
     return re.sub(r"(stroke|fill): (#000000|#222222)", r"\1: currentColor", text)
 

@@ -148,8 +148,8 @@ def _doublings(members: np.ndarray) -> list[int]:
 
 
 def _shades(count: int) -> list:
-    """Ordered, colour-blind safe colours from light (K = 1) to dark (most members)."""
-    return [colormaps["viridis_r"](x) for x in (np.linspace(0.18, 0.92, count) if count > 1 else [0.75])]
+    """Ordered, colour-blind safe colours from light (K = 1) to dark (most members), all seen on white and on black."""
+    return [colormaps["viridis_r"](x) for x in (np.linspace(0.2, 0.72, count) if count > 1 else [0.6])]
 
 
 ERROR_FIGURES = (

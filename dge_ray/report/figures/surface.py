@@ -16,6 +16,8 @@ from dge_ray.report.figures.surface_grid import grid
 from dge_ray.report.words.study import base_rows
 from dge_ray.stats.metrics.losses import direction, higher_is_better, label
 
+ON_LIGHT = "#1a1a1a"  # on a light cell, whatever the page's ground is
+
 
 def surface_map(report: Mapping, surface: pa.Table) -> Figure | None:
     """The K x m surface on validation as a heat map; m-hat's column framed, dropped cells hatched."""
@@ -39,7 +41,13 @@ def surface_map(report: Mapping, surface: pa.Table) -> Figure | None:
             red, green, blue, _ = shades(image.norm(value))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             ax.text(
-                column, row, number(float(value)), ha="center", va="center", fontsize=8, color="white" if dark else INK
+                column,
+                row,
+                number(float(value)),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if dark else ON_LIGHT,
             )
     point = report.get("reflection_point") or {}
     at = np.flatnonzero(cells.volumes == point.get("volume"))
