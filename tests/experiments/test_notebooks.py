@@ -26,7 +26,8 @@ def test_there_are_three_without_outputs() -> None:
 @pytest.mark.ray
 @pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
 def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    missing = "the extra `notebooks` is not installed"
+    nbformat, nbclient = (pytest.importorskip(name, reason=missing) for name in ("nbformat", "nbclient"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     book = nbformat.read(path, as_version=4)
     loop = nbformat.v4.new_code_cell("import asyncio\nassert asyncio.get_running_loop().is_running()")
