@@ -8,9 +8,15 @@ import shutil
 import sys
 from pathlib import Path
 
+from dge_ray.report.words.study import comparison
+
 FOLDER = Path(__file__).parent
 NAMES = ("adult", "california_housing", "credit_default", "abalone", "heart_disease")
-METHODS = ("dge", "naive_single", "naive_ensemble", "naive_concatenated", "real")
+METHODS = (
+    *("dge", "naive_single", "naive_ensemble", "naive_concatenated"),
+    *("constant", "simple", "real", "real_all", "real_ensemble"),
+)
+WORDS = {"better": "dge better", "worse": "dge worse", "level": "level", "untold": "not told apart"}
 OTHER = {"binary": "auc", "multiclass": "accuracy", "regression": "r2"}
 
 
@@ -26,6 +32,10 @@ def main(storages: list[str]) -> None:
             "reflection_point",
             "test",
             "test_differences",
+            "difference_target",
+            "best_real",
+            "margins",
+            "answer",
             "cost",
             "versions",
             "seed",
@@ -58,11 +68,12 @@ def lines(name: str, report: dict) -> list[str]:
                 f"{values[metric]:.4f} ({lo:.4f} to {hi:.4f}) | {values[other]:.4f} | |"
             )
             continue
-        difference, lo, hi = report["test_differences"][method][metric]
-        verdict = "level" if lo <= 0 <= hi else "dge better" if difference < 0 else "dge worse"
+        compared = comparison(report, method, metric)
+        assert compared is not None
+        word, (difference, lo, hi) = compared
         out.append(
             f"| {name} | {method} | {values[metric]:.4f} | {values[other]:.4f} | "
-            f"{difference:+.4f} ({lo:+.4f} to {hi:+.4f}): {verdict} |"
+            f"{difference:+.4f} ({lo:+.4f} to {hi:+.4f}): {WORDS[word]} |"
         )
     return out
 
