@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.bundles import members_of, write_frames
 
-from dge_ray.commands import gates, verify
+from dge_ray.commands import gates, sample, verify
 from dge_ray.commands.evaluate import decisive
 from dge_ray.errors import InputError
 
@@ -18,6 +18,7 @@ def test_a_gate_is_in_the_result_the_exit_code_and_the_last_lines() -> None:
     met, failed = gates.gated({"page": "/x/a b.html"}, "pass", True), gates.gated({}, "pass", False)
     assert (gates.exit_code({}), gates.exit_code(met), gates.exit_code(failed)) == (0, 0, 3)
     assert gates.ending(met) == ["gate=pass: met", "Report: file:///x/a%20b.html"]
+    assert sample.lines({"members": 2, "rows_per_member": 10, "out": "/x/b"})[-1] == "Written: file:///x/b"
     assert gates.ending({"file": "s3://b/x"}) == ["Written: s3://b/x"] and "gate" not in gates.gated({}, None, False)
 
 
