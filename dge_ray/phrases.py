@@ -54,14 +54,29 @@ def ratio_text(volume: Any, n: Any) -> str:
 
 
 def interval_text(interval: Any, *, signed: bool = False) -> str:
-    """`lo to hi`, or a dash."""
+    """`lo to hi`, or a dash.
+
+    >>> interval_text([1.13e-08, 0.0886])
+    '0 to 0.0886'
+    """
     if not isinstance(interval, Sequence) or isinstance(interval, str) or len(interval) != 2:
         return NOTHING
     if not any(finite(end) for end in interval):
         return NOTHING
     if interval[0] == interval[1]:
         return f"{number(interval[0], signed=signed)} alone"
-    return f"{number(interval[0], signed=signed)} to {number(interval[1], signed=signed)}"
+    low, high = (beside(end, interval) for end in interval)
+    return f"{number(low, signed=signed)} to {number(high, signed=signed)}"
+
+
+def beside(value: Any, interval: Any) -> Any:
+    """The value, or 0 where it is under a thousandth of its interval's larger end: nobody reads 1.13e-08 to 0.0886.
+
+    >>> beside(9.85e-17, (-0.01, 0.02)), beside(0.004, (-0.01, 0.02))
+    (0, 0.004)
+    """
+    ends = [abs(end) for end in interval or () if finite(end)]
+    return 0 if finite(value) and ends and abs(value) < max(ends) / 1000 else value
 
 
 def duration(seconds: Any) -> str:

@@ -17,6 +17,7 @@ from dge_ray.privacy.attacks.attributes import guessed_columns
 from dge_ray.privacy.attacks.membership import MOST_FITTED, Material
 from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.report.attacks_page import attack_figure, attack_lines, render_page
+from dge_ray.report.figures.axes import png_bytes, svg_text
 from dge_ray.report.json_values import plain_json
 from dge_ray.results.assemble import write_page
 from dge_ray.study.members import MemberRows, MemberSpec
@@ -95,7 +96,9 @@ def attack(study: str, options: Mapping[str, Any] | None = None, say: Say = to_s
             }
         )
         figure = attack_figure(report)
-        opened.keep(ATTACKS, report, page=(ATTACKS_PAGE, render_page(report, figure)), attacks=figure)
+        opened.keep(
+            ATTACKS, report, page=(ATTACKS_PAGE, render_page(report, svg_text(figure))), attacks=png_bytes(figure)
+        )
         if folder.exists(REPORT) and folder.exists(SURFACE):  # the study's own page states the verdict
             write_page(folder, opened.report, folder.read_table(SURFACE))
     return {**report, "page": str(folder / ATTACKS_PAGE)}

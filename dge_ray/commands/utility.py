@@ -19,6 +19,7 @@ from dge_ray.evaluation.losses import (
 )
 from dge_ray.evaluation.utility_fits import UtilitySpec, run_fits
 from dge_ray.options import Say, to_stderr
+from dge_ray.report.figures.axes import png_bytes, svg_text
 from dge_ray.report.utility_page import render_page, utility_figure, utility_lines, verdicts
 from dge_ray.results.assemble import write_page
 from dge_ray.stats.clusters import by_cluster
@@ -73,7 +74,9 @@ def utility(study: str, options: Mapping[str, Any] | None = None, say: Say = to_
         run_fits(spec, needed, {part: encoded[part] for part in ("train", "test")}, say)
         report = assemble(prepared, spec, estimators, keys.margin)
         figure = utility_figure(report)
-        opened.keep(UTILITY, report, page=(UTILITY_PAGE, render_page(report, figure)), utility=figure)
+        opened.keep(
+            UTILITY, report, page=(UTILITY_PAGE, render_page(report, svg_text(figure))), utility=png_bytes(figure)
+        )
         if opened.folder.exists(SURFACE):  # the study's own page states it
             write_page(opened.folder, opened.report, opened.surface)
     own = next(iter(verdicts(report).values()))["verdict"]

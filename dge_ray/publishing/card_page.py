@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from dge_ray.phrases import number
 from dge_ray.publishing.card import About, sections
 from dge_ray.report.figures.catalogue import pictures
-from dge_ray.report.shell.page import Heading, Markdown, Pairs, Paragraph, Part, render
+from dge_ray.report.shell.page import Answers, Heading, Markdown, Pairs, Paragraph, Part, render
+from dge_ray.report.words.answer import QUESTIONS, answer_sentences
+from dge_ray.report.words.glossary import terms
 
 FILE = "index.html"
+NOT_SAID = "Its maker says nothing of how well models do that are trained on it."
+TRUST = QUESTIONS[2]
 MEMBERS_CAPTION = (
     "Members by column, from their synthetic rows alone: a colour a member; shares of the commonest categories, or a "
     "number's quantiles (0.5 is the median)."
@@ -27,8 +31,18 @@ def page(about: About, figures: Mapping[str, bytes]) -> str:
         ("licence", facts["licence"]),
         ("bundle", facts["bundle"]),
     ]
-    parts: list[Part] = [Pairs(rows)]
+    parts: list[Part] = [Answers(answers(about)), Pairs(rows)]
     for title, text in sections(about).items():
         parts += [Heading(title), Markdown(text)]
     parts += [Heading("Figures"), Paragraph(MEMBERS_CAPTION, soft=True), *pictures(figures)]
-    return render("dge_ray bundle", about.name, about.description, parts)
+    return render("dge_ray bundle", about.name, about.description, parts, terms())
+
+
+def answers(about: About) -> list[tuple[str, str]]:
+    """What to know if nothing else is read: question and answer."""
+    trust = [text for question, text in answer_sentences(about.report) if question == TRUST] if about.disclosed else []
+    return [
+        ("May I use it?", f"Licence: {about.facts['licence']}."),
+        ("Is it private?", f"{str(about.facts['privacy']).rstrip('.')}."),
+        (TRUST, trust[0] if trust else NOT_SAID),
+    ]

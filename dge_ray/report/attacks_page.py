@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dge_ray.phrases import interval_text, number
-from dge_ray.report.figures.axes import INK, png_bytes
-from dge_ray.report.shell.page import Heading, Items, Paragraph, Part, Picture, Table, render
+from dge_ray.report.figures.axes import INK
+from dge_ray.report.shell.page import Answers, Drawing, Heading, Items, Paragraph, Part, Table, render
 from dge_ray.report.words.attack import (
     EACH_ALONE,
     attack_verdict,
@@ -36,6 +36,14 @@ MEANING = {
     "distance": "the same, against the nearest auxiliary row",
     "classifier": "log-odds of released against auxiliary rows",
     "likelihood": "the generators' own densities over that of the auxiliary rows; needs their weights",
+}
+
+TERMS = {
+    "AUC": "the chance that a row of train gets a higher score than one of test: .5 is by chance, 1 always",
+    "found at 1 %": "the share of train's rows that are found where 1 % of test's are taken for train's",
+    "epsilon": "of differential privacy: how much likelier one row may make any outcome; 0 is not at all",
+    "canaries": "made-up rows, some planted among train's before the fit, some held back",
+    "exposure": "how many bits above chance a planted row ranks among those held back",
 }
 
 
@@ -82,13 +90,13 @@ def _canary_lines(canaries: Mapping | None) -> list[str]:
     return [
         f"canaries by {one['name']}: exposure {one['mean']:.2f} bits ({interval_text(one['interval'])}) of at most "
         f"{one['most']:.2f}, {one['unplanted']:.2f} without planting; {one['above_all']:.0%} above all "
-        f"{canaries['planted']} held-back ones; p = {one['p_value']:.2g}; {canary_verdict(one)}"
+        f"{canaries['planted']} held-back ones; p = {_p(one['p_value'])}; {canary_verdict(one)}"
         for one in canaries["ranked"]
     ]
 
 
-def attack_figure(report: Mapping) -> bytes:
-    """True against false positive rates on log axes, with what epsilon allows, as PNG."""
+def attack_figure(report: Mapping) -> Figure:
+    """True against false positive rates on log axes, with what epsilon allows."""
     figure = Figure(figsize=(5.2, 4.8), layout="constrained")
     ax = figure.subplots()
     least = 1 / report["rows"]["unseen"]
@@ -108,17 +116,32 @@ def attack_figure(report: Mapping) -> bytes:
     ax.set_ylabel("rows of train found (share)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=8, title="attack (AUC)", title_fontsize=8)
-    return png_bytes(figure)
+    return figure
 
 
-def render_page(report: Mapping, figure: bytes) -> str:
-    """attacks.html, in one file."""
+def answers(report: Mapping) -> list[tuple[str, str]]:
+    """What to know if nothing else is read: question and answer."""
+    missed = [text.partition("; ")[2] for _, text in verdicts(report) if text.startswith("no leak found; ")]
+    private = report["privacy"]
+    promise = "Nothing: it is not private by a proof. That no attack of these finds a leak is evidence alone."
+    if private:
+        promise = f"Epsilon {number(private['epsilon'])}, delta {number(private['delta'])}: no attack has an AUC above "
+        promise += f"{number(private['auc_at_most'])}."
+    return [
+        ("Does it leak who was in the table?", overall_verdict(report)),
+        ("What is promised?", promise),
+        ("What was tried?", f"{attacked(report)}; {number(len(missed))} attacks without a find."),
+    ]
+
+
+def render_page(report: Mapping, svg: str) -> str:
+    """attacks.html, in one file. `svg`: of `attack_figure`."""
     lines = attack_lines(report)
     parts: list[Part] = [
-        Paragraph(f"{lines[0]}."),
+        Answers(answers(report)),
         Items([f"{name}: {text}" for name, text in verdicts(report)]),
         Paragraph(EACH_ALONE, soft=True),
-        Picture(figure, alt="True against false positive rate of each attack"),
+        Drawing(svg, alt="True against false positive rate of each attack"),
         Heading("Is a row in train?"),
         Table(
             ["attack", "what it looks at", "AUC", "found at 1 %", "found at .1 %", "epsilon"], [*_attack_rows(report)]
@@ -127,7 +150,7 @@ def render_page(report: Mapping, figure: bytes) -> str:
         Heading("Is a value guessed better than a stranger's?"),
         Table(["column", "measure", "train", "test", "leak"], [*_attribute_rows(report)]),
         Heading("Nearest real rows"),
-        Table(["", "nearer to train", "5th percentile", "median", "equal"], [*_nearest_rows(report["nearest"])]),
+        Table(["rows of", "nearer to train", "5th percentile", "median", "equal"], [*_nearest_rows(report["nearest"])]),
     ]
     if report["canaries"]:
         header = ["attack", "exposure, bits", "without planting", "above all held back", "AUC", "p"]
@@ -135,7 +158,11 @@ def render_page(report: Mapping, figure: bytes) -> str:
     if report["privacy"]:
         parts.append(Paragraph(f"{lines[-2]}."))
     parts += [Heading("Limits"), Items(report["limits"])]
-    return render("dge_ray attack", f"Attacks on {report['study']}", lines[1], parts)
+    return render("dge_ray attack", f"Attacks on {report['study']}", "", parts, TERMS)
+
+
+def _p(value: float) -> str:
+    return f"{value:.2g}" if value >= 1e-4 else "below 0.0001"
 
 
 def _share(triple: Sequence[float]) -> str:
@@ -176,5 +203,5 @@ def _canary_rows(canaries: Mapping) -> Iterable[Sequence[str]]:
             f"{one['unplanted']:.2f}",
             f"{one['above_all']:.0%}",
             f"{number(one['auc'])} ({interval_text(one['auc_interval'])})",
-            f"{one['p_value']:.2g}",
+            _p(one["p_value"]),
         )

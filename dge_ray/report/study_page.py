@@ -31,9 +31,10 @@ from dge_ray.report.study_tables import (
 from dge_ray.report.words.attack import EACH_ALONE, attacked, overall_verdict, verdicts
 from dge_ray.report.words.classes import beside_accuracy, calibration_cells
 from dge_ray.report.words.findings import SHOWN_GROUPS, findings_rows, group_cells
+from dge_ray.report.words.glossary import GLOSSARY, terms
 from dge_ray.report.words.learners import learner_cells, stacking_cells, weight_cells
 from dge_ray.report.words.pilot import pilot_cells
-from dge_ray.report.words.study import GLOSSARY, base_rows, meaning, members_rows, train_rows, verdict
+from dge_ray.report.words.study import base_rows, meaning, members_rows, train_rows, verdict
 from dge_ray.stats.metrics.losses import direction, label
 
 
@@ -48,7 +49,7 @@ def render_html(
     first = answer_parts(report, attacks, utility)
     details = _details(report, {name: one for name, one in figures.items() if not first or name != "answer"}, attacks)
     parts = [*first, Heading("Details"), *_folds(details)] if first else [_cards(report), *details]
-    return render("dge_ray study", f"{report.get('study', 'study')}", "" if first else verdict(report), parts)
+    return render("dge_ray study", f"{report.get('study', 'study')}", "" if first else verdict(report), parts, terms())
 
 
 def _folds(parts: Sequence[Part]) -> list[Part]:

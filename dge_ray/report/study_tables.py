@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dge_ray.phrases import NOTHING, duration, finite, interval_text, number, ratio_text
+from dge_ray.phrases import NOTHING, beside, duration, finite, interval_text, number, ratio_text
 from dge_ray.report.shell.page import Heading, Paragraph, Part, Table, TableCell
 from dge_ray.report.words.classes import beside_accuracy
 from dge_ray.report.words.folds import folds_sentence, read_on
@@ -62,7 +62,8 @@ def _difference(compared: Any) -> TableCell:
     if compared is None:
         return TableCell(NOTHING)
     word, (difference, lo, hi) = compared
-    return TableCell(number(difference, signed=True), interval_text((lo, hi), signed=True), mark=word)
+    shown = number(beside(difference, (lo, hi)), signed=True)
+    return TableCell(shown, interval_text((lo, hi), signed=True), mark=word)
 
 
 def members_table(report: Mapping) -> list[Part]:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from dge_ray.phrases import NOTHING, interval_text, number
-from dge_ray.report.figures.axes import INK, png_bytes
-from dge_ray.report.shell.page import Glossary, Heading, Paragraph, Part, Picture, Table, render
+from dge_ray.phrases import NOTHING, beside, interval_text, number
+from dge_ray.report.figures.axes import INK, named
+from dge_ray.report.shell.page import Answers, Drawing, Glossary, Heading, Pairs, Paragraph, Part, Table, render
 from dge_ray.stats.metrics.losses import LOSSES
 
 COLOURS = {"PASS": "#009e73", "FAIL": "#d55e00", "UNDECIDED": "#8a8a8a"}
@@ -106,10 +106,10 @@ def _would_decide(result: Mapping) -> str:
     return f"; would decide: {' or '.join(needs)}" if needs else "; more rows and members would not decide"
 
 
-def utility_figure(report: Mapping) -> bytes:
-    """Synthetic minus real risk of each pipeline with its interval, and the margin, as PNG."""
+def utility_figure(report: Mapping) -> Figure:
+    """Synthetic minus real risk of each pipeline with its interval, and the margin."""
     results = verdicts(report)
-    figure = Figure(figsize=(7.2, 1.3 + 0.5 * len(results)), layout="constrained")
+    figure = Figure(figsize=(6.2, 1.3 + 0.5 * len(results)), layout="constrained")
     ax = figure.subplots()
     for at, one in enumerate(results.values()):
         lo, hi = one["interval"]
@@ -119,18 +119,46 @@ def utility_figure(report: Mapping) -> bytes:
         ax.annotate(one["verdict"], (hi, at), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
     ax.axvline(0, color=INK, lw=0.8)
     ax.margins(x=0.15)
-    ax.set_yticks(range(len(results)), list(results))
+    ax.set_yticks(range(len(results)), list(map(named, results)))
     ax.set_ylim(len(results) - 0.4, -0.6)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_xlabel(f"{LOSSES[report['loss']].label}, synthetic minus real (dashed: the margin)")
-    return png_bytes(figure)
+    return figure
 
 
-def render_page(report: Mapping, figure: bytes) -> str:
-    """utility.html, self-contained."""
+def answers(report: Mapping) -> list[tuple[str, str]]:
+    """What to know if nothing else is read: question and answer."""
+    found = verdicts(report)
+    said = [
+        f"{word} for {', '.join(names)}: {MEANING[word]}"
+        for word in MEANING
+        if (names := [label for label, one in found.items() if one["verdict"] == word])
+    ]
+    ranked = report["ranking"]
+    choice = "One pipeline: nothing to rank."
+    if ranked:
+        choice = (
+            f"The best one on synthetic rows, {ranked['top_synthetic']}, loses {number(ranked['regret'])} "
+            f"({interval_text(ranked['regret_interval'])}) against the best on real rows; with probability "
+            f"{ranked['top_agrees']:.2f} the truly best is the same on both."
+        )
+    needs = [f"{label}: {would}" for label, one in found.items() if (would := _would_decide(one).removeprefix("; "))]
+    told = "; ".join(needs) or "every verdict is decided"
+    return [
+        ("May I train on it?", f"{'; '.join(said)}."),
+        ("May I choose a model on it?", choice),
+        ("What would change that?", f"{told}."),
+    ]
+
+
+def render_page(report: Mapping, svg: str) -> str:
+    """utility.html, self-contained. `svg`: of `utility_figure`."""
     generations = [Paragraph(f"{line}.") for line in _generation_lines(report.get("generations"))]
+    about = f"{utility_lines(report)[0]}; {report['given']}."
     parts: list[Part] = [
-        Picture(figure, alt="Synthetic minus real risk of each pipeline, with its interval and the margin"),
+        Paragraph(about, soft=True),
+        Answers(answers(report)),
+        Drawing(svg, alt="Synthetic minus real risk of each pipeline, with its interval and the margin"),
         Heading("Is it good enough?"),
         Table(
             ["pipeline", "loss", "synthetic - real", "one member", "margin", "verdict", "would decide"],
@@ -143,18 +171,17 @@ def render_page(report: Mapping, figure: bytes) -> str:
         Table(["pipeline", "features", "responses", "residue", "misspecification"], [*_attribution_rows(report)]),
         Heading("Features' laws, by member"),
         Table(
-            ["", "chi-square (real; synthetic)", "V", "ESS share", "W", "clipped", "two-sample"],
+            ["rows of", "chi-square (real; synthetic)", "V", "ESS share", "W", "clipped", "two-sample"],
             [*_overlap_rows(report)],
         ),
         Heading("Words"),
         Glossary(WORDS),
     ]
-    verdict = f"{utility_lines(report)[0]}; {report['given']}."
-    return render("dge_ray utility", f"{report['study']}: utility", verdict, parts)
+    return render("dge_ray utility", f"{report['study']}: utility", "", parts, WORDS)
 
 
 def _signed(value: float, interval: Sequence[float]) -> str:
-    return f"{number(value, signed=True)} ({interval_text(interval, signed=True)})"
+    return f"{number(beside(value, interval), signed=True)} ({interval_text(interval, signed=True)})"
 
 
 def _chi_square(value: float | None) -> str:
@@ -208,7 +235,7 @@ def _ranking(ranked: Mapping) -> list[Part]:
         )
         for pair in ranked["pairs"]
     ]
-    return [Table(["", ""], facts), Table(["real order", "real gap", "synthetic gap", "order"], pairs)]
+    return [Pairs(facts), Table(["real order", "real gap", "synthetic gap", "order"], pairs)]
 
 
 def _order(pair: Mapping) -> str:

@@ -10,6 +10,7 @@ from dge_ray.publishing.card_page import page as bundle_page
 from dge_ray.publishing.member_figures import members_by_column
 from dge_ray.report.attacks_page import attack_figure
 from dge_ray.report.attacks_page import render_page as attack_page
+from dge_ray.report.figures.axes import svg_text
 from dge_ray.report.figures.catalogue import drawings, drawn
 from dge_ray.report.study_page import render_html
 from dge_ray.report.utility_page import render_page as utility_page
@@ -125,12 +126,12 @@ def study(task: str = "binary", *, told: bool = True) -> str:
 
 def utility() -> str:
     report = json.loads(UTILITY.read_text())
-    return utility_page(report, utility_figure(report))
+    return utility_page(report, svg_text(utility_figure(report)))
 
 
 def attack() -> str:
     report = attack_report()
-    return attack_page(report, attack_figure(report))
+    return attack_page(report, svg_text(attack_figure(report)))
 
 
 def bundle() -> str:

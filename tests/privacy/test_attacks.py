@@ -97,7 +97,7 @@ def test_the_report_holds_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {"study": "<s>", "against": {"generator": "g", "members": 1, "volume": N}, "left_out": [], "limits": ["l"]}
     lines = attack_lines({**whole, **report})
     assert any(line.startswith("epsilon 1, delta") or line.startswith("epsilon 1.000") for line in lines)
-    page = render_page({**whole, **report}, b"")
+    page = render_page({**whole, **report}, "")
     parse(page)
     assert "&lt;s&gt;" in page and "<s>" not in page
     by_name = {one["name"]: one for one in report["attacks"]}

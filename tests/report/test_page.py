@@ -25,6 +25,7 @@ from dge_ray.report.shell.page import (
     TableCell,
     render,
 )
+from dge_ray.report.shell.terms import Terms
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
 EVERY_PART: list[Part] = [
@@ -88,3 +89,21 @@ def test_figures_have_one_list_and_names_of_their_own() -> None:
     shown = list(pictures({names[1]: b"1", "members_by_column": b"2"}))
     assert shown[0].title == FIGURES[1].title and shown[0].caption == FIGURES[1].caption
     assert shown[1].title == "members by column" and not shown[1].caption
+
+
+def test_the_first_of_a_term_has_its_meaning_behind_it() -> None:
+    parts: list[Part] = [Paragraph("Log loss, AUCs and AUC <b>."), Heading("AUC"), Table(["AUC"], [["log loss"]])]
+    page = render("a", "b", "", parts, {"AUC": HOSTILE, "log loss": "in nats", "loss": "never of its own"})
+    explained = [(name, value) for tag, name, value in parse(page).attributes if tag == "abbr" and name == "title"]
+    assert explained == [("title", "in nats"), ("title", HOSTILE)]
+    assert (
+        "<abbr title='in nats' tabindex='0'>Log loss</abbr>, <abbr" in page and "AUC</abbr>s and AUC &lt;b&gt;" in page
+    )
+    assert Terms({})("AUC") == "AUC" and Terms({"AUC": "x"})("AUCtion x-AUC") == "AUCtion x-AUC"
+
+
+def test_contents_lead_to_every_heading() -> None:
+    page = parse(render("a", "b", "", [Heading("one"), Paragraph("x"), Heading("two"), Fold("three", [Heading("in")])]))
+    ids = [value for tag, name, value in page.attributes if tag == "h2" and name == "id"]
+    assert [value for tag, name, value in page.attributes if tag == "a"] == [f"#{value}" for value in ids]
+    assert len(ids) == 2

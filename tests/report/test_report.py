@@ -150,7 +150,8 @@ def test_every_value_is_on_the_page(page: str):
 def test_the_page_stands_alone(page: str):
     parsed = parse(page)
     links = [value for _, name, value in parsed.attributes if name in ("src", "href", "srcset", "action", "data")]
-    assert len(links) == 5 and all(link and link.startswith("data:") for link in links)
+    outside = [link for link in links if not (link or "").startswith(("data:", "#"))]
+    assert len(links) >= 5 and not outside and len(page) < 3_000_000
     assert "<script" not in page and "@import" not in page and "url(" not in page
     assert not re.search(r"https?://", page)
     assert page.startswith("<!DOCTYPE html>") and "<meta charset='utf-8'>" in page

@@ -28,7 +28,7 @@ def cells(page: str) -> list[str]:
 
 def test_no_cell_is_empty_and_nothing_stands_there_twice(report: dict[str, Any]) -> None:
     """U is the size of synthetic - real, so one column holds both; a decided pipeline has a dash for what would."""
-    page = render_page(report, b"")
+    page = render_page(report, "")
     parse(page)
     assert all(cells(page)) and "–" in cells(page)
     heads = [part.split("</th>")[0] for part in page.split("<th scope='col'>")[1:]]
@@ -36,14 +36,14 @@ def test_no_cell_is_empty_and_nothing_stands_there_twice(report: dict[str, Any])
     undecided = copy.deepcopy(report)
     one = undecided["utility"]["mlp"][report["loss"]]
     one |= {"verdict": "UNDECIDED", "rows_needed": 9000, "members_needed": None, "both_needed": [2000, 20]}
-    assert "9,000 test rows" in cells(render_page(undecided, b""))
+    assert "9,000 test rows" in cells(render_page(undecided, ""))
 
 
 def test_a_chi_square_below_0_is_called_noise(report: dict[str, Any]) -> None:
     assert "(noise about 0)" not in " ".join(utility_lines(report))
     report["ingredients"]["overlap"]["mean"]["chi2_real"] = -0.0123
     assert "chi-square -0.0123 (noise about 0)" in " ".join(utility_lines(report))
-    page = render_page(report, b"")
+    page = render_page(report, "")
     assert any(cell.startswith("-0.0123 (noise about 0); ") for cell in cells(page))
     assert "below 0 it is noise about 0" in page
 
@@ -61,5 +61,5 @@ def test_the_order_of_a_pair_says_the_most_that_is_known(report: dict[str, Any])
     marks = [{"tie": True}, {"separable": True, "certain": True}, {"certain": True}, {}, {"consistent": False}]
     pair = report["ranking"]["pairs"][0]
     report["ranking"]["pairs"] = [{**pair, **none, **mark} for mark in marks]
-    shown = [cell for cell in cells(render_page(report, b"")) if cell in MARKS]
+    shown = [cell for cell in cells(render_page(report, "")) if cell in MARKS]
     assert shown == MARKS

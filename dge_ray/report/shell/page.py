@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
 from dge_ray.phrases import NOTHING, visible
+from dge_ray.report.shell.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -168,11 +169,12 @@ Part = (
 )
 
 
-def render(maker: str, title: str, verdict: str, parts: Iterable[Part]) -> str:
+def render(maker: str, title: str, verdict: str, parts: Iterable[Part], words: Mapping[str, str] | None = None) -> str:
     """The page as HTML. `maker`: what made it, above the title; `verdict`: the sentence to read if only one is read;
-    empty where the parts begin with the answer."""
+    empty where the parts begin with the answer; `words`: the meaning of terms, which stands behind them."""
     template = _templates().get_template("page.html.j2")
-    return template.render(maker=maker, title=title, verdict=verdict, parts=list(parts), nothing=NOTHING)
+    parts, terms = list(parts), Terms(words or {})
+    return template.render(maker=maker, title=title, verdict=verdict, parts=parts, nothing=NOTHING, terms=terms)
 
 
 @cache

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dge_ray.phrases import NOTHING, finite, interval_text, number
+from dge_ray.phrases import NOTHING, beside, finite, interval_text, number
 from dge_ray.report.words.classes import class_rows
 from dge_ray.report.words.curves import curve_rows
 from dge_ray.report.words.privacy import privacy_rows
@@ -66,7 +66,7 @@ def _triple(value: Any, *, signed: bool = False) -> str:
     if not value or not finite(value[0]):
         return NOTHING
     ends = f" ({interval_text(value[1:], signed=signed)})" if finite(value[1]) else ""
-    return number(value[0], signed=signed) + ends
+    return number(beside(value[0], value[1:]), signed=signed) + ends
 
 
 def _cell(choice: Mapping) -> str:

@@ -16,39 +16,6 @@ STATUS = {
     "not_reached": "the error still fell at the largest volume tried, so the reflection point lies beyond it",
     "undecided": "the rows at hand cannot tell which volume is best",
 }
-GLOSSARY = {
-    "member": "one generator with its own weights and random streams, its synthetic rows, and the models trained "
-    "on them; K is their number",
-    "volume (m)": "synthetic rows per member",
-    "ratio": "volume divided by n, the real rows that the generators were fitted on, or by the raw rows where those "
-    "are others",
-    "rows: augmented": "every model but real's and raw's learns from the raw rows too; at volume 0 from them alone",
-    "surface R(K, m)": "risk on real rows of the ensemble of K members at volume m",
-    "reflection point (m-hat)": "the volume at which the error is smallest, with its interval; interior, plateau, "
-    "not_reached or undecided",
-    "generational effect": "how the error changes with volume: it falls, then flattens or rises",
-    "validation": "real rows on which K and m are chosen; with folds all that are not test, each predicted by fits "
-    "that have not seen it",
-    "folds": "of a cross-fitted study: a member is one generator a fold, fitted without the fold's rows",
-    "test": "real rows that are read once, for this report",
-    "DGE": "deep generative ensemble: one downstream model on each member's rows, predictions averaged",
-    "naive single": "the mean over the models trained on one member alone",
-    "naive ensemble": "as many learner seeds as members, all on the first member's rows",
-    "naive concatenated": "one model on all members' rows put together",
-    "raw": "the learner trained on the raw rows alone: real rows that no generator saw",
-    "constant": "the class shares, or the mean, of the training rows: what a model must beat to be worth anything",
-    "real rows, linear": "a linear learner trained on the n real rows that the generators saw",
-    "real rows": "the learner trained on those n real rows; the mean over five seeds; of several learners the best "
-    "on validation, as named",
-    "all real rows": "that learner on all real rows that the synthetic side has used, to stop and to choose too",
-    "real rows, ensemble": "as many fits as members, each on n real rows drawn anew, predictions averaged; of several "
-    "learners the best on validation",
-    "level": "the whole interval of the difference lies within the margin: 2 % of the best real-rows model's error, or "
-    ".01 of a score between 0 and 1",
-    "not told apart": "the interval holds 0, and more than the margin: the rows and members at hand cannot tell",
-    "interval": "95 %, over new rows, members and fits given the real training rows; paired: both sides are measured "
-    "on the same rows, so what they share cancels out",
-}
 NO_WEIGHT = "no weight of synthetic rows beside them is known to do better"
 
 
