@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
@@ -13,7 +14,7 @@ from dge_ray.privacy.ledger import FILE as LEDGER
 from dge_ray.storage import Folder
 from dge_ray.study.config import StudyConfig
 from dge_ray.study.folder import find_study, read_schema, read_study_config
-from dge_ray.study.folds import as_begun
+from dge_ray.study.folds import as_begun, begun_folds
 from dge_ray.study.members import MemberSpec, fitted_members
 from dge_ray.study.prepare import prepare
 from dge_ray.study.prepared import Prepared
@@ -110,6 +111,15 @@ class OpenStudy:
             got = f"{self.folder}, whose table or settings have changed"
             raise ChangedStudyError("study", got, "the table that it was made from")
         return prepared
+
+    @cached_property
+    def held(self) -> tuple[np.ndarray, ...]:
+        """Of a cross-fitted study which validation rows are each fold's own, by its real table; else nothing.
+
+        Raises:
+            ChangedStudyError, InputError: as `prepared`.
+        """
+        return self.prepared.held if begun_folds(self.folder)["folds"] > 1 else ()
 
     @cached_property
     def fitted(self) -> int:

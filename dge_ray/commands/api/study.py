@@ -118,6 +118,9 @@ class Study:
     def predictions(self, split: str = "test") -> np.ndarray:
         """The members' predictions of a split's real rows, by the report's learner; NaN for a fit that was dropped.
 
+        Of a cross-fitted study, whose real table is read for it, validation is every row that is not test, each by the
+        fold that has not seen it; test rows stand there once a fold, or are those of validation where there are none.
+
         Shape: (members, volumes, rows, classes) float32, volumes as in `report["volumes"]`; classes 1 in regression.
 
         Raises:
@@ -127,8 +130,10 @@ class Study:
             raise InputError("split", repr(split), nearest(str(split), list(SPLITS)))
         report, schema = self.report, self.opened.schema
         width = 1 if schema.task == "regression" else len(schema.classes)
-        keys = {"members": report["members"], "volumes": report["volumes"], "rows": report["data"]["rows"]}
-        return tensor(self.opened.folder, report["learner"], width=width, **keys)[split]
+        held, rows = self.opened.held, report["data"]["rows"]
+        keys = {"members": report["members"], "volumes": report["volumes"], "rows": rows, "held": held}
+        of = "validation" if held and not rows.get("test") else split
+        return tensor(self.opened.folder, report["learner"], width=width, **keys)[of]
 
     def model(self) -> FittedEnsemble:
         """The recommended ensemble, fitted: `predict(frame)` gives the column `prediction` and each class's share.
