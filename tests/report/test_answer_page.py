@@ -5,7 +5,7 @@ import re
 
 import pytest
 from helpers import fake_study
-from helpers.pages import parse
+from helpers.pages import parse, unexplained
 
 from dge_ray.report.answer_parts import answer_parts
 from dge_ray.report.figures.answer import answer_figure
@@ -41,7 +41,7 @@ def report() -> dict:
 
 def test_the_answer_comes_first_and_the_rest_is_folded(report: dict) -> None:
     first, _, rest = render_html(report, {"error_by_volume": b"png"}).partition(FOLD)
-    body = re.sub("</?abbr[^>]*>", "", first.partition("<main>")[2])
+    body = unexplained(first.partition("<main>")[2])
     places = [body.find(words) for words in ORDER]
     assert -1 not in places and places == sorted(places)
     words = re.sub(r"<style>.*?</style>|<[^>]+>", " ", first, flags=re.DOTALL).split()
