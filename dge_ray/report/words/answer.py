@@ -7,7 +7,7 @@ from typing import Any
 
 from dge_ray.phrases import advice, duration, finite, number, ratio_text, shell_word
 from dge_ray.report.words.study import base_rows, method_names
-from dge_ray.stats.metrics.losses import label
+from dge_ray.stats.metrics.losses import higher_is_better, label
 
 USES = {
     "train": "to fit generators",
@@ -89,7 +89,7 @@ def _generators(report: Mapping) -> str:
             return f"{answer['members']}: the best tried, at {price}."
         return (
             f"{answer['members']}. The error is known to be within {rounded(answer['margin'])} ({units}) of the best "
-            f"tried, {tried}, at {price}, {_share(own, best['price_cpu_s'])} of the best's."
+            f"tried, {tried}, at {_share(own, best['price_cpu_s'])} of its CPU time ({duration(own)})."
         )
     against = (
         "the best of those tried"
@@ -111,18 +111,24 @@ def _rows(report: Mapping) -> str:
     text = f"{number(answer['volume'])} from each, {ratio} the {number(n)} real rows the generators saw."
     if answer["told"]:
         return text
-    now = number(((report.get("data") or {}).get("rows") or {}).get("validation"))
     would = str(answer["what_would_tell"]).partition("; ")[0]
-    return f"{text} The {now} validation rows cannot tell which volume is best; {would} would."
+    return f"{text} The {_now(report, 'validation')} validation rows cannot tell which volume is best; {would} would."
 
 
 def _trust(report: Mapping) -> str:
     said = {"better": "Yes", "same": "Yes", "worse": "Not as a replacement of real rows"}
     answer = answered(report)
-    text = f"{said.get(answer['verdict'], 'Not known')}: {_verdict(report)}"
+    text = f"{said.get(answer['verdict'], 'Not known, it may be better or worse')}: {_verdict(report)}"
     if answer["verdict"] != "not told apart":
         return text
-    return f"{text[:-1]}; {str(answer['what_would_tell']).rpartition('; ')[2]} would tell."
+    would = str(answer["what_would_tell"]).rpartition("; ")[2]
+    now = f" in all would tell ({_now(report, 'test')} now)" if would.endswith(" test rows") else " would tell"
+    return f"{text[:-1]}; {would}{now}."
+
+
+def _now(report: Mapping, part: str) -> str:
+    """How many rows a part has."""
+    return number(((report.get("data") or {}).get("rows") or {}).get(part))
 
 
 def _verdict(report: Mapping) -> str:
@@ -133,7 +139,8 @@ def _verdict(report: Mapping) -> str:
     difference, *interval = answer["difference"]
     name = method_names(report).get(answer["against"], answer["against"])
     shown = f"{rounded(difference, interval, signed=True)} ({rounded(interval[0], interval, signed=True)} to "
-    shown += f"{rounded(interval[1], interval, signed=True)})"
+    side = "above" if higher_is_better(metric) else "below"
+    shown += f"{rounded(interval[1], interval, signed=True)}; {side} 0 is better)"
     return f"{word}{link} the best model on real rows ({name}), {label(metric)} {shown}."
 
 
