@@ -33,6 +33,7 @@ from dge_ray.results.assemble import (
     write_report,
 )
 from dge_ray.results.baselines import real_learners
+from dge_ray.results.fidelity import fidelity
 from dge_ray.results.findings import FEWEST_OF_A_CLASS, findings
 from dge_ray.results.outcomes import Outcome, best_on_validation, compared_jointly, cut_warnings
 from dge_ray.results.stacking import stacking
@@ -242,6 +243,7 @@ class Study:
                     **weights,
                     **findings(chosen, self.folder, self.truth, real_learner=learners.get("real")),
                     **stacking(chosen, self.truth),
+                    **fidelity(prepared, self.folder, members),
                     **privacy,
                     **pilot_section(self.folder),
                 },

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from dge_ray.phrases import duration, finite, number, ratio_text
+from dge_ray.report.fidelity_parts import fidelity_parts, fidelity_tile
 from dge_ray.report.figures.answer import ANSWER_FIGURES, answer_figure
 from dge_ray.report.figures.axes import svg_text
 from dge_ray.report.shell.page import (
@@ -41,6 +42,7 @@ def answer_parts(report: Mapping, attacks: Mapping | None, utility: Mapping | No
         Heading("Against what else could be done"),
         _table(report),
         *([Heading("What could not be told"), Items(untold)] if untold else []),
+        *fidelity_parts(report),
         Heading("Use it"),
         Markdown(_use(report)),
     ]
@@ -59,7 +61,7 @@ def _tiles(report: Mapping, attacks: Mapping | None, utility: Mapping | None) ->
                 number(answer["members"]),
                 f"of {number(best['members'])} tried; {duration(answer['price_cpu_s'])} of CPU time",
             ),
-            ("fidelity", *_fidelity(utility)),
+            ("fidelity", *(fidelity_tile(report) or _fidelity(utility))),
             ("privacy", *_privacy(report, attacks)),
         ]
     )

@@ -37,6 +37,8 @@ from dge_ray.report.words.pilot import pilot_cells
 from dge_ray.report.words.study import base_rows, meaning, members_rows, train_rows, verdict
 from dge_ray.stats.metrics.losses import direction, label
 
+FIRST = ("answer", "fidelity")  # figures that stand before the details
+
 
 def render_html(
     report: Mapping, figures: Mapping[str, bytes | str], attacks: Mapping | None = None, utility: Mapping | None = None
@@ -47,7 +49,7 @@ def render_html(
     `figures`: PNG or SVG by name. `attacks`, `utility`: what attacks.json and utility.json hold, where they are there.
     """
     first = answer_parts(report, attacks, utility)
-    details = _details(report, {name: one for name, one in figures.items() if not first or name != "answer"}, attacks)
+    details = _details(report, {name: one for name, one in figures.items() if not first or name not in FIRST}, attacks)
     parts = [*first, Heading("Details"), *_folds(details)] if first else [_cards(report), *details]
     return render("dge_ray study", f"{report.get('study', 'study')}", "" if first else verdict(report), parts, terms())
 

@@ -38,6 +38,7 @@ def study_report(task: str = "binary", *, told: bool = True) -> dict[str, Any]:
     report["data"]["target"] = LONG
     report["klaw"] |= {"within": 0.01, "members_within": 5, "members_within_upper": 9, "cpu_seconds_a_member": 12.0}
     report["learning_curve"] = {"status": "not_identified", "metric": metric}
+    report["fidelity"] = fidelity()
     report["subgroups"] = [
         {
             "group": f"{LONG} = {value}",
@@ -61,6 +62,19 @@ def study_report(task: str = "binary", *, told: bool = True) -> dict[str, Any]:
         report["reflection_point"]["status"] = "undecided"
         report["warnings"] += [f"column '{LONG}' has one value only", "the learner is no better than the constant"]
     return report
+
+
+def fidelity() -> dict[str, Any]:
+    """report.json's fidelity: seven columns, measured and coded, with long names."""
+    both = {"synthetic": 0.031, "held": 0.012}
+    shares = {"train": [0.1, 0.3, 0.4, 0.2], "synthetic": [0.15, 0.3, 0.35, 0.2], "held": [0.1, 0.3, 0.4, 0.2]}
+    categories = ["Some-college", "Married-civ-spouse", "no", "missing"]
+    kinds = [{"labels": categories}, {"ends": ["1,230,000", "9,870,000"]}, {"ends": ["2019-03-04", "2021-11-30"]}]
+    columns = [{"name": name, **kinds[at % 3], **shares, "error": both} for at, name in enumerate([LONG, *"abcdef"])]
+    pair = {"columns": [LONG, "a"], **both}
+    areas = {"synthetic": [0.612, 0.594, 0.63], "held": [0.503, 0.485, 0.521]}
+    found = {"rows": 2000, "members": 8, "held": "test", "columns": columns, "measured": 9, "worst_pairs": [pair]}
+    return found | {"column_error": both, "pair_error": both, "two_sample_auc": areas, "cpu_seconds": 2.0}
 
 
 def attack_report() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from dge_ray.report.figures.answer import ANSWER_FIGURES
 from dge_ray.report.figures.axes import StudyFigure, png_bytes, svg_text
 from dge_ray.report.figures.errors import ERROR_FIGURES
+from dge_ray.report.figures.fidelity import FIDELITY_FIGURES
 from dge_ray.report.figures.laws import LAW_FIGURES
 from dge_ray.report.figures.learners import LEARNER_FIGURES
 from dge_ray.report.figures.methods import METHOD_FIGURES
@@ -21,6 +22,7 @@ from dge_ray.report.shell.page import Drawing, Picture
 # in the page's order
 FIGURES: tuple[StudyFigure, ...] = (
     *ANSWER_FIGURES,
+    *FIDELITY_FIGURES,
     *ERROR_FIGURES,
     *LEARNER_FIGURES,
     *SURFACE_FIGURES,
