@@ -115,7 +115,7 @@ def test_files_are_the_contract(done: Path, prepared: Prepared) -> None:
     assert not folder.exists("lock.json")
     assert read_config(str(done / "studies/breast_cancer/config.yaml")).members == 3
     text = (done / "studies/breast_cancer/report.html").read_text()
-    assert text.startswith("<!") and "base64" in text
+    assert text.startswith("<!") and "<svg" in text and "Fidelity" in text
 
 
 def test_predictions_are_the_plain_loops(done: Path, prepared: Prepared) -> None:

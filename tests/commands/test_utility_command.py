@@ -98,7 +98,7 @@ def test_report_says_what_the_losses_say(place: Path, report: dict) -> None:
     kept = {name: value for name, value in report.items() if name != "page"}
     assert json.loads(json.dumps(kept, allow_nan=False)) == folder.read_json("utility.json")
     page = folder.read_bytes("utility.html").decode()
-    assert "base64" in page and report["utility"]["linear"]["log_loss"]["verdict"] in page
+    assert "<svg" in page and report["utility"]["linear"]["log_loss"]["verdict"] in page
     assert folder.exists("figures/utility.png") and not folder.exists("lock.json")
 
 

@@ -5,11 +5,15 @@ import re
 
 import pytest
 from helpers import fake_study
+from helpers.fake_pages import fidelity
 from helpers.pages import parse, unexplained
 
 from dge_ray.report.answer_parts import answer_parts
+from dge_ray.report.fidelity_parts import fidelity_parts, fidelity_tile
 from dge_ray.report.figures.answer import answer_figure
 from dge_ray.report.figures.axes import svg_text
+from dge_ray.report.figures.laws import learning_curve_figure
+from dge_ray.report.shell.page import Drawing, Heading, Table
 from dge_ray.report.study_page import render_html
 
 FOLD = "<details class='fold'>"
@@ -87,3 +91,23 @@ def test_a_hostile_name_is_text(report: dict) -> None:
     report["data"]["target"] = report["study"] = "<script>alert(1)</script>"
     page = render_html(report, {})
     assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_fidelity_is_told_beside_what_two_real_parts_differ_by(report: dict) -> None:
+    assert fidelity_parts(report) == [] and fidelity_tile(report) is None
+    report["fidelity"] = fidelity()
+    heading, drawing, table = fidelity_parts(report)
+    assert isinstance(heading, Heading) and isinstance(drawing, Drawing) and isinstance(table, Table)
+    assert "2019-03-04" in drawing.svg and "http" not in drawing.svg
+    assert [list(row[1:]) for row in table.rows[:2]] == [["0.03", "0.01"]] * 2
+    page = render_html(report, {"fidelity": "<svg></svg>"})
+    assert "<b>AUC 0.61</b>" in page and "two real parts: 0.50" in page and "<svg></svg>" not in page
+    words = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page.partition(FOLD)[0], flags=re.DOTALL).split()
+    assert len(words) <= 900
+
+
+def test_a_law_has_a_figure_only_where_it_is_identified() -> None:
+    law = {"status": "fitted", "metric": "log_loss", "volumes": [10, 20, 40], "curve": [0.3, 0.28, 0.27]}
+    law["floor"] = [0.26, 0.25, 0.27]
+    assert learning_curve_figure({"learning_curve": law}) is not None
+    assert learning_curve_figure({"learning_curve": {**law, "status": "unidentified"}}) is None

@@ -65,9 +65,10 @@ def curve_shape_figure(report: Mapping) -> Figure | None:
 
 
 def learning_curve_figure(report: Mapping) -> Figure | None:
-    """The fitted law over the volumes with its floor; the band is the floor's interval."""
+    """The fitted law over the volumes with its floor; the band is the floor's interval. None of a law that these
+    volumes do not identify: its line would be read as if it held."""
     law = report.get("learning_curve") or {}
-    if not law.get("curve") or not law.get("floor"):
+    if law.get("status") != "fitted" or not law.get("curve") or not law.get("floor"):
         return None
     figure = Figure(figsize=(6.4, 3.9), layout="constrained")
     ax = figure.subplots()
@@ -82,7 +83,6 @@ def learning_curve_figure(report: Mapping) -> Figure | None:
         ax.axhline(floor - gap[0], color="black", ls="--", lw=1.2, label="real rows")
     volume_axis(ax, m.astype(int), base_rows(report))
     ax.set_ylabel(f"{label(str(law.get('metric')))}, validation (lower is better)")
-    ax.set_title(f"{law.get('status')}", fontsize=10.5, color=INK)
     ax.legend(frameon=False, fontsize=8.5)
     return figure
 
