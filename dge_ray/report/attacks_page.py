@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from dge_ray.phrases import interval_text, number
 from dge_ray.report.figures.axes import INK
@@ -112,6 +113,9 @@ def attack_figure(report: Mapping) -> Figure:
         allowed = tpr_allowed(at, private["epsilon"], private["delta"])
         ax.plot(at, allowed, color=INK, ls="--", lw=1.2, label=f"allowed by epsilon {private['epsilon']:.3g}")
     ax.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.1))
+    for axis in (ax.xaxis, ax.yaxis):  # shares as people write them, not powers of ten
+        axis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+        axis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("rows of test taken for train's (share)")
     ax.set_ylabel("rows of train found (share)")
     ax.spines[["top", "right"]].set_visible(False)
