@@ -77,7 +77,7 @@ def render_page(answer: Mapping[str, Any]) -> str:
             "What was read", [Pairs([(key, answer[key]) for key in ("real", "test", "synthetic", "target", "learner")])]
         ),
     ]
-    return render("dge_ray evaluate", "Synthetic tables, judged by real rows", "", parts)
+    return render("dge_ray evaluate", "Synthetic tables, judged by real rows", "", parts, WORDS)
 
 
 def _tiles(answer: Mapping[str, Any]) -> Cards:
@@ -141,9 +141,9 @@ def _fidelity(fidelity: Mapping[str, Any]) -> list[Part]:
     caption = f"Against real rows that judge, {size} rows of each; real: other real rows in the synthetic ones' place."
     alt = "Each column's error, synthetic and real"
     return [
-        Table(["", "synthetic", "real"], rows, caption, numbers=True),
+        Table(["measure", "synthetic", "real"], rows, caption, numbers=True),
         Drawing(
-            svg_text(columns_figure(fidelity)),
+            svg_text(columns_figure(fidelity), "columns"),
             alt,
             "Columns",
             "Each column's shape error, the worst first: synthetic rows, and real rows in their place.",

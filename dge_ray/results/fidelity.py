@@ -62,7 +62,8 @@ def fidelity(prepared: Prepared, folder: Folder, members: int) -> dict[str, Any]
         name: two_sample_auc(
             train,
             other,
-            tuple(columns),
+            prepared.schema,
+            columns,
             seed=integer(prepared.config.seed, Purpose.UTILITY, member=0, index=INDEX + 1 + at),
         )
         for at, (name, other) in enumerate(others.items())

@@ -12,6 +12,7 @@ from dge_ray.report.attacks_page import attack_figure
 from dge_ray.report.attacks_page import render_page as attack_page
 from dge_ray.report.figures.axes import svg_text
 from dge_ray.report.figures.catalogue import drawings, drawn
+from dge_ray.report.foreign_page import render_page as foreign_page
 from dge_ray.report.study_page import render_html
 from dge_ray.report.utility_page import render_page as utility_page
 from dge_ray.report.utility_page import utility_figure
@@ -111,6 +112,30 @@ def attack_report() -> dict[str, Any]:
     }
 
 
+def foreign_answer() -> dict[str, Any]:
+    """What `evaluate real= synthetic=` found of two tables of some tool."""
+    area = {"two_sample_auc": 0.62, "interval": [0.59, 0.65], "shape_error": 0.05, "trend_error": 0.07}
+    real = {"two_sample_auc": 0.501, "interval": [0.47, 0.53], "shape_error": 0.02, "trend_error": 0.03}
+    columns = [{"column": name, "error": 0.05, "real": 0.02} for name in (LONG, "income", "age")]
+    pairs = [{"pair": [LONG, "income"], "error": 0.07, "real": 0.03}]
+    told = {"difference": [0.02, 0.01, 0.03], "verdict": "worse", "about": "new rows, given these tables"}
+    sides = ("together", "one", "real", "constant")
+    score = {side: {"value": 0.41, "interval": [0.39, 0.43]} for side in sides}
+    copied = {"copies": 0.0, "closer": 0.51}
+    tables = [{"table": f"{LONG}.parquet", "rows": 500, **area, **copied, "strange": {"age": 2}}] * 2
+    near = {**copied, "leak": False, "copies_by_chance": 0.0, "interval": [0.48, 0.54]}
+    useful = {"metric": "log_loss", "margin": 0.01, "together": told, "one": told}
+    return {
+        **{"real": "real.csv", "test": "test.csv", "synthetic": "made/", "target": "income", "learner": "logistic"},
+        **{"task": "binary", "held_out": True, "notes": ["income: 3 rows without a target are left out"]},
+        "rows": {"real": 2000, "test": 800},
+        "fidelity": {**area, "rows": 800, "real": real, "columns": columns, "pairs": pairs},
+        "usefulness": {**useful, "scores": {"log_loss": score, "auc": score}},
+        "nearest": near,
+        "tables": tables,
+    }
+
+
 def about() -> About:
     """A bundle that discloses its study's figures."""
     columns = (
@@ -165,4 +190,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "utility": utility,
     "attack": attack,
     "bundle": bundle,
+    "foreign": lambda: foreign_page(foreign_answer()),
 }

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from dge_ray.evaluation.two_sample import two_sample_auc
 from dge_ray.results.fidelity import BINS, _edges, _shares, fidelity
 from dge_ray.study.records.files import shard_file
-from dge_ray.table import Column, Kind
+from dge_ray.table import Column, Kind, TableSchema
 
 
 def test_a_studys_rows(tmp_path: Path) -> None:
@@ -62,8 +62,9 @@ def test_the_classifier_is_as_good_as_the_best_one() -> None:
     rng = np.random.default_rng(1)
     first, second = rng.normal(1, 1, (600, 1)), rng.normal(0, 1, (600, 1))
     columns = (Column("x", Kind.NUMERIC, "double"),)
-    value, low, high = two_sample_auc({"x": first[:, 0]}, {"x": second[:, 0]}, columns, seed=0)
+    schema = TableSchema(columns, None, None)
+    value, low, high = two_sample_auc({"x": first[:, 0]}, {"x": second[:, 0]}, schema, columns, seed=0)
     best = roc_auc_score(np.repeat([1, 0], 600), np.r_[first, second][:, 0])
     assert value < best + 0.01 and value > best - 0.05 and low < value < high
-    same = two_sample_auc({"x": second[:300, 0]}, {"x": second[300:, 0]}, columns, seed=0)
+    same = two_sample_auc({"x": second[:300, 0]}, {"x": second[300:, 0]}, schema, columns, seed=0)
     assert same[1] < 0.5 < same[2]
