@@ -59,7 +59,6 @@ def choose(prepared: Prepared, validation: np.ndarray, truth: np.ndarray, volume
         volumes=volumes,
         grid=prepared.volumes,
         clusters=prepared.judged_clusters("validation"),
-        folds=prepared.fold_of,
         metric=prepared.metric,
         tolerance=config.tolerance,
         seed=config.seed,

@@ -89,7 +89,6 @@ def compared_jointly(outcomes: Sequence[Outcome], truth: np.ndarray) -> list[Out
         metric=prepared.metric,
         seed=prepared.config.seed,
         clusters=prepared.judged_clusters("validation"),
-        folds=prepared.fold_of,
     )
     joined = []
     for outcome, mask in zip(outcomes, held, strict=True):

@@ -10,11 +10,6 @@ its jackknife pseudo-values over members, row by row: `pseudo[k] = K full - (K -
     total       = rows + members - interaction, never below rows or members
 
 All are covariance matrices over B statistics at once (volumes, say), which share members and rows.
-
-In a cross-fitted study the rows are of F folds, and a member is F generators that were fitted apart, one a fold: given
-the real rows, what they err by is independent. A statistic that is a mean over rows is then the sum of the folds' own,
-each with its share of the rows, and so is what members and interaction are of it, with F (K - 1) degrees of freedom in
-place of K - 1.
 """
 
 from dataclasses import dataclass
@@ -33,12 +28,6 @@ class TwoWay:
     interaction: np.ndarray
     n_members: int
     n_rows: int
-    n_folds: int = 1
-
-    @property
-    def member_freedom(self) -> int:
-        """Degrees of freedom of what members add."""
-        return self.n_folds * (self.n_members - 1)
 
     def parts(self, weights: np.ndarray) -> tuple[float, float]:
         """(row variance, what the members add) of the contrast with `weights` (B,)."""
@@ -72,7 +61,7 @@ class TwoWay:
         rows, members = self.parts(weights)
         if self.n_members < 2 or rows + members == 0:
             return self.n_rows - 1.0
-        return (rows + members) ** 2 / (rows**2 / (self.n_rows - 1) + members**2 / self.member_freedom)
+        return (rows + members) ** 2 / (rows**2 / (self.n_rows - 1) + members**2 / (self.n_members - 1))
 
     def half_width(self, weights: np.ndarray, level: float) -> float:
         """Half of the two-sided t interval of a contrast; over rows alone with a single member."""
@@ -84,34 +73,27 @@ class TwoWay:
         return (vectors * np.maximum(values, 0.0)) @ vectors.T
 
 
-def two_way(full: np.ndarray, pseudo: np.ndarray | None, folds: np.ndarray | None = None) -> TwoWay:
+def two_way(full: np.ndarray, pseudo: np.ndarray | None) -> TwoWay:
     """The covariances from row contributions and pseudo-values.
 
     Args:
         full: (B, N) row contributions of each statistic.
         pseudo: (K, B, N) pseudo-values of each member's part, K >= 2; None if there is a single member.
-        folds: (N,) codes 0 .. F - 1 of the folds that rows are of, where each has its own fits and every statistic is a
-            mean over rows.
     """
     b, n = full.shape
     centred = full - full.mean(axis=1, keepdims=True)
     rows = centred @ centred.T / (n * (n - 1))
     if pseudo is None:
         return TwoWay(rows, np.zeros((b, b)), np.zeros((b, b)), 1, n)
-    code = np.zeros(n, np.int64) if folds is None else folds
-    count, k = int(code.max()) + 1, len(pseudo)
-    members, interaction = np.zeros((b, b)), np.zeros((b, b))
-    for fold in range(count):
-        own = pseudo[:, :, code == fold]
-        share = (own.shape[2] / n) ** 2
-        by_member = own.mean(axis=2)  # (K, B)
-        by_member -= by_member.mean(axis=0)
-        members += share * (by_member.T @ by_member) / (k * (k - 1))
-        left = own - own.mean(axis=0)
-        left -= by_member[:, :, None]
-        flat = left.transpose(1, 0, 2).reshape(b, -1)
-        interaction += share * (flat @ flat.T) / ((k - 1) * max(own.shape[2] - 1, 1) * k * own.shape[2])
-    return TwoWay(rows, members, interaction, k, n, count)
+    k = len(pseudo)
+    by_member = pseudo.mean(axis=2)  # (K, B)
+    by_member -= by_member.mean(axis=0)
+    members = by_member.T @ by_member / (k * (k - 1))
+    left = pseudo - pseudo.mean(axis=0)
+    left -= by_member[:, :, None]
+    flat = left.transpose(1, 0, 2).reshape(b, -1)
+    interaction = flat @ flat.T / ((k - 1) * (n - 1) * k * n)
+    return TwoWay(rows, members, interaction, k, n)
 
 
 def pseudo_values(full: np.ndarray, without: np.ndarray) -> np.ndarray:

@@ -111,16 +111,6 @@ class Prepared:
         return () if self.folds is None else self.folds.held
 
     @property
-    def fold_of(self) -> np.ndarray | None:
-        """Of each of the validation rows its fold, (rows,); None without folds."""
-        if self.folds is None:
-            return None
-        fold_of = np.empty(self.folds.pool.num_rows, np.int64)
-        for fold, rows in enumerate(self.held):
-            fold_of[rows] = fold
-        return fold_of
-
-    @property
     def is_nested(self) -> bool:
         """Whether there are no test rows, and results are read where others have chosen."""
         return self.folds is not None and self.folds.nested

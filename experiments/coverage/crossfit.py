@@ -230,7 +230,6 @@ class Setting:
         self.floor = float(law.floor(probe.standard_normal((2_000_000, 5))).mean())
         self.reads: dict[str, Read] = {}
         self.points: dict[str, list[tuple[ReflectionPoint, int]]] = {"plain": [], "folds": []}
-        self.gains: dict[str, list[tuple[bool, float]]] = {"plain": [], "folds": []}
         self.regret: dict[str, list[float]] = {"plain": [], "folds": []}
 
     def read(self, way: str, interval: tuple[float, float, float], target: float) -> None:
@@ -239,13 +238,6 @@ class Setting:
         kept.risk.append(bool(lo <= target <= hi))
         kept.widths.append(hi - lo)
         kept.errors.append(value - target)
-
-    def gain(self, way: str, point: ReflectionPoint, risks: np.ndarray) -> None:
-        """Of the last doubling, which is that of the last two volumes."""
-        assert point.gain is not None
-        true = as_metric(self.law, float(risks[-2])) - as_metric(self.law, float(risks[-1]))
-        _, lo, hi = point.gain
-        self.gains[way].append((bool(lo <= true <= hi), hi - lo))
 
     def replicate(self, number: int) -> None:
         law, n = self.law, self.n
@@ -280,7 +272,6 @@ class Setting:
         truth = risks(members(law, (x[train], y[train]), FRESH, at, [judge], random)[0])
         point = reflection_point(own[0], self._y(y[validation]), volumes=at, seed=number, **keys)
         self.points["plain"].append((point, int(at[np.argmin(truth)])))
-        self.gain("plain", point, truth)
         self.regret["plain"].append(refit[point.index] / refit.min() - 1)
         target = as_metric(law, float(truth[point.index]))
         self.read("plain, on test", risk_interval(own[1][:, point.index], self._y(test_y), **keys), target)
@@ -299,9 +290,8 @@ class Setting:
             truths.append(risks(members(law, (x[rows], y[rows]), FRESH, at, [judge], random)[0]))
         by_fold = np.array(truths)  # (folds, volumes)
         share = np.array([len(rows) for rows in held]) / n
-        point = reflection_point(p, self._y(y), volumes=at, folds=fold, seed=number, **keys)
+        point = reflection_point(p, self._y(y), volumes=at, seed=number, **keys)
         self.points["folds"].append((point, int(at[np.argmin(share @ by_fold)])))
-        self.gain("folds", point, share @ by_fold)
         self.regret["folds"].append(refit[point.index] / refit.min() - 1)
 
         tiled, copies = np.tile(self._y(test_y), FOLDS), np.tile(np.arange(len(test_y)), FOLDS)
@@ -348,10 +338,6 @@ class Setting:
                     "regret_mcse": float(np.std(regret, ddof=1) / np.sqrt(len(regret))),
                 }
             )
-        for way, gains in self.gains.items():
-            held, widths = zip(*gains, strict=True)
-            target = "what the last doubling gains, over new members and new rows, given the train rows"
-            lines.append(claim(f"gain: {way}", setting, target, held, widths))
         return lines
 
 

@@ -27,18 +27,19 @@ class CurveErrors:
 
     rows: np.ndarray
     members: np.ndarray
-    member_freedom: int
+    n_members: int
 
     @property
     def total(self) -> np.ndarray:
         return self.rows + self.members
 
     def draws(self, count: int, *, seed: int, extra: float = 0.0) -> np.ndarray:
-        """Draws of the errors: rows normal, members multivariate t with their degrees of freedom, and independent
+        """Draws of the errors: rows normal, members multivariate t with K - 1 degrees of freedom, and independent
         errors of variance `extra` at each statistic. Shape: -> (count, T)."""
         generator, width = numpy_generator(seed, Purpose.INTERVAL), len(self.rows)
         errors = generator.standard_normal((count, width)) @ root(self.rows)
-        scale = np.sqrt(self.member_freedom / generator.chisquare(self.member_freedom, size=count))
+        freedom = self.n_members - 1
+        scale = np.sqrt(freedom / generator.chisquare(freedom, size=count))
         errors += scale[:, None] * (generator.standard_normal((count, width)) @ root(self.members))
         return errors + np.sqrt(extra) * generator.standard_normal((count, width))
 
@@ -56,7 +57,7 @@ def curve_errors(spread: TwoWay, volumes: np.ndarray, blocks: int = 1) -> CurveE
     for at in range(0, blocks * width, width):
         part = spread.members[at : at + width, at : at + width]
         smooth[at : at + width, at : at + width] = _smoothed(part, steps)
-    return CurveErrors(spread.rows, smooth, spread.member_freedom)
+    return CurveErrors(spread.rows, smooth, spread.n_members)
 
 
 def _smoothed(covariance: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -20,7 +20,6 @@ def best_pairs(
     metric: str,
     seed: int,
     clusters: np.ndarray | None = None,
-    folds: np.ndarray | None = None,
     level: float = 0.95,
     draws: int = DRAWS,
 ) -> list[np.ndarray]:
@@ -31,13 +30,12 @@ def best_pairs(
             cell that was not computed, whose volume is then left out.
         truth: (rows,).
         clusters: (rows,) codes of rows that belong together.
-        folds: (rows,) which fold a row is of, in a cross-fitted study.
 
     Returns:
         By learner, (volumes,) bool; false where a volume was left out.
     """
     cells = np.concatenate([np.asarray(one, dtype=np.float64) for one in predictions], axis=1)
-    curve = volume_risks(cells, truth, metric, clusters, folds)
+    curve = volume_risks(cells, truth, metric, clusters)
     held = np.zeros(cells.shape[1], dtype=bool)
     held[curve.kept] = best_set(curve, seed=seed, level=level, draws=draws)
     return np.split(held, np.cumsum([one.shape[1] for one in predictions])[:-1])

@@ -1,11 +1,11 @@
 """The reflection point: the volume with the least risk, how far that is known, and what to do if it isn't.
 
-Interval. Errors of all volumes are drawn jointly around the estimates (see `volumes`). A volume is rejected as best
-when its paired distance above some other is larger than the level allows for the *largest* of such distances under
-equality (multiple comparison with the best: Hsu 1981). The volumes not rejected, the candidates, hold the true point
-with the given level on any surface, and the interval is their range. Where a search has fitted a part of the grid,
-the same is done with draws of the smooth curve over all of it (`smooth_curve`), and the interval holds both.
-Coverage: experiments/coverage.
+Interval. Errors of all volumes are drawn jointly around the estimates (rows normal, members multivariate t: see
+`volumes`). A volume is rejected as best when its paired distance above some other volume is larger than the level
+allows for the *largest* of such distances under equality (multiple comparison with the best: Hsu 1981). The volumes not
+rejected, the candidates, hold the true reflection point with the given level on any surface, and the interval runs from
+the first of them to the last. Where a search has fitted a part of the grid, the same is done with draws of the smooth
+curve over the whole grid (`smooth_curve`), and the interval holds both. Coverage: experiments/coverage.
 
 Status. `interior`: neither end of the grid is among the volumes not rejected. `not_reached`: the largest is, and the
 last doubling still gains significantly. `plateau`: the largest is, and the upper bound of that gain is under the
@@ -67,7 +67,6 @@ def reflection_point(
     volumes: ArrayLike,
     grid: ArrayLike | None = None,
     clusters: np.ndarray | None = None,
-    folds: np.ndarray | None = None,
     metric: str | None = None,
     tolerance: float = 0.005,
     seed: int = 0,
@@ -86,7 +85,6 @@ def reflection_point(
         grid: ascending, all volumes that could have been fitted, where a search has fitted some of them alone: the
             interval is then about the best volume of the grid.
         clusters: (rows,) codes of rows that belong together, whose errors are taken over clusters.
-        folds: (rows,) which fold a row is of, in a cross-fitted study.
         metric: default the task's selection metric.
         tolerance: a gain under this share of the best risk is not worth a doubling.
         seed: the study's.
@@ -103,7 +101,7 @@ def reflection_point(
         raise InputError("level", repr(level), "a number between 0.5 and 1")
     if not tolerance >= 0:
         raise InputError("tolerance", repr(tolerance), "a share of the risk, 0 or more")
-    curve = volume_risks(cells, y, metric, clusters, folds)
+    curve = volume_risks(cells, y, metric, clusters)
     kept, best = sizes[curve.kept], int(np.argmin(curve.risks))
     of_each = 1 - (1 - level) / looks
     not_rejected = best_set(curve, seed=seed, level=of_each, draws=draws)
@@ -113,7 +111,7 @@ def reflection_point(
         advice += ". One member: the interval is over rows only, the spread between members is not in it"
     within = [curve.risks[i] - curve.risks[best] <= _paired_error(curve, i, best) for i in range(len(kept))]
     held = [*kept[not_rejected], *_between(curve, kept, grid, seed=seed, level=of_each, draws=draws)]
-    value = float(-curve.risks[best] if higher_is_better(metric) else curve.risks[best])
+    sign = -1.0 if higher_is_better(metric) else 1.0
     return ReflectionPoint(
         volume=int(kept[best]),
         index=int(curve.kept[best]),
@@ -121,7 +119,7 @@ def reflection_point(
         status=status,
         smallest_within_one_se=int(kept[int(np.argmax(within))]),
         metric=metric,
-        value=value,
+        value=float(sign * curve.risks[best]),
         members=curve.n_members,
         level=level,
         candidates=tuple(int(v) for v in kept[not_rejected]),

@@ -78,7 +78,7 @@ def curve_draws(
     prior /= np.trace(apart @ prior[: len(x), : len(x)] @ apart) / (len(x) - 2)  # so tau is the size off a line
     scales = np.ones(1)
     if curve.n_members > 1:
-        freedom = curve.spread.member_freedom
+        freedom = curve.n_members - 1
         scales = freedom / chi2.ppf((np.arange(SCALES) + 0.5) / SCALES, freedom)
     noise = _even(errors.rows + scales[:, None, None] * errors.members)  # (S, V, V), of the weights alone
     sizes = _sizes(apart, noise, curve.risks)

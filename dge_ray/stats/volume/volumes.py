@@ -12,7 +12,7 @@ from dge_ray.errors import InputError
 from dge_ray.seeds import Purpose, numpy_generator
 from dge_ray.stats.clusters import by_cluster
 from dge_ray.stats.ensemble.combine import ensemble_mean, finished_members, leave_one_out_means
-from dge_ray.stats.metrics.losses import METRICS, contributions, higher_is_better
+from dge_ray.stats.metrics.losses import contributions, higher_is_better
 from dge_ray.stats.twoway import TwoWay, pseudo_values, two_way
 
 
@@ -40,14 +40,14 @@ class VolumeRisks:
     def draws(self, count: int, *, seed: int) -> np.ndarray:
         """Draws of the estimation error of all risks jointly. Shape: -> (count, V).
 
-        Rows: normal. Members: multivariate t with the degrees of freedom of what their covariance is estimated from, K
-        - 1 for K pseudo-values; one scale a draw, so every contrast is a t.
+        Rows: normal. Members: multivariate t with K - 1 degrees of freedom, because their covariance is estimated
+        from K pseudo-values; one scale a draw, so every contrast is a t.
         """
         generator = numpy_generator(seed, Purpose.INTERVAL)
         width = len(self.risks)
         errors = generator.standard_normal((count, width)) @ root(self.spread.rows)
         if self.n_members > 1:
-            freedom = self.spread.member_freedom
+            freedom = self.n_members - 1
             scale = np.sqrt(freedom / generator.chisquare(freedom, size=count))
             normal = generator.standard_normal((count, width)) @ root(self.spread.added_by_members())
             errors += scale[:, None] * normal
@@ -99,22 +99,7 @@ def complete_members(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return cells[used][:, kept], kept
 
 
-def volume_risks(
-    cells: np.ndarray,
-    y: np.ndarray,
-    metric: str,
-    clusters: np.ndarray | None = None,
-    folds: np.ndarray | None = None,
-) -> VolumeRisks:
-    """The risks at all members of the volumes that have them all. Arguments as in `volume_curves`.
-
-    `folds`: (N,) which fold a row is of in a cross-fitted study, where whole clusters are in one. What members add is
-    then read fold by fold (see `twoway`), but for metrics that are no mean over rows.
-    """
+def volume_risks(cells: np.ndarray, y: np.ndarray, metric: str, clusters: np.ndarray | None = None) -> VolumeRisks:
+    """The risks at all members of the volumes that have them all. Arguments as in `volume_curves`."""
     full, pseudo, kept = volume_curves(cells, y, metric, clusters)
-    if folds is not None and METRICS[metric].by_class:
-        folds = None
-    if folds is not None and clusters is not None:
-        _, first = np.unique(clusters, return_index=True)
-        folds = folds[first]
-    return VolumeRisks(full.mean(axis=1), two_way(full, pseudo, folds), kept, 1 if pseudo is None else len(pseudo))
+    return VolumeRisks(full.mean(axis=1), two_way(full, pseudo), kept, 1 if pseudo is None else len(pseudo))
