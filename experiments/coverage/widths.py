@@ -38,7 +38,6 @@ def one_study(table: str, data: Path, folds: int, storage: str, keys: dict[str, 
         task=prepared.task,
         volumes=report["volumes"],
         metric=prepared.metric,
-        folds=prepared.fold_of,
         seed=prepared.config.seed,
     )
     found, (lo, hi) = report["reflection_point"], report["reflection_point"]["risk_interval"]
