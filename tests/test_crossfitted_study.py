@@ -25,7 +25,7 @@ def test_predictions_are_of_every_fold(tmp_path: Path, report: str) -> None:
     folder.write_json(REPORT, told)
     study = dge_ray.open_study(folder.path)
     validation, test = (study.predictions(split)[0, 0, :, 1] for split in ("validation", "test"))
-    assert prepared.fold_of is not None
-    assert validation == pytest.approx((1 + prepared.fold_of) / 10)
+    for fold, rows in enumerate(prepared.held):
+        assert validation[rows] == pytest.approx((1 + fold) / 10)
     expected = validation if report == "crossfit" else np.repeat([0.1, 0.2, 0.3], prepared.rows["test"])
     assert test == pytest.approx(expected) and len(test) == len(prepared.judged_truth("test"))
