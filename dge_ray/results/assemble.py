@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from matplotlib.figure import Figure
 
 from dge_ray.report.figures.axes import png_bytes
 from dge_ray.report.figures.catalogue import FIGURES, drawings, drawn
@@ -300,7 +299,8 @@ def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -
 
 
 def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
-    """The study's figures and its page.
+    """The study's figures and its page, which says what attacks and `utility` found, where they were asked, and how
+    MLflow calls the model.
 
     A figure of an earlier run, with other learners or rows, that is not drawn now is deleted; other verbs' stay.
     """
@@ -310,19 +310,14 @@ def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> 
     for figure in FIGURES:
         if figure.name not in figures:
             folder.delete(figure_file(figure.name))
-    _write_html(folder, report, figures)
-
-
-def tell_model(folder: Folder, report: Mapping[str, Any]) -> None:
-    """The page anew: MLflow has the model since it was written."""
-    _write_html(folder, report, drawn(report, folder.read_table(SURFACE)))
-
-
-def _write_html(folder: Folder, report: Mapping[str, Any], figures: Mapping[str, Figure]) -> None:
-    """The page, which says what attacks and `utility` found, where they were asked, and how MLflow calls the model."""
     attacks, utility = (folder.read_json(file) if folder.exists(file) else None for file in (ATTACKS, UTILITY))
     page = render_html({**report, **tracked(folder)}, drawings(figures), attacks, utility)
     folder.write_bytes(REPORT_PAGE, page.encode())
+
+
+def tell_model(folder: Folder, report: Mapping[str, Any]) -> None:
+    """The page anew, to the bytes of a page that is rebuilt later: MLflow has the model since it was written."""
+    write_page(folder, report, folder.read_table(SURFACE))
 
 
 def tracked(folder: Folder) -> dict[str, str]:

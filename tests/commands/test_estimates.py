@@ -105,7 +105,7 @@ def test_what_is_refused(run: Run, study: Path) -> None:
     assert "warm: got an unknown key" in line(asked, "warm=true")
     assert "a YAML file with a list" in line("estimands=absent.yaml")
     assert "results: got 'risks'; takes one of risk, utility, best_volume" in line("results=[risks]")
-    assert "volume: got 7; takes, with results, one of the study's" in line("results=[risk]", "volume=7")
+    assert "volume: got 7; takes with results, one of the study's" in line("results=[risk]", "volume=7")
     (study / "privacy").mkdir()
     (study / "privacy" / "ledger.json").write_text("{}")
     assert "a study with a privacy ledger" in line(asked)

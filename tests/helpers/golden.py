@@ -77,11 +77,13 @@ def _content(path: Path) -> bytes:
     if path.suffix != ".skops":
         return path.read_bytes()
     with zipfile.ZipFile(path) as file:
-        text = file.read("schema.json").decode()
-        for name in file.namelist():
-            if name != "schema.json":
-                text = text.replace(name, hashlib.sha256(file.read(name)).hexdigest())
-    return re.sub(r'"__id__": \d+', '"__id__": 0', text).encode()
+        files = {name: hashlib.sha256(file.read(name)).hexdigest() for name in file.namelist()}
+
+        def plain(node: dict[str, Any]) -> dict[str, Any]:
+            named = {"file": files[node["file"]]} if isinstance(node.get("file"), str) else {}
+            return node | named | ({"__id__": 0} if "__id__" in node else {})
+
+        return json.dumps(json.loads(file.read("schema.json"), object_hook=plain), indent=2).encode()
 
 
 def risks(study: Path) -> list[list[Any]]:
