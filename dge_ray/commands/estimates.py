@@ -5,8 +5,6 @@ The publisher's side: whoever has only the members cannot see how much they woul
 comes of it, estimates.json, goes into the bundle. Its figures are read off the real rows.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -91,7 +89,7 @@ class EstimatesRequest:
             "nested": [FITS, DRAWS],
             "packages": {name: version(name) for name in ("dge-ray", "torch")},
         }
-        return self.study.folder / replicates_folder(hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16])
+        return self.study.folder / replicates_folder(what)
 
 
 def estimates(study: str, options: Mapping[str, Any] | None = None, say: Say = to_stderr) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """`dge-ray estimates STUDY results=...`: how much the study's own results would change with other real rows."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,7 +9,7 @@ import numpy as np
 
 from dge_ray.distributed.refits import run_refits
 from dge_ray.errors import InputError, nearest
-from dge_ray.inference.repeated import REAL_FITS, RESULTS, RealRows, Repeated, intervals
+from dge_ray.inference.repeated import RESULTS, RealRows, Repeated, intervals
 from dge_ray.inference.replicates import Recipe
 from dge_ray.options import Say
 from dge_ray.stats.ensemble.combine import ensemble_mean
@@ -19,7 +17,7 @@ from dge_ray.stats.metrics.losses import metric_value
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.prepared import Prepared
 from dge_ray.study.records.files import replicates_folder
-from dge_ray.study.records.predictions import Job, in_folds
+from dge_ray.study.records.predictions import REAL_FITS, Job, in_folds
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Results:
             "volumes": [self.work.volumes, self.work.at],
             "packages": {name: version(name) for name in ("dge-ray", "torch", "scikit-learn")},
         }
-        kept = study.folder / replicates_folder(hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16])
+        kept = study.folder / replicates_folder(what)
         work = self.work
         found, cost = run_refits({}, lambda _: work, replicates, folder=kept, say=say)
         failures: dict[str, int] = {}
@@ -75,6 +73,7 @@ def read_results(study: OpenStudy, asked: Sequence[str], recipe: Recipe, members
         at=grid.index(volume),
         metric=prepared.metric,
         results=tuple(asked),
+        real_fits=REAL_FITS,
         seed=config.seed,
         constraints=config.constraints,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from dge_ray.commands.verbs import StudyKeys
 from dge_ray.errors import StudyError
 from dge_ray.options import Say, to_stderr
-from dge_ray.results.assemble import tell_model
+from dge_ray.results.assemble import write_page
 from dge_ray.study.opened import OpenStudy
 from dge_ray.study.records.identity import tracking_id
 from dge_ray.tracking.study import close, log_end, log_fits, log_left_over, log_start
@@ -45,7 +45,7 @@ def track(study: str, options: Mapping[str, Any] | None = None, say: Say = to_st
                     report,
                     say,
                     scratch=Path(scratch),
-                    told=lambda: tell_model(folder, report),
+                    told=lambda: write_page(folder, report, opened.surface),
                 )
         finally:
             left = close(tracker, folder, "KILLED" if report is None else "FINISHED")

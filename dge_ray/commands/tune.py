@@ -28,8 +28,8 @@ from dge_ray.results.assemble import (
     choose,
     nested_places,
     surface_table,
-    tell_model,
     tracked,
+    write_page,
     write_report,
 )
 from dge_ray.results.baselines import real_learners
@@ -57,7 +57,7 @@ from dge_ray.study.private import (
     refuse_overspending,
     study_plan,
 )
-from dge_ray.study.records.files import PILOT, REPORT_PAGE
+from dge_ray.study.records.files import PILOT, REPORT_PAGE, SURFACE
 from dge_ray.study.records.identity import tracking_id
 from dge_ray.study.records.lock import study_lock
 from dge_ray.study.records.predictions import Job
@@ -123,7 +123,9 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
                 claim_folder(prepared, folder, pilot=auto)
                 keep_chosen(prepared, folder)
                 report = Study(prepared, folder, progress, tracker).run(started)
-                if tracker is not None:
+                if tracker is None:
+                    write_page(folder, report, folder.read_table(SURFACE))
+                else:
                     log_end(
                         tracker,
                         folder,
@@ -132,7 +134,7 @@ def run_study(config: StudyConfig, progress: Progress | None = None) -> dict[str
                         report,
                         progress.say,
                         scratch=scratch,
-                        told=lambda: tell_model(folder, report),
+                        told=lambda: write_page(folder, report, folder.read_table(SURFACE)),
                     )
     finally:
         progress.end()

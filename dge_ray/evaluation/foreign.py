@@ -19,13 +19,13 @@ from dge_ray.distributed.tasks import Shared, Task, run
 from dge_ray.downstream import make_learner
 from dge_ray.errors import InputError, StudyError
 from dge_ray.evaluation.crossfit import row_folds
-from dge_ray.evaluation.ingredients import DOMAIN, Stack, domain_schema, rows_of, take
+from dge_ray.evaluation.ingredients import DOMAIN, rows_of, take
+from dge_ray.evaluation.two_sample import two_sample_auc
 from dge_ray.seeds import NO_MEMBER, Purpose, integer, numpy_generator
 from dge_ray.stats.comparison.differences import Compared, Ensemble, Fits, sized_difference
 from dge_ray.stats.comparison.judged import judged
 from dge_ray.stats.ensemble.combine import ensemble_mean
 from dge_ray.stats.gaps import share_gap
-from dge_ray.stats.leakage.attacks import auc_with_interval
 from dge_ray.stats.leakage.nearest import nearness, row_bytes
 from dge_ray.stats.metrics.losses import check_metric, contributions, margin_of, metric_names
 from dge_ray.stats.metrics.metric_interval import metric_interval
@@ -112,11 +112,8 @@ def _likeness(foreign: ForeignTables, which: int | str, size: int) -> dict[str, 
     own = foreign.sample(foreign.seen if which == REAL else foreign.tables[number], number, size)
     unseen = foreign.sample(foreign.unseen, NO_MEMBER - 1, size)
     columns, pairs = column_errors(unseen, own), pair_errors(unseen, own)
-    domain, target = domain_schema(foreign.schema, foreign.schema.varying)
-    both = {name: np.concatenate([own[name], unseen[name]]) for name in own}
-    stack = Stack(domain, seed=integer(foreign.seed, Purpose.UTILITY, member=number, index=DOMAIN))
-    p = stack.fit({**both, target: np.repeat(np.array([0, 1], np.int32), size)}).out_of_fold[:, 0]
-    auc, *interval = auc_with_interval(p[:size], p[size:])
+    seed = integer(foreign.seed, Purpose.UTILITY, member=number, index=DOMAIN)
+    auc, *interval = two_sample_auc(own, unseen, foreign.schema, foreign.schema.varying, seed=seed)
     return {
         "columns": columns,
         "pairs": list(pairs.items()),

@@ -31,7 +31,6 @@ TARGETS = {
     "utility": "that risk less the learner's on real rows, over new real tables of as many rows",
     "best_volume": "the volume that such a study would choose on a new real table of as many rows",
 }
-REAL_FITS = 5  # as a study has of its learner on real rows
 # Streams at Purpose.BOOTSTRAP, whose member is the replicate; those below 100 are of `resampling.py`.
 PARTS, STOPS, FITS = 100, 200, 1000
 
@@ -94,7 +93,7 @@ class RealRows:
 @dataclass(frozen=True)
 class Repeated:
     """A replicate: `results` of a study done again. `volumes`: the grid, ascending; `at`: the place that risk and
-    utility are read at; `learner`: its name and settings."""
+    utility are read at; `learner`: its name and settings; `real_fits`: of the learner on real rows, for utility."""
 
     real: RealRows
     schema: TableSchema
@@ -105,6 +104,7 @@ class Repeated:
     at: int
     metric: str
     results: tuple[str, ...]
+    real_fits: int
     seed: int
     constraints: tuple[str, ...] = ()
 
@@ -164,10 +164,10 @@ class Repeated:
         return {split: np.stack(total) / self.members for split, total in sums.items()}
 
     def _on_real_rows(self, columns: Mapping[str, Columns], drawn: np.ndarray, replicate: int, fold: int) -> np.ndarray:
-        """What fits on the real rows predict of test. Shape: drawn (train rows,) -> (REAL_FITS, rows, classes)."""
+        """What fits on the real rows predict of test. Shape: drawn (train rows,) -> (real_fits, rows, classes)."""
         _, first, times = np.unique(drawn, return_index=True, return_counts=True)
         made = []
-        for index in range(REAL_FITS):
+        for index in range(self.real_fits):
             learner, train = self._learner(self._seed(replicate, fold, 4 * index + 3)), columns["train"]
             if isinstance(learner, EstimatorLearner) and learner.stops_on_its_rows:
                 learner.fit({name: values[first] for name, values in train.items()}, times.astype(np.float64))

@@ -288,14 +288,13 @@ def _earlier(folder: Folder, labels: set[str]) -> float:
 
 
 def write_report(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
-    """report.json, surface.parquet (which keeps what other learners of the study have left there), figures, page."""
+    """report.json, and surface.parquet, which keeps what other learners of the study have left there."""
     if folder.exists(SURFACE):
         kept = folder.read_table(SURFACE)
         others = kept.filter(pc.invert(pc.is_in(kept["learner"], pa.array(sorted(_labels(report))))))
         surface = pa.concat_tables([surface, others])
     folder.write_table(SURFACE, surface)
     folder.write_json(REPORT, report)
-    write_page(folder, report, surface)
 
 
 def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> None:
@@ -313,11 +312,6 @@ def write_page(folder: Folder, report: Mapping[str, Any], surface: pa.Table) -> 
     attacks, utility = (folder.read_json(file) if folder.exists(file) else None for file in (ATTACKS, UTILITY))
     page = render_html({**report, **tracked(folder)}, drawings(figures), attacks, utility)
     folder.write_bytes(REPORT_PAGE, page.encode())
-
-
-def tell_model(folder: Folder, report: Mapping[str, Any]) -> None:
-    """The page anew, to the bytes of a page that is rebuilt later: MLflow has the model since it was written."""
-    write_page(folder, report, folder.read_table(SURFACE))
 
 
 def tracked(folder: Folder) -> dict[str, str]:

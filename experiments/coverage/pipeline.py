@@ -23,6 +23,7 @@ from command import run_rows
 
 from dge_ray.inference.repeated import RESULTS, TARGETS, RealRows, Repeated, intervals
 from dge_ray.inference.replicates import Recipe
+from dge_ray.study.records.predictions import REAL_FITS
 from dge_ray.table import infer_schema
 
 ROWS, TRUTHS, MEMBERS, VOLUMES = 200, 200, 3, (60, 120, 480)
@@ -62,6 +63,7 @@ def study(law: str, rows: pa.Table, kind: type[RealRows], seed: int) -> Repeated
         at=1,
         metric=metric,
         results=RESULTS,
+        real_fits=REAL_FITS,
         seed=seed,
     )
 

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dge_ray.report.figures.axes import png_bytes
+from dge_ray.report.figures.catalogue import drawn
 from dge_ray.results.assemble import SURFACE_SCHEMA
 
 METRICS = {
@@ -119,3 +121,8 @@ def report(
         },
         "warnings": ["column 'fnlwgt' looks like an identifier: it is kept as integer"],
     }
+
+
+def draw(report: dict[str, Any], surface: pa.Table) -> dict[str, bytes]:
+    """Every figure of a study as PNG bytes, by name."""
+    return {name: png_bytes(figure) for name, figure in drawn(report, surface).items()}

@@ -28,7 +28,7 @@ def plain() -> RealRows:
 
 def repeated(real: RealRows, **keys: object) -> Repeated:
     given = {"schema": SCHEMA, "generator": Recipe("copula", {}), "learner": ("linear", {}), "members": 2, "at": 0}
-    given |= {"volumes": (60, 120), "metric": "rmse", "results": RESULTS, "seed": 5}
+    given |= {"volumes": (60, 120), "metric": "rmse", "results": RESULTS, "real_fits": 5, "seed": 5}
     return Repeated(real=real, **(given | keys))  # pyright: ignore[reportArgumentType]
 
 

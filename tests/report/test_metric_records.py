@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from helpers import fake_study
+from helpers.fake_study import draw
 
 from dge_ray.evaluation.judging import described
-from dge_ray.report.figures.catalogue import draw
 from dge_ray.report.study_page import render_html
 from dge_ray.report.words.study import comparison, verdict
 from dge_ray.stats.comparison.baselines import metrics_of, naive_single_difference, paired_difference

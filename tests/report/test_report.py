@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers import fake_study
+from helpers.fake_study import draw
 from helpers.pages import parse
 from matplotlib.image import imread
 
 from dge_ray.phrases import duration, interval_text, number, ratio_text
-from dge_ray.report.figures.catalogue import draw
 from dge_ray.report.figures.errors import law
 from dge_ray.report.figures.surface_grid import grid
 from dge_ray.report.study_page import render_html

@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from dge_ray.report.figures.answer import ANSWER_FIGURES
-from dge_ray.report.figures.axes import StudyFigure, png_bytes, svg_text
+from dge_ray.report.figures.axes import StudyFigure, svg_text
 from dge_ray.report.figures.errors import ERROR_FIGURES
 from dge_ray.report.figures.fidelity import FIDELITY_FIGURES
 from dge_ray.report.figures.laws import LAW_FIGURES
@@ -35,11 +35,6 @@ def drawn(report: Mapping, surface: pa.Table) -> dict[str, Figure]:
     """Every figure that the report and the surface allow, by name."""
     figures = {figure.name: figure.draw(report, surface) for figure in FIGURES}
     return {name: figure for name, figure in figures.items() if figure is not None}
-
-
-def draw(report: Mapping, surface: pa.Table) -> dict[str, bytes]:
-    """The same as PNG bytes."""
-    return {name: png_bytes(figure) for name, figure in drawn(report, surface).items()}
 
 
 def drawings(figures: Mapping[str, Figure]) -> dict[str, str]:

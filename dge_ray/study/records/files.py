@@ -4,6 +4,11 @@ The files of a downstream fit are named by its address, in predictions.py, a pri
 A `member` is here the number of a generator: of a cross-fitted study there are some a member (see jobs.py).
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from dge_ray.study.records.jobs import FOLD, fold_of, member_of
 
 IDENTITY = "identity.json"  # whose folder it is
@@ -109,6 +114,6 @@ def overlap_file(member: int, volume: int) -> str:
     return f"utility/weights/member={member:03d}-{volume:010d}.json"
 
 
-def replicates_folder(digest: str) -> str:
-    """Where the finished replicates of one bootstrap lie; the digest says of what they are."""
-    return f"estimates/{digest}"
+def replicates_folder(what: Mapping[str, Any]) -> str:
+    """Where the finished replicates of one bootstrap lie. `what` they are a function of, as JSON values."""
+    return f"estimates/{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}"
